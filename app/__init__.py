@@ -1,0 +1,1 @@
+"""heliograph: tell this person, and learn what became of it."""

@@ -1,0 +1,1 @@
+"""notify.metrics served to Prometheus."""

@@ -1,0 +1,29 @@
+"""The only place that reads a clock or draws chance; everything else is handed a time or an id.
+
+Units: `now_ms` is wall time in ms since the Unix epoch, `boot_s` is seconds of CLOCK_BOOTTIME, which goes on while
+the machine sleeps or the process is stopped (SIGSTOP), so that leases and claim times cannot be stretched by a pause.
+"""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+
+def now_ms() -> int:
+    """Wall time, ms since the epoch (UTC)."""
+    return time.time_ns() // 1_000_000
+
+
+def boot_s() -> float:
+    """Seconds since boot, suspends included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def new_id() -> str:
+    """32 hex digits of chance."""
+    return secrets.token_hex(16)
+
+
+def iso(at_ms: int) -> str:
+    """RFC 3339 in UTC with ms: 2026-03-03T10:00:00.000Z."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The rules, pure: what a record on the contact log means for one contact."""

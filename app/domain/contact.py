@@ -1,0 +1,102 @@
+"""The row of one contact: consent, and its open and recent messages. The fold of its log, nothing else.
+
+A `Message` lives in its contact's row until it has been final for 24 h, then alone in table `messages`.
+Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says otherwise.
+"""
+
+import msgspec
+
+from app.domain.inputs import Policy
+from app.domain.words import Answer, ErrorClass, Progress, Provenance, Reason, Stage, Word
+
+
+class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One step of an attempt: what, when on the log, how, and Twilio's error code if any."""
+
+    progress: Progress
+    at_ms: int
+    provenance: Provenance
+    code: int | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One create call. `progress` only rises; `code`/`error` belong to the worst news of the highest failure rank."""
+
+    n: int
+    claimed_ms: int
+    claimed_offset: int
+    progress: Progress = Progress.CLAIMED
+    answer: Answer = Answer.OPEN
+    answered_ms: int = 0
+    started_ms: int = 0
+    sid: str = ""
+    segments: int = 0
+    code: int | None = None
+    error: ErrorClass | None = None
+    doubtful: bool = False
+    learnt: tuple[Learnt, ...] = ()
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One text to one contact. `key` is the 20 hex digits of its id behind the contact id.
+
+    `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
+    `revision` counts outcomes given. `watermark` (offset of the last input that changed it) serves table `messages`.
+    """
+
+    id: str
+    tenant: str
+    idempotency_key: str
+    fingerprint: str
+    stage: Stage
+    masked: str
+    sealed_to: str
+    requested_ms: int
+    logged_ms: int
+    source: str = ""
+    country: str = ""
+    sealed: str = ""
+    policy: Policy | None = None
+    campaign: str = ""
+    metadata: dict[str, str] = {}
+    traceparent: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    asked: int = 0
+    due_ms: int = 0
+    word: Word | None = None
+    reason: Reason | None = None
+    field: str = ""
+    rule: str = ""
+    revision: int = 0
+    final_ms: int = 0
+    cancel_requested_ms: int = 0
+    watermark: int = -1
+    archive_after_ms: int = 86_400_000
+    forget_after_ms: int = 2_592_000_000
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether we may text. `stopped_received_ms` / `started_received_ms`: time of receipt at the door of the last STOP
+    and START, which order the two; `evidence` names the input (offset) that decided the present state."""
+
+    opted_out: bool = False
+    stopped_received_ms: int = 0
+    stopped_log_ms: int = 0
+    stopped_offset: int = -1
+    started_received_ms: int = 0
+    source: str = ""
+    evidence: str = ""
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message); `canceled_ahead`:
+    message key to the log time of a cancel that came before its request; `frozen`: a fault of ours stopped this
+    contact, nothing may be claimed."""
+
+    tenant: str
+    watermark: int = -1
+    touched_ms: int = 0
+    consent: Consent = Consent()
+    messages: dict[str, Message] = {}
+    canceled_ahead: dict[str, int] = {}
+    frozen: str = ""

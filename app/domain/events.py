@@ -1,0 +1,201 @@
+"""Events: decided facts about one contact, past tense, and effects: what the world outside the row must be told.
+
+`decide` returns both; `evolve` folds events into the row. Records written to the notify topics are made from events.
+`key` is the message's key within its contact (the 20 hex digits behind the contact id).
+"""
+
+import msgspec
+
+from app.domain.contact import Message
+from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+    pass
+
+
+class MessageOpened(_Event, frozen=True, kw_only=True):
+    """A request was accepted (stage scheduled or waiting), or refused at the door (stage final, by OutcomeGiven next)."""
+
+    key: str
+    message: Message
+
+
+class StageChanged(_Event, frozen=True, kw_only=True):
+    """The message went to another stage before any attempt answered: waiting (asked for turn `asked`), retrying until
+    `due_ms`, ..."""
+
+    key: str
+    stage: Stage
+    reason: Reason
+    asked: int = 0
+    due_ms: int = 0
+    error: ErrorClass | None = None
+    code: int | None = None
+
+
+class AttemptClaimed(_Event, frozen=True, kw_only=True):
+    """The durable word that attempt `n` begins."""
+
+    key: str
+    n: int
+    offset: int
+    at_ms: int
+
+
+class AttemptAnswered(_Event, frozen=True, kw_only=True):
+    """The create call of attempt `n` was answered, refused, abandoned, or ended in doubt."""
+
+    key: str
+    n: int
+    answer: Answer
+    at_ms: int
+    started_ms: int = 0
+    sid: str = ""
+    progress: Progress = Progress.CLAIMED
+    segments: int = 0
+    code: int | None = None
+    error: ErrorClass | None = None
+    why: str = ""
+
+
+class AttemptProgressed(_Event, frozen=True, kw_only=True):
+    """A report about attempt `n` was learnt (also one that does not raise the progress, when it is news)."""
+
+    key: str
+    n: int
+    progress: Progress
+    at_ms: int
+    provenance: Provenance
+    sid: str = ""
+    code: int | None = None
+    error: ErrorClass | None = None
+
+
+class AttemptDoubted(_Event, frozen=True, kw_only=True):
+    """No answer and no report within doubt_after, or an answer that proves nothing: the attempt is in doubt."""
+
+    key: str
+    n: int
+    at_ms: int
+
+
+class OutcomeGiven(_Event, frozen=True, kw_only=True):
+    """The last word on a message so far. Revision 1 is the first; later evidence gives 2, 3 ..."""
+
+    key: str
+    word: Word
+    reason: Reason
+    revision: int
+    at_ms: int
+    field: str = ""
+    rule: str = ""
+
+
+class RequestConflicted(_Event, frozen=True, kw_only=True):
+    """Same key, other payload: nothing is sent; a dead letter and an update say so."""
+
+    key: str
+    at_ms: int
+
+
+class CancelKept(_Event, frozen=True, kw_only=True):
+    """A cancel arrived before its request; it holds for 24 h."""
+
+    key: str
+    at_ms: int
+
+
+class CancelNoted(_Event, frozen=True, kw_only=True):
+    """A cancel came too late to stop the attempt under way."""
+
+    key: str
+    at_ms: int
+
+
+class ConsentChanged(_Event, frozen=True, kw_only=True):
+    """Consent of the contact after a STOP, START or a 21610; `changed` is False when only the evidence is newer."""
+
+    opted_out: bool
+    received_ms: int
+    log_ms: int
+    offset: int
+    source: str
+    changed: bool = True
+    sid: str = ""
+
+
+class TextReceived(_Event, frozen=True, kw_only=True):
+    """The person texted in (goes to notify.inbound; the sealed text is taken from the input)."""
+
+    sid: str
+    intent: Intent
+
+
+class MessageArchived(_Event, frozen=True, kw_only=True):
+    """Final for 24 h: the message leaves the contact's row for table `messages`."""
+
+    key: str
+
+
+class MessageForgotten(_Event, frozen=True, kw_only=True):
+    """30 days after it became final: the row in table `messages` is dropped."""
+
+    key: str
+
+
+class InputRefused(_Event, frozen=True, kw_only=True):
+    """The input makes no sense here (another tenant's, an unknown message): kept as a dead letter."""
+
+    field: str
+    rule: str
+
+
+Event = (
+    MessageOpened
+    | StageChanged
+    | AttemptClaimed
+    | AttemptAnswered
+    | AttemptProgressed
+    | AttemptDoubted
+    | OutcomeGiven
+    | RequestConflicted
+    | CancelKept
+    | CancelNoted
+    | ConsentChanged
+    | TextReceived
+    | MessageArchived
+    | MessageForgotten
+    | InputRefused
+)
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect: ask the lane for a turn for attempt `attempt`."""
+
+    message_id: str
+    attempt: int
+    lane: str
+    priority: Priority
+    segments: int
+    expires_ms: int
+
+
+class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect: tell the lane that the ask is done with (a granted turn taken, or an ask or turn withdrawn)."""
+
+    message_id: str
+    attempt: int
+    lane: str
+    taken: bool
+
+
+class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect: Twilio throttled (or refused by configuration) on this lane: hold it for `hold_ms`."""
+
+    lane: str
+    error: ErrorClass
+    hold_ms: int
+
+
+Effect = Ask | TurnAnswered | LaneSlowed

@@ -1,0 +1,1 @@
+"""The Twilio edge: the create call, the vendor words, the webhook signature."""

@@ -1,0 +1,1 @@
+"""What travels on the log: topics, envelope, codec, seal, journal, one file per family of record types."""

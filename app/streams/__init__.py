@@ -1,0 +1,1 @@
+"""The agents: intake, contacts, lanes, timers and metrics, on the engine."""
