@@ -17,6 +17,7 @@ class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at_ms: int
     provenance: Provenance
     code: int | None = None
+    error: ErrorClass | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,10 +39,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One text to one contact. `key` is the 20 hex digits of its id behind the contact id.
+    """One text to one contact. Its key is the 20 hex digits of its id behind the contact id.
 
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
-    `revision` counts outcomes given. `watermark` (offset of the last input that changed it) serves table `messages`.
+    `revision` counts outcomes given. `watermark` (offset of the last input that changed it) is set once
+    it lives in table `messages`.
     """
 
     id: str
@@ -90,7 +92,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message); `canceled_ahead`:
-    message key to the log time of a cancel that came before its request; `frozen`: a fault of ours stopped this
+    message key to the log time of a cancel that came before its request; `texts`: the last inbound SIDs; `frozen`: a fault of ours stopped this
     contact, nothing may be claimed."""
 
     tenant: str
@@ -99,4 +101,5 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     consent: Consent = Consent()
     messages: dict[str, Message] = {}
     canceled_ahead: dict[str, int] = {}
+    texts: tuple[str, ...] = ()
     frozen: str = ""

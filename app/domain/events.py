@@ -116,6 +116,7 @@ class CancelNoted(_Event, frozen=True, kw_only=True):
 class ConsentChanged(_Event, frozen=True, kw_only=True):
     """Consent of the contact after a STOP, START or a 21610; `changed` is False when only the evidence is newer."""
 
+    intent: Intent
     opted_out: bool
     received_ms: int
     log_ms: int

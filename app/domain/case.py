@@ -1,0 +1,86 @@
+"""The case under decision: rows that evolve with each event decided, so that later rules of one input see them."""
+
+from app.domain.contact import Contact, Message
+from app.domain.events import Ask, Effect, Event, OutcomeGiven, StageChanged, TurnAnswered
+from app.domain.evolve import evolve
+from app.domain.inputs import Place
+from app.domain.words import ErrorClass, Reason, Stage, Word
+
+
+class Case:
+    """Rows, and what was decided so far. Used within `decide` alone."""
+
+    __slots__ = ("archived", "contact", "effects", "events", "place")
+
+    def __init__(self, contact: Contact, archived: Message | None, place: Place) -> None:
+        self.contact, self.archived, self.place = contact, archived, place
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+
+    def happen(self, event: Event) -> None:
+        """Decide an event."""
+        self.events.append(event)
+        self.contact, self.archived = evolve(self.contact, self.archived, event, self.place)
+
+    def effect(self, effect: Effect) -> None:
+        """Decide an effect."""
+        self.effects.append(effect)
+
+    def find(self, message_id: str) -> Message | None:
+        """The message as it stands, in the contact's row or archived."""
+        key = key_of(message_id)
+        if (message := self.contact.messages.get(key)) is not None:
+            return message
+        return self.archived if self.archived is not None and self.archived.id == message_id else None
+
+    def ask(self, message: Message, reason: Reason) -> None:
+        """Ask the lane for a turn for the next attempt."""
+        assert message.policy is not None, "only an accepted request asks"
+        n, policy = len(message.attempts) + 1, message.policy
+        self.happen(StageChanged(key=key_of(message.id), stage=Stage.WAITING, reason=reason, asked=n))
+        self.effect(
+            Ask(
+                message_id=message.id,
+                attempt=n,
+                lane=policy.lane,
+                priority=policy.priority,
+                segments=policy.segments,
+                expires_ms=policy.expires_ms,
+            )
+        )
+
+    def withdraw(self, message: Message) -> None:
+        """Tell the lane that a waiting ask is void."""
+        if message.stage is Stage.WAITING and message.policy is not None:
+            self.turn(message.id, message.asked, message.policy.lane, taken=False)
+
+    def turn(self, message_id: str, attempt: int, lane: str, *, taken: bool) -> None:
+        """Answer the lane."""
+        self.effect(TurnAnswered(message_id=message_id, attempt=attempt, lane=lane, taken=taken))
+
+    def conclude(self, message: Message, word: Word, reason: Reason, field: str = "", rule: str = "") -> None:
+        """Give the outcome, or its next revision; the same word again is no news."""
+        if message.word is word:
+            return
+        self.withdraw(message)
+        self.happen(
+            OutcomeGiven(
+                key=key_of(message.id),
+                word=word,
+                reason=reason,
+                revision=message.revision + 1,
+                at_ms=self.place.log_ms,
+                field=field,
+                rule=rule,
+            )
+        )
+
+
+def key_of(message_id: str) -> str:
+    """The message's key within its contact."""
+    return message_id.partition("-")[2]
+
+
+def reason_of(error: ErrorClass | None) -> Reason:
+    """The reason of the same name."""
+    return Reason.UNKNOWN if error is None else Reason(error.value)

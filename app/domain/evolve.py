@@ -1,0 +1,171 @@
+"""Events folded into rows. No decision is taken here: what happened, happened."""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from app.domain.contact import Attempt, Contact, Learnt, Message
+from app.domain.events import (
+    AttemptAnswered,
+    AttemptClaimed,
+    AttemptDoubted,
+    AttemptProgressed,
+    CancelKept,
+    CancelNoted,
+    ConsentChanged,
+    Event,
+    InputRefused,
+    MessageArchived,
+    MessageForgotten,
+    MessageOpened,
+    OutcomeGiven,
+    RequestConflicted,
+    StageChanged,
+    TextReceived,
+)
+from app.domain.inputs import Place
+from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
+
+Rows = tuple[Contact, Message | None]
+KEPT_TEXTS = 20
+
+
+def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
+    """The rows after `event`: the contact's, and the archived message's that the input named (None if there is none)."""
+    match event:
+        case MessageOpened(key=key, message=message):
+            ahead = {k: at for k, at in contact.canceled_ahead.items() if k != key}
+            return replace(contact, messages={**contact.messages, key: message}, canceled_ahead=ahead), archived
+        case MessageArchived(key=key):
+            rest = {k: m for k, m in contact.messages.items() if k != key}
+            return replace(contact, messages=rest), replace(contact.messages[key], watermark=place.offset)
+        case MessageForgotten():
+            return contact, None
+        case ConsentChanged():
+            return _consent(contact, event), archived
+        case TextReceived(sid=sid):
+            return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
+        case CancelKept(key=key, at_ms=at):
+            return replace(contact, canceled_ahead={**contact.canceled_ahead, key: at}), archived
+        case InputRefused() | RequestConflicted():
+            return contact, archived
+        case _:
+            return _message(contact, archived, event, place)
+
+
+MessageEvent = (
+    StageChanged | AttemptClaimed | AttemptAnswered | AttemptProgressed | AttemptDoubted | OutcomeGiven | CancelNoted
+)
+
+
+def _message(contact: Contact, archived: Message | None, event: MessageEvent, place: Place) -> Rows:
+    message = contact.messages.get(event.key)
+    if message is not None:
+        return replace(contact, messages={**contact.messages, event.key: _apply(message, event)}), archived
+    assert archived is not None, "an event names a message that is nowhere"
+    return contact, replace(_apply(archived, event), watermark=place.offset)
+
+
+def _apply(message: Message, event: MessageEvent) -> Message:
+    match event:
+        case StageChanged(stage=stage, asked=asked, due_ms=due, reason=reason):
+            return replace(message, stage=stage, asked=asked, due_ms=due, reason=reason)
+        case AttemptClaimed(n=n, at_ms=at, offset=offset):
+            attempt = Attempt(n=n, claimed_ms=at, claimed_offset=offset)
+            return replace(message, stage=Stage.FLYING, asked=0, due_ms=0, attempts=(*message.attempts, attempt))
+        case AttemptAnswered(n=n):
+            return _with_attempt(message, n, _answered(message.attempts[n - 1], event))
+        case AttemptProgressed(n=n):
+            return _with_attempt(message, n, _progressed(message.attempts[n - 1], event))
+        case AttemptDoubted(n=n):
+            return _with_attempt(message, n, replace(message.attempts[n - 1], doubtful=True))
+        case OutcomeGiven():
+            return _concluded(message, event)
+        case CancelNoted(at_ms=at):
+            return replace(message, cancel_requested_ms=at)
+        case _:
+            assert_never(event)
+
+
+def _with_attempt(message: Message, n: int, attempt: Attempt) -> Message:
+    attempts = message.attempts
+    return replace(message, attempts=(*attempts[: n - 1], attempt, *attempts[n:]))
+
+
+def _concluded(message: Message, event: OutcomeGiven) -> Message:
+    return replace(
+        message,
+        stage=Stage.FINAL,
+        word=event.word,
+        reason=event.reason,
+        revision=event.revision,
+        final_ms=message.final_ms or event.at_ms,
+        field=event.field,
+        rule=event.rule,
+        sealed="",
+        asked=0,
+        due_ms=0,
+    )
+
+
+def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
+    attempt = replace(
+        attempt,
+        answer=event.answer,
+        answered_ms=event.at_ms,
+        started_ms=event.started_ms,
+        sid=event.sid or attempt.sid,
+        segments=event.segments or attempt.segments,
+    )
+    if event.answer is Answer.ABANDONED:
+        return attempt
+    return _learn(attempt, event.progress, event.at_ms, Provenance.ANSWER, event.code, event.error)
+
+
+def _progressed(attempt: Attempt, event: AttemptProgressed) -> Attempt:
+    attempt = replace(attempt, sid=attempt.sid or event.sid)
+    return _learn(attempt, event.progress, event.at_ms, event.provenance, event.code, event.error)
+
+
+def _learn(
+    attempt: Attempt,
+    progress: Progress,
+    at_ms: int,
+    provenance: Provenance,
+    code: int | None,
+    error: ErrorClass | None,
+) -> Attempt:
+    """Progress only rises; the error is that of the highest rank, ties by the smallest code: order-proof."""
+    learnt = (*attempt.learnt, Learnt(progress, at_ms, provenance, code, error))
+    if error is None and code is None:
+        return replace(attempt, progress=max(attempt.progress, progress), learnt=learnt)
+    worst = max((step for step in learnt if step.error or step.code), key=lambda s: (s.progress, -(s.code or 0)))
+    best = max(attempt.progress, progress)
+    return replace(attempt, progress=best, learnt=learnt, code=worst.code, error=worst.error)
+
+
+# A START reopens only if it was received this long after the last STOP: the two travel different ways.
+REOPEN_MS = 2000
+
+
+def _consent(contact: Contact, event: ConsentChanged) -> Contact:
+    stop, consent = event.intent is Intent.STOP, contact.consent
+    evidence = f"{event.source}:{event.sid}@{event.offset}" if event.changed else consent.evidence
+    consent = replace(
+        consent,
+        opted_out=event.opted_out,
+        source=event.source if event.changed else consent.source,
+        evidence=evidence,
+        stopped_received_ms=max(consent.stopped_received_ms, event.received_ms if stop else 0),
+        started_received_ms=max(consent.started_received_ms, 0 if stop else event.received_ms),
+        stopped_log_ms=event.log_ms if stop else consent.stopped_log_ms,
+        stopped_offset=event.offset if stop else consent.stopped_offset,
+    )
+    return replace(contact, consent=consent)
+
+
+def opted_out_after(contact: Contact, intent: Intent, received_ms: int) -> bool:
+    """Consent after one more STOP or START, whatever the order they come in: only the times of receipt decide."""
+    stopped = max(contact.consent.stopped_received_ms, received_ms if intent is Intent.STOP else 0)
+    started = max(contact.consent.started_received_ms, received_ms if intent is Intent.START else 0)
+    return stopped > 0 and started <= stopped + REOPEN_MS

@@ -1,0 +1,75 @@
+"""The fold of a contact's log: pure, and reading nothing but the rows and the record."""
+
+from typing import NamedTuple, assert_never
+
+from msgspec.structs import replace
+
+from app.domain.attempts import answered, reported, turn_granted
+from app.domain.case import Case
+from app.domain.contact import Contact, Message
+from app.domain.deadlines import due
+from app.domain.events import Effect, Event, InputRefused
+from app.domain.inputs import (
+    Answered,
+    CancelRequested,
+    Due,
+    Input,
+    Place,
+    Rejected,
+    Reported,
+    Requested,
+    Texted,
+    TurnGranted,
+)
+from app.domain.optout import texted
+from app.domain.requests import canceled, rejected, requested
+
+
+class Folded(NamedTuple):
+    """What one input made of the rows, what was decided, and what the world must be told."""
+
+    contact: Contact
+    archived: Message | None
+    events: tuple[Event, ...]
+    effects: tuple[Effect, ...]
+
+
+def fold(contact: Contact | None, archived: Message | None, record: Input, place: Place) -> Folded | None:
+    """Fold one input. None if the row's watermark says that it was folded before.
+
+    `archived`: the row of table `messages` for the message the record names, if the contact's row does not hold it.
+    """
+    if contact is None:
+        contact = Contact(tenant=record.tenant)
+    if place.offset <= contact.watermark:
+        return None
+    case = Case(contact, archived, place)
+    if record.tenant != contact.tenant and contact.tenant:
+        case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
+    elif archived is None or archived.watermark < place.offset:
+        decide(case, record)
+    after = replace(case.contact, watermark=place.offset, touched_ms=place.log_ms)
+    return Folded(after, case.archived, tuple(case.events), tuple(case.effects))
+
+
+def decide(case: Case, record: Input) -> None:
+    """One decision per type of input."""
+    match record:
+        case Reported():
+            reported(case, record)
+        case Answered():
+            answered(case, record)
+        case TurnGranted():
+            turn_granted(case, record)
+        case Requested():
+            requested(case, record)
+        case Due():
+            due(case, record)
+        case Texted():
+            texted(case, record)
+        case CancelRequested():
+            canceled(case, record)
+        case Rejected():
+            rejected(case, record)
+        case _:
+            assert_never(record)

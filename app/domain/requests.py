@@ -1,0 +1,115 @@
+"""Decisions on requests, refusals at the door, and cancels."""
+
+from app.domain.case import Case, key_of
+from app.domain.contact import Message
+from app.domain.events import CancelKept, CancelNoted, MessageOpened, RequestConflicted, StageChanged
+from app.domain.inputs import CancelRequested, Rejected, Requested
+from app.domain.words import Reason, Stage, Word
+
+CANCEL_KEPT_MS = 24 * 3600 * 1000
+
+
+def requested(case: Case, record: Requested) -> None:
+    """A new key opens a message; the same request again is nothing new; the same key with other content a conflict."""
+    if _known(case, record):
+        return
+    ahead_ms = case.contact.canceled_ahead.get(key_of(record.message_id))
+    message = _message(case, record)
+    case.happen(MessageOpened(key=key_of(record.message_id), message=message))
+    word, reason = _refusal(case, record, ahead_ms)
+    if word is not None:
+        case.conclude(message, word, reason)
+    elif message.stage is Stage.WAITING:
+        case.ask(message, Reason.REQUESTED)
+
+
+def rejected(case: Case, record: Rejected) -> None:
+    """A rule was broken at the door: the outcome says which field and rule."""
+    if _known(case, record):
+        return
+    message = Message(
+        id=record.message_id,
+        tenant=record.tenant,
+        idempotency_key=record.idempotency_key,
+        fingerprint=record.fingerprint,
+        stage=Stage.FINAL,
+        masked=record.masked,
+        sealed_to=record.sealed_to,
+        requested_ms=record.requested_ms,
+        logged_ms=case.place.log_ms,
+        source=record.source,
+        campaign=record.campaign,
+        metadata=record.metadata,
+        archive_after_ms=record.archive_after_ms,
+        forget_after_ms=record.forget_after_ms,
+    )
+    case.happen(MessageOpened(key=key_of(record.message_id), message=message))
+    case.conclude(message, Word.REJECTED, Reason.INVALID_REQUEST, record.field, record.rule)
+
+
+def canceled(case: Case, record: CancelRequested) -> None:
+    """Before a call left, a cancel ends the message; later it is noted; before the request, kept for 24 h."""
+    key, now = key_of(record.message_id), case.place.log_ms
+    message = case.find(record.message_id)
+    if message is None:
+        case.happen(CancelKept(key=key, at_ms=now))
+    elif message.stage is Stage.FLYING:
+        case.happen(CancelNoted(key=key, at_ms=now))
+    elif message.stage is not Stage.FINAL and _may_have_been_sent(message):
+        case.withdraw(message)
+        case.happen(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
+        case.happen(CancelNoted(key=key, at_ms=now))
+    elif message.stage is not Stage.FINAL:
+        case.conclude(message, Word.CANCELED, Reason.CANCEL_REQUESTED)
+
+
+def _may_have_been_sent(message: Message) -> bool:
+    return any(attempt.doubtful and not attempt.error for attempt in message.attempts)
+
+
+def _known(case: Case, record: Requested | Rejected) -> bool:
+    message = case.find(record.message_id)
+    if message is None:
+        return False
+    if message.fingerprint != record.fingerprint:
+        case.happen(RequestConflicted(key=key_of(record.message_id), at_ms=case.place.log_ms))
+    return True
+
+
+def _refusal(case: Case, record: Requested, ahead_ms: int | None) -> tuple[Word | None, Reason]:
+    """Why the message ends before it begins, if it does."""
+    open_now = sum(m.stage is not Stage.FINAL for m in case.contact.messages.values())
+    if ahead_ms is not None and case.place.log_ms - ahead_ms <= CANCEL_KEPT_MS:
+        return Word.CANCELED, Reason.CANCEL_REQUESTED
+    if case.contact.consent.opted_out:
+        return Word.SUPPRESSED, Reason.OPTED_OUT
+    if record.policy.expires_ms <= case.place.log_ms:
+        return Word.EXPIRED, Reason.EXPIRED
+    if open_now > record.policy.max_open:
+        return Word.REJECTED, Reason.TOO_MANY_OPEN
+    return None, Reason.REQUESTED
+
+
+def _message(case: Case, record: Requested) -> Message:
+    later = record.policy.start_ms > case.place.log_ms
+    return Message(
+        id=record.message_id,
+        tenant=record.tenant,
+        idempotency_key=record.idempotency_key,
+        fingerprint=record.fingerprint,
+        stage=Stage.SCHEDULED if later else Stage.WAITING,
+        masked=record.masked,
+        sealed_to=record.sealed_to,
+        requested_ms=record.requested_ms,
+        logged_ms=case.place.log_ms,
+        source=record.source,
+        country=record.country,
+        sealed=record.sealed,
+        policy=record.policy,
+        campaign=record.campaign,
+        metadata=record.metadata,
+        traceparent=record.traceparent,
+        archive_after_ms=record.policy.archive_after_ms,
+        forget_after_ms=record.policy.forget_after_ms,
+    )
+

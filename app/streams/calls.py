@@ -1,0 +1,153 @@
+"""Calls: from a durable claim to Twilio's answer on the contact's log.
+
+A claim may start its call within `claim_ttl` of being folded (boot clock, so a paused process cannot stretch it),
+while this worker holds the lease, and never once it has folded a STOP of that contact. The last look is when the
+connection is in hand. A call that may not start is *abandoned* and says so on the log. An answer is fsynced to the
+journal before it is sent, and sent from there at the next start if this process dies first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import msgspec
+
+from app import clock
+from app.domain.inputs import Answered
+from app.domain.words import Answer, Progress
+from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
+
+
+class Leased(Protocol):
+    """The lease, as far as a call needs it."""
+
+    def may_act(self) -> bool:
+        """Whether nobody else can own our partitions yet."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Claim:
+    """One attempt to start. `compose` opens the seal and yields the create call; `claimed_s` is boot time."""
+
+    tenant: str
+    contact_id: str
+    message_id: str
+    attempt: int
+    partition: int
+    claimed_s: float
+    compose: Callable[[], Create]
+    withdrawn: str = ""
+    started_ms: int = 0
+
+
+class Calls:
+    """Starts calls, bounded per tenant, and hands each answer to `put` (journal first, then the log)."""
+
+    def __init__(
+        self,
+        providers: dict[str, Provider],
+        put: Callable[[int, Answered], Awaitable[None]],
+        lease: Leased,
+        fail: Callable[[str], NoReturn],
+        *,
+        pk: str,
+        claim_ttl_s: float,
+        concurrency: int,
+    ) -> None:
+        self._providers, self._put, self._lease, self._fail = providers, put, lease, fail
+        self._pk, self._ttl = pk, claim_ttl_s
+        self._slots = {tenant: asyncio.Semaphore(concurrency) for tenant in providers}
+        self._open: dict[str, set[Claim]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = ""
+
+    @property
+    def in_flight(self) -> int:
+        """Claims whose answer is not on the log yet."""
+        return len(self._tasks)
+
+    def start(self, claim: Claim) -> None:
+        """Begin the call of a claim that is durable."""
+        self._open.setdefault(claim.contact_id, set()).add(claim)
+        task = asyncio.get_running_loop().create_task(self._run(claim), name=f"call {claim.message_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def stop_contact(self, contact_id: str) -> None:
+        """A STOP was folded: calls of this contact that have not left yet will not leave."""
+        for claim in self._open.get(contact_id, ()):
+            claim.withdrawn = "opted_out"
+
+    async def close(self) -> None:
+        """Let no further call leave; wait for the open ones and for their answers to be on the log."""
+        self._closing = "worker_stopping"
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(f"a call ended without an answer on the log: {type(error).__name__}")
+
+    async def _run(self, claim: Claim) -> None:
+        try:
+            await self._put(claim.partition, self._answered(claim, await self._bounded(claim)))
+        finally:
+            siblings = self._open[claim.contact_id]
+            siblings.discard(claim)
+            if not siblings:
+                del self._open[claim.contact_id]
+
+    async def _bounded(self, claim: Claim) -> Result:
+        if claim.tenant not in self._slots:
+            return Abandoned(why="unknown_tenant")
+        async with self._slots[claim.tenant]:
+            return await self._call(claim)
+
+    async def _call(self, claim: Claim) -> Result:
+        if why := self._refusal(claim):
+            return Abandoned(why=why)
+        return await self._providers[claim.tenant].create(claim.compose(), lambda: self._last_check(claim))
+
+    def _last_check(self, claim: Claim) -> str | None:
+        """Why the call must not leave now, or None: then it counts as started."""
+        if why := self._refusal(claim):
+            return why
+        claim.started_ms = clock.now_ms()
+        return None
+
+    def _refusal(self, claim: Claim) -> str:
+        if claim.withdrawn or self._closing:
+            return claim.withdrawn or self._closing
+        if clock.boot_s() - claim.claimed_s > self._ttl:
+            return "claim_ttl"
+        return "" if self._lease.may_act() else "lease"
+
+    def _answered(self, claim: Claim, result: Result) -> Answered:
+        base = Answered(
+            id=clock.new_id(),
+            tenant=claim.tenant,
+            pk=self._pk,
+            at=clock.now_ms(),
+            message_id=claim.message_id,
+            attempt=claim.attempt,
+            started_ms=claim.started_ms,
+            answer=Answer.OPEN,
+        )
+        return msgspec.structs.replace(base, **_words(result))
+
+
+def _words(result: Result) -> dict[str, object]:
+    """The fields of `Answered` that a result of the provider sets."""
+    match result:
+        case Taken(sid=sid, progress=progress, segments=segments):
+            return {"answer": Answer.TAKEN, "sid": sid, "progress": progress, "segments": segments}
+        case Refused(code=code, error=error, http_status=status, retry_after_ms=after):
+            refused = {"answer": Answer.REFUSED, "code": code, "error": error, "http_status": status}
+            return refused | {"retry_after_ms": after, "progress": Progress.CLAIMED}
+        case Doubtful(why=why, http_status=status):
+            return {"answer": Answer.DOUBTFUL, "why": why, "http_status": status, "progress": Progress.CLAIMED}
+        case Abandoned(why=why):
+            return {"answer": Answer.ABANDONED, "why": why, "progress": Progress.CLAIMED}

@@ -1,0 +1,112 @@
+"""What an agent is to the engine: a fold over one slice of one partition, with rows, outputs and effects.
+
+    records ─> fold (per record, synchronous) ─> tick ─> outputs acked ─> changelog acked ─> store ─> settled ─> ack
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+R = TypeVar("R")
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Input(NamedTuple):
+    """One record of a slice. `at_ms`: the record's Kafka timestamp (LogAppendTime on our topics), ms since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Output(NamedTuple):
+    """A record to produce. `partition` None: murmur2 of the key over the topic's partitions, as Java's default does."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec(Generic[R]):
+    """A table an agent writes, co-partitioned with its topic. `watermark` gives the offset of the last input folded
+    into a row, so that a re-created topic is found out before anything is folded."""
+
+    name: str
+    decode: Callable[[bytes], R]
+    encode: Callable[[R], bytes]
+    watermark: Callable[[R], int] | None = None
+
+
+class Unreadable(Exception):
+    """The input cannot be read or breaks a rule: it goes to the dead letters, and the log moves on."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field, self.rule = field, rule
+
+
+class Scope(Protocol):
+    """The overlay of one cycle: rows as they will stand, and what will be produced."""
+
+    def get(self, table: str, key: bytes) -> Any | None:
+        """The row as it stands within this cycle, decoded; None if there is none."""
+        ...
+
+    def put(self, table: str, key: bytes, row: Any) -> None:
+        """The row's new state; encoded once, at the cycle's end."""
+        ...
+
+    def drop(self, table: str, key: bytes) -> None:
+        """Delete the row (a tombstone on the changelog)."""
+        ...
+
+    def emit(self, output: Output) -> None:
+        """Produce this, before the rows."""
+        ...
+
+
+class Agent(Protocol):
+    """See the module. One agent may read one topic only (its tables follow that topic's partitions)."""
+
+    name: str
+    topic: str
+    tables: Sequence[TableSpec[Any]]
+
+    def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
+        """Rows the fold of this record will want: read together before the fold."""
+        ...
+
+    def fold(self, record: Input, scope: Scope) -> None:
+        """Fold one record. Raises Unreadable; any other exception is a fault of ours (see `frozen`)."""
+        ...
+
+    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+        """`fold` raised: what it put and emitted is undone and its dead letter is out; mark the row if there is one."""
+        ...
+
+    def dead_letter(self, record: Input, field: str, rule: str) -> Output:
+        """The dead letter of a record, its payload sealed."""
+        ...
+
+    def tick(self, partition: int, scope: Scope) -> None:
+        """After the records of a slice, and alone when woken."""
+        ...
+
+    def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:
+        """Rows and outputs are durable: start effects, from the rows as they stand now."""
+        ...
+
+    def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
+        """The partition is ours and recovered; `rows` iterates each table, decoded."""
+        ...
+
+    def revoked(self, partition: int) -> None:
+        """The partition may be somebody else's from here."""
+        ...

@@ -1,0 +1,171 @@
+"""Builds the Faust app that runs our agents, and runs it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faust
+import uvloop
+from faust.exceptions import ConsistencyError
+from faust.transport.drivers import aiokafka as driver
+
+from app.streams.engine.agent import Agent
+from app.streams.engine.consumer import MAX_WAITING, Consumer
+from app.streams.engine.datadir import DataDir
+from app.streams.engine.engine import Engine
+from app.streams.engine.exits import CONFIG, FAULT, die
+from app.streams.engine.lease import Lease
+from app.streams.engine.producer import LeasedProducer
+from app.streams.engine.store import OPTIONS
+from app.streams.engine.watchdog import watch
+
+HALF_A_DAY_MS = 12 * 3600 * 1000  # half of the changelogs' delete.retention.ms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineConfig:
+    """What the engine needs to know. `client`: keyword arguments of aiokafka clients (servers, security); `faust`:
+    the same for Faust (broker_credentials, ssl_context). `unsafe` switches cures off; tests alone set it."""
+
+    app_id: str
+    servers: str
+    data_dir: Path
+    partitions: int
+    session_timeout_s: float = 10.0
+    rebalance_timeout_s: float = 30.0
+    commit_interval_s: float = 1.0
+    stall_timeout_s: float = 30.0
+    tables_good_for_ms: int = HALF_A_DAY_MS
+    client: dict[str, Any] = field(default_factory=dict)
+    faust: dict[str, Any] = field(default_factory=dict)
+    unsafe: frozenset[str] = frozenset()
+
+
+class Transport(driver.Transport):
+    """Faust's transport with our consumer."""
+
+    Consumer = Consumer
+
+
+class App(faust.App):
+    """Faust's app with our transport and engine."""
+
+    engine: Engine
+
+    def _new_transport(self) -> Any:
+        return Transport(self.conf.broker_consumer, self)
+
+
+class Runtime:
+    """One worker process: data directory, lease, producer, engine, app. `around` runs before agents and after them."""
+
+    def __init__(self, config: EngineConfig, agents: Callable[[], Sequence[Agent]]) -> None:
+        self.config = config
+        self.data = DataDir(config.data_dir, config.tables_good_for_ms)
+        self.lease = Lease(config.session_timeout_s)
+        self.lease.enforced = "lease" not in config.unsafe
+        client = {"bootstrap_servers": config.servers, **config.client}
+        self.producer = LeasedProducer(self.lease, **client)
+        self._agents = agents
+        self.started: list[Callable[[], Awaitable[None]]] = []
+        self.stopping: list[Callable[[], Awaitable[None]]] = []
+
+    def build(self) -> App:
+        """The app, its tables and its agents. Call inside the running loop."""
+        agents = self._agents()
+        app = App(**_settings(self.config, self.data))
+        self.engine = app.engine = Engine(agents, self.lease, self.producer, self.config.unsafe)
+        tables = {
+            spec.name: app.Table(
+                spec.name,
+                key_type=bytes,
+                value_type=bytes,
+                partitions=self.config.partitions,
+                recovery_buffer_size=1000,
+                options=dict(OPTIONS),
+            )
+            for agent in agents
+            for spec in agent.tables
+        }
+        self.engine.bind(app, tables)
+        for agent in agents:
+            _attach(app, agent)
+        return app
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set: then effects end, cycles finish, offsets are committed. Exits 70 or 78 on a fault."""
+        await self.producer.start()
+        app = self.build()
+        app.finalize()
+        for hook in self.started:
+            await hook()
+        await app.start()
+        watchdog = asyncio.get_running_loop().create_task(
+            watch(self.engine, self.config.stall_timeout_s, self.data.touch)
+        )
+        await self._until(app, stop)
+        for hook in self.stopping:
+            await hook()
+        watchdog.cancel()
+        await app.stop()
+        await self.engine.let_go()
+        await self.producer.stop()
+
+    async def _until(self, app: App, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if app.crashed or app.should_stop:
+                _crashed(app)
+            try:
+                await asyncio.wait_for(stop.wait(), 0.2)
+            except TimeoutError:
+                continue
+
+
+def _crashed(app: App) -> None:
+    reason = app.crash_reason
+    if isinstance(reason, ConsistencyError):
+        die("a table is ahead of its changelog: the changelog topic was re-created; wipe the data directory", CONFIG)
+    die(f"faust crashed: {type(reason).__name__}: {str(reason)[:200]}", FAULT)
+
+
+def _settings(config: EngineConfig, data: DataDir) -> dict[str, Any]:
+    return {
+        "id": config.app_id,
+        "broker": [f"kafka://{server}" for server in config.servers.split(",")],
+        "store": "rocksdb://",
+        "datadir": str(data.tables),
+        "topic_partitions": config.partitions,
+        "processing_guarantee": "at_least_once",
+        "consumer_group_instance_id": data.member,
+        "broker_session_timeout": config.session_timeout_s,
+        "broker_heartbeat_interval": config.session_timeout_s / 5,
+        "broker_rebalance_timeout": config.rebalance_timeout_s,
+        "broker_commit_interval": config.commit_interval_s,
+        "broker_max_poll_records": None,
+        "consumer_max_fetch_size": 1 << 20,
+        "stream_buffer_maxsize": 4 * MAX_WAITING,
+        "stream_wait_empty": False,
+        "table_standby_replicas": 0,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        **config.faust,
+    }
+
+
+def _attach(app: App, agent: Agent) -> None:
+    topic = app.topic(agent.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    async def body(stream: Any) -> None:
+        async for event in stream.noack().events():
+            app.engine.submit(event.message.tp, event.value)
+            event.ack()
+
+    app.agent(topic, name=agent.name, concurrency=1)(body)
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Run a worker's main coroutine on uvloop."""
+    uvloop.run(main())

@@ -1,0 +1,241 @@
+"""The consumer: one Faust message per fetched slice, a commit book that never passes a hole, bulk recovery.
+
+Private names of faust and aiokafka are used here; `tests/contracts` holds a test that names every one of them.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import ConsumerMessage
+
+from app import clock
+from app.streams.engine.cycle import Slice
+from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.store import write_rows
+
+# Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
+MAX_WAITING = 64
+# A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
+# broker), so this long poll is also the longest wait of a record that arrives in between.
+FETCH_WAIT_MS = 20
+
+
+class Book:
+    """What was delivered of one partition and what is done: only the contiguous done prefix may be committed."""
+
+    def __init__(self) -> None:
+        self.expected: int | None = None
+        self._open: deque[list[int]] = deque()
+
+    def delivered(self, first: int, last: int) -> list[int]:
+        """Note a slice; the returned entry is marked by `done`."""
+        self.expected = last + 1
+        entry = [first, last, 0]
+        self._open.append(entry)
+        return entry
+
+    @staticmethod
+    def done(entry: list[int]) -> None:
+        """The cycle of this slice is durable."""
+        entry[2] = 1
+
+    def committable(self) -> int | None:
+        """The offset to commit, if it moved."""
+        last = None
+        while self._open and self._open[0][2]:
+            last = self._open.popleft()[1]
+        return None if last is None else last + 1
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, with the lease watching its heartbeats."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_start(self) -> None:
+        """Attach the lease once the coordinator exists."""
+        await super().on_start()
+        self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
+        self.app.engine.lease.attach(self._consumer._coordinator)
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """A rebalance ended: the lease begins anew, or the process ends if it had been expelled."""
+        self.app.engine.lease.joined(self._consumer._coordinator.member_id, clock.boot_s())
+        await super().on_partitions_assigned(assigned, generation_id)
+
+
+class Consumer(driver.Consumer):
+    """See the module."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._books: dict[Any, Book] = {}
+        self._fetching = False
+        self._drainer: Any = None
+        self.waiting = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # -- fetching
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Replaces Faust's loop, which makes four tasks per record and waits for seconds where we must not."""
+        self._drainer = asyncio.current_task()
+        while not (self.should_stop or fetcher.should_stop):
+            self._fetching = False
+            if not self.flow_active:
+                await self.wait(self.can_resume_flow)
+                continue
+            await self._room.wait()
+            self._fetching = True
+            # A copy: when Faust empties the live set, aiokafka takes it as "all" and Faust drops the records.
+            active = frozenset(self._get_active_partitions())
+            if not active:
+                self._fetching = False
+                await asyncio.sleep(0.01)
+                continue
+            generation = self.app.consumer_generation_id
+            try:
+                fetched = await self._getmany(active, timeout=1.0)
+            except self.consumer_stopped_errors:
+                if self.should_stop or self.transport.app.should_stop:
+                    return
+                raise
+            for tp, records in fetched.items():
+                if self.flow_active and generation == self.app.consumer_generation_id and tp in active:
+                    await self._deliver(tp, records)
+
+    async def _deliver(self, tp: Any, records: list[Any]) -> None:
+        recovery = self.app.tables.recovery
+        if tp in recovery.active_tps:
+            await self._restore(recovery, tp, records)
+        elif self.app.topics.acks_enabled_for(tp.topic):
+            await self._slice(tp, records)
+
+    async def _restore(self, recovery: Any, tp: Any, records: list[Any]) -> None:
+        """Changelog records straight into one WriteBatch; the last takes Faust's path, which ends the recovery."""
+        rest, last = records[:-1], records[-1]
+        if rest:
+            db = recovery.tp_to_table[tp].data._db_for_partition(tp.partition)
+            write_rows(db, ((r.key, r.value) for r in rest), rest[-1].offset)
+        self.app.engine.progressed()
+        await self.callback(self._to_message(tp, last))
+
+    async def _slice(self, tp: Any, records: list[Any]) -> None:
+        book = self._books.setdefault(tp, Book())
+        if book.expected is not None:
+            records = [r for r in records if r.offset >= book.expected]
+            if records and records[0].offset > book.expected and "holes" not in self.app.engine.unsafe:
+                die(f"hole in {tp.topic}-{tp.partition}: expected {book.expected}, got {records[0].offset}")
+        if not records:
+            return
+        entry = book.delivered(records[0].offset, records[-1].offset)
+        self._took(1)
+        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry))
+        await self.callback(self._slice_message(tp, piece))
+
+    def _slice_message(self, tp: Any, piece: Slice) -> ConsumerMessage:
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            piece.last,
+            piece.records[-1].timestamp / 1000,
+            0,
+            (),
+            None,
+            piece,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def _slice_done(self, entry: list[int]) -> None:
+        Book.done(entry)
+        self._took(-1)
+        self.app.engine.progressed()
+
+    def _took(self, count: int) -> None:
+        self.waiting += count
+        if self.waiting < MAX_WAITING:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    # -- commits
+
+    def ack(self, message: Any) -> bool:
+        """Faust's own acknowledgement of a slice's message says nothing: the cycle marks the book."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
+        return [tp for tp in self._books if topics is None or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: Any) -> int | None:
+        return self._books[tp].committable()
+
+    def in_flight(self) -> int:
+        """Slices delivered and not done."""
+        return sum(len(book) for book in self._books.values())
+
+    def committed(self) -> dict[Any, int]:
+        """Committed offset by source partition, as far as known."""
+        return {tp: offset for tp, offset in self._committed_offset.items() if tp in self._books and offset is not None}
+
+    # -- seeks and rebalances
+
+    async def perform_seek(self) -> None:
+        """Seek with nothing in flight, then forget the book: what was fetched before the seek must not count.
+
+        Faust seeks while its queues fill, then clears them: records fetched in between are lost (its worst fault).
+        """
+        if asyncio.current_task() is not self._drainer:
+            self.stop_flow()
+            while self._fetching and not self.should_stop:
+                await asyncio.sleep(0.002)
+        self._forget()
+        await super().perform_seek()
+        await self._refuse_recreated()
+        for tp, offset in self._committed_offset.items():
+            if offset is not None and self.app.topics.acks_enabled_for(tp.topic):
+                self._books.setdefault(tp, Book()).expected = offset
+        await self.app.engine.handed_over()
+
+    async def _refuse_recreated(self) -> None:
+        sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+        ends = await self.highwaters(*sources) if sources else {}
+        for tp, end in ends.items():
+            committed = self._committed_offset.get(tp)
+            if committed is not None and end is not None and committed > end:
+                where = f"{tp.topic}-{tp.partition}"
+                die(f"{where} ends at {end} but {committed} was committed: the topic was re-created", CONFIG)
+        self.app.engine.ends = {(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
+
+    def _forget(self) -> None:
+        self._books.clear()
+        self._took(-self.waiting)
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Finish the cycles under way, commit what is done, then let go."""
+        if revoked and not self.should_stop:
+            self.stop_flow()
+            self.app.flow_control.suspend()
+            self.app.flow_control.clear()
+            await self.app.engine.let_go()
+            await self.commit()
+        await super().on_partitions_revoked(revoked)
+        self._forget()

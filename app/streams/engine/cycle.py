@@ -1,0 +1,180 @@
+"""The cycle, written once: what makes a fold over slices safe when the process dies at any of its awaits.
+
+    fold on an overlay → outputs acked → changelog acked → one WriteBatch → effects → slice acked
+
+Outputs come before the rows that would make a redelivered input look done; the store is never ahead of the changelog.
+Partitions run side by side, each strictly in order.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app.streams.engine.agent import Agent, Input, Unreadable
+from app.streams.engine.exits import die
+from app.streams.engine.producer import LeasedProducer
+from app.streams.engine.scope import Overlay
+from app.streams.engine.store import Rows
+
+_log = structlog.get_logger("app.streams.engine")
+
+# Slices that wait are folded as one up to this many records: one ack wait for all of them.
+MAX_RECORDS = 2000
+
+
+@dataclass(slots=True, eq=False)
+class Slice:
+    """Records of one partition as fetched, in order. `done` is set when their cycle is durable."""
+
+    records: Sequence[Any]
+    first: int
+    last: int
+    ack: Callable[[], None]
+
+
+class Partition:
+    """Runs the cycle of one agent over one partition, one slice at a time."""
+
+    def __init__(
+        self, agent: Agent, number: int, rows: dict[str, Rows], producer: LeasedProducer, unsafe: frozenset[str]
+    ) -> None:
+        self.agent, self.number = agent, number
+        self._rows, self._producer, self._unsafe = rows, producer, unsafe
+        self._waiting: deque[Slice] = deque()
+        self._work = asyncio.Event()
+        self._woken = self._closing = self._again = False
+        self._written: dict[str, set[bytes]] | None = {name: set() for name in rows}
+        self.busy = False
+        self.cycles = 0
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"{agent.name}-{number}")
+        self._task.add_done_callback(_ended)
+
+    def submit(self, piece: Slice) -> None:
+        """Queue a slice."""
+        self._waiting.append(piece)
+        self._work.set()
+
+    def wake(self) -> None:
+        """Run a cycle without records soon."""
+        self._woken = True
+        self._work.set()
+
+    async def close(self) -> None:
+        """Finish the cycle under way, leave the rest un-acked."""
+        self._closing = True
+        self._work.set()
+        await self._task
+        self.agent.revoked(self.number)
+
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            if self._closing:
+                return
+            self._work.clear()
+            if self._again:
+                await self._put_again()
+            while (self._waiting or self._woken) and not self._closing:
+                self.busy = True
+                await self._cycle(self._take())
+                self.busy = False
+
+    def _take(self) -> list[Slice]:
+        self._woken = False
+        taken: list[Slice] = []
+        count = 0
+        while self._waiting and (not taken or count + len(self._waiting[0].records) <= MAX_RECORDS):
+            taken.append(self._waiting.popleft())
+            count += len(taken[-1].records)
+        return taken
+
+    async def _cycle(self, slices: list[Slice]) -> None:
+        overlay = Overlay(self.agent.tables, self._rows)
+        self._fold(slices, overlay)
+        self.agent.tick(self.number, overlay)
+        if "rows_first" in self._unsafe:
+            await self._store(overlay)
+            await self._producer.send_all(overlay.outputs)
+        else:
+            await self._producer.send_all(overlay.outputs)
+            await self._store(overlay)
+        self.agent.settled(self.number, overlay.changed)
+        self.cycles += 1
+        for piece in slices:
+            piece.ack()
+
+    def _fold(self, slices: list[Slice], overlay: Overlay) -> None:
+        records = [_input(record) for piece in slices for record in piece.records]
+        if self._rows:
+            overlay.preload(key for record in records for key in self.agent.row_keys(record))
+        fold = self.agent.fold
+        for record in records:
+            overlay.begin()
+            try:
+                fold(record, overlay)
+            except Unreadable as refused:
+                overlay.undo()
+                overlay.emit(self.agent.dead_letter(record, refused.field, refused.rule))
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not crash-loop the partition
+                self._freeze(record, overlay, error)
+
+    def _freeze(self, record: Input, overlay: Overlay, error: Exception) -> None:
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        frames = _frames(error)
+        _log.error("input.froze", agent=self.agent.name, error=type(error).__name__, frames=frames, **where)
+        overlay.undo()
+        overlay.emit(self.agent.dead_letter(record, "", f"fault of ours: {type(error).__name__}"))
+        self.agent.frozen(record, overlay, error)
+
+    async def _store(self, overlay: Overlay) -> None:
+        for table, encoded in overlay.encoded().items():
+            rows = self._rows[table]
+            if "store_first" in self._unsafe:
+                rows.write(encoded, -1)
+            offset = await self._producer.changelog(rows.changelog, self.number, encoded)
+            rows.write(encoded, offset)
+            if self._written is not None:
+                self._written[table].update(key for key, _ in encoded)
+
+    def put_again(self) -> None:
+        """Put every row written since the assignment once more, so that no late write of a former owner is the last.
+
+        Call two session timeouts after the assignment; it runs between two cycles.
+        """
+        self._again = True
+        self._work.set()
+
+    async def _put_again(self) -> None:
+        self._again = False
+        written, self._written = self._written, None
+        for table, keys in (written or {}).items():
+            ordered = list(keys)
+            rows = self._rows[table]
+            if ordered:
+                again = list(zip(ordered, rows.get_many(ordered), strict=True))
+                rows.write((), await self._producer.changelog(rows.changelog, self.number, again))
+
+
+def _input(record: Any) -> Input:
+    return Input(
+        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+    )
+
+
+def _frames(error: Exception) -> list[str]:
+    """Where it was raised, without any value: file, line and function of the innermost frames."""
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append(f"{code.co_filename.rpartition('/app/')[2]}:{trace.tb_lineno}:{code.co_name}")
+        trace = trace.tb_next
+    return frames[-4:]
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        die(f"cycle {task.get_name()} failed: {type(error).__name__} at {_frames(error)}")  # type: ignore[arg-type]

@@ -1,0 +1,120 @@
+"""The engine: which partitions run, what effects may ask of it, and how alive it is."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app import clock
+from app.streams.engine.agent import Agent, Output, TableSpec
+from app.streams.engine.cycle import Partition, Slice
+from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.lease import Lease
+from app.streams.engine.producer import LeasedProducer
+from app.streams.engine.store import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the process stands. `idle_s`: since the last progress (a slice acked, a changelog slice restored)."""
+
+    assigned: int
+    recovering: bool
+    waiting: int
+    lease_s: float
+    progress: int
+    idle_s: float
+
+
+class Engine:
+    """One per process. Agents and their effect tasks get it; Faust's side calls the methods below the line."""
+
+    def __init__(
+        self, agents: Sequence[Agent], lease: Lease, producer: LeasedProducer, unsafe: frozenset[str] = frozenset()
+    ) -> None:
+        self.lease, self.producer, self.unsafe = lease, producer, unsafe
+        self._agents = {agent.topic: agent for agent in agents}
+        self._names = {agent.name: agent.topic for agent in agents}
+        self._partitions: dict[tuple[str, int], Partition] = {}
+        self._tables: dict[str, Any] = {}
+        self._progress, self._moved_s = 0, clock.boot_s()
+        self.ends: dict[tuple[str, int], int] = {}
+        self.app: Any = None
+
+    # -- for agents and effects
+
+    def wake(self, agent: str, partition: int) -> None:
+        """Run a cycle without records soon; nothing if the partition is not ours."""
+        runner = self._partitions.get((self._names[agent], partition))
+        if runner is not None:
+            runner.wake()
+
+    async def send(self, output: Output) -> None:
+        """Produce outside a cycle (an answer, a due timer); acknowledged when it returns."""
+        await self.producer.send_all((output,))
+
+    async def send_all(self, outputs: Sequence[Output]) -> None:
+        """Several at once."""
+        await self.producer.send_all(outputs)
+
+    def owns(self, topic: str, partition: int) -> bool:
+        """Whether the partition is assigned to us, recovered and running."""
+        return (topic, partition) in self._partitions
+
+    def health(self) -> Health:
+        """See `Health`."""
+        return Health(
+            assigned=len(self._partitions),
+            recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
+            waiting=0 if self.app is None else self.app.consumer.waiting,
+            lease_s=self.lease.left_s(),
+            progress=self._progress,
+            idle_s=clock.boot_s() - self._moved_s,
+        )
+
+    # -- for Faust's side
+
+    def bind(self, app: Any, tables: dict[str, Any]) -> None:
+        """The app and its tables by name, once built."""
+        self.app, self._tables = app, tables
+
+    def progressed(self) -> None:
+        """Something durable happened."""
+        self._progress += 1
+        self._moved_s = clock.boot_s()
+
+    def submit(self, tp: Any, piece: Slice) -> None:
+        """A slice reached its agent."""
+        runner = self._partitions.get((tp.topic, tp.partition))
+        if runner is not None:
+            runner.submit(piece)
+
+    async def handed_over(self) -> None:
+        """Recovery is complete and the seek is done: build the partitions, before the first slice."""
+        if self._partitions:
+            await self.let_go()
+        assigned = sorted({(tp.topic, tp.partition) for tp in self.app.consumer.assignment()})
+        for topic, number in assigned:
+            agent = self._agents.get(topic)
+            if agent is None:
+                continue
+            rows = {spec.name: Rows(self._tables[spec.name], number) for spec in agent.tables}
+            agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name], topic) for spec in agent.tables})
+            self._partitions[topic, number] = Partition(agent, number, rows, self.producer, self.unsafe)
+        self.progressed()
+        later = 2 * self.app.conf.broker_session_timeout
+        for runner in self._partitions.values():
+            asyncio.get_running_loop().call_later(later, runner.put_again)
+
+    def _decoded(self, spec: TableSpec[Any], rows: Rows, topic: str) -> Iterator[tuple[bytes, Any]]:
+        for key, value in rows.items():
+            row = spec.decode(value)
+            end = self.ends.get((topic, rows.partition))
+            if spec.watermark is not None and end is not None and spec.watermark(row) >= end:
+                die(f"table {spec.name} is ahead of {topic}-{rows.partition}: the topic was re-created", CONFIG)
+            yield key, row
+
+    async def let_go(self) -> None:
+        """Finish every cycle under way; nothing of ours runs afterwards."""
+        runners, self._partitions = list(self._partitions.values()), {}
+        await asyncio.gather(*(runner.close() for runner in runners))

@@ -1,0 +1,88 @@
+"""The overlay of one cycle over the rows of one partition."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.streams.engine.agent import Output, TableSpec
+from app.streams.engine.store import Rows
+
+_MISSING = object()
+
+
+class Overlay:
+    """Reads through to the store once per row; keeps changes apart until they are durable; can undo one record."""
+
+    def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, Rows]) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self._rows = rows
+        self._seen: dict[str, dict[bytes, Any]] = {name: {} for name in self._specs}
+        self.changed: dict[str, dict[bytes, Any | None]] = {name: {} for name in self._specs}
+        self.outputs: list[Output] = []
+        self._undo: list[tuple[str, bytes, Any, Any]] = []
+        self._mark = 0
+
+    def preload(self, wanted: Iterable[tuple[str, bytes]]) -> None:
+        """Read many rows in one call to the store."""
+        by_table: dict[str, set[bytes]] = {}
+        for table, key in wanted:
+            if key not in self._seen[table]:
+                by_table.setdefault(table, set()).add(key)
+        for table, keys in by_table.items():
+            ordered = list(keys)
+            decode, seen = self._specs[table].decode, self._seen[table]
+            for key, value in zip(ordered, self._rows[table].get_many(ordered), strict=True):
+                seen[key] = None if value is None else decode(value)
+
+    def get(self, table: str, key: bytes) -> Any | None:
+        """See `Scope`."""
+        seen = self._seen[table]
+        row = seen.get(key, _MISSING)
+        if row is _MISSING:
+            value = self._rows[table].get(key)
+            row = seen[key] = None if value is None else self._specs[table].decode(value)
+        return row
+
+    def put(self, table: str, key: bytes, row: Any) -> None:
+        """See `Scope`."""
+        self._set(table, key, row)
+
+    def drop(self, table: str, key: bytes) -> None:
+        """See `Scope`."""
+        self._set(table, key, None)
+
+    def _set(self, table: str, key: bytes, row: Any) -> None:
+        seen, changed = self._seen[table], self.changed[table]
+        self._undo.append((table, key, seen.get(key, _MISSING), changed.get(key, _MISSING)))
+        seen[key] = changed[key] = row
+
+    def emit(self, output: Output) -> None:
+        """See `Scope`."""
+        self.outputs.append(output)
+
+    def begin(self) -> None:
+        """A record's fold begins: from here `undo` takes back."""
+        self._undo.clear()
+        self._mark = len(self.outputs)
+
+    def undo(self) -> None:
+        """Take back what was put and emitted since `begin`."""
+        del self.outputs[self._mark :]
+        for table, key, seen, changed in reversed(self._undo):
+            _restore(self._seen[table], key, seen)
+            _restore(self.changed[table], key, changed)
+        self._undo.clear()
+
+    def encoded(self) -> dict[str, list[tuple[bytes, bytes | None]]]:
+        """Per table the changed rows as they go to changelog and store; None is a tombstone."""
+        return {
+            name: [(key, None if row is None else self._specs[name].encode(row)) for key, row in rows.items()]
+            for name, rows in self.changed.items()
+            if rows
+        }
+
+
+def _restore(into: dict[bytes, Any], key: bytes, value: Any) -> None:
+    if value is _MISSING:
+        into.pop(key, None)
+    else:
+        into[key] = value
