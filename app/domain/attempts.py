@@ -211,5 +211,3 @@ def _retry(case: Case, message: Message, due_ms: int, reason: Reason, attempt: A
             code=attempt.code if attempt else None,
         )
     )
-
-

@@ -112,4 +112,3 @@ def _message(case: Case, record: Requested) -> Message:
         archive_after_ms=record.policy.archive_after_ms,
         forget_after_ms=record.policy.forget_after_ms,
     )
-

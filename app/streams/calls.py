@@ -145,7 +145,7 @@ def _words(result: Result) -> dict[str, object]:
         case Taken(sid=sid, progress=progress, segments=segments):
             return {"answer": Answer.TAKEN, "sid": sid, "progress": progress, "segments": segments}
         case Refused(code=code, error=error, http_status=status, retry_after_ms=after):
-            refused = {"answer": Answer.REFUSED, "code": code, "error": error, "http_status": status}
+            refused: dict[str, object] = {"answer": Answer.REFUSED, "code": code, "error": error, "http_status": status}
             return refused | {"retry_after_ms": after, "progress": Progress.CLAIMED}
         case Doubtful(why=why, http_status=status):
             return {"answer": Answer.DOUBTFUL, "why": why, "http_status": status, "progress": Progress.CLAIMED}

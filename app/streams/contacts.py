@@ -15,7 +15,6 @@ from app.domain.events import AttemptClaimed, ConsentChanged, MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Input as ContactInput
 from app.domain.inputs import Place, Texted
-from app.domain.timing import dues
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
 from app.streams.compose import Composer
@@ -27,7 +26,10 @@ log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
 _decode_input = msgspec.json.Decoder(ContactInput).decode
-_contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, msgspec.json.Encoder().encode)
+_contact = TableSpec(
+    CONTACTS, msgspec.json.Decoder(Contact).decode, msgspec.json.Encoder().encode, lambda contact: contact.watermark
+)
+# Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
 _message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, msgspec.json.Encoder().encode)
 
 
@@ -53,11 +55,10 @@ class ContactsAgent:
         fail: Callable[[str], NoReturn],
         pk: str,
     ) -> None:
-        self.topics: Sequence[str] = (topic,)
-        self.tables: Sequence[TableSpec[Any]] = (_contact, _message)
+        self.topic = topic
+        self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._composer, self._dead_letter = notices, composer, dead_letter
         self._fail, self._pk = fail, pk
-        self._fresh: dict[int, list[AttemptClaimed]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self.timers: dict[int, PartitionTimers] = {}
         self.calls: Calls | None = None
@@ -80,7 +81,8 @@ class ContactsAgent:
             return
         scope.put(CONTACTS, key, folded.contact)
         self._keep_archived(folded, archived, scope)
-        self._notices.emit(record, key.decode(), parsed, contact, folded, scope)
+        for refused in self._notices.emit(record, key.decode(), parsed, folded, scope):
+            scope.emit(self._dead_letter(record, refused.field, refused.rule))
         self._note(record.partition, key.decode(), folded, parsed)
 
     def _read(self, record: Input) -> tuple[bytes, ContactInput]:
@@ -110,7 +112,7 @@ class ContactsAgent:
             elif isinstance(event, ConsentChanged) and event.opted_out and self.calls is not None:
                 self.calls.stop_contact(contact_id)
 
-    def frozen(self, record: Input, scope: Scope, error: BaseException) -> None:
+    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
         log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
         if record.key is None:
@@ -130,9 +132,12 @@ class ContactsAgent:
         timers, now = self.timers[partition], (clock.now_ms(), clock.boot_s())
         for contact in rows.values():
             for message in contact.messages.values():
-                _arm(timers, message, now)
+                timers.arm(message, now)
         for message_id, archived in changed.get(MESSAGES, {}).items():
-            timers.arm(message_id.decode(), dues(archived) if archived else (), now)
+            if archived is None:
+                timers.disarm(message_id.decode())
+            else:
+                timers.arm(archived, now)
 
     def _start(self, partition: int, contact: Contact, contact_id: str, key: str, n: int) -> None:
         message = contact.messages[key]
@@ -157,19 +162,15 @@ class ContactsAgent:
         timers, now = PartitionTimers(), (clock.now_ms(), clock.boot_s())
         for _, contact in rows[CONTACTS]:
             for message in contact.messages.values():
-                _arm(timers, message, now)
+                timers.arm(message, now)
         for _, message in rows[MESSAGES]:
-            _arm(timers, message, now)
+            timers.arm(message, now)
         self.timers[partition] = timers
 
     def revoked(self, partition: int) -> None:
         """Another worker owns the partition now."""
         self.timers.pop(partition, None)
         self._claimed.pop(partition, None)
-
-
-def _arm(timers: PartitionTimers, message: Message, now: tuple[int, float]) -> None:
-    timers.arm(message.id, dues(message), now, message.policy.doubt_after_ms if message.policy else 0)
 
 
 def _forgets(folded: Folded) -> bool:

@@ -7,17 +7,20 @@ the log's clock and ours may differ, and an inherited claim deserves its whole t
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from app.domain.contact import Message
+from app.domain.timing import dues
 from app.domain.words import DueKind
 
 RESEND_S = 30.0
 
-Entry = tuple[str, DueKind, int]  # message id, kind, due time (ms, as the row says)
+Entry = tuple[str, DueKind, int, str]  # message id, kind, due time (ms, as the row says), tenant
+Now = tuple[int, float]  # wall time (ms since the epoch), boot time (s)
 
 
 class PartitionTimers:
-    """The timers of one partition. Times handed in: `wall_ms` for deadlines, `boot_s` for durations."""
+    """The timers of one partition."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, Entry]] = []
@@ -26,24 +29,20 @@ class PartitionTimers:
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._armed.values())
 
-    def arm(
-        self, message_id: str, dues: Iterable[tuple[DueKind, int]], now: tuple[int, float], doubt_ms: int = 0
-    ) -> None:
-        """Replace what is armed for a message by `dues` (kind, due ms), as its row stands now.
-
-        `now`: wall time (ms) and boot time (s). `doubt_ms`: how long a claim may go unanswered.
-        """
-        entries = tuple((message_id, kind, due) for kind, due in dues)
-        before = self._armed.get(message_id, ())
+    def arm(self, message: Message, now: Now) -> None:
+        """What is armed for a message becomes what its row says now."""
+        entries = tuple((message.id, kind, due, message.tenant) for kind, due in dues(message))
+        before = self._armed.get(message.id, ())
         if entries == before:
             return
         for entry in entries:
             if entry not in before:
-                heapq.heappush(self._heap, (_fire_at(entry, now, doubt_ms), entry))
-        if entries:
-            self._armed[message_id] = entries
-        else:
-            self._armed.pop(message_id, None)
+                heapq.heappush(self._heap, (_fire_at(entry, message, now), entry))
+        self._armed[message.id] = entries
+
+    def disarm(self, message_id: str) -> None:
+        """The row is gone."""
+        self._armed.pop(message_id, None)
 
     def due(self, boot_s: float) -> Iterator[Entry]:
         """Entries that came due by `boot_s`; each is armed again `RESEND_S` later unless its row has dropped it."""
@@ -61,7 +60,8 @@ class PartitionTimers:
         return self._heap[0][0] if self._heap else None
 
 
-def _fire_at(entry: Entry, now: tuple[int, float], doubt_ms: int) -> float:
+def _fire_at(entry: Entry, message: Message, now: Now) -> float:
     wall_ms, boot_s = now
-    wait_ms = doubt_ms if entry[1] is DueKind.DOUBT else max(0, entry[2] - wall_ms)
-    return boot_s + wait_ms / 1000
+    if entry[1] is DueKind.DOUBT and message.policy is not None:
+        return boot_s + message.policy.doubt_after_ms / 1000
+    return boot_s + max(0, entry[2] - wall_ms) / 1000

@@ -1,6 +1,6 @@
 """What an agent is to the engine: a fold over one slice of one partition, with rows, outputs and effects.
 
-    records ─> fold (per record, synchronous) ─> tick ─> outputs acked ─> changelog acked ─> store ─> settled ─> ack
+records ─> fold (per record, synchronous) ─> tick ─> outputs acked ─> changelog acked ─> store ─> settled ─> ack
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Builds the Faust app that runs our agents, and runs it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,13 @@ class EngineConfig:
     unsafe: frozenset[str] = frozenset()
 
 
-class Transport(driver.Transport):
+class Transport(driver.Transport):  # type: ignore[misc] # faust is Any here
     """Faust's transport with our consumer."""
 
     Consumer = Consumer
 
 
-class App(faust.App):
+class App(faust.App):  # type: ignore[misc] # faust is Any here
     """Faust's app with our transport and engine."""
 
     engine: Engine
@@ -166,6 +166,6 @@ def _attach(app: App, agent: Agent) -> None:
     app.agent(topic, name=agent.name, concurrency=1)(body)
 
 
-def run(main: Callable[[], Awaitable[None]]) -> None:
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a worker's main coroutine on uvloop."""
     uvloop.run(main())

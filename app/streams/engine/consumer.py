@@ -52,7 +52,7 @@ class Book:
         return len(self._open)
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is Any here
     """Faust's consumer thread, with the lease watching its heartbeats."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -72,7 +72,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_assigned(assigned, generation_id)
 
 
-class Consumer(driver.Consumer):
+class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
     """See the module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

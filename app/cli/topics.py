@@ -1,0 +1,72 @@
+"""`heliograph topics plan|apply`: topics as declared, on the broker."""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import click
+import orjson
+
+from app import kafka
+from app.cli import OK, PROBLEMS, settings_or_exit
+from app.settings import Settings
+
+
+@click.group("topics")
+def command() -> None:
+    """Create and check topics as schemas/topics.yaml declares them. Nothing is ever deleted."""
+
+
+@command.command("plan")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plan(as_json: bool) -> None:
+    """Show what `apply` would do. Exit 1 if something is refused."""
+    settings, _ = settings_or_exit(dict(os.environ))
+    sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=False)))
+
+
+@command.command("apply")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def apply(as_json: bool) -> None:
+    """Create what is missing, alter what differs; stop before anything if a change is refused."""
+    settings, _ = settings_or_exit(dict(os.environ))
+    sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=True)))
+
+
+async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
+    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - only this command needs it
+    from aiokafka.errors import KafkaConnectionError  # noqa: PLC0415
+
+    from app.records import setup  # noqa: PLC0415
+    from app.records.topics import Topics  # noqa: PLC0415
+
+    topics = Topics(settings.topic_prefix, settings.group).all
+    admin = AIOKafkaAdminClient(**kafka.client(settings))
+    try:
+        await admin.start()
+    except KafkaConnectionError:
+        click.echo(f"error: no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)", err=True)
+        return PROBLEMS
+    try:
+        todo = await setup.plan(admin, topics, settings.partitions, settings.replication)
+        _show(todo, as_json)
+        if todo.refused:
+            return PROBLEMS
+        if carry_out:
+            await setup.apply(admin, todo, settings.partitions, settings.replication)
+        return OK
+    finally:
+        await admin.close()
+
+
+def _show(todo: Any, as_json: bool) -> None:
+    if as_json:
+        changes = [{"topic": c.topic, "action": c.action, "detail": c.detail} for c in todo.changes]
+        click.echo(orjson.dumps({"changes": changes, "refused": len(todo.refused)}).decode())
+        return
+    signs = {"create": "+", "alter": "~", "refuse": "!"}
+    for change in todo.changes:
+        click.echo(f"{signs[change.action]} {change.topic}: {change.detail}")
+    if not todo.changes:
+        click.echo("topics are as declared")

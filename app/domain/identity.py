@@ -1,0 +1,34 @@
+"""Who and what a record is about: pseudonyms of people, ids of messages, fingerprints of payloads.
+
+Fields are length-prefixed before hashing, so that no two different lists of fields hash alike.
+"""
+
+import hashlib
+import hmac
+
+DIGITS = 20
+
+
+def _joined(*fields: str) -> bytes:
+    return b"".join(len(raw := field.encode()).to_bytes(4, "big") + raw for field in fields)
+
+
+def contact_id(pseudonym_key: bytes, tenant: str, address: str) -> str:
+    """20 hex digits of HMAC-SHA256 over tenant and canonical address: one recipient of one tenant, no number in it."""
+    return hmac.digest(pseudonym_key, _joined(tenant, address), "sha256").hex()[:DIGITS]
+
+
+def message_id(tenant: str, idempotency_key: str, contact: str) -> str:
+    """`contact-` and 20 hex digits: the same request twice is the same message."""
+    digest = hashlib.sha256(_joined(tenant, idempotency_key, contact)).hexdigest()
+    return f"{contact}-{digest[:DIGITS]}"
+
+
+def key_fingerprint(pseudonym_key: bytes) -> str:
+    """8 hex digits that tell one pseudonym key from another and nothing of the key."""
+    return hmac.digest(pseudonym_key, b"heliograph key fingerprint", "sha256").hex()[:8]
+
+
+def payload_fingerprint(*fields: str) -> str:
+    """16 hex digits of what a request asks for: the same key with another one is a conflict."""
+    return hashlib.sha256(_joined(*fields)).hexdigest()[:16]

@@ -1,0 +1,54 @@
+"""Addresses: from what people write to one canonical form, and what of it may be shown.
+
+`is_possible` by libphonenumber at the door; `strict` asks `is_valid`. Variants that reach the same handset are folded:
+Mexico +52 1 ... and Argentina +54 9 ... (libphonenumber's own notes on both countries).
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import phonenumbers
+from phonenumbers import NumberParseException
+
+CHANNELS = ("whatsapp:", "rcs:", "messenger:")
+
+
+class Address(NamedTuple):
+    """`canonical`: E.164, or the raw text of what is no number; `problem`: why it cannot be texted, or ""."""
+
+    canonical: str
+    country: str
+    masked: str
+    problem: str
+
+
+@lru_cache(maxsize=1 << 14)
+def read_address(raw: str, strict: bool = False) -> Address:
+    """Canonical form of a phone number in international notation (`+` and country code)."""
+    text = raw.strip()
+    for prefix in CHANNELS:
+        text = text.removeprefix(prefix)
+    try:
+        number = phonenumbers.parse(text)
+    except NumberParseException:
+        return Address(text, "ZZ", mask(text), "is not a phone number with + and country code")
+    canonical = _folded(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    country = phonenumbers.region_code_for_number(number) or "ZZ"
+    if not phonenumbers.is_possible_number(number):
+        return Address(canonical, country, mask(canonical), "is not a possible phone number")
+    if strict and not phonenumbers.is_valid_number(number):
+        return Address(canonical, country, mask(canonical), "is not a valid phone number")
+    return Address(canonical, country, mask(canonical), "")
+
+
+def _folded(e164: str) -> str:
+    if e164.startswith("+521") and len(e164) == 14:
+        return "+52" + e164[4:]
+    if e164.startswith("+549") and len(e164) == 14:
+        return "+54" + e164[4:]
+    return e164
+
+
+def mask(address: str) -> str:
+    """+14155550123 as +1415•••0123; what is too short to hide is hidden whole."""
+    return f"{address[:5]}•••{address[-4:]}" if len(address) >= 11 else "•••"

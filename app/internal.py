@@ -1,0 +1,54 @@
+"""A process's internal port: health, readiness and metrics, on loopback by default, never the public listener."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+
+class Served:
+    """A uvicorn server inside the running loop. `url` is its base; `stop` ends it."""
+
+    def __init__(self, app: Any, host: str, port: int) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((host, port))
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        self._server = uvicorn.Server(config)
+        self._server.install_signal_handlers = lambda: None  # type: ignore[method-assign, attr-defined]
+        self._task = asyncio.get_running_loop().create_task(self._serve())
+
+    async def _serve(self) -> None:
+        await self._server._serve(sockets=[self._socket])
+
+    async def stop(self) -> None:
+        """Answer what is open, then close."""
+        self._server.should_exit = True
+        await self._task
+
+
+def internal_app(alive: Callable[[], str], ready: Callable[[], str], registry: CollectorRegistry) -> Starlette:
+    """`alive` and `ready` return "" or what is wrong (answered with 503)."""
+
+    async def healthz(_request: Request) -> Response:
+        return _answer(alive())
+
+    async def readyz(_request: Request) -> Response:
+        return _answer(ready())
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+
+
+def _answer(problem: str) -> Response:
+    return Response(problem or "ok", 503 if problem else 200, media_type="text/plain")

@@ -1,0 +1,69 @@
+"""What a provider is to us: one create call, and what came of it as a value. An exception is a bug."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from app.domain.words import ErrorClass, Progress
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True):
+    """One text to send. Exactly one of `messaging_service_sid` and `from_number`; `validity_s` 1 to 36000."""
+
+    to: str
+    body: str
+    media: tuple[str, ...]
+    status_callback: str
+    messaging_service_sid: str
+    from_number: str
+    validity_s: int
+
+    def __repr__(self) -> str:
+        return "<Create>"
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Twilio took it."""
+
+    sid: str
+    progress: Progress
+    segments: int
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """Proved not sent: refused, or no connection was made (`http_status` 0)."""
+
+    code: int | None
+    error: ErrorClass
+    http_status: int
+    retry_after_ms: int | None = None
+
+
+class Doubtful(msgspec.Struct, frozen=True, kw_only=True):
+    """The request may have left and nothing says what became of it."""
+
+    why: str
+    http_status: int = 0
+
+
+class Abandoned(msgspec.Struct, frozen=True, kw_only=True):
+    """The last check forbade the call before a byte of it left."""
+
+    why: str
+
+
+Result = Taken | Refused | Doubtful | Abandoned
+LastCheck = Callable[[], str | None]
+
+
+class Provider(Protocol):
+    """Sends for one tenant."""
+
+    async def create(self, call: Create, last_check: LastCheck) -> Result:
+        """Send one text. `last_check` is asked when the connection is in hand: a reason abandons the call."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,31 @@
+"""What every record of ours has around it: CloudEvents headers, and the input that caused it.
+
+CloudEvents 1.0 Kafka binding, binary mode: the value is self-contained JSON, attributes are repeated as `ce_*` headers.
+`cause` = (offset, index) of the input in the partition of the same number, so that a reader drops repeats with one
+watermark per partition.
+"""
+
+import msgspec
+
+Headers = list[tuple[str, bytes]]
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Which input made this record: its partition and offset, and the how-manieth output it is."""
+
+    partition: int
+    offset: int
+    index: int
+
+
+def headers(kind: str, record_id: str, at: str, traceparent: str = "") -> Headers:
+    """`ce_*` headers of an output, `traceparent` passed on."""
+    made = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", kind.encode()),
+        ("ce_source", b"heliograph"),
+        ("ce_id", record_id.encode()),
+        ("ce_time", at.encode()),
+        ("content-type", b"application/json"),
+    ]
+    return [*made, ("traceparent", traceparent.encode())] if traceparent else made

@@ -1,0 +1,153 @@
+"""Family `requests`: what teams ask for on `notify.requests`, plain JSON or CloudEvents 1.0, structured or binary."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from app.domain.words import Category, Priority
+from app.records.codec import Unreadable, decode
+
+MAX_VALUE_BYTES = 900_000
+MAX_BODY = 1600  # Twilio error 21617
+MAX_MEDIA = 10
+MAX_RECIPIENTS = 1000
+
+Aware = Annotated[datetime, Meta(tz=True)]
+Short = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Fallback(msgspec.Struct, frozen=True, kw_only=True):
+    """Another channel, please, `after` so many seconds without delivery."""
+
+    channel: Short
+    address: Short = "-"
+    after: Annotated[int, Meta(ge=0, le=2_592_000)] = 0
+
+
+class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.requested.v1", tag_field="type"):
+    """A notify event. Smallest form: type, to, body. Times carry an offset; `media` are https URLs."""
+
+    to: str | list[str]
+    id: Short | None = None
+    at: Aware | None = None
+    tenant: Short = "default"
+    idempotency_key: Short | None = None
+    body: str = ""
+    media: list[str] = []
+    category: Category = Category.TRANSACTIONAL
+    priority: Priority = Priority.NORMAL
+    sender: Short | None = None
+    send_at: Aware | None = None
+    expires_at: Aware | None = None
+    fallback: list[Fallback] = []
+    campaign: Annotated[str, Meta(max_length=200)] = ""
+    metadata: dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]] = {}
+
+
+MessageId = Annotated[str, Meta(pattern=r"^[0-9a-f]{20}-[0-9a-f]{20}$")]
+MESSAGE_ID = re.compile(r"[0-9a-f]{20}-[0-9a-f]{20}\Z")
+
+
+class NotifyCanceled(msgspec.Struct, frozen=True, kw_only=True, tag="notify.canceled.v1", tag_field="type"):
+    """A message is withdrawn, if it has not left."""
+
+    message_id: MessageId
+    id: Short | None = None
+    at: Aware | None = None
+    tenant: Short = "default"
+
+
+NotifyRequest = NotifyRequested | NotifyCanceled
+_decoder = msgspec.json.Decoder(NotifyRequest)
+_object = msgspec.json.Decoder(dict[str, Any])
+_CE_NAMES = {"id": "id", "time": "at", "type": "type"}
+
+
+def read_request(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> NotifyRequest:
+    """The request in a record. Raises Unreadable(field, rule); then `read_loosely` may still tell whose it was."""
+    if value is not None and len(value) > MAX_VALUE_BYTES:
+        raise Unreadable("value", f"is longer than {MAX_VALUE_BYTES} bytes")
+    request: NotifyRequest = decode(_decoder, _unwrapped(value, dict(headers)))
+    if isinstance(request, NotifyRequested):
+        _check(request)
+    return request
+
+
+def _unwrapped(value: bytes | None, headers: Mapping[str, bytes]) -> bytes | None:
+    """CloudEvents to our own form: structured mode holds our fields in `data`, binary mode attributes in headers."""
+    if value is None or (b'"specversion"' not in value and "ce_specversion" not in headers):
+        return value
+    whole: dict[str, Any] = decode(_object, value)
+    if "specversion" in whole:
+        data = whole.get("data")
+        if not isinstance(data, dict):
+            raise Unreadable("data", "must be an object")
+        return msgspec.json.encode({**_attributes(whole), **data})
+    given = {name.removeprefix("ce_"): text.decode("utf-8", "replace") for name, text in headers.items()}
+    return msgspec.json.encode({**_attributes(given), **whole})
+
+
+def _attributes(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {ours: event[theirs] for theirs, ours in _CE_NAMES.items() if theirs in event}
+
+
+def _check(request: NotifyRequested) -> None:
+    recipients = recipients_of(request)
+    if not recipients:
+        raise Unreadable("to", "must name at least one recipient")
+    if len(recipients) > MAX_RECIPIENTS:
+        raise Unreadable("to", f"names more than {MAX_RECIPIENTS} recipients")
+    if not request.body.strip() and not request.media:
+        raise Unreadable("body", "is empty and there is no media")
+    if len(request.body) > MAX_BODY:
+        raise Unreadable("body", f"is longer than {MAX_BODY} characters")
+    if len(request.media) > MAX_MEDIA:
+        raise Unreadable("media", f"has more than {MAX_MEDIA} entries")
+    for index, url in enumerate(request.media):
+        if not url.startswith("https://"):
+            raise Unreadable(f"media[{index}]", "is not an https URL")
+    if request.send_at and request.expires_at and request.expires_at <= request.send_at:
+        raise Unreadable("expires_at", "is not after send_at")
+    if len(request.metadata) > 50:
+        raise Unreadable("metadata", "has more than 50 entries")
+
+
+def recipients_of(request: NotifyRequested) -> tuple[str, ...]:
+    """Every recipient once, in order."""
+    return tuple(dict.fromkeys([request.to] if isinstance(request.to, str) else request.to))
+
+
+class Loose(msgspec.Struct, frozen=True):
+    """What can still be told of a request that breaks a rule: enough to reject each message by its id."""
+
+    tenant: str
+    recipients: tuple[str, ...]
+    idempotency_key: str
+    campaign: str
+
+
+def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes]], place: str) -> Loose | None:
+    """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many)."""
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        return None
+    try:
+        whole: dict[str, Any] = decode(_object, _unwrapped(value, dict(headers)))
+    except Unreadable:
+        return None
+    to = whole.get("to")
+    recipients = tuple(
+        dict.fromkeys(r for r in ([to] if isinstance(to, str) else to or ()) if isinstance(r, str) and r)
+    )
+    if not recipients or len(recipients) > MAX_RECIPIENTS or whole.get("type") != "notify.requested.v1":
+        return None
+    key = _text(whole, "idempotency_key") or _text(whole, "id") or place
+    return Loose(_text(whole, "tenant") or "default", recipients, key, _text(whole, "campaign"))
+
+
+def _text(whole: Mapping[str, Any], name: str) -> str:
+    value = whole.get(name)
+    return value[:200] if isinstance(value, str) else ""

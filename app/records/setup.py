@@ -1,0 +1,108 @@
+"""Topics as declared against topics as they are: what to create, what to alter. Nothing is ever deleted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from app.records.topics import Topic
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """`action`: create, alter, or refuse (an operator must decide); `detail` says what, from what to what."""
+
+    topic: str
+    action: str
+    detail: str
+    config: dict[str, str] = {}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What `apply` would do. `refused` changes stop it."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        """Changes that are not ours to make."""
+        return tuple(change for change in self.changes if change.action == "refuse")
+
+
+async def plan(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], partitions: int, replication: int) -> Plan:
+    """Compare declaration and broker."""
+    wanted = {topic.name: topic for topic in topics.values()}
+    cluster = await admin.describe_cluster()
+    brokers = len(cluster["brokers"])
+    existing = {t["topic"]: t for t in await admin.describe_topics() if t["topic"] in wanted}
+    configs = await _configs(admin, list(existing))
+    changes: list[Change] = []
+    if replication > brokers:
+        detail = f"replication factor {replication} needs as many brokers; the cluster has {brokers}"
+        changes.append(Change(topic="*", action="refuse", detail=detail))
+    for name, topic in wanted.items():
+        if name not in existing:
+            detail = f"{partitions} partitions, replication {replication}"
+            changes.append(Change(topic=name, action="create", detail=detail, config=topic.config))
+        else:
+            changes += _differences(topic, existing[name], configs[name], partitions, replication)
+    return Plan(changes=tuple(changes))
+
+
+def _differences(
+    topic: Topic, found: Mapping[str, Any], config: Mapping[str, str], partitions: int, replication: int
+) -> list[Change]:
+    changes = []
+    count = len(found["partitions"])
+    if count != partitions:
+        detail = f"has {count} partitions, {partitions} wanted: a core topic keeps its count for life"
+        changes.append(Change(topic=topic.name, action="refuse", detail=detail))
+    factors = sorted({len(p["replicas"]) for p in found["partitions"]})
+    if factors != [replication]:
+        detail = f"has replication {factors}, {replication} wanted: reassign its replicas"
+        changes.append(Change(topic=topic.name, action="refuse", detail=detail))
+    differing = {key: value for key, value in topic.config.items() if config.get(key) != value}
+    if differing:
+        detail = ", ".join(f"{key} {config.get(key)} -> {value}" for key, value in differing.items())
+        changes.append(Change(topic=topic.name, action="alter", detail=detail, config=differing))
+    return changes
+
+
+async def apply(admin: AIOKafkaAdminClient, todo: Plan, partitions: int, replication: int) -> None:
+    """Carry out creations and alterations. Raises KafkaError subclasses as the broker answers."""
+    new = [
+        NewTopic(change.topic, partitions, replication, topic_configs=change.config)
+        for change in todo.changes
+        if change.action == "create"
+    ]
+    if new:
+        _check(await admin.create_topics(new))
+    for change in todo.changes:
+        if change.action == "alter":
+            current = (await _configs(admin, [change.topic], only_set=True))[change.topic]
+            resource = ConfigResource(ConfigResourceType.TOPIC, change.topic, configs={**current, **change.config})
+            await admin.alter_configs([resource])
+
+
+def _check(response: Any) -> None:
+    failed = [
+        (row[0], row[1], row[2] if len(row) > 2 else "") for row in response.topic_errors if row[1] not in (0, 36)
+    ]
+    if failed:
+        raise RuntimeError(f"topics not created: {failed}")
+
+
+async def _configs(
+    admin: AIOKafkaAdminClient, names: list[str], *, only_set: bool = False
+) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    found: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        for resource in answer.resources:
+            _, _, _, name, entries = resource[:5]
+            # source 1: set on the topic itself (DescribeConfigs v1 and later)
+            found[name] = {e[0]: e[1] for e in entries if not only_set or e[3] in (1, False)}
+    return found

@@ -1,0 +1,57 @@
+"""Topics, from the one declaration in `schemas/topics.yaml`."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+CHANGELOG_TABLES = ("contacts", "messages", "asks", "metrics")
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One topic as declared. `name` carries the prefix once read by `Topics`; `config` is what the broker is told."""
+
+    name: str
+    purpose: str
+    key: str
+    types: tuple[str, ...]
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    core: bool = True
+    config: dict[str, str] = {}
+
+
+def declared() -> tuple[Topic, ...]:
+    """The declaration, without prefix."""
+    import yaml  # noqa: PLC0415 - 30 ms that only set-up and start need
+
+    return msgspec.convert(yaml.safe_load(_source().read_text())["topics"], tuple[Topic, ...])
+
+
+def _source() -> Path:
+    """Beside the package in a checkout, inside it in an installed wheel."""
+    beside = Path(str(files("app"))).parent / "schemas" / "topics.yaml"
+    return beside if beside.exists() else Path(str(files("app"))) / "schemas" / "topics.yaml"
+
+
+class Topics:
+    """Names with the prefix in force, and every topic that must exist, changelogs included."""
+
+    def __init__(self, prefix: str, group: str) -> None:
+        self.all: Mapping[str, Topic] = {
+            t.name: msgspec.structs.replace(t, name=_named(t.name, prefix, group)) for t in declared()
+        }
+        self.requests = prefix + "notify.requests"
+        self.outcomes = prefix + "notify.outcomes"
+        self.updates = prefix + "notify.updates"
+        self.inbound = prefix + "notify.inbound"
+        self.consent = prefix + "notify.consent"
+        self.metrics = prefix + "notify.metrics"
+        self.deadletters = prefix + "notify.deadletters"
+        self.contacts = prefix + "contacts"
+        self.lanes = prefix + "lanes"
+
+
+def _named(name: str, prefix: str, group: str) -> str:
+    return name.replace("<app>", group) if name.startswith("<app>") else prefix + name

@@ -1,0 +1,57 @@
+"""The worker's health and process metrics, on its internal port."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.internal import Served, internal_app
+from app.streams.engine.app import Runtime
+from app.streams.engine.engine import Health
+
+
+class EngineCollector(Collector):
+    """Gauges read from the engine at each scrape."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def collect(self) -> Iterator[Metric]:
+        """One gauge per field of `Health`."""
+        health = health_of(self._runtime)
+        if health is None:
+            return
+        for name, meaning, value in (
+            ("assigned_partitions", "partitions running here", health.assigned),
+            ("recovering", "1 while a rebalance or recovery is on", health.recovering),
+            ("waiting_slices", "slices fetched and not folded yet", health.waiting),
+            ("lease_seconds", "lease left", health.lease_s),
+            ("idle_seconds", "since the last progress", health.idle_s),
+            ("progress_total", "slices acknowledged and changelog slices restored", health.progress),
+        ):
+            yield GaugeMetricFamily(f"heliograph_worker_{name}", meaning, value=float(value))
+
+
+def health_of(runtime: Runtime) -> Health | None:
+    """None before the engine is built."""
+    engine = getattr(runtime, "engine", None)
+    return None if engine is None or engine.app is None else engine.health()
+
+
+async def serve(runtime: Runtime, port: int) -> Served:
+    """Alive: no stall. Ready: partitions assigned and recovered."""
+
+    def alive() -> str:
+        health = health_of(runtime)
+        stalled = health is not None and health.waiting and health.idle_s > runtime.config.stall_timeout_s
+        return "no progress" if stalled else ""
+
+    def ready() -> str:
+        health = health_of(runtime)
+        return "" if health is not None and health.assigned and not health.recovering else "not assigned yet"
+
+    registry = CollectorRegistry()
+    registry.register(EngineCollector(runtime))
+    ProcessCollector(registry=registry)
+    return Served(internal_app(alive, ready, registry), "127.0.0.1", port)

@@ -1,0 +1,145 @@
+"""Agent `lanes`: owns every lane of its tenants, grants turns back onto the contact's log.
+
+Rows (table `asks`) are waiting asks only: a grant writes no row; the ask goes when the contact answers. Buckets live
+in memory and start empty, so a restart never sends above the rate. The clock drives grants through `Engine.wake`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app import clock
+from app.domain.events import Ask
+from app.domain.inputs import TurnGranted
+from app.domain.lane import Lane
+from app.records import lanes as wire
+from app.records.codec import Unreadable as BadRecord
+from app.records.codec import decode
+from app.streams.deadletters import DeadLetters
+from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.tenants import Tenant
+
+ASKS = "asks"
+_encode = msgspec.json.Encoder().encode
+_spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked).decode, _encode)
+
+LaneKey = tuple[str, str]
+
+
+class LanesAgent:
+    """See the module. `wake` asks the engine for a cycle of one partition."""
+
+    name = "lanes"
+    tables: Sequence[TableSpec[Any]] = (_spec,)
+
+    def __init__(
+        self, topic: str, contacts: str, tenants: Mapping[str, Tenant], pk: str, dead_letters: DeadLetters
+    ) -> None:
+        self.topic, self._contacts, self._tenants, self._pk = topic, contacts, tenants, pk
+        self.dead_letter = dead_letters
+        self.wake: Callable[[int], None] = lambda partition: None
+        self._lanes: dict[int, dict[LaneKey, Lane]] = {}
+        self._alarms: dict[int, asyncio.TimerHandle] = {}
+
+    def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
+        """Rows are written, never read: what waits is in memory."""
+        return ()
+
+    def fold(self, record: Input, scope: Scope) -> None:
+        """An ask waits, an answer ends it, a slow-down holds the lane."""
+        try:
+            parsed: wire.LaneRecord = decode(wire.decoder, record.value)
+        except BadRecord as bad:
+            raise Unreadable(bad.field, bad.rule) from None
+        match parsed:
+            case wire.Asked():
+                scope.put(ASKS, _row_key(parsed.message_id, parsed.attempt), parsed)
+                self._ask(record.partition, parsed)
+            case wire.TurnAnswered():
+                scope.drop(ASKS, _row_key(parsed.message_id, parsed.attempt))
+                lane = self._lane(record.partition, parsed.tenant, parsed.lane)
+                lane.answered((parsed.message_id, parsed.attempt))
+            case wire.Slowed():
+                lane = self._lane(record.partition, parsed.tenant, parsed.lane)
+                lane.hold(record.at_ms + parsed.hold_ms)
+
+    def _ask(self, partition: int, asked: wire.Asked) -> None:
+        ask = Ask(
+            message_id=asked.message_id,
+            attempt=asked.attempt,
+            lane=asked.lane,
+            priority=asked.priority,
+            segments=asked.segments,
+            expires_ms=asked.expires_ms,
+        )
+        self._lane(partition, asked.tenant, asked.lane).ask(ask)
+
+    def _lane(self, partition: int, tenant: str, name: str) -> Lane:
+        known = self._lanes.setdefault(partition, {})
+        if (tenant, name) not in known:
+            known[tenant, name] = self._build(tenant, name)
+        return known[tenant, name]
+
+    def _build(self, tenant: str, name: str) -> Lane:
+        """A lane that left the tenants file holds its asks until they expire or it is back."""
+        now, owner = clock.now_ms(), self._tenants.get(tenant)
+        config = owner.lanes.get(name) if owner else None
+        lane = Lane(config.rate, config.room, now) if config else Lane(1.0, 1.0, now)
+        if config is None:
+            lane.hold(1 << 62)
+        return lane
+
+    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+        """The dead letter is out; the contact's own deadline ends the message."""
+
+    def tick(self, partition: int, scope: Scope) -> None:
+        """Grant what may go now, and set the alarm for what may go next."""
+        now, nexts = clock.now_ms(), []
+        for (tenant, name), lane in self._lanes.get(partition, {}).items():
+            for ask in lane.grants(now):
+                scope.emit(self._turn(tenant, name, ask, now))
+            if (at := lane.next_at(now)) is not None:
+                nexts.append(at)
+        self._alarm(partition, max(0, min(nexts) - now) / 1000 if nexts else None)
+
+    def _turn(self, tenant: str, lane: str, ask: Ask, now: int) -> Output:
+        turn = TurnGranted(
+            id=f"{ask.message_id}.{ask.attempt}@{now}",
+            tenant=tenant,
+            pk=self._pk,
+            at=now,
+            message_id=ask.message_id,
+            attempt=ask.attempt,
+            lane=lane,
+        )
+        return Output(self._contacts, ask.message_id.partition("-")[0].encode(), _encode(turn))
+
+    def _alarm(self, partition: int, after_s: float | None) -> None:
+        if (old := self._alarms.pop(partition, None)) is not None:
+            old.cancel()
+        if after_s is not None:
+            # A lane that is gone is held for ever; a day is as good and does not overflow the loop's clock.
+            loop = asyncio.get_running_loop()
+            self._alarms[partition] = loop.call_later(min(after_s, 86_400), self.wake, partition)
+
+    def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:
+        """Grants are outputs: nothing is left to start."""
+
+    def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
+        """Every waiting ask waits again, in the order of its deadline and id: the rows keep no other."""
+        self._lanes[partition] = {}
+        for _, asked in sorted(rows[ASKS], key=lambda row: (row[1].expires_ms, row[0])):
+            self._ask(partition, asked)
+        if self._lanes[partition]:
+            self._alarm(partition, 0.0)
+
+    def revoked(self, partition: int) -> None:
+        """Another worker owns these tenants now."""
+        self._lanes.pop(partition, None)
+        self._alarm(partition, None)
+
+
+def _row_key(message_id: str, attempt: int) -> bytes:
+    return f"{message_id}.{attempt}".encode()

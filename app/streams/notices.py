@@ -1,0 +1,196 @@
+"""Notices: from decided events to records on the notify topics, and from effects to records for the lanes.
+
+Everything in them comes from rows, input and place: no clock, no chance, so that a repeat after a crash has the same
+bytes. Each carries (partition, offset, index) of the input that caused it and goes to the partition of that number.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from app.clock import iso
+from app.domain import events as e
+from app.domain.contact import Message
+from app.domain.fold import Folded
+from app.domain.inputs import Input as ContactInput
+from app.domain.inputs import Texted
+from app.domain.words import Answer, Progress, Word
+from app.records import lanes
+from app.records.consent import NotifyConsentChanged
+from app.records.envelope import Cause, headers
+from app.records.inbound import NotifyReceived
+from app.records.topics import Topics
+from app.records.updates import NotifyUpdated
+from app.streams.engine.agent import Input, Output, Scope
+from app.streams.outcomes import outcome_record
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Notices:
+    """Writes what a fold decided into the scope of its slice."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+
+    def emit(
+        self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded, scope: Scope
+    ) -> list[e.InputRefused]:
+        """Emit outputs of every event and effect. Returns the refusals: their dead letter needs the raw record."""
+        refused = []
+        for index, event in enumerate(folded.events):
+            cause = Cause(record.partition, record.offset, index)
+            match event:
+                case e.InputRefused():
+                    refused.append(event)
+                case e.TextReceived():
+                    scope.emit(self._received(record, contact_id, parsed, cause))
+                case e.ConsentChanged():
+                    scope.emit(self._consent(record, contact_id, parsed, event, cause))
+                case _:
+                    self._update(record, contact_id, folded, event, cause, scope)
+        for effect in folded.effects:
+            scope.emit(self._lane(folded.contact.tenant, effect))
+        return refused
+
+    def _update(
+        self, record: Input, contact_id: str, folded: Folded, event: e.Event, cause: Cause, scope: Scope
+    ) -> None:
+        message = _message(folded, event.key)  # type: ignore[union-attr] # events without a key are handled above
+        message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
+        update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant)
+        scope.emit(self._output(self._topics.updates, message_id, "notify.updated.v1", update, record))
+        if isinstance(event, e.OutcomeGiven) and message is not None:
+            outcome = outcome_record(message, event, cause)
+            traced = message.traceparent
+            scope.emit(self._output(self._topics.outcomes, message_id, "notify.outcome.v1", outcome, record, traced))
+
+    def _received(self, record: Input, contact_id: str, parsed: ContactInput, cause: Cause) -> Output:
+        assert isinstance(parsed, Texted), "only a text is received"
+        received = NotifyReceived(
+            id=f"{contact_id}:{parsed.sid}",
+            at=iso(record.at_ms),
+            tenant=parsed.tenant,
+            contact_id=contact_id,
+            message_sid=parsed.sid,
+            intent=parsed.intent.value,
+            keyword=parsed.keyword,
+            answered_by=parsed.answered_by,
+            sealed=parsed.sealed,
+            masked=parsed.masked,
+            media_count=parsed.media_count,
+            cause=cause,
+        )
+        return self._output(self._topics.inbound, contact_id, "notify.received.v1", received, record)
+
+    def _consent(
+        self, record: Input, contact_id: str, parsed: ContactInput, event: e.ConsentChanged, cause: Cause
+    ) -> Output:
+        changed = NotifyConsentChanged(
+            id=f"{contact_id}@{record.partition}-{record.offset}",
+            at=iso(record.at_ms),
+            tenant=parsed.tenant,
+            contact_id=contact_id,
+            state="opted_out" if event.opted_out else "opted_in",
+            source=event.source,
+            changed=event.changed,
+            received_at=iso(event.received_ms),
+            logged_at=iso(event.log_ms),
+            message_sid=event.sid,
+            masked=parsed.masked if isinstance(parsed, Texted) else "",
+            cause=cause,
+        )
+        return self._output(self._topics.consent, contact_id, "notify.consent_changed.v1", changed, record)
+
+    def _lane(self, tenant: str, effect: e.Effect) -> Output:
+        match effect:
+            case e.Ask():
+                value: lanes.LaneRecord = lanes.Asked(tenant=tenant, **msgspec.structs.asdict(effect))
+            case e.TurnAnswered():
+                value = lanes.TurnAnswered(tenant=tenant, **msgspec.structs.asdict(effect))
+            case e.LaneSlowed():
+                value = lanes.Slowed(tenant=tenant, **msgspec.structs.asdict(effect))
+        return Output(self._topics.lanes, tenant.encode(), _encode(value))
+
+    def _output(
+        self, topic: str, key: str, kind: str, value: msgspec.Struct, record: Input, traced: str = ""
+    ) -> Output:
+        made = headers(kind, value.id, value.at, traced)  # type: ignore[attr-defined] # every notice has both
+        return Output(topic, key.encode(), _encode(value), record.partition, made)
+
+
+def _message(folded: Folded, key: str) -> Message | None:
+    return folded.contact.messages.get(key) or folded.archived
+
+
+def _updated(
+    message_id: str, message: Message | None, event: e.Event, cause: Cause, at_ms: int, tenant: str
+) -> NotifyUpdated:
+    policy = message.policy if message else None
+    return NotifyUpdated(
+        id=f"{message_id}@{cause.partition}-{cause.offset}-{cause.index}",
+        at=iso(at_ms),
+        at_ms=at_ms,
+        tenant=tenant,
+        message_id=message_id,
+        cause=cause,
+        country=message.country if message else "",
+        lane=policy.lane if policy else "",
+        category=policy.category.value if policy else "",
+        priority=policy.priority.value if policy else "",
+        segments=policy.segments if policy else 0,
+        **dict(_words(message, event)),  # type: ignore[arg-type]
+    )
+
+
+def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
+    """What is peculiar to the event: its word, the state it led to, its reason."""
+    match event:
+        case e.MessageOpened(message=opened):
+            yield from _said("opened", opened.stage, "requested")
+        case e.StageChanged(stage=stage, reason=reason, asked=asked, error=error, code=code):
+            yield from _said("stage", stage, reason, asked, error, code)
+        case e.AttemptClaimed(n=n):
+            yield from _said("claimed", "claimed", "turn_granted", n)
+        case e.AttemptAnswered(n=n, answer=answer, error=error, code=code, why=why):
+            yield from _said(answer.value, answer.value, error or why or answer.value, n, error, code)
+            if answer is Answer.TAKEN and message is not None and event.started_ms:
+                yield "request_to_create_ms", max(0, event.started_ms - message.requested_ms)
+        case e.AttemptProgressed(n=n, progress=progress, error=error, code=code, provenance=provenance):
+            yield from _said("progressed", progress.name.lower(), error or "reported", n, error, code)
+            yield "provenance", provenance.value
+        case e.AttemptDoubted(n=n):
+            yield from _said("doubted", "in_doubt", "no_answer", n)
+        case e.OutcomeGiven(word=word, reason=reason, revision=revision):
+            yield from _said("outcome", word, reason, len(message.attempts) if message else 0, *_error(message))
+            yield "revision", revision
+            if word is Word.DELIVERED and message is not None and (took := _delivery_ms(message, event)) is not None:
+                yield "create_to_delivered_ms", took
+        case e.RequestConflicted():
+            yield from _said("conflicted", "conflict", "conflict")
+        case _:
+            name = type(event).__name__
+            yield from _said(name, name, "")
+
+
+def _said(
+    event: str, state: str, reason: str, attempt: int = 0, error: str | None = None, code: int | None = None
+) -> Iterator[tuple[str, object]]:
+    yield "event", event
+    yield "state", str(state)
+    yield "reason", str(reason)
+    yield "attempt", attempt
+    yield "error_class", str(error or "")
+    yield "error_code", code
+
+
+def _error(message: Message | None) -> tuple[str | None, int | None]:
+    if message is None or not message.attempts:
+        return None, None
+    last = max(message.attempts, key=lambda a: a.progress)
+    return (None, None) if last.progress >= Progress.DELIVERED else (last.error, last.code)
+
+
+def _delivery_ms(message: Message, event: e.OutcomeGiven) -> int | None:
+    done = next((a for a in message.attempts if a.progress >= Progress.DELIVERED), None)
+    return None if done is None or not done.started_ms else max(0, event.at_ms - done.started_ms)

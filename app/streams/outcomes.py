@@ -1,0 +1,74 @@
+"""The outcome record of a message: its row and the event that concluded it, nothing else."""
+
+from app.clock import iso
+from app.domain.contact import Attempt, Message
+from app.domain.events import OutcomeGiven
+from app.domain.words import Answer, Progress, Word
+from app.records.envelope import Cause
+from app.records.outcomes import AttemptSeen, NotifyOutcome, Recipient
+
+
+def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> NotifyOutcome:
+    """`notify.outcome.v1` of this revision."""
+    best = max(message.attempts, key=lambda a: a.progress, default=None)
+    at_last = message.attempts[-1] if message.attempts else None
+    speaks = best if best is not None and best.progress > Progress.CLAIMED else at_last
+    return NotifyOutcome(
+        id=f"{message.id}:{event.revision}",
+        at=iso(event.at_ms),
+        tenant=message.tenant,
+        message_id=message.id,
+        idempotency_key=message.idempotency_key,
+        recipient=Recipient(sealed=message.sealed_to, masked=message.masked),
+        outcome=event.word.value,
+        reason=event.reason.value,
+        revision=event.revision,
+        error_code=None if event.word is Word.DELIVERED or speaks is None else speaks.code,
+        attempts=tuple(_seen(attempt) for attempt in message.attempts),
+        possible_duplicate=_possible_duplicate(message),
+        segments=_segments(message),
+        country=message.country,
+        requested_at=iso(message.requested_ms),
+        logged_at=iso(message.logged_ms),
+        final_at=iso(message.final_ms or event.at_ms),
+        times=_times(message),
+        campaign=message.campaign,
+        metadata=message.metadata,
+        cause=cause,
+        field=event.field,
+        rule=event.rule,
+    )
+
+
+def _seen(attempt: Attempt) -> AttemptSeen:
+    return AttemptSeen(
+        attempt=attempt.n,
+        message_sid=attempt.sid,
+        answer=attempt.answer.value,
+        progress=attempt.progress.name.lower(),
+        error_code=attempt.code,
+        error_class=attempt.error.value if attempt.error else None,
+        in_doubt=attempt.doubtful,
+        claimed_at=iso(attempt.claimed_ms),
+        started_at=iso(attempt.started_ms) if attempt.started_ms else None,
+    )
+
+
+def _possible_duplicate(message: Message) -> bool:
+    """More than one attempt may have reached the person."""
+    reached = [a for a in message.attempts if a.progress > Progress.CLAIMED or a.doubtful or a.answer is Answer.OPEN]
+    return len(reached) > 1 and any(a.progress >= Progress.DELIVERED or a.doubtful for a in reached)
+
+
+def _segments(message: Message) -> int:
+    told = max((a.segments for a in message.attempts), default=0)
+    return told or (message.policy.segments if message.policy else 0)
+
+
+def _times(message: Message) -> dict[str, str]:
+    """When each step was first learnt, by the best attempt."""
+    best = max(message.attempts, key=lambda a: a.progress, default=None)
+    times: dict[str, str] = {}
+    for step in best.learnt if best else ():
+        times.setdefault(step.progress.name.lower(), iso(step.at_ms))
+    return times

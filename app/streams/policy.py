@@ -1,0 +1,45 @@
+"""The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
+
+from app.domain.inputs import Policy
+from app.domain.segments import count
+from app.domain.words import Category
+from app.records.requests import NotifyRequested
+from app.settings import Settings
+from app.tenants import Tenant
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+EXPIRY_MS = {
+    Category.OTP: 10 * MINUTE_MS,
+    Category.ALERT: HOUR_MS,
+    Category.TRANSACTIONAL: 24 * HOUR_MS,
+    Category.MARKETING: 72 * HOUR_MS,
+}
+
+
+class Policies:
+    """Resolves by settings and tenant."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._grace_ms = int(settings.outcome_grace_s * 1000)
+        self._doubt_ms = int(settings.doubt_after_s * 1000)
+
+    def resolve(self, request: NotifyRequested, tenant: Tenant, lane: str, now_ms: int) -> Policy:
+        """`now_ms`: when the request was written (log time)."""
+        start_ms = int(request.send_at.timestamp() * 1000) if request.send_at else 0
+        begins = max(now_ms, start_ms)
+        expires = (
+            int(request.expires_at.timestamp() * 1000) if request.expires_at else begins + EXPIRY_MS[request.category]
+        )
+        resend_s = tenant.resend_after_s.get(request.category.value)
+        return Policy(
+            lane=lane,
+            priority=request.priority,
+            category=request.category,
+            segments=count(request.body).parts,
+            expires_ms=expires,
+            outcome_ms=expires + self._grace_ms,
+            start_ms=start_ms,
+            retry_delays_ms=tuple(int(delay * 1000) for delay in tenant.retry_delays_s),
+            doubt_after_ms=self._doubt_ms,
+            resend_after_ms=None if resend_s is None else int(resend_s * 1000),
+        )

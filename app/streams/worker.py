@@ -1,0 +1,168 @@
+"""The worker: settings to agents, agents to engine, and what runs beside them: calls, timers, journal, health."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import phonenumbers
+
+from app import clock, kafka, telemetry
+from app.domain.identity import key_fingerprint
+from app.domain.inputs import Due
+from app.domain.windows import Labels
+from app.provider.port import Provider
+from app.provider.twilio import TwilioProvider
+from app.provider.words import ERRORS
+from app.records.journal import Journal
+from app.records.seal import Sealer
+from app.records.topics import Topics
+from app.settings import Settings
+from app.streams.answers import Answers
+from app.streams.calls import Calls
+from app.streams.compose import Composer
+from app.streams.contacts import ContactsAgent
+from app.streams.deadletters import DeadLetters
+from app.streams.engine.agent import Agent, Output
+from app.streams.engine.app import EngineConfig, Runtime
+from app.streams.engine.exits import die
+from app.streams.intake import IntakeAgent
+from app.streams.lanes import LanesAgent
+from app.streams.metrics import MetricsAgent
+from app.streams.notices import Notices
+from app.streams.policy import Policies
+from app.streams.timers import Entry
+from app.tenants import Tenant
+
+log = telemetry.logger(__name__)
+_encode = msgspec.json.Encoder().encode
+TIMER_LOOK_S = 0.05
+
+
+class Worker:
+    """One process's worth. Build inside the running loop; `run` until `stop` is set."""
+
+    def __init__(self, settings: Settings, tenants: Mapping[str, Tenant]) -> None:
+        self._settings, self._tenants = settings, tenants
+        self._pk = key_fingerprint(settings.pseudonym_key)
+        self._topics = Topics(settings.topic_prefix, settings.group)
+        self._sealer = Sealer(settings.seal_keys)
+        self._dead_letters = DeadLetters(self._topics.deadletters, self._sealer)
+        self.runtime = Runtime(_engine_config(settings), self._agents)
+        self._journal = Journal(self.runtime.data.path / "answers.journal")
+        self.runtime.started.append(self._start_effects)
+        self.runtime.stopping.append(self._stop_effects)
+        self._background: list[asyncio.Task[None]] = []
+
+    def _agents(self) -> Sequence[Agent]:
+        settings, topics, letters = self._settings, self._topics, self._dead_letters
+        notices, composer = Notices(topics), Composer(self._tenants, self._sealer)
+        self.contacts = ContactsAgent(topics.contacts, notices, composer, letters, die, self._pk)
+        self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters)
+        intake = IntakeAgent(
+            topics.requests,
+            topics.contacts,
+            self._tenants,
+            Policies(settings),
+            self._sealer,
+            settings.pseudonym_key,
+            letters,
+        )
+        metrics = MetricsAgent(topics.updates, topics.metrics, _labels(self._tenants), letters)
+        return [intake, self.contacts, self._lanes, metrics]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """See `Runtime.run`."""
+        await self.runtime.run(stop)
+
+    async def _start_effects(self) -> None:
+        engine = self.runtime.engine
+        self._lanes.wake = lambda partition: engine.wake("lanes", partition)
+        answers = Answers(self._topics.contacts, self._journal, engine.send)
+        providers: dict[str, Provider] = {name: _provider(t, self._settings) for name, t in self._tenants.items()}
+        self._providers = providers
+        self.contacts.calls = Calls(
+            providers,
+            answers.put,
+            engine.lease,
+            die,
+            pk=self._pk,
+            claim_ttl_s=self._settings.claim_ttl_s,
+            concurrency=self._settings.call_concurrency,
+        )
+        if left := await answers.replay():
+            log.info("answers.replayed", count=left)
+        self._background.append(asyncio.get_running_loop().create_task(self._timers(), name="timers"))
+        self._background[-1].add_done_callback(_must_not_end)
+
+    async def _timers(self) -> None:
+        """Send what came due onto the contact's log."""
+        while True:
+            await asyncio.sleep(TIMER_LOOK_S)
+            now_s = clock.boot_s()
+            due = [
+                self._due(partition, entry)
+                for partition, timers in self.contacts.timers.items()
+                for entry in timers.due(now_s)
+            ]
+            if due:
+                await self.runtime.engine.send_all(due)
+
+    def _due(self, partition: int, entry: Entry) -> Output:
+        message_id, kind, due_ms, tenant = entry
+        contact, _, key = message_id.partition("-")
+        value = Due(
+            id=f"{key}.{kind.value}@{due_ms}",
+            tenant=tenant,
+            pk=self._pk,
+            at=clock.now_ms(),
+            message_id=message_id,
+            kind=kind,
+            due_ms=due_ms,
+        )
+        return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
+
+    async def _stop_effects(self) -> None:
+        """No further call leaves; open ones end with their answers on the log."""
+        if self.contacts.calls is not None:
+            await self.contacts.calls.close()
+        for task in self._background:
+            task.cancel()
+        for provider in self._providers.values():
+            await provider.close()
+
+
+def _provider(tenant: Tenant, settings: Settings) -> TwilioProvider:
+    by_key = tenant.api_key_sid, "".join(tenant.api_key_secret)
+    by_token = tenant.account_sid, "".join(tenant.auth_tokens[0]) if tenant.auth_tokens else ""
+    return TwilioProvider(
+        tenant.account_sid,
+        by_key if tenant.api_key_sid else by_token,
+        tenant.api_base_url,
+        settings.http_timeout_s,
+        settings.call_concurrency,
+    )
+
+
+def _labels(tenants: Mapping[str, Tenant]) -> Labels:
+    lanes = {name for tenant in tenants.values() for name in tenant.lanes}
+    return Labels(set(tenants), lanes, {str(code) for code in ERRORS}, phonenumbers.SUPPORTED_REGIONS)
+
+
+def _engine_config(settings: Settings) -> EngineConfig:
+    given = kafka.client(settings)
+    servers = given.pop("bootstrap_servers")
+    return EngineConfig(
+        app_id=settings.group,
+        servers=servers,
+        data_dir=settings.data_dir,
+        partitions=settings.partitions,
+        session_timeout_s=settings.session_timeout_s,
+        stall_timeout_s=settings.stall_timeout_s,
+        client=given,
+        faust=kafka.faust(settings),
+    )
+
+
+def _must_not_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        die(f"{task.get_name()} ended: {type(task.exception()).__name__}")

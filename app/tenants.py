@@ -1,0 +1,148 @@
+"""Tenants: whose traffic, credentials and consent stay apart. From one TOML file, or one tenant from TWILIO_* alone.
+
+[tenants.acme]
+account_sid = "AC..."
+auth_tokens = ["..."]            # or auth_tokens_file = "/run/secrets/acme"
+status_callback_url = "https://hooks.example.com/twilio/acme/status"
+inbound_url = "https://hooks.example.com/twilio/acme/inbound"
+api_keys = ["..."]
+[tenants.acme.lanes.main]
+messaging_service_sid = "MG..."
+rate = 10                        # segments a second, 0 = no limit
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from app.settings import BadSettings, Secret, Settings
+
+NotNegative = Annotated[float, Meta(ge=0)]
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate."""
+
+    messaging_service_sid: str = ""
+    from_number: str = ""
+    rate: NotNegative = 10.0
+    burst: NotNegative = 0.0
+
+    @property
+    def room(self) -> float:
+        """The burst in force."""
+        return self.burst or max(1.0, 2 * self.rate)
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """See the module. `resend_after_s`: by category, resend an attempt in doubt after so many seconds (never marketing)."""
+
+    name: str = ""
+    account_sid: str = ""
+    auth_tokens: tuple[str, ...] = ()
+    auth_tokens_file: str = ""
+    api_key_sid: str = ""
+    api_key_secret: str = ""
+    status_callback_url: str = ""
+    inbound_url: str = ""
+    api_base_url: str = ""
+    api_keys: tuple[str, ...] = ()
+    keyword_replies: str = "twilio"
+    help_text: str = "Reply STOP to stop messages."
+    strict_numbers: bool = False
+    default_lane: str = ""
+    lanes: dict[str, Lane] = {}
+    stop_words: tuple[str, ...] = ()
+    retry_delays_s: tuple[NotNegative, ...] = (30.0, 120.0)
+    resend_after_s: dict[str, NotNegative] = {}
+
+    @property
+    def lane(self) -> str:
+        """The lane of a request that names none."""
+        return self.default_lane or next(iter(self.lanes), "")
+
+
+Tenants = Mapping[str, Tenant]
+
+
+def read_tenants(settings: Settings) -> dict[str, Tenant]:
+    """By name. Raises BadSettings with every fault, each naming its path in the file."""
+    if not settings.config:
+        return {"default": _default(settings)}
+    try:
+        tables = tomllib.loads(Path(settings.config).read_text()).get("tenants", {})
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings((f"HELIOGRAPH_CONFIG: {error}",)) from None
+    faults: list[str] = []
+    tenants = {name: _tenant(name, table, settings, faults) for name, table in tables.items()}
+    if not tenants:
+        faults.append("HELIOGRAPH_CONFIG: has no [tenants.NAME] table")
+    if faults:
+        raise BadSettings(tuple(faults))
+    return {name: tenant for name, tenant in tenants.items() if tenant is not None}
+
+
+def _default(settings: Settings) -> Tenant:
+    lane = Lane(
+        messaging_service_sid=settings.messaging_service_sid,
+        from_number="" if settings.messaging_service_sid else settings.from_number,
+        rate=settings.rate,
+    )
+    return Tenant(
+        name="default",
+        account_sid=settings.account_sid,
+        auth_tokens=settings.auth_tokens,
+        api_key_sid=settings.api_key_sid,
+        api_key_secret=settings.api_key_secret,
+        status_callback_url=settings.status_callback_url,
+        inbound_url=settings.inbound_url,
+        api_base_url=settings.api_base_url,
+        api_keys=settings.api_keys,
+        keyword_replies=settings.keyword_replies,
+        lanes={"default": lane},
+    )
+
+
+def _tenant(name: str, table: Any, settings: Settings, faults: list[str]) -> Tenant | None:
+    where = f"tenants.{name}"
+    try:
+        tenant = msgspec.convert({**table, "name": name}, Tenant)
+    except msgspec.ValidationError as error:
+        faults.append(f"{where}: {error}")
+        return None
+    tokens = tenant.auth_tokens
+    if tenant.auth_tokens_file:
+        try:
+            tokens = tuple(Path(tenant.auth_tokens_file).read_text().split())
+        except OSError as error:
+            faults.append(f"{where}.auth_tokens_file: {error.strerror}")
+    faults.extend(_faults(where, tenant))
+    return msgspec.structs.replace(
+        tenant,
+        auth_tokens=tuple(Secret(token) for token in tokens),
+        api_keys=tuple(Secret(key) for key in tenant.api_keys),
+        api_key_secret=Secret(tenant.api_key_secret),
+        api_base_url=tenant.api_base_url or settings.api_base_url,
+    )
+
+
+def _faults(where: str, tenant: Tenant) -> list[str]:
+    faults = []
+    if not tenant.lanes:
+        faults.append(f"{where}.lanes: needs at least one lane")
+    if tenant.default_lane and tenant.default_lane not in tenant.lanes:
+        faults.append(f"{where}.default_lane: is not one of its lanes")
+    if tenant.keyword_replies not in ("twilio", "heliograph"):
+        faults.append(f"{where}.keyword_replies: must be twilio or heliograph")
+    faults += [
+        f"{where}.lanes.{name}: needs exactly one of messaging_service_sid and from_number"
+        for name, lane in tenant.lanes.items()
+        if bool(lane.messaging_service_sid) == bool(lane.from_number)
+    ]
+    if "marketing" in tenant.resend_after_s:
+        faults.append(f"{where}.resend_after_s.marketing: marketing in doubt is never sent again")
+    return faults
