@@ -23,11 +23,18 @@ class Served:
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(config)
-        self._server.install_signal_handlers = lambda: None  # type: ignore[method-assign, attr-defined]
+        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     async def _serve(self) -> None:
         await self._server._serve(sockets=[self._socket])
+
+    async def listening(self) -> None:
+        """Returns once connections are taken."""
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Answer what is open, then close."""

@@ -13,6 +13,8 @@ OK, PROBLEMS, USAGE = 0, 1, 2
 
 COMMANDS = {
     "worker": "app.cli.worker",
+    "simulator": "app.cli.simulator",
+    "ingress": "app.cli.ingress",
     "topics": "app.cli.topics",
 }
 

@@ -1,0 +1,102 @@
+"""A framed append-only file: length, CRC-32, payload; an fsync that may serve many appends.
+
+A torn last frame, the trace of a kill in the middle of a write, is dropped when read: it was never promised.
+"""
+
+import asyncio
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_FRAME = struct.Struct("<II")
+
+
+class FramedFile:
+    """Opened for appending. Not thread-safe; one writer. Raises OSError when the disk refuses."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._writer = ThreadPoolExecutor(1, "framed")
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def append(self, payload: bytes) -> None:
+        """On disk when it returns."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((frame(payload), future))
+        if self._running is None:
+            self._running = loop.create_task(self._flush())
+        await future
+
+    def note(self, payload: bytes) -> None:
+        """Appended without waiting for the disk: what may be lost in a crash."""
+        os.write(self.fd, frame(payload))
+
+    def replace(self, payloads: Iterator[bytes]) -> None:
+        """The whole content anew."""
+        data = b"".join(frame(payload) for payload in payloads)
+        os.ftruncate(self.fd, 0)
+        if data:
+            self._write(data)
+
+    def size(self) -> int:
+        """Bytes."""
+        return os.fstat(self.fd).st_size
+
+    @property
+    def busy(self) -> bool:
+        """Whether appends wait for the disk."""
+        return self._running is not None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._writer.shutdown()
+        os.close(self.fd)
+
+    async def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await loop.run_in_executor(self._writer, self._write, b"".join(data for data, _ in batch))
+            except OSError as error:
+                for _, future in batch:
+                    future.set_exception(error)
+            else:
+                for _, future in batch:
+                    if not future.cancelled():
+                        future.set_result(None)
+        self._running = None
+
+    def _write(self, data: bytes) -> None:
+        end = self.size()
+        try:
+            if os.write(self.fd, data) != len(data):
+                raise OSError(28, "the disk is full")
+            os.fdatasync(self.fd)
+        except OSError:
+            os.ftruncate(self.fd, end)
+            raise
+
+
+def frame(payload: bytes) -> bytes:
+    """One frame."""
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def read_frames(path: Path) -> Iterator[bytes]:
+    """Whole frames in order, up to the first torn one."""
+    data = path.read_bytes() if path.exists() else b""
+    at = 0
+    while at + _FRAME.size <= len(data):
+        length, crc = _FRAME.unpack_from(data, at)
+        payload = data[at + _FRAME.size : at + _FRAME.size + length]
+        if len(payload) < length or zlib.crc32(payload) != crc:
+            return
+        yield payload
+        at += _FRAME.size + length
