@@ -12,6 +12,10 @@ from app.tenants import Tenant, read_tenants
 OK, PROBLEMS, USAGE = 0, 1, 2
 
 COMMANDS = {
+    "demo": "app.cli.demo",
+    "up": "app.cli.up",
+    "bridge": "app.cli.bridge",
+    "kafka": "app.cli.kafka",
     "worker": "app.cli.worker",
     "simulator": "app.cli.simulator",
     "ingress": "app.cli.ingress",

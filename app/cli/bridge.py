@@ -1,0 +1,65 @@
+"""`heliograph bridge`: notify.metrics served to Prometheus."""
+
+import asyncio
+import os
+import signal
+
+import click
+import orjson
+
+from app import kafka, telemetry
+from app.cli import settings_or_exit
+
+
+@click.command("bridge")
+@click.option("--port", type=int, default=None, help="Default: HELIOGRAPH_BRIDGE_PORT; 0: any free port.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
+def command(port: int | None, as_json: bool) -> None:
+    """Serve notify.metrics as Prometheus counters and histograms on /metrics.
+
+    \b
+    Example:
+      heliograph bridge --port 9103
+    """
+    settings, tenants = settings_or_exit(dict(os.environ))
+    telemetry.configure(settings.log_level)
+
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - lazily: the command line stays quick
+
+    from app.bridge.counters import Counters  # noqa: PLC0415
+    from app.bridge.reader import Reader  # noqa: PLC0415
+    from app.domain.words import ErrorClass, Word  # noqa: PLC0415
+    from app.internal import Served, internal_app  # noqa: PLC0415
+    from app.records.topics import Topics  # noqa: PLC0415
+
+    async def main() -> None:
+        known = {
+            "tenant": tuple(tenants),
+            "lane": tuple({name for tenant in tenants.values() for name in tenant.lanes}),
+            "outcome": tuple(Word),
+            "error_class": tuple(ErrorClass),
+            "country": ("US", "other"),
+        }
+        counters, registry = Counters(known), CollectorRegistry()
+        registry.register(counters)
+        topics = Topics(settings.topic_prefix, settings.group)
+        reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, kafka.client(settings))
+        await reader.start()
+        served = Served(
+            internal_app(lambda: "", lambda: "", registry), "127.0.0.1", settings.bridge_port if port is None else port
+        )
+        await served.listening()
+        line = orjson.dumps({"metrics": f"{served.url}/metrics", "pid": os.getpid()}).decode()
+        click.echo(line if as_json else f"metrics on {served.url}/metrics")
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        reading, stopping = asyncio.ensure_future(reader.run()), asyncio.ensure_future(stop.wait())
+        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        reading.cancel()
+        await served.stop()
+        await reader.stop()
+        if reading.done() and not reading.cancelled():
+            reading.result()
+
+    asyncio.run(main())

@@ -1,0 +1,70 @@
+"""The demo's cast: who is written to, what, and who will text STOP. Reproducible by seed; numbers of fiction only."""
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+# Area codes whose 555-01xx numbers are kept for fiction (NANPA).
+AREAS = (201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231)
+AREAS += (234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 276, 281, 301, 302, 303, 304, 305, 307)
+AREAS += (308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330, 334, 336, 337, 339, 347, 351)
+AREAS += (352, 360, 361, 386, 401, 402, 404, 405, 406, 407, 408, 409, 410, 412, 413, 414, 415, 417, 419, 423, 424, 425)
+IMPOSSIBLE = 0.02
+STOPPERS = 0.05
+TWICE = 0.02
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of the demo. `again`: produced a second time with the same key."""
+
+    key: str
+    to: str
+    body: str
+    possible: bool
+    again: bool
+
+
+class Cast(msgspec.Struct, frozen=True, kw_only=True):
+    """`first` is produced, then the `stoppers` text STOP, then `second` is produced."""
+
+    first: list[Line]
+    second: list[Line]
+    stoppers: list[str]
+
+
+def number(index: int) -> str:
+    """The index-th number of fiction: +1 NPA 555 01xx."""
+    return f"+1{AREAS[index // 100 % len(AREAS)]}55501{index % 100:02d}"
+
+
+def cast(messages: int, seed: int) -> Cast:
+    """Each person gets a first and a second message; a share of the numbers are impossible."""
+    rng = random.Random(seed)  # noqa: S311 - a reproducible cast, no secret
+    people = [number(i) for i in rng.sample(range(len(AREAS) * 100), min(len(AREAS) * 100, max(1, messages // 2)))]
+    lines = [_line(rng, i, people[i % len(people)], seed) for i in range(messages)]
+    half = messages // 2
+    stoppers = rng.sample(people, max(1, int(len(people) * STOPPERS)))
+    return Cast(first=lines[:half], second=lines[half:], stoppers=stoppers)
+
+
+def _line(rng: random.Random, index: int, person: str, seed: int) -> Line:
+    possible = rng.random() >= IMPOSSIBLE
+    body = f"Build {rng.randrange(1000, 9999)} of shop {index} is deployed. " + "All green. " * rng.choice(
+        (0, 0, 1, 16)
+    )
+    to = person if possible else person[:7]
+    return Line(key=f"demo-{seed}-{index}", to=to, body=body, possible=possible, again=rng.random() < TWICE)
+
+
+def request(line: Line, expires_s: float) -> dict[str, Any]:
+    """The notify event of a line."""
+    return {
+        "type": "notify.requested.v1",
+        "to": line.to,
+        "body": line.body,
+        "idempotency_key": line.key,
+        "expires_at": datetime.fromtimestamp(expires_s, UTC).isoformat(),
+        "campaign": "demo",
+    }

@@ -1,0 +1,182 @@
+"""The demo: notify events through the whole way, and a judge at its end."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from app import kafka
+from app.dev import judge
+from app.dev.cast import Cast, Line, cast, request
+from app.dev.stand import SERVICE, Plan, Stand
+from app.settings import Settings
+
+FAULTS: dict[str, dict[str, float]] = {
+    "none": {},
+    "throttle": {"throttle": 0.05},
+    "timeouts": {"accept_then_timeout": 0.01},
+    "errors": {"accept_then_500": 0.01, "error_500": 0.01},
+    "callbacks": {"duplicate": 0.3, "reorder": 0.3, "late": 0.05},
+    "lost": {"lost": 0.2},
+}
+GRACE_S, STUCK_S = 3.0, 60.0
+HTTP_SHARE, HTTP_AT_ONCE = 3, 20
+TIMEOUT_S = 2.0
+
+
+class Progress(msgspec.Struct):
+    """What the screen shows."""
+
+    total: int = 0
+    requested: int = 0
+    created: int = 0
+    outcomes: int = 0
+
+
+class DemoFault(Exception):
+    """The demo could not end: what was missing for how long."""
+
+
+class Demo:
+    """One run. `show` is called as it goes."""
+
+    def __init__(self, messages: int, seed: int, faults: str, directory: Path, workers: int) -> None:
+        self._cast, self._faults = cast(messages, seed), FAULTS[faults]
+        self._directory, self._workers, self._seed = directory, workers, seed
+        self.progress = Progress(total=messages)
+        self._produced: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._span_s = 20 + messages / 100
+
+    def plan(self, prefix: str) -> Plan:
+        """Deadlines are scaled down so that a text without a receipt ends within the run."""
+        extra = {
+            "HELIOGRAPH_OUTCOME_GRACE_S": str(GRACE_S),
+            "HELIOGRAPH_RATE": "0",
+            "HELIOGRAPH_HTTP_TIMEOUT_S": str(TIMEOUT_S),
+            "HELIOGRAPH_CLAIM_TTL_S": "5",
+            "HELIOGRAPH_DOUBT_AFTER_S": "8",
+        }
+        options = ["--seed", str(self._seed)]
+        return Plan(
+            directory=self._directory,
+            prefix=prefix,
+            workers=self._workers,
+            bridge=False,
+            extra=extra,
+            simulator=options,
+        )
+
+    async def run(self, stand: Stand, show: Callable[[Progress], None]) -> dict[str, Any]:
+        """Send, wait for every outcome, judge. Raises DemoFault when nothing moves for a minute."""
+        self._settings = Settings.read(stand.env)
+        self._client = kafka.client(self._settings)
+        self._addresses, self._prefix = stand.addresses(), self._settings.topic_prefix
+        async with aiohttp.ClientSession() as self._http:
+            await self._http.post(f"{self._addresses['simulator']}/_sim/faults", json=self._faults)
+            reading = asyncio.ensure_future(self._read_outcomes())
+            started = time.time()
+            sending = asyncio.ensure_future(self._send(self._cast))
+            await self._watch(stand, show, sending)
+            sending.result()
+            reading.cancel()
+            return await self._judge(started)
+
+    async def _send(self, lines: Cast) -> None:
+        self._expires_s = time.time() + self._span_s
+        producer = AIOKafkaProducer(acks="all", linger_ms=5, **self._client)
+        await producer.start()
+        try:
+            await self._produce(producer, lines.first)
+            await asyncio.gather(*(self._text(person, "STOP") for person in lines.stoppers))
+            await self._produce(producer, lines.second)
+            again = [line for line in (*lines.first, *lines.second) if line.again]
+            await self._produce(producer, again)
+        finally:
+            await producer.stop()
+
+    async def _produce(self, producer: AIOKafkaProducer, lines: list[Line]) -> None:
+        room = asyncio.Semaphore(HTTP_AT_ONCE)
+        posts = []
+        for index, line in enumerate(lines):
+            self._produced.setdefault(line.key, time.time())
+            if index % HTTP_SHARE == 0 and line.possible:
+                posts.append(asyncio.ensure_future(self._post(line, room)))
+            else:
+                value = orjson.dumps(request(line, self._expires_s))
+                await producer.send(f"{self._prefix}notify.requests", value)
+            if index % 50 == 0:
+                await asyncio.sleep(0)
+            self.progress.requested = len(self._produced)
+        await producer.flush()
+        await asyncio.gather(*posts)
+
+    async def _post(self, line: Line, room: asyncio.Semaphore) -> None:
+        key = "".join(self._settings.api_keys[0])
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": line.key}
+        async with room:
+            url = f"{self._addresses['ingress']}/v1/messages"
+            async with self._http.post(url, json=request(line, self._expires_s), headers=headers) as answer:
+                if answer.status != 202:
+                    raise DemoFault(f"POST /v1/messages answered {answer.status}")
+
+    async def _text(self, person: str, body: str) -> None:
+        given = {"from": person, "to": "+15005550006", "body": body, "messaging_service": SERVICE}
+        async with self._http.post(f"{self._addresses['simulator']}/_sim/inbound", json=given) as answer:
+            result = await answer.json()
+        if result["status"] != 200:
+            raise DemoFault(f"the inbound webhook answered {result['status']}")
+
+    async def _read_outcomes(self) -> None:
+        consumer = AIOKafkaConsumer(
+            f"{self._prefix}notify.outcomes", auto_offset_reset="earliest", enable_auto_commit=False, **self._client
+        )
+        await consumer.start()
+        try:
+            async for record in consumer:
+                self._ended.add(orjson.loads(record.value)["idempotency_key"])
+        finally:
+            await consumer.stop()
+
+    async def _watch(self, stand: Stand, show: Callable[[Progress], None], sending: "asyncio.Future[None]") -> None:
+        moved, last = time.monotonic(), (0, 0)
+        while not (sending.done() and len(self._ended) >= len(self._produced)):
+            if sending.done() and sending.exception():
+                raise sending.exception() or DemoFault("sending failed")
+            for name in stand.revive():
+                raise DemoFault(f"{name} died: {stand.parts[name].last_line()}")
+            async with self._http.get(f"{self._addresses['simulator']}/_sim/calls") as answer:
+                self.progress.created = (await answer.json()).get("accepted", 0)
+            self.progress.outcomes = len(self._ended)
+            show(self.progress)
+            if (now := (self.progress.created, self.progress.outcomes)) != last:
+                moved, last = time.monotonic(), now
+            if time.monotonic() - moved > STUCK_S + self._span_s:
+                missing = len(self._produced) - len(self._ended)
+                raise DemoFault(f"{missing} outcomes are missing and nothing moved for {STUCK_S:g} s")
+            await asyncio.sleep(0.1)
+        self.progress.outcomes = len(self._ended)
+        show(self.progress)
+
+    async def _judge(self, started: float) -> dict[str, Any]:
+        async with self._http.get(f"{self._addresses['simulator']}/_sim/creates") as answer:
+            creates = (await answer.json())["creates"]
+        outcomes = await judge.read_all(f"{self._prefix}notify.outcomes", self._client)
+        contacts = await judge.read_all(f"{self._prefix}contacts", self._client)
+        result = judge.summary(self._produced, outcomes, creates, contacts, self._settings.claim_ttl_s)
+        ends = sorted(at / 1000 for _, _, at, value in outcomes if value["outcome"] not in ("unconfirmed", "in_doubt"))
+        spent = max(0.001, (ends[-1] if ends else time.time()) - started)
+        result["messages_per_second"] = round(len(ends) / spent, 1)
+        return result
+
+
+def kept(result: dict[str, Any]) -> bool:
+    """Whether every promise the demo can check held."""
+    names = ("duplicate_creates", "missing_outcomes", "duplicate_outcomes", "sends_after_stop")
+    return not any(result[name] for name in names)
