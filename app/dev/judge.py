@@ -37,7 +37,7 @@ def _value(record: Any) -> dict[str, Any]:
 
 def message_of(create: Mapping[str, Any]) -> str:
     """The message id in a create's StatusCallback."""
-    query = urlsplit(urldefrag(create["status_callback"])[0]).query
+    query = urlsplit(urldefrag(str(create["status_callback"]))[0]).query
     return parse_qs(query).get("m", [""])[0]
 
 
