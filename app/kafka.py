@@ -26,7 +26,7 @@ def faust(settings: Settings) -> dict[str, Any]:
     if settings.kafka_protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=settings.ssl_cafile or None)
     if settings.kafka_protocol.startswith("SASL"):
-        from faust import SASLCredentials  # noqa: PLC0415 - Faust takes half a second to import; only a worker needs it
+        from faust import SASLCredentials
 
         credentials = SASLCredentials(
             username=settings.sasl_username,

@@ -39,7 +39,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module. `resend_after_s`: by category, resend an attempt in doubt after so many seconds (never marketing)."""
+    """See the module. `resend_after_s`: by category, send again an attempt in doubt after so many seconds."""
 
     name: str = ""
     account_sid: str = ""

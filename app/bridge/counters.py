@@ -1,8 +1,8 @@
 """From absolute values per window to counters that only rise.
 
-A counter starts at zero when the bridge starts, at the committed offset; a record adds the difference to the value last
-seen of its window and shard, so repeats add nothing. Series are made at zero before the first record, so that Prometheus
-sees the first increase. Windows are forgotten after two hours.
+A counter starts at zero when the bridge starts, at the committed offset; a record adds the difference to the value
+last seen of its window and shard, so repeats add nothing. Series are made at zero before the first record, so that
+Prometheus sees the first increase. Windows are forgotten after two hours.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

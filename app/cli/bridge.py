@@ -24,13 +24,13 @@ def command(port: int | None, as_json: bool) -> None:
     settings, tenants = settings_or_exit(dict(os.environ))
     telemetry.configure(settings.log_level)
 
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - lazily: the command line stays quick
+    from prometheus_client import CollectorRegistry
 
-    from app.bridge.counters import Counters  # noqa: PLC0415
-    from app.bridge.reader import Reader  # noqa: PLC0415
-    from app.domain.words import ErrorClass, Word  # noqa: PLC0415
-    from app.internal import Served, internal_app  # noqa: PLC0415
-    from app.records.topics import Topics  # noqa: PLC0415
+    from app.bridge.counters import Counters
+    from app.bridge.reader import Reader
+    from app.domain.words import ErrorClass, Word
+    from app.internal import Served, internal_app
+    from app.records.topics import Topics
 
     async def main() -> None:
         known = {

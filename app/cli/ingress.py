@@ -27,11 +27,11 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
     telemetry.configure(settings.log_level)
 
-    from app.domain.identity import key_fingerprint  # noqa: PLC0415 - lazily: the command line stays quick
-    from app.ingress.api import Ingress  # noqa: PLC0415
-    from app.internal import Served  # noqa: PLC0415
-    from app.records.fingerprint import foreign_fingerprint  # noqa: PLC0415
-    from app.records.topics import Topics  # noqa: PLC0415
+    from app.domain.identity import key_fingerprint
+    from app.ingress.api import Ingress
+    from app.internal import Served
+    from app.records.fingerprint import foreign_fingerprint
+    from app.records.topics import Topics
 
     async def main() -> None:
         client = kafka.client(settings)
@@ -58,6 +58,6 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
         await ingress.log.stop()
 
     gc.set_threshold(50_000, 20, 50)
-    import uvloop  # noqa: PLC0415
+    import uvloop
 
     uvloop.run(main())

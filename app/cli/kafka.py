@@ -71,7 +71,7 @@ def _console(name: str) -> click.Command:
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def run(arguments: tuple[str, ...]) -> None:
         jars = DevBroker(0, Path("run/kafka")).jars()
-        sys.exit(subprocess.run(["java", "-cp", f"{jars}/*", CONSOLE[name], *arguments], env=os.environ).returncode)  # noqa: S603, S607, PLW1510
+        sys.exit(subprocess.run(["java", "-cp", f"{jars}/*", CONSOLE[name], *arguments], env=os.environ).returncode)  # noqa: S603, S607
 
     run.help = f"Kafka's own {name}, from the same jars; arguments are passed on."
     return run

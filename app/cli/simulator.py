@@ -51,6 +51,6 @@ def command(host: str, port: int, as_json: bool, mix: str, account: str, **given
         await served.stop()
 
     gc.set_threshold(50_000, 20, 50)
-    import uvloop  # noqa: PLC0415 - only a server needs it
+    import uvloop
 
     uvloop.run(main())

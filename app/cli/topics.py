@@ -35,11 +35,11 @@ def apply(as_json: bool) -> None:
 
 
 async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
-    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - only this command needs it
-    from aiokafka.errors import KafkaConnectionError  # noqa: PLC0415
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaConnectionError
 
-    from app.records import setup  # noqa: PLC0415
-    from app.records.topics import Topics  # noqa: PLC0415
+    from app.records import setup
+    from app.records.topics import Topics
 
     topics = Topics(settings.topic_prefix, settings.group).all
     admin = AIOKafkaAdminClient(**kafka.client(settings))

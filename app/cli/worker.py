@@ -26,12 +26,12 @@ def command(as_json: bool) -> None:
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
     telemetry.configure(settings.log_level)
 
-    from app.domain.identity import key_fingerprint  # noqa: PLC0415 - lazily: Faust and Twilio take a second to import
-    from app.records.fingerprint import foreign_fingerprint  # noqa: PLC0415
-    from app.records.topics import Topics  # noqa: PLC0415
-    from app.streams.engine.app import run  # noqa: PLC0415
-    from app.streams.health import serve  # noqa: PLC0415
-    from app.streams.worker import Worker  # noqa: PLC0415
+    from app.domain.identity import key_fingerprint
+    from app.records.fingerprint import foreign_fingerprint
+    from app.records.topics import Topics
+    from app.streams.engine.app import run
+    from app.streams.health import serve
+    from app.streams.worker import Worker
 
     async def main() -> None:
         topics = Topics(settings.topic_prefix, settings.group)

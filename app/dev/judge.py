@@ -22,7 +22,7 @@ async def read_all(topic: str, client: Mapping[str, Any]) -> Seen:
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
         seen: Seen = []
-        while any([await consumer.position(place) < ends[place] for place in places]):  # noqa: C419 - awaits
+        while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 seen += [(r.partition, r.offset, r.timestamp, _value(r)) for r in records if r.value]
         return seen

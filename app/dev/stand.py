@@ -151,13 +151,13 @@ def _keys(path: Path) -> dict[str, str]:
 
 async def apply_topics(env: Mapping[str, str]) -> None:
     """Topics as declared, on the stand's broker. Raises PartFault when a change is refused."""
-    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - only a stand that starts needs it
+    from aiokafka.admin import AIOKafkaAdminClient
 
-    from app import kafka  # noqa: PLC0415
-    from app.dev.parts import PartFault  # noqa: PLC0415
-    from app.records import setup  # noqa: PLC0415
-    from app.records.topics import Topics  # noqa: PLC0415
-    from app.settings import Settings  # noqa: PLC0415
+    from app import kafka
+    from app.dev.parts import PartFault
+    from app.records import setup
+    from app.records.topics import Topics
+    from app.settings import Settings
 
     settings = Settings.read(env)
     admin = AIOKafkaAdminClient(**kafka.client(settings))

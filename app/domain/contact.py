@@ -91,9 +91,11 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message); `canceled_ahead`:
-    message key to the log time of a cancel that came before its request; `texts`: the last inbound SIDs; `frozen`: a fault of ours stopped this
-    contact, nothing may be claimed."""
+    """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
+
+    `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
+    SIDs; `frozen`: a fault of ours stopped this contact, nothing may be claimed.
+    """
 
     tenant: str
     watermark: int = -1

@@ -15,7 +15,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=T
 
 
 class MessageOpened(_Event, frozen=True, kw_only=True):
-    """A request was accepted (stage scheduled or waiting), or refused at the door (stage final, by OutcomeGiven next)."""
+    """A request was accepted (stage scheduled or waiting), or refused at the door (OutcomeGiven comes next)."""
 
     key: str
     message: Message

@@ -31,7 +31,7 @@ KEPT_TEXTS = 20
 
 
 def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
-    """The rows after `event`: the contact's, and the archived message's that the input named (None if there is none)."""
+    """The rows after `event`: the contact's, and the archived message's that the input named (None if none)."""
     match event:
         case MessageOpened(key=key, message=message):
             ahead = {k: at for k, at in contact.canceled_ahead.items() if k != key}

@@ -40,13 +40,13 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Spool:
-    """See the module. `plain_topics`: those whose values must be sealed on disk. Raises OSError when the disk refuses."""
+    """See the module. `plain_topics`: those whose values are sealed on disk. Raises OSError when the disk refuses."""
 
     def __init__(self, directory: Path, sealer: Sealer, plain_topics: frozenset[str]) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sealer, self._plain = sealer, plain_topics
         self._records: deque[Record] = deque()
-        self._old = [fd_path for fd_path in self._adopt(directory)]
+        self._old = list(self._adopt(directory))
         self._file = FramedFile(directory / f"{clock.now_ms():013d}-{os.getpid()}.spool")
         fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

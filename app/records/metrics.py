@@ -1,4 +1,4 @@
-"""Family `metrics`: absolute values per window and shard, on `notify.metrics`; a later record replaces an earlier one."""
+"""Family `metrics`: absolute values per window and shard, on `notify.metrics`; later ones replace earlier."""
 
 import msgspec
 

@@ -24,7 +24,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def declared() -> tuple[Topic, ...]:
     """The declaration, without prefix."""
-    import yaml  # noqa: PLC0415 - 30 ms that only set-up and start need
+    import yaml
 
     return msgspec.convert(yaml.safe_load(_source().read_text())["topics"], tuple[Topic, ...])
 

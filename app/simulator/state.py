@@ -11,7 +11,7 @@ import msgspec
 
 from app.simulator.config import Faults, SimulatorConfig
 from app.simulator.person import Fate
-from app.simulator.posting import PostFailed, Poster
+from app.simulator.posting import Poster, PostFailed
 from app.simulator.signing import sign
 
 MAX_POSTS = 64

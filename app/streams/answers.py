@@ -35,7 +35,7 @@ class Answers:
         self._topic, self._journal, self._send = topic, journal, send
 
     async def put(self, partition: int, answered: Answered) -> None:
-        """Journal, log, forget. An abandoned call left nothing at Twilio that a crash could hide: it is not journalled."""
+        """Journal, log, forget. An abandoned call left nothing at Twilio that a crash could hide: no journal for it."""
         value = _encode(answered)
         if answered.answer is not Answer.ABANDONED:
             await self._journal.keep(answered.id, value)

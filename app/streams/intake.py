@@ -48,7 +48,7 @@ class IntakeAgent:
         return ()
 
     def fold(self, record: Input, scope: Scope) -> None:
-        """One request: an input per recipient; what breaks a rule is a dead letter, and `rejected` where it has an id."""
+        """One request: an input per recipient; a broken rule is a dead letter, and `rejected` where it has an id."""
         try:
             request = read_request(record.value, record.headers)
         except BadRecord as bad:

@@ -12,7 +12,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class Input(NamedTuple):
-    """One record of a slice. `at_ms`: the record's Kafka timestamp (LogAppendTime on our topics), ms since the epoch."""
+    """One record of a slice. `at_ms`: its Kafka timestamp (LogAppendTime on our topics), ms since the epoch."""
 
     topic: str
     partition: int
