@@ -51,7 +51,7 @@ class Case:
 
     def withdraw(self, message: Message) -> None:
         """Tell the lane that a waiting ask is void."""
-        if message.stage is Stage.WAITING and message.policy is not None:
+        if message.stage is Stage.WAITING and message.asked and message.policy is not None:
             self.turn(message.id, message.asked, message.policy.lane, taken=False)
 
     def turn(self, message_id: str, attempt: int, lane: str, *, taken: bool) -> None:

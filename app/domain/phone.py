@@ -32,7 +32,10 @@ def read_address(raw: str, strict: bool = False) -> Address:
         number = phonenumbers.parse(text)
     except NumberParseException:
         return Address(text, "ZZ", mask(text), "is not a phone number with + and country code")
-    canonical = _folded(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    canonical = _folded(written)
+    if canonical != written:
+        number = phonenumbers.parse(canonical)
     country = phonenumbers.region_code_for_number(number) or "ZZ"
     if not phonenumbers.is_possible_number(number):
         return Address(canonical, country, mask(canonical), "is not a possible phone number")

@@ -1,0 +1,90 @@
+"""Consent: STOP beats the queue, and the times of receipt order STOP and START."""
+
+import pytest
+
+from app.domain.events import Ask, ConsentChanged, OutcomeGiven, TextReceived, TurnAnswered
+from app.domain.keywords import read_intent
+from app.domain.words import ErrorClass, Intent, Reason, Word
+from tests.support.given import START_MS, abandoned, given, refused, requested, text, turn
+
+
+def test_p3_a_request_after_stop_is_suppressed_before_the_ask():
+    log = given(text(Intent.STOP), requested())
+    assert log.message().word is Word.SUPPRESSED and log.effects == []
+
+
+def test_p3_a_stop_suppresses_what_waits_and_withdraws_the_ask():
+    log = given(requested(), text(Intent.STOP))
+    assert log.message().word is Word.SUPPRESSED
+    assert [e.taken for e in log.effects if isinstance(e, TurnAnswered)] == [False]
+
+
+def test_p3_a_turn_after_stop_is_withdrawn():
+    log = given(requested(), text(Intent.STOP), turn())
+    assert log.message().attempts == ()
+    assert [e.taken for e in log.effects if isinstance(e, TurnAnswered)] == [False]
+
+
+def test_p3_an_abandoned_call_after_stop_is_suppressed():
+    log = given(requested(), turn(), text(Intent.STOP), abandoned())
+    assert log.message().word is Word.SUPPRESSED and not [e for e in log.effects if isinstance(e, Ask)]
+
+
+def test_twilios_21610_is_recorded_as_an_opt_out():
+    log = given(requested(), turn(), refused(ErrorClass.OPTED_OUT, code=21610))
+    assert log.contact.consent.opted_out
+    assert [e.source for e in log.said(ConsentChanged)] == ["twilio_21610"]
+    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(Word.SUPPRESSED, Reason.OPTED_OUT)]
+
+
+def test_a_start_received_well_after_the_stop_reopens():
+    log = given(text(Intent.STOP, START_MS), text(Intent.START, START_MS + 5000, "SM2"))
+    assert not log.contact.consent.opted_out
+
+
+def test_a_start_within_two_seconds_of_the_stop_does_not_reopen():
+    log = given(text(Intent.STOP, START_MS), text(Intent.START, START_MS + 1500, "SM2"))
+    assert log.contact.consent.opted_out
+
+
+def test_a_stop_that_was_received_before_the_start_but_logged_after_it_does_not_close():
+    log = given(text(Intent.START, START_MS + 9000), text(Intent.STOP, START_MS, "SM2"))
+    assert not log.contact.consent.opted_out
+
+
+def test_a_redelivered_text_is_told_once():
+    log = given(text(Intent.NONE))
+    assert len(log.said(TextReceived)) == 1
+    assert log.then(text(Intent.NONE)).said(TextReceived) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["STOP", " stop\r\n", "Stop.", "«STOP»", "opt out", "OPT-OUT", "optout", "REVOKE", "unsubscribe", "STOP ALL", "QUIT",
+     "stop please", "Stop texting me", "ｓｔｏｐ", "END", "cancel!"],
+)  # fmt: skip
+def test_these_words_mean_stop(body):
+    assert read_intent(body).intent is Intent.STOP
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "please do not stop", "Cancel my 3 pm", "end of the day?", "stop by at noon tomorrow", "bus stop", "no"],
+)
+def test_these_do_not(body):
+    assert read_intent(body).intent is Intent.NONE
+
+
+@pytest.mark.parametrize(("body", "intent"), [("start", Intent.START), ("YES", Intent.START), ("yes please", Intent.NONE),
+                                              ("Unstop.", Intent.START), ("HELP", Intent.HELP), ("info", Intent.HELP)])  # fmt: skip
+def test_start_and_help_are_whole_texts(body, intent):
+    assert read_intent(body).intent is intent
+
+
+def test_opt_out_type_decides_over_the_words():
+    assert read_intent("whatever", "STOP").intent is Intent.STOP
+    assert read_intent("STOP", "HELP").intent is Intent.HELP
+
+
+def test_a_tenants_own_stop_word_counts():
+    assert read_intent("Arrêt", extra_stop_words=("ARRÊT",)).intent is Intent.STOP

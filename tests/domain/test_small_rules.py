@@ -1,0 +1,124 @@
+"""Identities, addresses, segments, lanes."""
+
+import pytest
+
+from app.domain import identity
+from app.domain.events import Ask
+from app.domain.lane import REGRANT_MS, Lane
+from app.domain.phone import mask, read_address
+from app.domain.segments import count, smart
+from app.domain.words import Priority
+
+
+def test_a_message_id_names_its_contact_and_repeats_for_the_same_request():
+    contact = identity.contact_id(b"k" * 32, "acme", "+14155550123")
+    assert len(contact) == 20
+    assert identity.message_id("acme", "k1", contact) == identity.message_id("acme", "k1", contact)
+    assert identity.message_id("acme", "k1", contact).startswith(f"{contact}-")
+
+
+def test_fields_that_join_alike_have_different_ids():
+    assert identity.payload_fingerprint("ab", "c") != identity.payload_fingerprint("a", "bc")
+    assert identity.contact_id(b"k" * 32, "a", "bc") != identity.contact_id(b"k" * 32, "ab", "c")
+
+
+@pytest.mark.parametrize(
+    ("raw", "canonical"),
+    [("+14155550123", "+14155550123"), ("+1 (415) 555-0123", "+14155550123"), ("whatsapp:+14155550123", "+14155550123"),
+     ("+5215512345678", "+525512345678"), ("+5491123456789", "+541123456789")],
+)  # fmt: skip
+def test_addresses_have_one_form(raw, canonical):
+    assert read_address(raw).canonical == canonical
+    assert read_address(raw).problem == ""
+
+
+@pytest.mark.parametrize("raw", ["", "hello", "4155550123", "+1415", "+", "+999999999999999999"])
+def test_an_impossible_number_has_a_problem(raw):
+    assert read_address(raw).problem
+
+
+def test_a_mask_hides_the_middle_and_short_ones_whole():
+    assert mask("+14155550123") == "+1415•••0123"
+    assert mask("12345") == "•••"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "parts"),
+    [("", "GSM-7", 1), ("a" * 160, "GSM-7", 1), ("a" * 161, "GSM-7", 2), ("a" * 306, "GSM-7", 2), ("a" * 307, "GSM-7", 3),
+     ("€" * 80, "GSM-7", 1), ("€" * 81, "GSM-7", 2), ("ж" * 70, "UCS-2", 1), ("ж" * 71, "UCS-2", 2), ("😀" * 35, "UCS-2", 1),
+     ("😀" * 36, "UCS-2", 2), ("ç", "UCS-2", 1), ("`", "UCS-2", 1)],
+)  # fmt: skip
+def test_segments(text, encoding, parts):
+    assert (count(text).encoding, count(text).parts) == (encoding, parts)
+
+
+def test_an_escape_pair_is_never_split():
+    assert count("a" * 152 + "€" + "a" * 153).parts == 3
+
+
+def test_a_family_emoji_stays_in_one_part():
+    family = "👩‍👩‍👧‍👦"
+    assert count("ж" * 60 + family + "ж" * 30).parts == 2
+    assert count("ж" * 60 + family + "ж" * 57).parts == 3
+
+
+def test_smart_encoding_replaces_typography():
+    assert smart("“so”…") == '"so"...'
+    assert count(smart("“so”")).encoding == "GSM-7"
+
+
+def ask(n: int, priority: Priority = Priority.NORMAL, segments: int = 1) -> Ask:
+    return Ask(message_id=f"c-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=10**15)
+
+
+def test_a_bucket_starts_empty_and_fills_at_its_rate():
+    lane = Lane(rate=10, burst=20, now_ms=0)
+    for n in range(30):
+        lane.ask(ask(n))
+    assert list(lane.grants(0)) == []
+    assert len(list(lane.grants(1000))) == 10
+    assert lane.next_at(1000) in (1100, 1101)
+
+
+def test_urgent_goes_first_and_bulk_is_not_starved():
+    lane = Lane(rate=0, burst=0, now_ms=0)
+    for n in range(100):
+        lane.ask(ask(n, Priority.BULK))
+        lane.ask(ask(100 + n, Priority.NORMAL))
+    lane.ask(ask(999, Priority.URGENT))
+    granted = [a.priority for a in lane.grants(0)]
+    assert granted[0] is Priority.URGENT
+    assert granted[1:101].count(Priority.BULK) == 20
+
+
+def test_a_known_ask_is_not_queued_twice_and_an_answered_one_is_gone():
+    lane = Lane(rate=0, burst=0, now_ms=0)
+    lane.ask(ask(1))
+    lane.ask(ask(1))
+    assert len(list(lane.grants(0))) == 1
+    lane.answered(("c-1", 1))
+    assert len(lane) == 0 and list(lane.grants(10**9)) == []
+
+
+def test_an_unanswered_turn_is_granted_again():
+    lane = Lane(rate=0, burst=0, now_ms=0)
+    lane.ask(ask(1))
+    assert len(list(lane.grants(0))) == 1
+    assert list(lane.grants(REGRANT_MS - 1)) == []
+    assert len(list(lane.grants(REGRANT_MS))) == 1
+
+
+def test_a_held_lane_grants_nothing_until_then():
+    lane = Lane(rate=0, burst=0, now_ms=0)
+    lane.ask(ask(1))
+    lane.hold(5000)
+    assert list(lane.grants(4999)) == [] and lane.next_at(0) == 5000
+    assert len(list(lane.grants(5000))) == 1
+
+
+def test_granted_and_unanswered_turns_never_exceed_the_burst():
+    lane = Lane(rate=1, burst=2, now_ms=0)
+    for n in range(5):
+        lane.ask(ask(n))
+    assert len(list(lane.grants(9_000))) == 2
+    assert list(lane.grants(9_500)) == []

@@ -1,0 +1,176 @@
+"""P1, P2, P5, P6 as properties of the fold."""
+
+import msgspec
+from hypothesis import given as cases
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from app.domain.contact import Contact, Message
+from app.domain.events import AttemptClaimed, OutcomeGiven
+from app.domain.inputs import Place
+from app.domain.timing import dues
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Stage
+from tests.support.given import (
+    START_MS,
+    Log,
+    abandoned,
+    cancel,
+    doubtful,
+    due,
+    refused,
+    report,
+    requested,
+    taken,
+    text,
+    turn,
+)
+
+FAILURES = [(30003, ErrorClass.NUMBER_UNREACHABLE), (30007, ErrorClass.FILTERED), (30006, ErrorClass.NUMBER_INVALID)]
+
+
+@st.composite
+def reports(draw):
+    progress = draw(st.sampled_from([p for p in Progress if p > Progress.CLAIMED]))
+    code, error = (None, None)
+    if progress in (Progress.FAILED, Progress.UNDELIVERED):
+        code, error = draw(st.sampled_from(FAILURES))
+    return report(progress, code=code, error=error)
+
+
+def state(log: Log) -> tuple[object, ...]:
+    message = log.message()
+    return message.word, [(a.progress, a.code, a.error, a.sid) for a in message.attempts]
+
+
+@settings(max_examples=200, deadline=None)
+@cases(st.lists(reports(), min_size=1, max_size=6), st.data())
+def test_p5_shuffled_and_repeated_reports_end_in_the_same_place(history, data):
+    shuffled = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=4))))
+    one = Log().then(requested(), turn(), taken(), *history)
+    other = Log().then(requested(), turn(), taken(), *shuffled)
+    assert state(one) == state(other)
+
+
+@settings(max_examples=200, deadline=None)
+@cases(st.lists(reports(), min_size=1, max_size=4), st.integers(0, 4))
+def test_p5_the_answer_may_come_at_any_place_among_the_reports(history, at):
+    at = min(at, len(history))
+    one = Log().then(requested(), turn(), taken(), *history)
+    other = Log().then(requested(), turn(), *history[:at], taken(), *history[at:])
+    assert state(one) == state(other)
+
+
+@st.composite
+def inputs(draw):
+    n = draw(st.integers(1, 3))
+    refusals = [ErrorClass.THROTTLED, ErrorClass.TRANSIENT, ErrorClass.OPTED_OUT, ErrorClass.REQUEST]
+    return draw(
+        st.sampled_from(
+            [
+                requested(),
+                requested("b" * 20),
+                requested(fingerprint="other"),
+                turn(n),
+                taken(n, f"SM{n}"),
+                doubtful(n),
+                abandoned(n),
+                refused(draw(st.sampled_from(refusals)), n),
+                report(
+                    draw(st.sampled_from(list(Progress))),
+                    n,
+                    f"SM{n}",
+                    *draw(st.sampled_from([(None, None), *FAILURES])),
+                ),
+                report(Progress.FAILED, n, f"SM{n}", 30017, ErrorClass.TRANSIENT),
+                text(draw(st.sampled_from(list(Intent))), START_MS + draw(st.integers(0, 10_000)), f"IN{n}"),
+                cancel(),
+            ]
+        )
+    )
+
+
+def fire(log: Log, pick: int) -> None:
+    """One of the timers that are armed now, as the owner would send it."""
+    messages = [*log.contact.messages.values(), *log.archive.values()]
+    armed = [(m, kind, at) for m in messages for kind, at in dues(m) if kind is not DueKind.FORGET]
+    if armed:
+        message, kind, at = armed[pick % len(armed)]
+        log.now_ms = max(log.now_ms, at)
+        log.then(due(kind, at, message.id.partition("-")[2]))
+
+
+def unresolved(message: Message) -> int:
+    """Attempts that may be at Twilio with nothing proved against them."""
+    disproved = (Answer.REFUSED, Answer.ABANDONED)
+    return sum(
+        a.answer not in disproved and a.progress not in (Progress.FAILED, Progress.UNDELIVERED)
+        for a in message.attempts
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@cases(st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=25))
+def test_p2_a_claim_begins_only_when_nothing_earlier_may_be_on_its_way(history):
+    log = Log().then(requested())
+    for step in history:
+        before = log.contact
+        fire(log, step) if isinstance(step, int) else log.then(step)
+        for event in log.events:
+            if isinstance(event, AttemptClaimed):
+                assert unresolved(before.messages[event.key]) == 0
+
+
+@settings(max_examples=300, deadline=None)
+@cases(st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=25))
+def test_p1_every_message_ends_with_one_first_outcome_once_its_timers_fired(history):
+    log = Log().then(requested())
+    firsts: dict[str, int] = {}
+
+    def count() -> None:
+        for event in log.events:
+            if isinstance(event, OutcomeGiven) and event.revision == 1:
+                firsts[event.key] = firsts.get(event.key, 0) + 1
+
+    for step in history:
+        fire(log, step) if isinstance(step, int) else log.then(step)
+        count()
+    for _ in range(60):
+        still = [m for m in log.contact.messages.values() if m.stage is not Stage.FINAL]
+        if not still:
+            break
+        kind, at = dues(still[0])[-1]
+        log.now_ms = max(log.now_ms, at)
+        log.then(due(kind, at, still[0].id.partition("-")[2]))
+        count()
+    keys = {*log.contact.messages, *(m.id.partition("-")[2] for m in log.archive.values())}
+    assert all(m.stage is Stage.FINAL for m in log.contact.messages.values())
+    assert all(firsts.get(key, 0) <= 1 for key in firsts)
+    assert {key for key in keys if key not in firsts} == set()
+
+
+@settings(max_examples=200, deadline=None)
+@cases(st.lists(inputs(), min_size=1, max_size=20))
+def test_p6_folding_again_gives_the_same_bytes_and_a_redelivery_changes_nothing(history):
+    one, other = Log().then(*history), Log()
+    for offset, record in enumerate(history):
+        place = Place(0, offset, START_MS + 1000 * (offset + 1))
+        other.fold(record, place)
+        kept = msgspec.json.encode(other.contact)
+        other.fold(record, place)
+        assert msgspec.json.encode(other.contact) == kept
+        other.contact = msgspec.json.decode(kept, type=Contact)
+    assert msgspec.json.encode(other.contact) == msgspec.json.encode(one.contact)
+
+
+@settings(max_examples=200, deadline=None)
+@cases(
+    st.lists(st.tuples(st.sampled_from([Intent.STOP, Intent.START]), st.integers(0, 20_000)), min_size=1, max_size=6),
+    st.data(),
+)
+def test_p3_stop_and_start_end_the_same_in_any_order_of_arrival(texts, data):
+    shuffled = data.draw(st.permutations(texts))
+    ends = [
+        Log().then(*(text(intent, START_MS + at, f"IN{at}") for intent, at in order)).contact.consent.opted_out
+        for order in (texts, shuffled)
+    ]
+    assert ends[0] == ends[1]

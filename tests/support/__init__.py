@@ -1,0 +1,1 @@
+"""Builders with full defaults, and the real broker."""

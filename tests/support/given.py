@@ -1,0 +1,162 @@
+"""Builders: inputs with full defaults, and a contact's log folded step by step."""
+
+import msgspec
+
+from app.domain.contact import Contact, Message
+from app.domain.events import Effect, Event
+from app.domain.fold import fold
+from app.domain.inputs import (
+    Answered,
+    CancelRequested,
+    Due,
+    Input,
+    Place,
+    Policy,
+    Rejected,
+    Reported,
+    Requested,
+    Texted,
+    TurnGranted,
+)
+from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress
+
+CONTACT = "0123456789abcdef0123"
+KEY = "aaaaaaaaaaaaaaaaaaaa"
+MESSAGE = f"{CONTACT}-{KEY}"
+START_MS = 1_800_000_000_000
+BASE = {"id": "r", "tenant": "acme", "pk": "11111111", "at": START_MS}
+HOUR_MS = 3_600_000
+
+
+def policy(**given: object) -> Policy:
+    defaults = {
+        "lane": "main",
+        "priority": Priority.NORMAL,
+        "category": Category.TRANSACTIONAL,
+        "segments": 1,
+        "expires_ms": START_MS + HOUR_MS,
+        "outcome_ms": START_MS + 2 * HOUR_MS,
+        "retry_delays_ms": (1000,),
+    }
+    return Policy(**{**defaults, **given})
+
+
+def requested(key: str = KEY, *, fingerprint: str = "f", **given: object) -> Requested:
+    return Requested(
+        **BASE,
+        message_id=f"{CONTACT}-{key}",
+        idempotency_key=f"key-{key[:4]}",
+        fingerprint=fingerprint,
+        sealed="sealed-text",
+        sealed_to="sealed-to",
+        masked="+1415•••0123",
+        country="US",
+        policy=policy(**given),
+        requested_ms=START_MS,
+        source="notify.requests-0-0",
+    )
+
+
+def rejected(key: str = KEY) -> Rejected:
+    return Rejected(
+        **BASE,
+        message_id=f"{CONTACT}-{key}",
+        idempotency_key="key",
+        fingerprint="bad",
+        sealed_to="sealed-to",
+        masked="•••",
+        field="body",
+        rule="is empty and there is no media",
+        requested_ms=START_MS,
+        source="notify.requests-0-0",
+    )
+
+
+def turn(n: int = 1, key: str = KEY) -> TurnGranted:
+    return TurnGranted(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, lane="main")
+
+
+def taken(n: int = 1, sid: str = "SM1", key: str = KEY) -> Answered:
+    message = f"{CONTACT}-{key}"
+    return Answered(**BASE, message_id=message, attempt=n, answer=Answer.TAKEN, sid=sid, started_ms=START_MS + 5)
+
+
+def refused(error: ErrorClass, n: int = 1, code: int | None = None) -> Answered:
+    answered = Answered(**BASE, message_id=MESSAGE, attempt=n, answer=Answer.REFUSED, code=code, error=error)
+    return msgspec.structs.replace(answered, progress=Progress.CLAIMED, http_status=400)
+
+
+def doubtful(n: int = 1) -> Answered:
+    return Answered(
+        **BASE, message_id=MESSAGE, attempt=n, answer=Answer.DOUBTFUL, why="http 500", progress=Progress.CLAIMED
+    )
+
+
+def abandoned(n: int = 1) -> Answered:
+    message = {"message_id": MESSAGE, "attempt": n, "progress": Progress.CLAIMED}
+    return Answered(**BASE, **message, answer=Answer.ABANDONED, why="claim_ttl")
+
+
+def report(
+    progress: Progress, n: int = 1, sid: str = "SM1", code: int | None = None, error: ErrorClass | None = None
+) -> Reported:
+    status = progress.name.lower()
+    given = {"progress": progress, "status": status, "code": code, "error": error}
+    return Reported(**BASE, message_id=MESSAGE, attempt=n, sid=sid, **given)
+
+
+def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Texted:
+    given = {**BASE, "at": received_ms}
+    return Texted(**given, sid=sid, intent=intent, sealed="sealed", masked="+1415•••0123")
+
+
+def cancel(key: str = KEY) -> CancelRequested:
+    return CancelRequested(**BASE, message_id=f"{CONTACT}-{key}")
+
+
+def due(kind: DueKind, due_ms: int, key: str = KEY) -> Due:
+    return Due(**BASE, message_id=f"{CONTACT}-{key}", kind=kind, due_ms=due_ms)
+
+
+class Log:
+    """A contact's log, folded as it grows. Each input is logged one second after the one before."""
+
+    def __init__(self) -> None:
+        self.contact: Contact | None = None
+        self.archive: dict[str, Message] = {}
+        self.offset = -1
+        self.now_ms = START_MS
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+
+    def then(self, *inputs: Input, after_ms: int = 1000) -> "Log":
+        for record in inputs:
+            self.offset += 1
+            self.now_ms += after_ms
+            self.events, self.effects = [], []
+            self.fold(record, Place(0, self.offset, self.now_ms))
+        return self
+
+    def fold(self, record: Input, place: Place) -> None:
+        named = getattr(record, "message_id", "")
+        kept = self.contact is not None and named.partition("-")[2] in self.contact.messages
+        folded = fold(self.contact, None if kept else self.archive.get(named), record, place)
+        if folded is None:
+            return
+        self.contact = folded.contact
+        if folded.archived is not None:
+            self.archive[folded.archived.id] = folded.archived
+        elif not kept:
+            self.archive.pop(named, None)
+        self.events, self.effects = list(folded.events), list(folded.effects)
+
+    def message(self, key: str = KEY) -> Message:
+        assert self.contact is not None
+        return self.contact.messages.get(key) or self.archive[f"{CONTACT}-{key}"]
+
+    def said(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def given(*inputs: Input) -> Log:
+    return Log().then(*inputs)
