@@ -27,7 +27,8 @@ HALF_A_DAY_MS = 12 * 3600 * 1000  # half of the changelogs' delete.retention.ms
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineConfig:
     """What the engine needs to know. `client`: keyword arguments of aiokafka clients (servers, security); `faust`:
-    the same for Faust (broker_credentials, ssl_context). `unsafe` switches cures off; tests alone set it."""
+    the same for Faust (broker_credentials, ssl_context). `slice_records`: the most folded in one
+    cycle. `unsafe` switches cures off; tests alone set it."""
 
     app_id: str
     servers: str
@@ -37,6 +38,7 @@ class EngineConfig:
     rebalance_timeout_s: float = 30.0
     commit_interval_s: float = 1.0
     stall_timeout_s: float = 30.0
+    slice_records: int = 2000
     tables_good_for_ms: int = HALF_A_DAY_MS
     client: dict[str, Any] = field(default_factory=dict)
     faust: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +78,9 @@ class Runtime:
         """The app, its tables and its agents. Call inside the running loop."""
         agents = self._agents()
         app = App(**_settings(self.config, self.data))
-        self.engine = app.engine = Engine(agents, self.lease, self.producer, self.config.unsafe)
+        self.engine = app.engine = Engine(
+            agents, self.lease, self.producer, self.config.slice_records, self.config.unsafe
+        )
         tables = {
             spec.name: app.Table(
                 spec.name,

@@ -138,8 +138,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             records = [r for r in records if r.offset >= book.expected]
             if records and records[0].offset > book.expected and "holes" not in self.app.engine.unsafe:
                 die(f"hole in {tp.topic}-{tp.partition}: expected {book.expected}, got {records[0].offset}")
-        if not records:
-            return
+        most = self.app.engine.slice_records
+        for start in range(0, len(records), most):
+            if not self.flow_active:
+                return
+            await self._deliver_slice(tp, book, records[start : start + most])
+
+    async def _deliver_slice(self, tp: Any, book: Book, records: list[Any]) -> None:
         entry = book.delivered(records[0].offset, records[-1].offset)
         self._took(1)
         piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry))

@@ -22,9 +22,6 @@ from app.streams.engine.store import Rows
 
 _log = structlog.get_logger("app.streams.engine")
 
-# Slices that wait are folded as one up to this many records: one ack wait for all of them.
-MAX_RECORDS = 2000
-
 
 @dataclass(slots=True, eq=False)
 class Slice:
@@ -40,10 +37,16 @@ class Partition:
     """Runs the cycle of one agent over one partition, one slice at a time."""
 
     def __init__(
-        self, agent: Agent, number: int, rows: dict[str, Rows], producer: LeasedProducer, unsafe: frozenset[str]
+        self,
+        agent: Agent,
+        number: int,
+        rows: dict[str, Rows],
+        producer: LeasedProducer,
+        most: int,
+        unsafe: frozenset[str],
     ) -> None:
         self.agent, self.number = agent, number
-        self._rows, self._producer, self._unsafe = rows, producer, unsafe
+        self._rows, self._producer, self._most, self._unsafe = rows, producer, most, unsafe
         self._waiting: deque[Slice] = deque()
         self._work = asyncio.Event()
         self._woken = self._closing = self._again = False
@@ -87,7 +90,7 @@ class Partition:
         self._woken = False
         taken: list[Slice] = []
         count = 0
-        while self._waiting and (not taken or count + len(self._waiting[0].records) <= MAX_RECORDS):
+        while self._waiting and (not taken or count + len(self._waiting[0].records) <= self._most):
             taken.append(self._waiting.popleft())
             count += len(taken[-1].records)
         return taken

@@ -30,9 +30,15 @@ class Engine:
     """One per process. Agents and their effect tasks get it; Faust's side calls the methods below the line."""
 
     def __init__(
-        self, agents: Sequence[Agent], lease: Lease, producer: LeasedProducer, unsafe: frozenset[str] = frozenset()
+        self,
+        agents: Sequence[Agent],
+        lease: Lease,
+        producer: LeasedProducer,
+        slice_records: int = 2000,
+        unsafe: frozenset[str] = frozenset(),
     ) -> None:
         self.lease, self.producer, self.unsafe = lease, producer, unsafe
+        self.slice_records = slice_records
         self._agents = {agent.topic: agent for agent in agents}
         self._names = {agent.name: agent.topic for agent in agents}
         self._partitions: dict[tuple[str, int], Partition] = {}
@@ -100,7 +106,9 @@ class Engine:
                 continue
             rows = {spec.name: Rows(self._tables[spec.name], number) for spec in agent.tables}
             agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name], topic) for spec in agent.tables})
-            self._partitions[topic, number] = Partition(agent, number, rows, self.producer, self.unsafe)
+            self._partitions[topic, number] = Partition(
+                agent, number, rows, self.producer, self.slice_records, self.unsafe
+            )
         self.progressed()
         later = 2 * self.app.conf.broker_session_timeout
         for runner in self._partitions.values():

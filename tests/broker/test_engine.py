@@ -1,0 +1,201 @@
+"""The engine's cures on a real broker, with processes killed, paused and restarted."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.lab import Lab, until
+
+
+@pytest.fixture
+def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(kafka, tmp_path)
+    yield made
+    made.close()
+
+
+def expected_counts(inputs: int, keys: int = 50) -> dict[bytes, int]:
+    return {b"k%d" % k: len(range(k, inputs, keys)) for k in range(keys)}
+
+
+def counts(lab: Lab) -> dict[bytes, int]:
+    return {key: int(row.split(b"|")[1]) for key, row in lab.state().items()}
+
+
+def test_a_worker_killed_in_the_middle_of_batches_loses_nothing_and_counts_nothing_twice(lab):
+    lab.produce(6000)
+    for _ in range(3):
+        toy = lab.toy(slow_ms=0.3)
+        before = len(lab.read("out"))
+        until(lambda seen=before: len(lab.read("out")) > seen + 300)
+        toy.kill()
+    toy = lab.toy()
+    until(lambda: lab.committed() >= 6000)
+    assert toy.stop() == 0
+    assert lab.outputs() == {b"%d" % n for n in range(6000)}
+    assert counts(lab) == expected_counts(6000)
+
+
+@pytest.mark.parametrize("unguarded", [False, True])
+def test_the_row_guard_is_what_keeps_redelivered_inputs_from_counting_twice(lab, unguarded):
+    lab.produce(2000)
+    toy = lab.toy(slow_ms=0.3, commit_s=60.0, unguarded=unguarded)
+    until(lambda: len(lab.read("out")) > 600)
+    toy.kill()
+    lab.toy(unguarded=unguarded)
+    until(lambda: lab.committed() >= 2000)
+    assert (counts(lab) == expected_counts(2000)) is not unguarded
+
+
+def test_restarts_with_a_backlog_waiting_lose_nothing(lab):
+    sent = 0
+    for _ in range(4):
+        lab.produce(400, start=sent)
+        sent += 400
+        toy = lab.toy(slow_ms=2, commit_s=0.3)
+        until(lambda wanted=sent: lab.committed() >= wanted)
+        assert toy.stop() == 0
+    assert lab.outputs() == {b"%d" % n for n in range(sent)}
+    assert counts(lab) == expected_counts(sent)
+
+
+def test_two_workers_share_the_work_and_a_leaving_one_hands_over(lab):
+    lab.produce(4000)
+    one = lab.toy("a", slow_ms=1)
+    until(lambda: len(lab.notes("settled", "a")) > 3)
+    two = lab.toy("b", slow_ms=1)
+    until(lambda: lab.notes("settled", "b"))
+    assert one.stop() == 0
+    until(lambda: lab.committed() >= 4000)
+    assert two.stop() == 0
+    assert {value.split(b"|")[1] for *_, value in lab.read("out")} == {b"a", b"b"}
+    assert lab.outputs() == {b"%d" % n for n in range(4000)}
+    assert counts(lab) == expected_counts(4000)
+
+
+def test_a_changelog_write_that_the_broker_refuses_ends_the_process_unacked(kafka, tmp_path):
+    lab = Lab(kafka, tmp_path, **{"max.message.bytes": "4000"})
+    lab.produce(400)
+    toy = lab.toy(big=9000)
+    until(toy.ended)
+    assert toy.process.returncode == 70
+    assert "produce to" in toy.output.read_text()
+    stored = {key: int(row.split(b"|")[0]) for key, row in lab.state().items()}
+    assert lab.committed() <= sum(1 for p, o, key, _ in lab.read("in") if stored.get(key, -1) >= o)
+
+
+@pytest.mark.parametrize("unsafe", [(), ("store_first",)])
+def test_the_store_is_never_ahead_of_the_changelog(kafka, tmp_path, unsafe):
+    """The changelog refuses the row; after a restart with a larger limit the row must be there all the same."""
+    lab = Lab(kafka, tmp_path, **{"max.message.bytes": "4000"})
+    lab.produce(8, keys=8)
+    toy = lab.toy(big=9000, unsafe=list(unsafe))
+    until(toy.ended)
+    allow(lab, "app-state-changelog", "max.message.bytes", "1000000")
+    lab.toy(big=9000, unsafe=list(unsafe))
+    until(lambda: lab.committed() >= 8)
+    assert (b"k7" in lab.state()) is not unsafe or not unsafe
+    assert (b"k7" in lab.state()) is (not unsafe)
+    lab.close()
+
+
+def allow(lab: Lab, topic: str, name: str, value: str) -> None:
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, lab.prefix + topic, incremental_configs=[entry])
+    for future in lab.admin.incremental_alter_configs([resource]).values():
+        future.result()
+
+
+@pytest.mark.parametrize("unsafe", [(), ("lease",)])
+def test_a_paused_former_owner_writes_nothing_when_it_wakes(lab, unsafe):
+    lab.produce(8000)
+    zombie = lab.toy("a", slow_ms=1, session_s=4.0, unsafe=list(unsafe))
+    until(lambda: len(lab.notes("settled", "a")) > 5)
+    zombie.signal(signal.SIGSTOP)
+    lab.toy("b", slow_ms=1, session_s=4.0)
+    until(lambda: len(lab.notes("settled", "b")) > 3)
+    written = sum(value.endswith(b"|a") for *_, value in lab.read("out"))
+    zombie.signal(signal.SIGCONT)
+    if not unsafe:
+        until(zombie.ended)
+        assert zombie.process.returncode == 70
+    until(lambda: lab.committed() >= 8000, 60)
+    late = sum(value.endswith(b"|a") for *_, value in lab.read("out")) - written
+    if unsafe:
+        assert late > 0
+    else:
+        assert late == 0
+        assert counts(lab) == expected_counts(8000)
+
+
+def test_an_empty_disk_is_restored_from_the_changelog_in_bulk(lab):
+    lab.produce(30_000, keys=20_000)
+    toy = lab.toy("a")
+    until(lambda: lab.committed() >= 30_000)
+    assert toy.stop() == 0
+    began = time.time()
+    lab.toy("b")
+    until(lambda: len(lab.notes("assigned", "b")) == lab.partitions)
+    rows = lab.notes("assigned", "b")
+    assert sum(int(row[3]) for row in rows) == 20_000
+    assert max(float(row[4]) for row in rows) > began
+    lab.produce(1000, start=30_000, keys=20_000)
+    until(lambda: lab.committed() >= 31_000)
+    assert sum(counts(lab).values()) == 31_000
+
+
+def test_a_warm_restart_reads_only_the_tail(lab):
+    lab.produce(2000)
+    toy = lab.toy("a")
+    until(lambda: lab.committed() >= 2000)
+    toy.kill()
+    lab.toy("a")
+    until(lambda: len(lab.notes("assigned", "a")) == 2 * lab.partitions)
+    assert sum(int(row[3]) for row in lab.notes("assigned", "a")[lab.partitions :]) == 50
+
+
+def test_a_recreated_topic_is_refused_with_a_clear_word(lab):
+    lab.produce(2000)
+    toy = lab.toy("a")
+    until(lambda: lab.committed() >= 2000)
+    assert toy.stop() == 0
+    lab.delete("in")
+    until(lambda: lab.prefix + "in" not in lab.admin.list_topics(timeout=5).topics)
+    lab.create("in")
+    again = lab.toy("a")
+    until(again.ended)
+    assert again.process.returncode == 78
+    assert "re-created" in again.output.read_text()
+
+
+def test_a_data_directory_in_use_is_refused(lab):
+    lab.toy("a")
+    until(lambda: lab.notes("assigned", "a"))
+    second = lab.toy("b", data=str(lab.path / "a"))
+    until(second.ended)
+    assert second.process.returncode == 78
+    assert "another process" in second.output.read_text()
+
+
+def test_what_cannot_be_read_is_a_dead_letter_and_a_fault_of_ours_freezes_but_never_stops_the_log(lab):
+    lab.produce(4, values=[b"1", b"unreadable", b"raise", b"2"])
+    lab.toy("a")
+    until(lambda: lab.committed() >= 4)
+    letters = sorted(value for *_, value in lab.read("dead"))
+    assert letters == [b":fault of ours: RuntimeError", b"value:is not for us"]
+    assert len(lab.notes("frozen")) == 1
+    assert lab.outputs() == {b"1", b"2"}
+
+
+def test_rows_written_after_an_assignment_are_put_once_more_two_sessions_later(lab):
+    lab.produce(50)
+    lab.toy("a", session_s=2.0)
+    until(lambda: lab.committed() >= 50)
+    assert len(lab.read("app-state-changelog")) == 50
+    until(lambda: len(lab.read("app-state-changelog")) == 100)
+    assert counts(lab) == expected_counts(50)

@@ -1,0 +1,20 @@
+"""The real broker: one address for the whole run, given by the environment or started here."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.dev.broker import DevBroker, free_port
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        yield given
+        return
+    broker = DevBroker(free_port(), Path(tmp_path_factory.mktemp("kafka")))
+    yield broker.start()
+    broker.stop()

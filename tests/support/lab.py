@@ -1,0 +1,150 @@
+"""The lab: topics of a test, toy workers as processes, and an independent client (librdkafka) that looks from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+ROOT = Path(__file__).parents[2]
+Row = tuple[int, int, bytes | None, bytes | None]
+
+
+def until(condition: Callable[[], Any], seconds: float = 40.0) -> Any:
+    """Wait for a condition with a deadline; returns what it returned, or fails."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+class Toy:
+    """One toy worker process."""
+
+    def __init__(self, lab: "Lab", name: str, **given: Any) -> None:
+        self._output = (lab.path / f"{name}.out").open("a")
+        self.output = lab.path / f"{name}.out"
+        toy = {
+            "prefix": lab.prefix,
+            "servers": lab.servers,
+            "name": name,
+            "log": str(lab.side),
+            "data": str(lab.path / name),
+            "partitions": lab.partitions,
+            **given,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.toy"],
+            env={**os.environ, "TOY": json.dumps(toy)},
+            cwd=ROOT,
+            stdout=self._output,
+            stderr=self._output,
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(30)
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+
+class Lab:
+    """Fresh topics under a prefix of their own."""
+
+    def __init__(self, servers: str, path: Path, partitions: int = 4, **changelog: str) -> None:
+        self.servers, self.path, self.partitions = servers, path, partitions
+        self.prefix, self.side = f"lab-{uuid.uuid4().hex[:8]}.", path / "side.log"
+        self.admin = AdminClient({"bootstrap.servers": servers})
+        self.create("in")
+        self.create("out")
+        self.create("dead")
+        self.create("app-state-changelog", **{"cleanup.policy": "compact", **changelog})
+        self.toys: list[Toy] = []
+
+    def create(self, name: str, **config: str) -> None:
+        wanted = [NewTopic(self.prefix + name, self.partitions, 1, config=config)]
+        for future in self.admin.create_topics(wanted).values():
+            future.result()
+
+    def delete(self, name: str) -> None:
+        for future in self.admin.delete_topics([self.prefix + name]).values():
+            future.result()
+
+    def toy(self, name: str = "a", **given: Any) -> Toy:
+        toy = Toy(self, name, **given)
+        self.toys.append(toy)
+        return toy
+
+    def close(self) -> None:
+        for toy in self.toys:
+            if not toy.ended():
+                toy.signal(signal.SIGCONT)
+                toy.kill()
+
+    def produce(self, count: int, start: int = 0, keys: int = 50, values: list[bytes] | None = None) -> None:
+        producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random", "linger.ms": 5})
+        for n in range(start, start + count):
+            value = values[n - start] if values else b"%d" % n
+            producer.produce(self.prefix + "in", key=b"k%d" % (n % keys), value=value)
+            producer.poll(0)
+        assert producer.flush(30) == 0
+
+    def read(self, name: str) -> list[Row]:
+        """Every record of a topic now: partition, offset, key, value."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "lab", "enable.auto.commit": False})
+        ends = {}
+        for partition in range(self.partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(self.prefix + name, partition), timeout=10)
+            if high > low:
+                ends[partition] = high
+        consumer.assign([TopicPartition(self.prefix + name, p, 0) for p in ends])
+        rows: list[Row] = []
+        done = dict.fromkeys(ends, 0)
+        while any(done[p] < high for p, high in ends.items()):
+            for message in consumer.consume(5000, 1.0):
+                assert message.error() is None
+                rows.append((message.partition(), message.offset(), message.key(), message.value()))
+                done[message.partition()] = message.offset() + 1
+        consumer.close()
+        return rows
+
+    def committed(self) -> int:
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.prefix + "app"})
+        places = [TopicPartition(self.prefix + "in", p) for p in range(self.partitions)]
+        found = sum(max(0, p.offset) for p in consumer.committed(places, timeout=10))
+        consumer.close()
+        return found
+
+    def outputs(self) -> set[bytes]:
+        return {(value or b"").split(b"|")[0] for *_, value in self.read("out")}
+
+    def state(self) -> dict[bytes, bytes]:
+        """The changelog folded: the last row of each key."""
+        rows: dict[bytes, bytes] = {}
+        for _, _, key, value in sorted(self.read("app-state-changelog"), key=lambda row: (row[0], row[1])):
+            rows[key or b""] = value or b""
+        return rows
+
+    def notes(self, word: str, name: str = "") -> list[list[str]]:
+        lines = self.side.read_text().splitlines() if self.side.exists() else []
+        split = [line.split() for line in lines]
+        return [line for line in split if line[1] == word and (not name or line[0] == name)]

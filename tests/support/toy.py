@@ -1,0 +1,98 @@
+"""A worker with one simple agent, run as its own process by the broker tests. Settings: JSON in TOY.
+
+Rows are `watermark|count|value`; each input gives one output. What the body does is written to a side log that survives
+kill -9 (O_APPEND): fold, settled, assigned.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app import telemetry
+from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.app import EngineConfig, Runtime, run
+
+TOY = json.loads(os.environ["TOY"])
+PREFIX = TOY["prefix"]
+side = os.open(TOY["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+
+def note(*words: object) -> None:
+    os.write(side, (" ".join(map(str, (TOY["name"], *words))) + "\n").encode())
+
+
+class Toy:
+    name = "toy"
+    topic = PREFIX + "in"
+    tables = (TableSpec("state", bytes, bytes, lambda row: int(row.split(b"|")[0])),)
+
+    def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
+        return (("state", record.key or b""),)
+
+    def fold(self, record: Input, scope: Scope) -> None:
+        value = record.value or b""
+        if value == b"unreadable":
+            raise Unreadable("value", "is not for us")
+        if value == b"raise":
+            raise RuntimeError("a fault of ours")
+        old = scope.get("state", record.key)
+        watermark, count = (int(old.split(b"|")[0]), int(old.split(b"|")[1])) if old else (-1, 0)
+        if record.offset <= watermark and not TOY.get("unguarded"):
+            return
+        if TOY.get("slow_ms"):
+            time.sleep(TOY["slow_ms"] / 1000)  # a body that takes time, on purpose
+        pad = b"x" * TOY["big"] if TOY.get("big") and int(value) % 50 == 7 else b""
+        scope.put("state", record.key, b"%d|%d|%s" % (record.offset, count + 1, value + pad))
+        scope.emit(Output(PREFIX + "out", record.key, value + b"|" + TOY["name"].encode(), record.partition))
+
+    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+        note("frozen", record.partition, record.offset)
+
+    def dead_letter(self, record: Input, field: str, rule: str) -> Output:
+        return Output(PREFIX + "dead", record.key, f"{field}:{rule}".encode(), record.partition)
+
+    def tick(self, partition: int, scope: Scope) -> None:
+        pass
+
+    def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any]]) -> None:
+        note("settled", partition, len(changed["state"]), int(runtime.engine.lease.may_act()))
+
+    def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
+        note("assigned", partition, sum(1 for _ in rows["state"]), time.time())
+
+    def revoked(self, partition: int) -> None:
+        note("revoked", partition)
+
+
+def config() -> EngineConfig:
+    return EngineConfig(
+        app_id=PREFIX + "app",
+        servers=TOY["servers"],
+        data_dir=Path(TOY["data"]),
+        partitions=TOY.get("partitions", 4),
+        session_timeout_s=TOY.get("session_s", 6.0),
+        commit_interval_s=TOY.get("commit_s", 0.5),
+        stall_timeout_s=TOY.get("stall_s", 30.0),
+        slice_records=TOY.get("slice_records", 100),
+        unsafe=frozenset(TOY.get("unsafe", ())),
+    )
+
+
+async def main() -> None:
+    global runtime
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    runtime = Runtime(config(), lambda: [Toy()])
+    await runtime.run(stop)
+
+
+if __name__ == "__main__":
+    telemetry.configure("info")
+    run(main)
+    sys.exit(0)
