@@ -7,6 +7,7 @@ the machine sleeps or the process is stopped (SIGSTOP), so that leases and claim
 import secrets
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def now_ms() -> int:
@@ -26,4 +27,9 @@ def new_id() -> str:
 
 def iso(at_ms: int) -> str:
     """RFC 3339 in UTC with ms: 2026-03-03T10:00:00.000Z."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")

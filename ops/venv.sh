@@ -13,7 +13,7 @@ find_python() {
 
 ensure_venv() {
   local lock=ops/locks/dev.lock stamp=.venv/lock.sha256 want python
-  want=$(sha256sum "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)
+  want=$(sha256sum "$lock" | cut -d' ' -f1)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return
   python=$(find_python) || exit 1
   echo "making .venv from $lock ..." >&2

@@ -5,6 +5,8 @@ CloudEvents 1.0 Kafka binding, binary mode: the value is self-contained JSON, at
 watermark per partition.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 Headers = list[tuple[str, bytes]]
@@ -20,12 +22,15 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 
 def headers(kind: str, record_id: str, at: str, traceparent: str = "") -> Headers:
     """`ce_*` headers of an output, `traceparent` passed on."""
-    made = [
+    made = [*_fixed(kind), ("ce_id", record_id.encode()), ("ce_time", at.encode())]
+    return [*made, ("traceparent", traceparent.encode())] if traceparent else made
+
+
+@lru_cache
+def _fixed(kind: str) -> tuple[tuple[str, bytes], ...]:
+    return (
         ("ce_specversion", b"1.0"),
         ("ce_type", kind.encode()),
         ("ce_source", b"heliograph"),
-        ("ce_id", record_id.encode()),
-        ("ce_time", at.encode()),
         ("content-type", b"application/json"),
-    ]
-    return [*made, ("traceparent", traceparent.encode())] if traceparent else made
+    )

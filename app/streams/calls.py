@@ -3,7 +3,8 @@
 A claim may start its call within `claim_ttl` of being folded (boot clock, so a paused process cannot stretch it),
 while this worker holds the lease, and never once it has folded a STOP of that contact. The last look is when the
 connection is in hand. A call that may not start is *abandoned* and says so on the log. An answer is fsynced to the
-journal before it is sent, and sent from there at the next start if this process dies first.
+journal before it is sent, and sent from there at the next start if this process dies first. A message whose seal or
+lane is gone was not sent: a fault of set-up, it waits as one.
 """
 
 import asyncio
@@ -13,10 +14,13 @@ from typing import NoReturn, Protocol
 
 import msgspec
 
-from app import clock
+from app import clock, telemetry
 from app.domain.inputs import Answered
-from app.domain.words import Answer, Progress
+from app.domain.words import Answer, ErrorClass, Progress
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
+from app.records.seal import Unsealable
+
+log = telemetry.logger(__name__)
 
 
 class Leased(Protocol):
@@ -109,7 +113,12 @@ class Calls:
     async def _call(self, claim: Claim) -> Result:
         if why := self._refusal(claim):
             return Abandoned(why=why)
-        return await self._providers[claim.tenant].create(claim.compose(), lambda: self._last_check(claim))
+        try:
+            call = claim.compose()
+        except (Unsealable, KeyError) as fault:
+            log.error("call.impossible", message=claim.message_id, fault=type(fault).__name__)
+            return Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
+        return await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
 
     def _last_check(self, claim: Claim) -> str | None:
         """Why the call must not leave now, or None: then it counts as started."""

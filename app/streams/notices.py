@@ -127,6 +127,7 @@ def _updated(
     message_id: str, message: Message | None, event: e.Event, cause: Cause, at_ms: int, tenant: str
 ) -> NotifyUpdated:
     policy = message.policy if message else None
+    words = _progressed(event) if isinstance(event, e.AttemptProgressed) else dict(_words(message, event))
     return NotifyUpdated(
         id=f"{message_id}@{cause.partition}-{cause.offset}-{cause.index}",
         at=iso(at_ms),
@@ -139,8 +140,24 @@ def _updated(
         category=policy.category.value if policy else "",
         priority=policy.priority.value if policy else "",
         segments=policy.segments if policy else 0,
-        **dict(_words(message, event)),  # type: ignore[arg-type]
+        **words,  # type: ignore[arg-type]
     )
+
+
+def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
+    """The most frequent event by far, without the detour."""
+    return {
+        "event": "progressed",
+        "state": PROGRESS_WORDS[event.progress],
+        "reason": event.error.value if event.error else "reported",
+        "attempt": event.n,
+        "error_class": event.error.value if event.error else "",
+        "error_code": event.code,
+        "provenance": event.provenance.value,
+    }
+
+
+PROGRESS_WORDS = {progress: progress.name.lower() for progress in Progress}
 
 
 def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
@@ -156,9 +173,6 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said(answer.value, answer.value, error or why or answer.value, n, error, code)
             if answer is Answer.TAKEN and message is not None and event.started_ms:
                 yield "request_to_create_ms", max(0, event.started_ms - message.requested_ms)
-        case e.AttemptProgressed(n=n, progress=progress, error=error, code=code, provenance=provenance):
-            yield from _said("progressed", progress.name.lower(), error or "reported", n, error, code)
-            yield "provenance", provenance.value
         case e.AttemptDoubted(n=n):
             yield from _said("doubted", "in_doubt", "no_answer", n)
         case e.OutcomeGiven(word=word, reason=reason, revision=revision):

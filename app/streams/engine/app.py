@@ -171,5 +171,6 @@ def _attach(app: App, agent: Agent) -> None:
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a worker's main coroutine on uvloop."""
-    uvloop.run(main())
+    """Run a worker's main coroutine on uvloop, and Faust's consumer thread too."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(main())

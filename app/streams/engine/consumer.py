@@ -16,7 +16,7 @@ from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.store import write_rows
 
 # Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
-MAX_WAITING = 64
+MAX_WAITING = 16
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
 # broker), so this long poll is also the longest wait of a record that arrives in between.
 FETCH_WAIT_MS = 20
