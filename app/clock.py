@@ -25,11 +25,7 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
+@lru_cache(maxsize=1024)
 def iso(at_ms: int) -> str:
     """RFC 3339 in UTC with ms: 2026-03-03T10:00:00.000Z."""
-    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=1024)
-def _second(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

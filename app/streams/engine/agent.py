@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 R = TypeVar("R")
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]
 
 
 class Input(NamedTuple):
@@ -30,7 +30,7 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes | None
     partition: int | None = None
-    headers: Headers = ()
+    headers: Headers = []
 
 
 @dataclass(frozen=True, slots=True)

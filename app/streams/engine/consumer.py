@@ -66,6 +66,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
         self.app.engine.lease.attach(self._consumer._coordinator)
 
+    async def pause_changelogs(self) -> None:
+        """Recovered: fetch no changelog any more.
+
+        Faust only stops reading them; aiokafka would still fetch each row we write, keep it, and hold back every
+        other fetch of that broker for a while because it is not taken.
+        """
+        changelogs = {tp for tp in self._consumer.assignment() if tp.topic in self.app.tables.changelog_topics}
+        self._consumer.pause(*changelogs)
+
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """A rebalance ended: the lease begins anew, or the process ends if it had been expelled."""
         self.app.engine.lease.joined(self._consumer._coordinator.member_id, clock.boot_s())
@@ -215,6 +224,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self._forget()
         await super().perform_seek()
         await self._refuse_recreated()
+        await self._thread.call_thread(self._thread.pause_changelogs)
         for tp, offset in self._committed_offset.items():
             if offset is not None and self.app.topics.acks_enabled_for(tp.topic):
                 self._books.setdefault(tp, Book()).expected = offset

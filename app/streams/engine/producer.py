@@ -17,6 +17,7 @@ from app.streams.engine.lease import Lease
 
 BATCH_BYTES = 1 << 20
 
+_NONE: Headers = []
 Records = Sequence[tuple[bytes | None, bytes | None, Headers]]
 
 
@@ -75,7 +76,7 @@ class LeasedProducer:
 
     async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
         """One record per row, acknowledged; returns the offset of the last."""
-        return await self._send_group(topic, partition, [(key, value, ()) for key, value in rows])
+        return await self._send_group(topic, partition, [(key, value, _NONE) for key, value in rows])
 
     async def _send_group(self, topic: str, partition: int, records: Records) -> int:
         line = self._lines.get((topic, partition))
@@ -115,12 +116,15 @@ class _Line:
         self._running = None
 
     async def _send(self, taken: list[tuple[Records, "asyncio.Future[int]"]]) -> None:
-        batches: list[Any] = []
-        ends: list[tuple[int, int]] = []
+        batch = self._producer.create_batch()
+        batches, ends = [batch], []
         for records, _ in taken:
             for key, value, headers in records:
-                self._append(batches, key, value, list(headers))
-            ends.append((len(batches) - 1, batches[-1].record_count() - 1))
+                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    batch = self._producer.create_batch()
+                    batches.append(batch)
+                    batch.append(key=key, value=value, timestamp=None, headers=headers)
+            ends.append((len(batches) - 1, batch.record_count() - 1))
         bases = []
         for batch in batches:
             acked = await self._producer.send_batch(batch, self._topic, partition=self._partition)
@@ -128,9 +132,3 @@ class _Line:
         for (_, future), (index, last) in zip(taken, ends, strict=True):
             if not future.done():
                 future.set_result(bases[index] + last)
-
-    def _append(self, batches: list[Any], key: bytes | None, value: bytes | None, headers: list[Any]) -> None:
-        given = {"key": key, "value": value, "timestamp": None, "headers": headers}
-        if not batches or batches[-1].append(**given) is None:
-            batches.append(self._producer.create_batch())
-            batches[-1].append(**given)
