@@ -59,6 +59,7 @@ class ContactsAgent:
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._composer, self._dead_letter = notices, composer, dead_letter
         self._fail, self._pk = fail, pk
+        self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self.timers: dict[int, PartitionTimers] = {}
         self.calls: Calls | None = None
@@ -106,7 +107,10 @@ class ContactsAgent:
             scope.drop(MESSAGES, before.id.encode())
 
     def _note(self, partition: int, contact_id: str, folded: Folded, parsed: ContactInput) -> None:
+        touched = self._touched.setdefault(partition, set())
         for event in folded.events:
+            if (key := getattr(event, "key", None)) is not None:
+                touched.add((contact_id, key))
             if isinstance(event, AttemptClaimed):
                 self._claimed.setdefault(partition, set()).add((contact_id, event.key, event.n))
             elif isinstance(event, ConsentChanged) and event.opted_out and self.calls is not None:
@@ -130,8 +134,9 @@ class ContactsAgent:
         for contact_id, key, n in self._claimed.pop(partition, ()):
             self._start(partition, rows[contact_id.encode()], contact_id, key, n)
         timers, now = self.timers[partition], (clock.now_ms(), clock.boot_s())
-        for contact in rows.values():
-            for message in contact.messages.values():
+        for contact_id, key in self._touched.pop(partition, ()):
+            message = rows[contact_id.encode()].messages.get(key)
+            if message is not None:
                 timers.arm(message, now)
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
@@ -171,6 +176,7 @@ class ContactsAgent:
         """Another worker owns the partition now."""
         self.timers.pop(partition, None)
         self._claimed.pop(partition, None)
+        self._touched.pop(partition, None)
 
 
 def _forgets(folded: Folded) -> bool:

@@ -19,7 +19,7 @@ from app.streams.engine.store import write_rows
 MAX_WAITING = 16
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
 # broker), so this long poll is also the longest wait of a record that arrives in between.
-FETCH_WAIT_MS = 20
+FETCH_WAIT_MS = 8
 
 
 class Book:

@@ -72,11 +72,14 @@ class Engine:
         return Health(
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
-            waiting=0 if self.app is None else self.app.consumer.waiting,
+            waiting=self._waiting(),
             lease_s=self.lease.left_s(),
             progress=self._progress,
             idle_s=clock.boot_s() - self._moved_s,
         )
+
+    def _waiting(self) -> int:
+        return 0 if self.app is None else int(self.app.consumer.waiting)
 
     # -- for Faust's side
 
@@ -107,7 +110,7 @@ class Engine:
             rows = {spec.name: Rows(self._tables[spec.name], number) for spec in agent.tables}
             agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name], topic) for spec in agent.tables})
             self._partitions[topic, number] = Partition(
-                agent, number, rows, self.producer, self.slice_records, self.unsafe
+                agent, number, rows, self.producer, self.slice_records, self._waiting, self.unsafe
             )
         self.progressed()
         later = 2 * self.app.conf.broker_session_timeout

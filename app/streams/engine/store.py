@@ -11,8 +11,8 @@ import rocksdict
 
 # Per partition and table: RocksDB's own defaults would take gigabytes with 8 partitions x 4 tables in one process.
 OPTIONS = {
-    "block_cache_size": 8 << 20,
-    "write_buffer_size": 4 << 20,
+    "block_cache_size": 2 << 20,
+    "write_buffer_size": 2 << 20,
     "max_write_buffer_number": 2,
     "max_open_files": 256,
 }
