@@ -6,34 +6,8 @@ from typing import Any
 
 import msgspec
 
-# Area codes whose 555-01xx numbers are kept for fiction (NANPA).
-AREAS: tuple[int, ...] = (
-    201,
-    202,
-    203,
-    205,
-    206,
-    207,
-    208,
-    209,
-    210,
-    212,
-    213,
-    214,
-    215,
-    216,
-    217,
-    218,
-    219,
-    224,
-    225,
-    228,
-    229,
-    231,
-)
-AREAS += (234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 276, 281, 301, 302, 303, 304, 305, 307)
-AREAS += (308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330, 334, 336, 337, 339, 347, 351)
-AREAS += (352, 360, 361, 386, 401, 402, 404, 405, 406, 407, 408, 409, 410, 412, 413, 414, 415, 417, 419, 423, 424, 425)
+# Every area code has 555-0100 to 555-0199 kept for fiction (NANPA); N11 and N9X are no area codes.
+AREAS = tuple(area for area in range(201, 990) if area % 100 != 11 and area // 10 % 10 != 9)
 IMPOSSIBLE = 0.02
 STOPPERS = 0.05
 TWICE = 0.02

@@ -1,6 +1,7 @@
 """Builds the Faust app that runs our agents, and runs it."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.store import OPTIONS
 from app.streams.engine.watchdog import watch
 
+SWITCH_S = 0.0005
 HALF_A_DAY_MS = 12 * 3600 * 1000  # half of the changelogs' delete.retention.ms
 
 
@@ -172,5 +174,7 @@ def _attach(app: App, agent: Agent) -> None:
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a worker's main coroutine on uvloop, and Faust's consumer thread too."""
+    # Consumer and journal threads hand over small things often: 5 ms of waiting for the interpreter lock is too long.
+    sys.setswitchinterval(SWITCH_S)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(main())

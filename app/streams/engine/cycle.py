@@ -22,7 +22,7 @@ from app.streams.engine.store import Rows
 
 # Under load a cycle's fixed cost (two produce requests, a WriteBatch) weighs more than its records: when slices of many
 # partitions wait, each partition pauses a little, so that its next cycle folds more at once. When calm, never.
-CALM, PAUSE_PER_SLICE_S, PAUSE_S = 3, 0.002, 0.02
+CALM, PAUSE_PER_SLICE_S, PAUSE_S = 8, 0.002, 0.02
 
 _log = structlog.get_logger("app.streams.engine")
 

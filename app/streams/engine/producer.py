@@ -33,11 +33,18 @@ class LeasedProducer:
     def __init__(self, lease: Lease, **client: Any) -> None:
         self._lease, self._client = lease, client
         self._producer: AIOKafkaProducer | None = None
+        self._rows: AIOKafkaProducer | None = None
         self._counts: dict[str, int] = {}
         self._lines: dict[tuple[str, int], _Line] = {}
 
     async def start(self) -> None:
-        """Connect; call inside the running loop."""
+        """Connect; call inside the running loop.
+
+        Two clients: aiokafka has one request per broker under way, and rows must not queue behind outputs.
+        """
+        self._producer, self._rows = await self._connect(), await self._connect()
+
+    async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             acks="all", enable_idempotence=True, linger_ms=0, max_batch_size=BATCH_BYTES, **self._client
         )
@@ -50,12 +57,13 @@ class LeasedProducer:
 
         producer.client.send = send
         await producer.start()
-        self._producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Flush and close."""
-        if self._producer is not None:
-            await self._producer.stop()
+        for producer in (self._producer, self._rows):
+            if producer is not None:
+                await producer.stop()
 
     async def partitions(self, topic: str) -> int:
         """Partition count of a topic, asked once."""
@@ -76,13 +84,14 @@ class LeasedProducer:
 
     async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
         """One record per row, acknowledged; returns the offset of the last."""
-        return await self._send_group(topic, partition, [(key, value, _NONE) for key, value in rows])
+        return await self._send_group(topic, partition, [(key, value, _NONE) for key, value in rows], self._rows)
 
-    async def _send_group(self, topic: str, partition: int, records: Records) -> int:
+    async def _send_group(
+        self, topic: str, partition: int, records: Records, producer: AIOKafkaProducer | None = None
+    ) -> int:
         line = self._lines.get((topic, partition))
         if line is None:
-            assert self._producer is not None
-            line = self._lines[topic, partition] = _Line(self._producer, topic, partition)
+            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
         return await line.put(records)
 
 
