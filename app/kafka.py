@@ -36,3 +36,10 @@ def faust(settings: Settings) -> dict[str, Any]:
         )
         return {"broker_credentials": credentials}
     return {"ssl_context": context} if context else {}
+
+
+def errors() -> type[Exception]:
+    """What aiokafka raises when the broker cannot be had."""
+    from aiokafka.errors import KafkaError
+
+    return KafkaError  # type: ignore[no-any-return] # aiokafka is untyped

@@ -14,12 +14,18 @@ OK, PROBLEMS, USAGE = 0, 1, 2
 COMMANDS = {
     "demo": "app.cli.demo",
     "up": "app.cli.up",
-    "bridge": "app.cli.bridge",
     "kafka": "app.cli.kafka",
-    "worker": "app.cli.worker",
-    "simulator": "app.cli.simulator",
     "ingress": "app.cli.ingress",
+    "worker": "app.cli.worker",
+    "bridge": "app.cli.bridge",
+    "simulator": "app.cli.simulator",
     "topics": "app.cli.topics",
+    "config": "app.cli.config",
+    "doctor": "app.cli.doctor",
+    "send": "app.cli.send",
+    "cancel": "app.cli.cancel",
+    "outcomes": "app.cli.outcomes",
+    "explain": "app.cli.explain",
 }
 
 

@@ -1,0 +1,33 @@
+"""`heliograph cancel`: withdraw a message."""
+
+import asyncio
+import os
+import sys
+
+import click
+import orjson
+
+from app import kafka
+from app.cli import USAGE, settings_or_exit
+from app.cli.topicio import produce
+from app.records.requests import MESSAGE_ID
+from app.records.topics import Topics
+
+
+@click.command("cancel")
+@click.argument("message_id")
+@click.option("--tenant", default="default", show_default=True)
+def command(message_id: str, tenant: str) -> None:
+    """Withdraw a message that has not left. What became of it is its outcome.
+
+    \b
+    Example:
+      heliograph cancel 7a031076e4d2147aa60c-979f8995cb98fd500dc0
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    if not MESSAGE_ID.match(message_id):
+        click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
+        sys.exit(USAGE)
+    value = orjson.dumps({"type": "notify.canceled.v1", "message_id": message_id, "tenant": tenant})
+    asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))
+    click.echo("cancel requested")

@@ -1,0 +1,79 @@
+"""`heliograph config show|check`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import orjson
+
+from app.cli import OK, PROBLEMS, settings_or_exit
+from app.settings import FIELDS, Secret
+from app.tenants import Tenant
+
+
+@click.group("config")
+def command() -> None:
+    """Show and check settings and tenants."""
+
+
+@command.command("show")
+@click.option("--json", "as_json", is_flag=True)
+def show(as_json: bool) -> None:
+    """Settings in force; secrets hidden."""
+    settings, tenants = settings_or_exit(dict(os.environ))
+    shown = {field.env: _hidden(field.secret, getattr(settings, field.name)) for field in FIELDS}
+    if as_json:
+        click.echo(orjson.dumps({"settings": shown, "tenants": list(tenants)}).decode())
+        return
+    for name, value in shown.items():
+        click.echo(f"{name}={value}")
+    click.echo(f"tenants: {', '.join(tenants)}")
+
+
+@command.command("check")
+@click.option("--json", "as_json", is_flag=True)
+def check(as_json: bool) -> None:
+    """Exit 2 on a fault of the settings, 1 on what would stop a worker from sending."""
+    settings, tenants = settings_or_exit(dict(os.environ))
+    problems = list(settings.keys_missing()) + [p for tenant in tenants.values() for p in _problems(tenant)]
+    if as_json:
+        click.echo(orjson.dumps({"problems": problems}).decode())
+    else:
+        click.echo("\n".join(problems) or "settings are complete")
+    sys.exit(PROBLEMS if problems else OK)
+
+
+def _problems(tenant: Tenant) -> list[str]:
+    wanted = {
+        "account_sid": tenant.account_sid.startswith("AC"),
+        "auth_tokens": bool(tenant.auth_tokens),
+        "status_callback_url": tenant.status_callback_url.startswith(("https://", "http://127.0.0.1")),
+        "inbound_url": tenant.inbound_url.startswith(("https://", "http://127.0.0.1")),
+        "lanes": all(lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()),
+    }
+    return [f"tenant {tenant.name}: {name} is missing or not https" for name, good in wanted.items() if not good]
+
+
+def _hidden(secret: bool, value: Any) -> Any:
+    if secret or isinstance(value, Secret):
+        return "***" if value else ""
+    return str(value) if isinstance(value, Path) else msgspec.to_builtins(value)
+
+
+def settings_table() -> str:
+    """The README's table, from the fields."""
+    rows = ["| name | default | meaning |", "|---|---|---|"]
+    for field in FIELDS:
+        default = "" if field.secret or field.default in ("", None, ()) else f"`{field.default}`"
+        name = f"`{field.env}`" + (" (or `_FILE`)" if field.secret else "")
+        rows.append(f"| {name} | {default} | {field.meaning} |")
+    return "\n".join(rows)
+
+
+@command.command("table")
+def table() -> None:
+    """The table of settings, as the README holds it."""
+    click.echo(settings_table())

@@ -1,0 +1,120 @@
+"""`heliograph explain`: what happened to one message, input by input, from the contact's log folded again."""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import click
+import msgspec
+import orjson
+
+from app import clock, kafka
+from app.cli import OK, PROBLEMS, USAGE, settings_or_exit
+from app.cli.topicio import follow, partition_of
+from app.domain.contact import Contact, Message
+from app.domain.fold import Folded, fold
+from app.domain.inputs import Input, Place, Requested
+from app.records.requests import MESSAGE_ID
+from app.records.seal import Sealer, Unsealable
+from app.records.topics import Topics
+
+_decode = msgspec.json.Decoder(Input).decode
+HIDDEN = ("sealed", "sealed_to", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
+
+
+@click.command("explain")
+@click.argument("message_id")
+@click.option("--reveal", is_flag=True, help="Open the seal: show recipient and text (needs HELIOGRAPH_SEAL_KEYS).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(message_id: str, reveal: bool, as_json: bool) -> None:
+    """Print every input, decision, attempt and report of one message, with times and reasons.
+
+    \b
+    Example:
+      heliograph explain 7a031076e4d2147aa60c-979f8995cb98fd500dc0
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    if not MESSAGE_ID.match(message_id):
+        click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
+        sys.exit(USAGE)
+    if reveal and not settings.seal_keys:
+        click.echo("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
+        sys.exit(USAGE)
+    topics = Topics(settings.topic_prefix, settings.group)
+    sealer = Sealer(settings.seal_keys) if reveal else None
+    steps = asyncio.run(_steps(message_id, topics.contacts, kafka.client(settings), sealer))
+    if not steps:
+        click.echo("there is no such message on the log", err=True)
+        sys.exit(PROBLEMS)
+    if as_json:
+        click.echo(orjson.dumps({"message_id": message_id, "steps": steps}).decode())
+    else:
+        for step in steps:
+            click.echo(_text(step))
+    sys.exit(OK)
+
+
+async def _steps(message_id: str, topic: str, client: dict[str, Any], sealer: Sealer | None) -> list[dict[str, Any]]:
+    contact_id, _, key = message_id.partition("-")
+    partition = await partition_of(topic, contact_id.encode(), client)
+    contact: Contact | None = None
+    archive: dict[str, Message] = {}
+    steps = []
+    async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition):
+        if record.key != contact_id.encode():
+            continue
+        parsed: Any = _decode(record.value)
+        named = getattr(parsed, "message_id", "")
+        kept = contact is not None and named.partition("-")[2] in contact.messages
+        place = Place(record.partition, record.offset, record.timestamp)
+        folded = fold(contact, None if kept else archive.get(named), parsed, place)
+        if folded is None:
+            continue
+        contact = folded.contact
+        if folded.archived is not None:
+            archive[folded.archived.id] = folded.archived
+        mine = [event for event in folded.events if getattr(event, "key", key) == key]
+        if named == message_id or (not named and mine):
+            steps.append(_step(parsed, place, mine, folded, sealer))
+    return steps
+
+
+def _step(parsed: Any, place: Place, events: list[Any], folded: Folded, sealer: Sealer | None) -> dict[str, Any]:
+    given = {k: v for k, v in msgspec.to_builtins(parsed).items() if k not in HIDDEN and v not in ("", None, 0, {})}
+    if sealer is not None and isinstance(parsed, Requested):
+        given |= _revealed(parsed, sealer)
+    effects = [msgspec.to_builtins(effect) | {"effect": type(effect).__name__} for effect in folded.effects]
+    return {
+        "at": clock.iso(place.log_ms),
+        "offset": place.offset,
+        "input": parsed.__struct_config__.tag,
+        "given": given,
+        "decided": [_event(event) for event in events],
+        "effects": effects,
+    }
+
+
+def _revealed(parsed: Requested, sealer: Sealer) -> dict[str, Any]:
+    try:
+        content = sealer.open_content(parsed.sealed, parsed.tenant, parsed.message_id)
+    except Unsealable:
+        return {"content": "sealed by a key that is not here"}
+    return {"to": content.to, "body": content.body, "media": list(content.media)}
+
+
+def _event(event: Any) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(event)
+    told.pop("message", None)
+    told.pop("key", None)
+    return {name: value for name, value in told.items() if value not in ("", None, 0)}
+
+
+def _text(step: dict[str, Any]) -> str:
+    given = " ".join(f"{k}={v}" for k, v in step["given"].items() if k not in ("at", "requested_ms"))
+    lines = [f"{step['at']}  {step['input']}  {given}"]
+    for event in step["decided"]:
+        words = " ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "at_ms", "offset"))
+        lines.append(f"    decided {event['event']}  {words}")
+    lines += [f"    told the lane {effect['effect']}" for effect in step["effects"]]
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""`heliograph outcomes`: the last words, as they are or as they come."""
+
+import asyncio
+import os
+import signal
+
+import click
+import orjson
+
+from app import kafka
+from app.cli import settings_or_exit
+from app.cli.topicio import follow
+from app.records.topics import Topics
+
+
+@click.command("outcomes")
+@click.option("--follow", "forever", is_flag=True, help="Go on as they come; Ctrl-C ends.")
+@click.option("--tenant", help="Only this tenant's.")
+@click.option("--message", "message_id", help="Only this message's.")
+@click.option("--new", is_flag=True, help="Only what comes from now on (with --follow).")
+@click.option("--json", "as_json", is_flag=True, help="Whole records, one per line.")
+def command(forever: bool, tenant: str | None, message_id: str | None, new: bool, as_json: bool) -> None:
+    """Read notify.outcomes; recipients are masked.
+
+    \b
+    Examples:
+      heliograph outcomes --follow
+      heliograph outcomes --message 7a031076e4d2147aa60c-979f8995cb98fd500dc0 --json
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    topic = Topics(settings.topic_prefix, settings.group).outcomes
+
+    async def run() -> None:
+        async for _, value in follow(topic, kafka.client(settings), from_start=not new, forever=forever):
+            if tenant in (None, value["tenant"]) and message_id in (None, value["message_id"]):
+                click.echo(orjson.dumps(value).decode() if as_json else _line(value))
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        return
+
+
+def _line(value: dict) -> str:  # type: ignore[type-arg] # as JSON has it
+    error = f" ({value['error_code']})" if value["error_code"] else ""
+    to, word = value["recipient"]["masked"], value["outcome"]
+    return f"{value['at']}  {to}  {word}: {value['reason']}{error}  revision {value['revision']}  {value['message_id']}"

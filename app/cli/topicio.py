@@ -1,0 +1,54 @@
+"""Reading and writing topics from the command line, with aiokafka."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+
+async def produce(topic: str, values: Iterable[bytes], client: dict[str, Any]) -> None:
+    """Produce and wait for every acknowledgement."""
+    producer = AIOKafkaProducer(acks="all", linger_ms=5, max_request_size=1 << 21, **client)
+    await producer.start()
+    try:
+        for value in values:
+            await producer.send(topic, value)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def follow(
+    topic: str, client: dict[str, Any], *, from_start: bool, forever: bool, partition: int | None = None
+) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
+    """Records (with their value parsed) of a topic or one partition: up to its end now, or for ever."""
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
+    await consumer.start()
+    try:
+        await consumer._client.add_topic(topic)
+        numbers = [partition] if partition is not None else sorted(consumer.partitions_for_topic(topic) or ())
+        places = [TopicPartition(topic, number) for number in numbers]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await (consumer.seek_to_beginning if from_start else consumer.seek_to_end)(*places)
+        while forever or any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    if record.value is not None:
+                        yield record, orjson.loads(record.value)
+    finally:
+        await consumer.stop()
+
+
+async def partition_of(topic: str, key: bytes, client: dict[str, Any]) -> int:
+    """The partition of a key, as every writer of ours has it."""
+    from aiokafka.partitioner import murmur2
+
+    consumer = AIOKafkaConsumer(**client)
+    await consumer.start()
+    try:
+        await consumer._client.add_topic(topic)
+        return int((murmur2(key) & 0x7FFFFFFF) % len(consumer.partitions_for_topic(topic) or {0}))
+    finally:
+        await consumer.stop()
