@@ -1,118 +1,53 @@
-"""The create call, by the Twilio SDK over an HTTP client of our own, each end of it classified as sent or not sent.
+"""The create call, by the Twilio SDK, each end of it classified as sent, not sent, or in doubt.
 
-The SDK's own asynchronous client ignores its timeout, can repeat a POST and loses the headers of an error; ours pools,
-times out, repeats nothing, and asks the last check when the connection is in hand.
+Not sent: no connection, an abandoned call, any 4xx (429 included). In doubt: whatever else happens once the request may
+have left, 5xx included (Twilio on 20500: a create is not idempotent, a retry may send twice).
 """
 
-import logging
-from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
 from twilio.base.exceptions import TwilioException
-from twilio.http import AsyncHttpClient
-from twilio.http.response import Response
 from twilio.rest import Client
 
 from app.domain.words import ErrorClass, Progress
+from app.provider.http import API, Flight, Forbidden, PooledHttpClient, current_flight
 from app.provider.port import Abandoned, Create, Doubtful, LastCheck, Refused, Result, Taken
 from app.provider.words import PROGRESS, error_class
 
-API = "https://api.twilio.com"
-CONNECT_S = 3.0
-# Shorter than any server's idle limit that we know of: a request on a connection just closed would be in doubt.
-KEEPALIVE_S = 3.0
-
-
-class Flight:
-    """One call on its way: whether bytes may have left, and what came back."""
-
-    __slots__ = ("check", "forbidden", "headers", "left", "status")
-
-    def __init__(self, check: LastCheck) -> None:
-        self.check, self.left, self.forbidden = check, False, ""
-        self.status, self.headers = 0, {}  # type: int, Any
-
-
-class Forbidden(Exception):
-    """The last check refused."""
-
-
-_flight: ContextVar[Flight] = ContextVar("flight")
-
-
-async def _connected(_session: Any, context: Any, _params: Any) -> None:
-    flight: Flight = context.trace_request_ctx
-    if why := flight.check():
-        flight.forbidden = why
-        raise Forbidden
-    flight.left = True
-
-
-def _traces() -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_connected)
-    trace.on_connection_reuseconn.append(_connected)
-    return trace
-
-
-class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is untyped
-    """For the SDK: pooled, explicit timeouts, no retries, no logs. Build it inside the running loop."""
-
-    def __init__(self, base_url: str, auth: tuple[str, str], timeout_s: float, limit: int) -> None:
-        super().__init__(logging.getLogger("twilio.quiet"), True, None)
-        self._base, self._auth = base_url.rstrip("/"), aiohttp.encode_basic_auth(*auth)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEPALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_S, timeout_s)),
-            trace_configs=[_traces()],
-        )
-
-    async def request(self, method: str, uri: str, **given: Any) -> Response:
-        """One HTTP request, to the configured server."""
-        flight = _flight.get()
-        headers = {**(given.get("headers") or {}), "Authorization": self._auth}
-        async with self._session.request(
-            method,
-            self._base + uri.removeprefix(API),
-            params=given.get("params"),
-            data=given.get("data"),
-            headers=headers,
-            allow_redirects=False,
-            trace_request_ctx=flight,
-        ) as answer:
-            flight.status, flight.headers = answer.status, answer.headers
-            return Response(answer.status, await answer.text(), answer.headers)
-
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._session.close()
+# Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
+LEAST_CODE = 10_000
+MAX_RETRY_AFTER_S = 3600
+# Not empty, or the SDK reads TWILIO_EDGE and TWILIO_REGION from the process's environment and rewrites the host.
+NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
 
 class TwilioProvider:
-    """Sends for one tenant. `credentials`: (account SID or API key SID, its secret)."""
+    """Sends for one tenant. `credentials`: (account SID or API key SID, its secret). Build it in the running loop."""
 
     def __init__(
         self, account_sid: str, credentials: tuple[str, str], base_url: str, timeout_s: float, concurrency: int
     ) -> None:
         self._http = PooledHttpClient(base_url or API, credentials, timeout_s, concurrency)
-        self._client = Client(*credentials, account_sid, region=None, http_client=self._http, environment={})
+        client = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
+        self._messages = client.messages
 
     async def create(self, call: Create, last_check: LastCheck) -> Result:
         """See `Provider`. Never raises for what the network or Twilio does."""
         flight = Flight(last_check)
-        _flight.set(flight)
+        current_flight.set(flight)
         try:
-            message = await self._client.messages.create_async(**_arguments(call))
+            message = await self._messages.create_async(**_arguments(call))
         except Forbidden:
             return Abandoned(why=flight.forbidden)
         except TwilioException as error:
-            return _refused(flight, getattr(error, "code", None))
+            return _failed(flight, "error", getattr(error, "code", None))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return _broken(flight, error)
-        except (ValueError, KeyError, TypeError, AttributeError, UnicodeError):
-            return Doubtful(why="unreadable answer", http_status=flight.status)
-        return _taken(message)
+            return _failed(flight, type(error).__name__)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # What the SDK raises over a 2xx body that is no message resource.
+            return _failed(flight, "unreadable answer")
+        return _taken(message, flight.status)
 
     async def close(self) -> None:
         """Close the pool."""
@@ -136,23 +71,25 @@ def _arguments(call: Create) -> dict[str, Any]:
     return given
 
 
-def _taken(message: Any) -> Result:
+def _taken(message: Any, http_status: int) -> Result:
     if not isinstance(message.sid, str) or message.sid[:2] not in ("SM", "MM"):
-        return Doubtful(why="answer without a SID", http_status=201)
-    progress = PROGRESS.get(str(message.status), Progress.ACCEPTED)
+        return Doubtful(why="answer without a SID", http_status=http_status)
     segments = str(message.num_segments or "")
-    return Taken(sid=message.sid, progress=progress, segments=int(segments) if segments.isdigit() else 0)
+    return Taken(
+        sid=message.sid,
+        progress=PROGRESS.get(str(message.status), Progress.ACCEPTED),
+        segments=int(segments) if segments.isdecimal() else 0,
+    )
 
 
-def _refused(flight: Flight, code: Any) -> Result:
-    """4xx and 429: not sent. 5xx and anything unclear: in doubt (Twilio: a create is not idempotent, error 20500)."""
+def _failed(flight: Flight, why: str, code: Any = None) -> Result:
+    """By what is known for sure: whether a byte may have left, and the status line."""
     status = flight.status
     if not flight.left:
         return Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
     if not 400 <= status < 500:
-        return Doubtful(why=f"http {status}", http_status=status)
-    # The SDK gives the HTTP status as code when the body has none.
-    number = code if isinstance(code, int) and code >= 1000 else None
+        return Doubtful(why=f"http {status}" if status >= 300 else why, http_status=status)
+    number = _code(code)
     return Refused(
         code=number,
         error=error_class(number, status),
@@ -161,11 +98,11 @@ def _refused(flight: Flight, code: Any) -> Result:
     )
 
 
-def _broken(flight: Flight, error: BaseException) -> Result:
-    if flight.left:
-        return Doubtful(why=type(error).__name__, http_status=flight.status)
-    return Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+def _code(given: Any) -> int | None:
+    text = str(given)
+    number = int(text) if text.isdecimal() and len(text) < 9 else 0
+    return number if number >= LEAST_CODE else None
 
 
 def _retry_after_ms(text: str) -> int | None:
-    return min(int(text), 3600) * 1000 if text.isdigit() else None
+    return min(int(text), MAX_RETRY_AFTER_S) * 1000 if text.isdecimal() and len(text) < 9 else None

@@ -55,6 +55,10 @@ _CLASSES: Mapping[str, ErrorClass] = MappingProxyType(
 _BY_RECIPIENT = {21408, 21608, 21703}
 
 
+# 4xx without a code of Twilio's: credentials, or an address or proxy that does not lead to Twilio's API.
+_BY_SET_UP = {401, 403, 404, 405, 407}
+
+
 def _load() -> Mapping[int, ErrorClass]:
     codes = json.loads((files("app.provider") / "data/twilio-error-policy.json").read_text())["codes"]
     table = {entry["code"]: _CLASSES.get(entry["class"], ErrorClass.UNKNOWN) for entry in codes}
@@ -65,11 +69,11 @@ ERRORS: Mapping[int, ErrorClass] = _load()
 
 
 def error_class(code: int | None, http_status: int = 0) -> ErrorClass:
-    """The class of a code; without one, that of the HTTP status (429 throttled, 401 and 403 configuration)."""
+    """The class of a code; without one, that of the HTTP status. 0: no HTTP status, the code came with a report."""
     if code is not None and code in ERRORS:
         return ERRORS[code]
     if http_status == 429:
         return ErrorClass.THROTTLED
-    if http_status in (401, 403) and code is None:
+    if http_status in _BY_SET_UP and code is None:
         return ErrorClass.CONFIGURATION
     return ErrorClass.UNKNOWN
