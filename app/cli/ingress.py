@@ -8,8 +8,10 @@ import signal
 import click
 import orjson
 
-from app import kafka, telemetry
+from app import telemetry
 from app.cli import give_up, settings_or_exit
+from app.settings import Settings
+from app.tenants import Tenant
 
 
 @click.command("ingress")
@@ -26,38 +28,49 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
     telemetry.configure(settings.log_level)
-
-    from app.domain.identity import key_fingerprint
-    from app.ingress.api import Ingress
-    from app.internal import Served
-    from app.records.fingerprint import foreign_fingerprint
-    from app.records.topics import Topics
-
-    async def main() -> None:
-        client = kafka.client(settings)
-        topics, ours = Topics(settings.topic_prefix, settings.group), key_fingerprint(settings.pseudonym_key)
-        if foreign := await foreign_fingerprint(topics.contacts, ours, **client):
-            give_up(f"HELIOGRAPH_PSEUDONYM_KEY: topic contacts was written under another key ({foreign}, ours {ours})")
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        ingress = Ingress(settings, tenants, client)
-        await ingress.log.start()
-        public = Served(ingress.public(), host, settings.port if port is None else port)
-        internal = Served(
-            ingress.internal(), "127.0.0.1", settings.internal_port if internal_port is None else internal_port
-        )
-        await public.listening()
-        await internal.listening()
-        line = {"ingress": public.url, "internal": internal.url, "pid": os.getpid()}
-        click.echo(orjson.dumps(line).decode() if as_json else f"ingress on {public.url}, health on {internal.url}")
-        gc.freeze()
-        await stop.wait()
-        await public.stop()
-        await internal.stop()
-        await ingress.log.stop()
-
+    ports = (
+        settings.port if port is None else port,
+        settings.internal_port if internal_port is None else internal_port,
+    )
+    # Most objects of a request die young; the default thresholds cost 30 ms at the 99th percentile.
     gc.set_threshold(50_000, 20, 50)
     import uvloop
 
-    uvloop.run(main())
+    if fault := uvloop.run(_serve(settings, tenants, host, ports, as_json)):
+        give_up(fault)
+
+
+async def _serve(
+    settings: Settings, tenants: dict[str, Tenant], host: str, ports: tuple[int, int], as_json: bool
+) -> str:
+    """Until a signal comes; returns what forbids the start, or "". Ends the process when the way to Kafka breaks."""
+    from app.ingress.api import Ingress
+    from app.ingress.gate import Gate, Unfit
+    from app.internal import Served
+
+    stop, faults = asyncio.Event(), list[str]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    def fail(fault: str) -> None:
+        faults.append(fault)
+        stop.set()
+
+    ingress = Ingress(settings, tenants, Gate(settings).open, fail)
+    try:
+        await ingress.start()
+    except Unfit as unfit:
+        return str(unfit)
+    served = [Served(ingress.public(), host, ports[0]), Served(ingress.internal(), "127.0.0.1", ports[1])]
+    for server in served:
+        await server.listening()
+    line = {"ingress": served[0].url, "internal": served[1].url, "pid": os.getpid()}
+    click.echo(
+        orjson.dumps(line).decode() if as_json else f"ingress on {line['ingress']}, health on {line['internal']}"
+    )
+    gc.freeze()
+    await stop.wait()
+    for server in served:
+        await server.stop()
+    await ingress.stop()
+    return "; ".join(faults)

@@ -1,15 +1,21 @@
-"""The public ASGI app, and the internal one."""
+"""The public ASGI app, the internal one, and the log both stand on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.identity import key_fingerprint
+from app.ingress.answers import problem
+from app.ingress.hooks import Hooks
+from app.ingress.line import Line
 from app.ingress.log import Log
 from app.ingress.messages import Messages
 from app.ingress.spool import Spool
@@ -22,41 +28,66 @@ from app.tenants import Tenant
 
 
 class Ingress:
-    """Both apps and the log they write. Start and stop inside the running loop."""
+    """Both apps and the log they write. Start and stop inside the running loop.
 
-    def __init__(self, settings: Settings, tenants: Mapping[str, Tenant], client: dict[str, Any]) -> None:
+    `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tenants: Mapping[str, Tenant],
+        open_line: Callable[[], Awaitable[Line]],
+        fail: Callable[[str], None],
+    ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
-        self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), **client)
-        self.webhooks = Webhooks(tenants, self.log, sealer, topics, key, key_fingerprint(key))
+        self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
+        self.webhooks = Webhooks(Hooks(tenants), self.log, sealer, topics, key, key_fingerprint(key))
         self.messages = Messages(tenants, self.log, topics, key)
 
-    def public(self) -> Starlette:
-        """Routes to the internet. The webhooks are raw ASGI endpoints behind a class that Starlette passes through."""
-        status, inbound = _Raw(self.webhooks.status), _Raw(self.webhooks.inbound)
-        hooks = [("status", status), ("inbound", inbound), ("fallback", inbound)]
-        routes = [Route(f"/twilio/{name}", endpoint) for name, endpoint in hooks]
-        routes += [Route(f"/twilio/{{tenant}}/{name}", endpoint) for name, endpoint in hooks]
-        routes.append(Route("/v1/messages", self.messages.create, methods=["POST"]))
-        routes.append(Route("/v1/messages/{id}", self.messages.cancel, methods=["DELETE"]))
-        return Starlette(routes=routes)
+    async def start(self) -> None:
+        """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
+        await self.log.start()
+
+    async def stop(self) -> None:
+        """After the last request."""
+        await self.log.stop()
+
+    def public(self) -> Any:
+        """Routes to the internet. Webhooks pass Starlette by: they are the hot path."""
+        routes = [
+            Route("/v1/messages", self.messages.create, methods=["POST"]),
+            Route("/v1/messages/{id}", self.messages.cancel, methods=["DELETE"]),
+        ]
+        handlers: Any = {HTTPException: _refused, Exception: _failed}
+        rest, webhooks = Starlette(routes=routes, exception_handlers=handlers), self.webhooks
+        # A redirect would turn Twilio's POST into a GET.
+        rest.router.redirect_slashes = False
+
+        async def door(scope: Any, receive: Any, send: Any) -> None:
+            hook = scope["type"] == "http" and scope["path"].startswith("/twilio/")
+            await (webhooks if hook else rest)(scope, receive, send)
+
+        return door
 
     def internal(self) -> Starlette:
-        """Health and metrics."""
+        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool."""
         registry = CollectorRegistry()
         registry.register(_IngressCollector(self))
         ProcessCollector(registry=registry)
-        return internal_app(lambda: "", lambda: "", registry)
+        return internal_app(lambda: "", self.log.fault, registry)
 
 
-class _Raw:
-    """An instance is no function, so Starlette treats it as an ASGI app of its own."""
+async def _refused(_request: Request, error: HTTPException) -> Response:
+    status, body, kind = problem(error.status_code, error.detail)
+    return Response(body, status, error.headers, kind.decode())
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app(scope, receive, send)
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Starlette raises the error again after this answer, and the server logs it."""
+    status, body, kind = problem(500, "a fault of ours")
+    return Response(body, status, media_type=kind.decode())
 
 
 class _IngressCollector(Collector):
@@ -64,12 +95,16 @@ class _IngressCollector(Collector):
         self._ingress = ingress
 
     def collect(self) -> Iterator[Metric]:
-        """Counters of webhooks and records, gauges of the spool."""
-        webhooks = CounterMetricFamily("heliograph_webhooks", "webhooks by what became of them", labels=["result"])
-        for result, count in self._ingress.webhooks.counts.items():
-            webhooks.add_metric([result], count)
-        yield webhooks
+        """Counters of requests and records, gauges of the spool."""
+        answered = CounterMetricFamily(
+            "heliograph_ingress_requests", "requests by route and HTTP status", labels=["route", "status"]
+        )
+        for counts in (self._ingress.webhooks.answered, self._ingress.messages.answered):
+            for (route, status), count in counts.items():
+                answered.add_metric([route, str(status)], count)
+        yield answered
         log = self._ingress.log
         yield CounterMetricFamily("heliograph_ingress_produced", "records put on Kafka at once", value=log.produced)
         yield CounterMetricFamily("heliograph_ingress_spooled", "records put on the spool", value=log.spooled)
-        yield GaugeMetricFamily("heliograph_ingress_spool_records", "records waiting in the spool", value=log.waiting)
+        yield GaugeMetricFamily("heliograph_ingress_spool_bytes", "bytes waiting in the spool", value=log.spooled_bytes)
+        yield GaugeMetricFamily("heliograph_ingress_kafka_away", "1 while records go to the spool", value=log.away)

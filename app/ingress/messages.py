@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from starlette.responses import Response
 from app import clock
 from app.domain.identity import contact_id, message_id
 from app.domain.phone import read_address
+from app.ingress.answers import problem
 from app.ingress.log import Log, Unavailable
-from app.ingress.spool import Record
+from app.ingress.record import Record
 from app.records.codec import Unreadable
 from app.records.requests import (
     MAX_VALUE_BYTES,
@@ -27,6 +29,8 @@ from app.records.topics import Topics
 from app.tenants import Tenant
 
 _encode = msgspec.json.Encoder().encode
+MAX_KEY = 200
+KINDS = ("application/json", "application/cloudevents+json")
 
 
 class Problem(Exception):
@@ -34,111 +38,135 @@ class Problem(Exception):
 
     def __init__(self, status: int, title: str, field: str = "", rule: str = "") -> None:
         super().__init__(title)
-        self.status, self.title, self.field, self.rule = status, title, field, rule
+        self.status, self.answer = status, problem(status, title, field, rule)
 
     def response(self) -> Response:
         """application/problem+json."""
-        body: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
-        if self.rule:
-            body |= {"detail": f"{self.field}: {self.rule}", "field": self.field, "rule": self.rule}
-        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
-        return Response(_encode(body), self.status, headers, "application/problem+json")
+        status, body, kind = self.answer
+        return Response(body, status, {"WWW-Authenticate": "Bearer"} if status == 401 else {}, kind.decode())
+
+
+def _broken(field: str, rule: str) -> Problem:
+    return Problem(422, "a rule is broken", field, rule)
 
 
 class Messages:
-    """Handlers of /v1/messages. Bearer keys are compared by their SHA-256, in constant time."""
+    """Handlers of /v1/messages. Bearer keys are compared by their SHA-256, in constant time.
+
+    `answered` counts answers by handler and HTTP status.
+    """
 
     def __init__(self, tenants: Mapping[str, Tenant], log: Log, topics: Topics, key: bytes) -> None:
-        self._tenants, self._log, self._topics, self._key = tenants, log, topics, key
-        self._keys = [
-            (hashlib.sha256("".join(api_key).encode()).digest(), name)
-            for name, tenant in tenants.items()
-            for api_key in tenant.api_keys
-        ]
+        self._log, self._topics, self._key = log, topics, key
+        self._keys = [(_digest(key), tenant) for tenant in tenants.values() for key in tenant.api_keys if key]
+        self.answered: Counter[tuple[str, int]] = Counter()
 
     async def create(self, request: Request) -> Response:
-        """POST: 202 with the ids of the messages; 400, 401, 413, 415, 422 as problem+json."""
-        try:
-            tenant = self._tenant(request)
-            body = await self._json(request)
-            given = self._request(request, body, tenant)
-            await self._put(given.idempotency_key or "", _encode(given))
-            return self._accepted(given, tenant)
-        except Problem as problem:
-            return problem.response()
+        """POST: 202 with the ids of the messages; 400, 401, 413, 415, 422, 503 as problem+json."""
+        return await self._answered("messages", request, self._create)
 
     async def cancel(self, request: Request) -> Response:
         """DELETE: 202; what became of it is an update or outcome. 404 for what is no message id."""
+        return await self._answered("cancel", request, self._cancel)
+
+    async def _answered(
+        self, name: str, request: Request, act: Callable[[Request, Tenant], Awaitable[dict[str, Any]]]
+    ) -> Response:
         try:
-            tenant, named = self._tenant(request), request.path_params["id"]
-            if not MESSAGE_ID.match(named):
-                raise Problem(404, "there is no such message")
-            await self._put(named, _encode(NotifyCanceled(message_id=named, tenant=tenant.name)))
-            return Response(_encode({"message_id": named}), 202, media_type="application/json")
-        except Problem as problem:
-            return problem.response()
+            content = await act(request, self._tenant(request))
+            response = Response(_encode(content), 202, media_type="application/json")
+        except Problem as wrong:
+            response = wrong.response()
+        self.answered[name, response.status_code] += 1
+        return response
+
+    async def _create(self, request: Request, tenant: Tenant) -> dict[str, Any]:
+        given = self._request(await _body(request), request.headers.get("idempotency-key", ""), tenant)
+        key = given.idempotency_key or ""
+        await self._put(key, _encode(given), tenant)
+        contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
+        ids = dict.fromkeys(message_id(tenant.name, key, contact) for contact in contacts)
+        return {"message_ids": list(ids), "idempotency_key": key}
+
+    async def _cancel(self, request: Request, tenant: Tenant) -> dict[str, Any]:
+        named = request.path_params["id"]
+        if not MESSAGE_ID.match(named):
+            raise Problem(404, "there is no such message")
+        await self._put(named, _encode(NotifyCanceled(message_id=named, tenant=tenant.name)), tenant)
+        return {"message_id": named}
 
     def _tenant(self, request: Request) -> Tenant:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        digest, found = hashlib.sha256(given.encode()).digest(), ""
-        for known, name in self._keys:
+        digest, found = _digest(given), None
+        for known, tenant in self._keys:
             if hmac.compare_digest(known, digest):
-                found = name
-        if scheme.lower() != "bearer" or not found:
+                found = tenant
+        if scheme.lower() != "bearer" or found is None:
             raise Problem(401, "a bearer key of a tenant is required")
-        return self._tenants[found]
+        return found
 
-    async def _json(self, request: Request) -> dict[str, Any]:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip()
-        if kind not in ("application/json", "application/cloudevents+json"):
-            raise Problem(415, "application/json only")
-        raw = b""
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > MAX_VALUE_BYTES:
-                raise Problem(413, "the body is too long", "value", f"is longer than {MAX_VALUE_BYTES} bytes")
+    def _request(self, body: dict[str, Any], header_key: str, tenant: Tenant) -> NotifyRequested:
+        """What will be produced: the tenant of the key stamped on it, whatever form it came in."""
         try:
-            body = msgspec.json.decode(raw, strict=True)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            raise Problem(400, "the body is not JSON", "value", "is not JSON in UTF-8") from None
-        if not isinstance(body, dict):
-            raise Problem(400, "the body is not an object", "value", "must be an object")
-        return body
-
-    def _request(self, request: Request, body: dict[str, Any], tenant: Tenant) -> NotifyRequested:
-        key = request.headers.get("idempotency-key") or body.get("idempotency_key") or body.get("id") or clock.new_id()
-        if not isinstance(key, str) or len(key) > 200:
-            raise Problem(422, "a rule is broken", "Idempotency-Key", "must be text of at most 200 characters")
-        if body.get("tenant", tenant.name) != tenant.name:
-            raise Problem(422, "a rule is broken", "tenant", "is not the tenant of this key")
-        whole = {"type": "notify.requested.v1", **body, "tenant": tenant.name, "idempotency_key": key}
-        try:
-            given = read_request(_encode(whole))
+            given = read_request(_encode({"type": "notify.requested.v1", **body}))
         except Unreadable as bad:
-            raise Problem(422, "a rule is broken", bad.field, bad.rule) from None
+            raise _broken(bad.field, bad.rule) from None
         if not isinstance(given, NotifyRequested):
-            raise Problem(422, "a rule is broken", "type", "must be notify.requested.v1")
-        self._check(given, tenant)
-        return given
+            raise _broken("type", "must be notify.requested.v1")
+        if _named_tenant(body) not in (None, tenant.name):
+            raise _broken("tenant", "is not the tenant of this key")
+        if len(header_key) > MAX_KEY:
+            raise _broken("Idempotency-Key", f"must be text of at most {MAX_KEY} characters")
+        _check(given, tenant)
+        key = header_key or given.idempotency_key or given.id or clock.new_id()
+        return msgspec.structs.replace(given, tenant=tenant.name, idempotency_key=key)
 
-    def _check(self, given: NotifyRequested, tenant: Tenant) -> None:
-        if given.sender and given.sender not in tenant.lanes:
-            raise Problem(422, "a rule is broken", "sender", "is not a lane of this tenant")
-        recipients = recipients_of(given)
-        problems = [(raw, read_address(raw, tenant.strict_numbers).problem) for raw in recipients]
-        if len(recipients) == 1 and problems[0][1]:
-            raise Problem(422, "a rule is broken", "to", problems[0][1])
-
-    def _accepted(self, given: NotifyRequested, tenant: Tenant) -> Response:
-        key = given.idempotency_key or ""
-        ids = [
-            message_id(tenant.name, key, contact_id(self._key, tenant.name, read_address(raw).canonical))
-            for raw in recipients_of(given)
-        ]
-        return Response(_encode({"message_ids": ids, "idempotency_key": key}), 202, media_type="application/json")
-
-    async def _put(self, key: str, value: bytes) -> None:
+    async def _put(self, key: str, value: bytes, tenant: Tenant) -> None:
+        if len(value) > MAX_VALUE_BYTES:
+            raise _too_long()
+        # The key keeps repeats together and shows nothing: what a caller uses as a key may hold a number.
+        name = hashlib.sha256(f"{tenant.name}\0{key}".encode()).hexdigest()[:20]
         try:
-            await self._log.put(Record(self._topics.requests, key.encode(), value))
+            await self._log.put(Record(self._topics.requests, name.encode(), value))
         except Unavailable:
             raise Problem(503, "neither Kafka nor the spool takes it") from None
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
+        raise Problem(415, "application/json only")
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_VALUE_BYTES:
+            raise _too_long()
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise Problem(400, "the body is not JSON", "value", "is not JSON in UTF-8") from None
+    if not isinstance(body, dict):
+        raise Problem(400, "the body is not an object", "value", "must be an object")
+    return body
+
+
+def _named_tenant(body: Mapping[str, Any]) -> Any:
+    """The tenant that the event itself names: in a structured CloudEvent its `data` does."""
+    data = body.get("data") if "specversion" in body else body
+    return data.get("tenant") if isinstance(data, dict) else None
+
+
+def _check(given: NotifyRequested, tenant: Tenant) -> None:
+    if given.sender and given.sender not in tenant.lanes:
+        raise _broken("sender", "is not a lane of this tenant")
+    recipients = recipients_of(given)
+    # One bad number among several is told by its own outcome and never stops the others.
+    if len(recipients) == 1 and (wrong := read_address(recipients[0], tenant.strict_numbers).problem):
+        raise _broken("to", wrong)
+
+
+def _too_long() -> Problem:
+    return Problem(413, "the body is too long", "value", f"is longer than {MAX_VALUE_BYTES} bytes")
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256("".join(key).encode("utf-8", "surrogatepass")).digest()

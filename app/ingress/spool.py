@@ -1,100 +1,197 @@
-"""The spool: records on our own disk while Kafka is away, sent in order when it is back.
+"""The spool: records on our own disk while Kafka is away, read back in order when it has returned.
 
-One framed file per process, under a lock; files of processes that died are taken over. While any holds records, all
-goes through it, in order. Requests hold plain text on their topic, so their values are sealed here.
+Framed files (`records.framed`), the one being written by this process and those left by processes that died, each held
+under a lock. A file goes when all of it is on the log. What cannot be read is set aside, never deleted. Requests hold
+plain text on their topic, so their values are sealed here.
 """
 
 import fcntl
 import os
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from app import clock
-from app.records.framed import FramedFile, read_frames
-from app.records.seal import Sealer
+from app import clock, telemetry
+from app.ingress.record import Record
+from app.records.framed import FramedFile, frames_of
+from app.records.seal import Sealer, Unsealable
+
+_log = telemetry.logger(__name__)
 
 SUBJECT = "spool"
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True):
-    """What is to be produced."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]] = []
+# A file that is read out is deleted whole, so its size bounds what a crash sends twice.
+FILE_BYTES = 16 << 20
+READ_BYTES = 256 << 10
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    topic: str
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
+    record: Record
     sealed: bool
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Kept).decode
+
+
+class _Part:
+    """One file: read from `at`; `writer` while this process appends to it."""
+
+    def __init__(self, path: Path, fd: int, writer: FramedFile | None) -> None:
+        self.path, self.fd, self.writer, self.at = path, fd, writer, 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not on the log yet."""
+        return (self.writer.promised if self.writer else os.fstat(self.fd).st_size) - self.at
+
+    @property
+    def busy(self) -> bool:
+        """Whether records are on their way to the disk."""
+        return self.writer is not None and self.writer.busy
+
+    def close(self) -> None:
+        """Let go of file and lock."""
+        if self.writer is not None:
+            self.writer.close()
+        else:
+            os.close(self.fd)
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Records from the head of the spool; `end` is where their file has been read to."""
+
+    records: list[Record]
+    end: int
 
 
 class Spool:
-    """See the module. `plain_topics`: those whose values are sealed on disk. Raises OSError when the disk refuses."""
+    """See the module. `plain_topics`: those whose values are sealed on disk. One user, in the event loop."""
 
     def __init__(self, directory: Path, sealer: Sealer, plain_topics: frozenset[str]) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sealer, self._plain = sealer, plain_topics
-        self._records: deque[Record] = deque()
-        self._old = list(self._adopt(directory))
-        self._file = FramedFile(directory / f"{clock.now_ms():013d}-{os.getpid()}.spool")
-        fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._directory, self._sealer, self._plain = directory, sealer, plain_topics
+        self._parts: deque[_Part] = deque()
+        self._adopt()
 
-    def __len__(self) -> int:
-        return len(self._records)
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, neither on disk nor on its way to the disk."""
+        return not any(part.left or part.busy for part in self._parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return sum(part.left for part in self._parts)
 
     async def append(self, record: Record) -> None:
-        """On disk when it returns."""
+        """On disk when it returns. Raises OSError."""
         sealed = record.topic in self._plain
-        value = self._sealer.seal(record.value, "", SUBJECT).encode() if sealed else record.value
-        await self._file.append(_encode(_Kept(record.topic, record.key, value, record.headers, sealed)))
-        self._records.append(record)
+        if sealed:
+            value = self._sealer.seal(record.value, "", SUBJECT).encode()
+            record = msgspec.structs.replace(record, value=value)
+        await self._writer().append(_encode(_Kept(record, sealed)))
 
-    def head(self, count: int) -> list[Record]:
-        """The first records, still kept."""
-        return [self._records[i] for i in range(min(count, len(self._records)))]
+    def head(self) -> Chunk | None:
+        """The oldest records, still kept; None if none is on disk now. Raises OSError."""
+        while self._parts and (part := self._parts[0]):
+            if part.left:
+                chunk = self._read(part)
+                if chunk.records:
+                    return chunk
+                self._set_aside(part)
+            elif part.busy:
+                return None
+            else:
+                self._drop(part)
+        return None
 
-    def sent(self, count: int) -> None:
-        """The first `count` are on the log. The files go when nothing is left; a crash before sends them twice."""
-        for _ in range(count):
-            self._records.popleft()
-        if not self._records and not self._file.busy:
-            self._file.replace(iter(()))
-            for fd, path in self._old:
-                path.unlink(missing_ok=True)
-                os.close(fd)
-            self._old = []
+    def sent(self, chunk: Chunk) -> None:
+        """The chunk that `head` gave last is on the log. A crash before sends it twice, which every reader knows."""
+        part = self._parts[0]
+        part.at = chunk.end
+        if not part.left and not part.busy:
+            self._drop(part)
 
     def close(self) -> None:
-        """Let go; an empty file is removed."""
-        if not self._records:
-            self._file.path.unlink(missing_ok=True)
-        self._file.close()
+        """Let go; files that hold something stay for the next process."""
+        for part in tuple(self._parts):
+            if part.left:
+                part.close()
+            else:
+                self._drop(part)
+        self._parts.clear()
 
-    def _adopt(self, directory: Path) -> Iterator[tuple[int, Path]]:
+    def _writer(self) -> FramedFile:
+        last = self._parts[-1] if self._parts else None
+        if last is not None and last.writer is not None and last.writer.promised < FILE_BYTES:
+            return last.writer
+        return self._begin()
+
+    def _begin(self) -> FramedFile:
+        """A file of our own; it has its final name only under the lock, or another process might adopt it."""
+        name = f"{clock.now_ms():013d}-{os.getpid()}-{clock.new_id()[:4]}.spool"
+        writer = FramedFile(self._directory / f"{name}.new")
+        fcntl.flock(writer.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        writer.path = writer.path.rename(self._directory / name)
+        _sync(self._directory)
+        self._parts.append(_Part(writer.path, writer.fd, writer))
+        return writer
+
+    def _adopt(self) -> None:
         """Files that no living process holds: their records go first."""
-        for path in sorted(directory.glob("*.spool")):
+        for path in sorted(self._directory.glob("*.spool")):
             fd = os.open(path, os.O_RDWR)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(fd)
                 continue
-            self._records.extend(self._read(path))
-            yield fd, path
+            self._parts.append(_Part(path, fd, None))
 
-    def _read(self, path: Path) -> Iterator[Record]:
-        for payload in read_frames(path):
-            kept = msgspec.msgpack.decode(payload, type=_Kept)
-            value = self._sealer.open(kept.value.decode(), "", SUBJECT) if kept.sealed else kept.value
-            yield Record(kept.topic, kept.key, value, kept.headers)
+    def _read(self, part: _Part) -> Chunk:
+        """Whole frames from where the file has been read to; a frame longer than a chunk is read alone."""
+        size, end = READ_BYTES, part.at
+        records: list[Record] = []
+        while not records:
+            data = os.pread(part.fd, min(size, part.left), part.at)
+            for payload, at in frames_of(data):
+                if (record := self._opened(payload)) is None:
+                    break
+                records.append(record)
+                end = part.at + at
+            if size >= part.left:
+                break
+            size *= 4
+        return Chunk(records, end)
+
+    def _opened(self, payload: bytes) -> Record | None:
+        try:
+            kept = _decode(payload)
+            if not kept.sealed:
+                return kept.record
+            value = self._sealer.open(kept.record.value.decode(), "", SUBJECT)
+        except (msgspec.MsgspecError, Unsealable, UnicodeDecodeError) as fault:
+            _log.error("spool.unreadable", fault=type(fault).__name__)
+            return None
+        return msgspec.structs.replace(kept.record, value=value)
+
+    def _set_aside(self, part: _Part) -> None:
+        """A torn end was never promised; anything else is for an operator: rename it to .spool to try again."""
+        _log.error("spool.set_aside", file=part.path.name, bytes=part.left, at=part.at)
+        part.path.rename(part.path.with_suffix(".aside"))
+        self._parts.remove(part)
+        part.close()
+
+    def _drop(self, part: _Part) -> None:
+        part.path.unlink(missing_ok=True)
+        self._parts.remove(part)
+        part.close()
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

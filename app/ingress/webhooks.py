@@ -5,22 +5,24 @@ takes the record (Twilio retries then, as our URLs ask); never 429, never text/p
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
 from typing import Any
-from urllib.parse import parse_qsl, urldefrag
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from app import clock, telemetry
 from app.domain.identity import contact_id
 from app.domain.inputs import Reported, Texted
-from app.domain.keywords import read_intent
+from app.domain.keywords import Reading, read_intent
 from app.domain.phone import read_address
 from app.domain.words import Intent
+from app.ingress.answers import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
+from app.ingress.hooks import Hook, Hooks, Kind, read_path
 from app.ingress.log import Log, Unavailable
-from app.ingress.spool import Record
-from app.provider.webhooks import MAX_BODY_BYTES, BadForm, read_form, verified
-from app.provider.words import PROGRESS, error_class
+from app.ingress.record import Record
+from app.provider.callbacks import Fields, Text, Unplaced, read_report, read_text
+from app.provider.webhooks import MAX_BODY_BYTES, BadForm, digest_of, read_form, verified
 from app.records.deadletters import dead_letter
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Content, Sealer
@@ -29,157 +31,126 @@ from app.tenants import Tenant
 
 _log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
-Answer = tuple[int, bytes, bytes]
-
-NO_CONTENT: Answer = (204, b"", b"")
-EMPTY_TWIML: Answer = (200, b'<?xml version="1.0" encoding="UTF-8"?><Response/>', b"text/xml")
-
-
-def problem(status: int, rule: str) -> Answer:
-    """RFC 9457."""
-    body = {"type": "about:blank", "title": rule, "status": status}
-    return status, _encode(body), b"application/problem+json"
+FORM = b"application/x-www-form-urlencoded"
 
 
 class Webhooks:
-    """Handlers of /twilio/*. `counts` are read by the internal port."""
+    """POST /twilio/... `answered` counts answers by kind and HTTP status."""
 
-    def __init__(
-        self, tenants: Mapping[str, Tenant], log: Log, sealer: Sealer, topics: Topics, key: bytes, pk: str
-    ) -> None:
-        self._tenants, self._log, self._sealer, self._topics = tenants, log, sealer, topics
+    def __init__(self, hooks: Hooks, log: Log, sealer: Sealer, topics: Topics, key: bytes, pk: str) -> None:
+        self._hooks, self._log, self._sealer, self._topics = hooks, log, sealer, topics
         self._key, self._pk = key, pk
-        self._by_account = {tenant.account_sid: tenant for tenant in tenants.values() if tenant.account_sid}
-        self._secrets = {n: tuple("".join(token) for token in t.auth_tokens) for n, t in tenants.items()}
-        self.counts: dict[str, int] = {"verified": 0, "rejected": 0, "bad": 0, "unavailable": 0}
+        self.answered: Counter[tuple[str, int]] = Counter()
 
-    async def status(self, scope: Any, receive: Any, send: Any) -> None:
-        """POST /twilio/status."""
-        await self._handle(scope, receive, send, self._report)
-
-    async def inbound(self, scope: Any, receive: Any, send: Any) -> None:
-        """POST /twilio/inbound, and /twilio/fallback for what failed there."""
-        await self._handle(scope, receive, send, self._text)
-
-    async def _handle(self, scope: Any, receive: Any, send: Any, act: Any) -> None:
-        headers = dict(scope["headers"])
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI app of every path under /twilio/."""
+        if (found := read_path(scope["path"])) is None:
+            await send_answer(send, problem(404, "there is no such webhook"))
+            return
         try:
-            answer = await self._verified(scope, receive, headers, act)
+            answer = await self._answer(found, scope, receive)
         except BadForm as bad:
-            self.counts["bad"] += 1
             answer = problem(bad.status, bad.rule)
         except Unavailable:
-            self.counts["unavailable"] += 1
             answer = problem(503, "neither Kafka nor the spool takes it")
-        await _answer(send, answer)
+        except Exception:
+            self.answered[found[0], 500] += 1
+            await send_answer(send, problem(500, "a fault of ours"))
+            raise
+        self.answered[found[0], answer[0]] += 1
+        await send_answer(send, answer)
 
-    async def _verified(self, scope: Any, receive: Any, headers: dict[bytes, bytes], act: Any) -> Answer:
+    async def _answer(self, found: tuple[Kind, str], scope: Any, receive: Any) -> Answer:
         if scope["method"] != "POST":
             return problem(405, "POST only")
-        given = headers.get(b"x-twilio-signature", b"").decode("latin-1")
-        if not given:
-            return self._rejected(b"", "no signature")
-        if not headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded"):
-            return problem(415, "application/x-www-form-urlencoded only")
-        body = await _body(receive)
+        headers, (kind, name) = dict(scope["headers"]), found
+        if not (given := headers.get(b"x-twilio-signature", b"").decode("latin-1")):
+            return _rejected(kind, "no signature", b"")
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != FORM:
+            return problem(415, f"{FORM.decode()} only")
+        body, query = await _body(receive), scope["query_string"]
         form = read_form(body)
         fields = dict(form)
-        tenant = self._tenant(scope, fields)
-        query = scope["query_string"]
-        if tenant is None or not verified(self._secrets[tenant.name], given, _url(scope, tenant, query), form):
-            return self._rejected(body, "signature")
-        self.counts["verified"] += 1
-        answer: Answer = await act(tenant, fields, dict(parse_qsl(query.decode("latin-1"))))
-        return answer
+        hook = self._hooks.find(name, fields.get("AccountSid", ""))
+        if hook is None:
+            return _rejected(kind, "no such tenant", body)
+        digest = digest_of(headers.get(b"x-twilio-webhooks-signature-settings", b"").decode("latin-1"))
+        if not verified(hook.secrets, given, hook.signed_urls(kind, query), form, digest):
+            return _rejected(kind, "signature" if hook.urls[kind] else "no public URL is set", body, hook)
+        if kind is Kind.STATUS:
+            return await self._report(hook.tenant, fields, dict(parse_qsl(query.decode("latin-1"))))
+        return await self._text(hook.tenant, fields)
 
-    def _tenant(self, scope: Any, fields: Mapping[str, str]) -> Tenant | None:
-        named = scope.get("path_params", {}).get("tenant")
-        return self._tenants.get(named) if named else self._by_account.get(fields.get("AccountSid", ""))
-
-    def _rejected(self, body: bytes, why: str) -> Answer:
-        self.counts["rejected"] += 1
-        _log.warning("webhook.rejected", why=why, body_sha256=hashlib.sha256(body).hexdigest()[:16], bytes=len(body))
-        return problem(403, "the signature is not valid for the configured URL")
-
-    async def _report(self, tenant: Tenant, fields: Mapping[str, str], query: Mapping[str, str]) -> Answer:
-        message, attempt = query.get("m", ""), query.get("a", "")
-        status = fields.get("MessageStatus") or fields.get("SmsStatus", "")
-        sid = fields.get("MessageSid") or fields.get("SmsSid", "")
-        progress = PROGRESS.get(status.lower())
-        if not MESSAGE_ID.match(message) or not attempt.isdigit() or not sid or progress is None:
-            return await self._keep(fields, "m" if progress is not None else "MessageStatus")
-        code = int(fields["ErrorCode"]) if fields.get("ErrorCode", "").isdigit() else None
+    async def _report(self, tenant: Tenant, fields: Fields, query: dict[str, str]) -> Answer:
+        report = read_report(fields, query)
+        if isinstance(report, Unplaced):
+            return await self._keep(tenant, fields, query, report)
+        if not MESSAGE_ID.match(report.message_id):
+            return await self._keep(tenant, fields, query, Unplaced("m", "names no message of ours"))
         value = Reported(
             id=clock.new_id(),
             tenant=tenant.name,
             pk=self._pk,
             at=clock.now_ms(),
-            message_id=message,
-            attempt=int(attempt[:6]),
-            sid=sid,
-            progress=progress,
-            status=status,
-            code=code,
-            error=error_class(code) if code is not None else None,
-            carrier_done=fields.get("RawDlrDoneDate", ""),
+            message_id=report.message_id,
+            attempt=report.attempt,
+            sid=report.sid,
+            progress=report.progress,
+            status=report.status,
+            code=report.code,
+            error=report.error,
+            carrier_done=report.carrier_done,
         )
-        await self._log.put(Record(self._topics.contacts, message.partition("-")[0].encode(), _encode(value)))
+        contact = report.message_id.partition("-")[0]
+        await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))
         return NO_CONTENT
 
-    async def _keep(self, fields: Mapping[str, str], field: str) -> Answer:
+    async def _keep(self, tenant: Tenant, fields: Fields, query: dict[str, str], why: Unplaced) -> Answer:
         """A signed callback that we cannot place: kept as a dead letter."""
-        fault = (field, "names no attempt of ours" if field == "m" else "is not a status that we know")
-        raw = _encode(dict(fields))
-        value = dead_letter(self._sealer, "ingress", clock.new_id(), None, raw, fault, clock.now_ms())
-        await self._log.put(Record(self._topics.deadletters, b"ingress", value))
+        raw, place = _encode({"tenant": tenant.name, "query": query, "form": fields}), clock.new_id()
+        value = dead_letter(self._sealer, "ingress", place, None, raw, (why.field, why.rule), clock.now_ms())
+        await self._log.put(Record(self._topics.deadletters, f"ingress-{place}".encode(), value))
         return NO_CONTENT
 
-    async def _text(self, tenant: Tenant, fields: Mapping[str, str], _query: Mapping[str, str]) -> Answer:
-        address = read_address(fields.get("From", ""))
-        sid = fields.get("MessageSid") or fields.get("SmsSid", "")
-        kind, body = fields.get("OptOutType", ""), fields.get("Body", "")
-        reading = read_intent(body, kind, tenant.stop_words)
-        ours = reading.intent is Intent.HELP and tenant.keyword_replies == "heliograph" and not kind
-        media = tuple(fields[f"MediaUrl{n}"] for n in range(10) if f"MediaUrl{n}" in fields)
-        contact = contact_id(self._key, tenant.name, address.canonical)
-        content = Content(address.canonical, body, media, fields.get("To", ""))
-        known = reading.intent is not Intent.NONE
-        value = Texted(
+    async def _text(self, tenant: Tenant, fields: Fields) -> Answer:
+        text = read_text(fields)
+        if isinstance(text, Unplaced):
+            await self._keep(tenant, fields, {}, text)
+            return EMPTY_TWIML
+        reading = read_intent(text.body, text.opt_out_type, tenant.stop_words)
+        # With Advanced Opt-Out (OptOutType is there) Twilio has replied already.
+        ours = reading.intent is Intent.HELP and tenant.keyword_replies == "heliograph" and not text.opt_out_type
+        contact, value = self._texted(tenant, text, reading, ours)
+        await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))
+        return twiml(tenant.help_text) if ours else EMPTY_TWIML
+
+    def _texted(self, tenant: Tenant, text: Text, reading: Reading, ours: bool) -> tuple[str, Texted]:
+        address, known = read_address(text.sender), reading.intent is not Intent.NONE
+        content = Content(address.canonical, text.body, text.media, text.to)
+        return contact_id(self._key, tenant.name, address.canonical), Texted(
             id=clock.new_id(),
             tenant=tenant.name,
             pk=self._pk,
             at=clock.now_ms(),
-            sid=sid,
+            sid=text.sid,
             intent=reading.intent,
-            sealed=self._sealer.seal_content(content, tenant.name, sid),
+            sealed=self._sealer.seal_content(content, tenant.name, text.sid),
             masked=address.masked,
             keyword=reading.keyword if known else "",
             arguments_count=len(reading.arguments),
-            opt_out_type=kind,
-            sender=fields.get("MessagingServiceSid", ""),
+            opt_out_type=text.opt_out_type,
+            sender=text.service,
             country=address.country,
             answered_by="heliograph" if ours else "twilio" if known else "",
-            media_count=len(media),
+            media_count=len(text.media),
         )
-        await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))
-        return _twiml(tenant.help_text) if ours else EMPTY_TWIML
 
 
-def _twiml(text: str) -> Answer:
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    body = f'<?xml version="1.0" encoding="UTF-8"?><Response><Message>{escaped}</Message></Response>'
-    return 200, body.encode(), b"text/xml"
-
-
-def _url(scope: Any, tenant: Tenant, query: bytes) -> str:
-    """The configured public URL of this route, with the raw query; the Host header is never asked."""
-    path = scope["path"].rstrip("/")
-    public = urldefrag(tenant.status_callback_url if path.endswith("/status") else tenant.inbound_url)[0]
-    if path.endswith("/fallback"):
-        public = public.replace("/inbound", "/fallback")
-    if not query:
-        return public
-    return f"{public}{'&' if '?' in public else '?'}{query.decode('latin-1')}"
+def _rejected(kind: Kind, why: str, body: bytes, hook: Hook | None = None) -> Answer:
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    tenant = hook.tenant.name if hook else ""
+    _log.warning("webhook.rejected", kind=kind, why=why, tenant=tenant, bytes=len(body), body_sha256=digest)
+    return problem(403, "the signature is not valid for the configured URL")
 
 
 async def _body(receive: Any) -> bytes:
@@ -194,12 +165,3 @@ async def _body(receive: Any) -> bytes:
             raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
         if not message.get("more_body"):
             return body
-
-
-async def _answer(send: Any, answer: Answer) -> None:
-    status, body, kind = answer
-    headers = [(b"content-length", str(len(body)).encode())] if status != 204 else []
-    if kind:
-        headers.append((b"content-type", kind))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

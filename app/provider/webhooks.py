@@ -1,17 +1,20 @@
-"""Twilio's webhooks: the signature, the form, and what a callback says.
+"""Twilio's webhooks: the form, and the signature over it.
 
-HMAC-SHA1 over the URL and the sorted, decoded fields (Twilio: "Validating Signatures from Twilio"), in constant time,
-over every field received, blanks and repeats kept. Twilio signs with or without the default port: both are tried.
+HMAC over the URL and the sorted, decoded fields (Twilio: "Validating Signatures from Twilio"), in constant time, over
+every field received, blanks and repeats kept. Twilio signs with or without the default port: both are tried. A webhook
+signed with a shared key names its algorithm in X-Twilio-Webhooks-Signature-Settings.
 """
 
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FIELDS = 100
+DIGESTS: Mapping[str, str] = MappingProxyType({"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"})
 
 Form = Sequence[tuple[str, str]]
 
@@ -36,48 +39,52 @@ def read_form(body: bytes) -> list[tuple[str, str]]:
         raise BadForm(400, "body is not a form in UTF-8") from None
 
 
-def signed_text(url: str, form: Form) -> bytes:
-    """What Twilio signs: the URL, then each name with each of its different values, sorted."""
-    fields = sorted(set(form))
-    return (url + "".join(name + value for name, value in fields)).encode("utf-8", "surrogatepass")
+def digest_of(settings: str) -> str:
+    """The digest named by the signature settings header: sha1 without one, "" for one that we do not know."""
+    named = dict(part.strip().partition("=")[::2] for part in settings.split(",")).get("algorithm", "")
+    return DIGESTS.get(named.strip().upper() or "HMAC_SHA1", "")
 
 
-def signature(secret: str, url: str, form: Form, algorithm: str = "sha1") -> str:
-    """The signature of one secret."""
-    digest = hmac.digest(secret.encode(), signed_text(url, form), algorithm)
-    return base64.b64encode(digest).decode()
+def signature(secret: str, url: str, form: Form, digest: str = "sha1") -> str:
+    """What one secret signs `url` and `form` with: base64. For tests and tools; we sign nothing ourselves."""
+    return _signature(secret, url, _fields(form), digest).decode()
 
 
-def verified(secrets: Iterable[str], given: str, url: str, form: Form) -> bool:
-    """Whether any live secret signed this. Never raises."""
-    expected = given.encode("utf-8", "surrogatepass")
-    texts = [signed_text(variant, form) for variant in _variants(url)]
-    good = False
-    for secret in secrets:
-        for text in texts:
-            digest = base64.b64encode(hmac.digest(secret.encode(), text, "sha1"))
-            good |= hmac.compare_digest(digest, expected)
-    return good
+def verified(secrets: Iterable[str], given: str, urls: Iterable[str], form: Form, digest: str = "sha1") -> bool:
+    """Whether any live secret signed this form for any of `urls` (see `variants`). Never raises; no secret, no yes."""
+    expected, fields = given.encode("utf-8", "surrogatepass"), _fields(form)
+    live = [secret for secret in secrets if secret]
+    return bool(digest) and any(
+        hmac.compare_digest(_signature(secret, url, fields, digest), expected) for url in urls for secret in live
+    )
 
 
-def verified_json(secrets: Iterable[str], given: str, url: str, body: bytes) -> bool:
-    """JSON bodies: the URL's `bodySHA256` must be that of the body, and the URL alone is signed."""
-    query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    claimed = query.get("bodySHA256", "")
-    same = hmac.compare_digest(claimed.encode(), hashlib.sha256(body).hexdigest().encode())
-    return verified(secrets, given, url, ()) and same
+def verified_json(secrets: Iterable[str], given: str, url: str, body: bytes, digest: str = "sha1") -> bool:
+    """JSON bodies: the URL's `bodySHA256` must be that of the body, and the URL alone is signed. Never raises."""
+    query = parse_qsl(url.partition("?")[2], keep_blank_values=True)
+    claimed = next((value for name, value in query if name == "bodySHA256"), "")
+    same = hmac.compare_digest(claimed.encode("utf-8", "replace"), hashlib.sha256(body).hexdigest().encode())
+    return verified(secrets, given, variants(url), (), digest) and same
 
 
-def _variants(url: str) -> tuple[str, ...]:
-    """The URL as configured, and with the default port added or taken away."""
+def variants(url: str) -> tuple[str, ...]:
+    """The URL as configured, and with the default port added or its port taken away."""
     try:
         parts = urlsplit(url)
-        port, host = parts.port, parts.netloc.rpartition("@")[2]
+        port = parts.port
     except ValueError:
         return (url,)
     default = {"https": 443, "http": 80}.get(parts.scheme)
-    if port is None and default and "]" not in host:
-        return url, url.replace(parts.netloc, f"{parts.netloc}:{default}", 1)
     if port is not None:
         return url, url.replace(parts.netloc, parts.netloc.rpartition(":")[0], 1)
-    return (url,)
+    return (url, url.replace(parts.netloc, f"{parts.netloc}:{default}", 1)) if default and parts.netloc else (url,)
+
+
+def _fields(form: Form) -> bytes:
+    """Each name with each of its different values, sorted by code point, without separators."""
+    return "".join([name + value for name, value in sorted(set(form))]).encode("utf-8", "surrogatepass")
+
+
+def _signature(secret: str, url: str, fields: bytes, digest: str) -> bytes:
+    text = url.encode("utf-8", "surrogatepass") + fields
+    return base64.b64encode(hmac.digest(secret.encode("utf-8", "surrogatepass"), text, digest))

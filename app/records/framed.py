@@ -15,7 +15,10 @@ _FRAME = struct.Struct("<II")
 
 
 class FramedFile:
-    """Opened for appending. Not thread-safe; one writer. Raises OSError when the disk refuses."""
+    """Opened for appending. Not thread-safe; one writer. Raises OSError when the disk refuses.
+
+    `promised`: bytes from the start that an `append` has put on disk, for a reader beside the writer.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,6 +26,7 @@ class FramedFile:
         self._writer = ThreadPoolExecutor(1, "framed")
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._running: asyncio.Task[None] | None = None
+        self.promised = self.size()
 
     async def append(self, payload: bytes) -> None:
         """On disk when it returns."""
@@ -65,12 +69,12 @@ class FramedFile:
             try:
                 await loop.run_in_executor(self._writer, self._write, b"".join(data for data, _ in batch))
             except OSError as error:
-                for _, future in batch:
+                for future in (future for _, future in batch if not future.done()):
                     future.set_exception(error)
             else:
-                for _, future in batch:
-                    if not future.cancelled():
-                        future.set_result(None)
+                self.promised += sum(len(data) for data, _ in batch)
+                for future in (future for _, future in batch if not future.done()):
+                    future.set_result(None)
         self._running = None
 
     def _write(self, data: bytes) -> None:
@@ -91,12 +95,18 @@ def frame(payload: bytes) -> bytes:
 
 def read_frames(path: Path) -> Iterator[bytes]:
     """Whole frames in order, up to the first torn one."""
-    data = path.read_bytes() if path.exists() else b""
+    for payload, _ in frames_of(path.read_bytes() if path.exists() else b""):
+        yield payload
+
+
+def frames_of(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Whole frames and where each ends, up to the first torn one."""
     at = 0
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
         payload = data[at + _FRAME.size : at + _FRAME.size + length]
-        if len(payload) < length or zlib.crc32(payload) != crc:
+        # A frame of nothing is what a file system fills in after a power cut.
+        if not length or len(payload) < length or zlib.crc32(payload) != crc:
             return
-        yield payload
         at += _FRAME.size + length
+        yield payload, at

@@ -1,0 +1,109 @@
+"""What a verified callback says, in our words: Twilio's field names end here.
+
+Fields as documented under "Track outbound message status" and "Twilio's request to your webhook"; unknown ones are
+ignored, for Twilio adds fields without notice.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from app.domain.words import ErrorClass, Progress
+from app.provider.words import PROGRESS, error_class
+
+MAX_MEDIA = 10
+OPT_OUT_TYPES = frozenset({"STOP", "START", "HELP"})
+MAX_ATTEMPT_DIGITS = 6
+_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}\Z")
+_DONE_DATE = re.compile(r"[0-9]{10,14}\Z")
+
+Fields = Mapping[str, str]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A status callback. `message_id` and `attempt` are what our own StatusCallback query carried, unjudged."""
+
+    message_id: str
+    attempt: int
+    sid: str
+    progress: Progress
+    status: str
+    code: int | None
+    error: ErrorClass | None
+    carrier_done: str
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """An inbound text. `sender`, `to`: addresses with their channel prefix; `opt_out_type`: STOP, START, HELP or "";
+    `service`: SID of the Messaging Service or ""."""
+
+    sid: str
+    sender: str
+    to: str
+    body: str
+    media: tuple[str, ...]
+    opt_out_type: str
+    service: str
+
+    def __repr__(self) -> str:
+        return "<Text>"
+
+
+class Unplaced(msgspec.Struct, frozen=True):
+    """A signed callback that names nothing we know: the field at fault, and the rule."""
+
+    field: str
+    rule: str
+
+
+def read_report(fields: Fields, query: Mapping[str, str]) -> Report | Unplaced:
+    """A status callback and the query of its URL."""
+    status = (fields.get("MessageStatus") or fields.get("SmsStatus", "")).lower()
+    progress = PROGRESS.get(status)
+    if progress is None:
+        return Unplaced("MessageStatus", "is not a status that we know")
+    if (sid := _sid(fields)) is None:
+        return Unplaced("MessageSid", "is not a message SID")
+    attempt = _number(query.get("a", ""))
+    if not attempt:
+        return Unplaced("a", "is not the number of an attempt")
+    code = _number(fields.get("ErrorCode", ""), 9) or None
+    done = fields.get("RawDlrDoneDate", "")
+    return Report(
+        message_id=query.get("m", ""),
+        attempt=attempt,
+        sid=sid,
+        progress=progress,
+        status=status,
+        code=code,
+        error=error_class(code) if code is not None else None,
+        carrier_done=done if _DONE_DATE.match(done) else "",
+    )
+
+
+def read_text(fields: Fields) -> Text | Unplaced:
+    """An inbound text, from the inbound or the fallback webhook."""
+    if (sid := _sid(fields)) is None:
+        return Unplaced("MessageSid", "is not a message SID")
+    if not fields.get("From", "").strip():
+        return Unplaced("From", "is missing")
+    kind, service = fields.get("OptOutType", "").strip().upper(), fields.get("MessagingServiceSid", "")
+    return Text(
+        sid=sid,
+        sender=fields["From"],
+        to=fields.get("To", ""),
+        body=fields.get("Body", ""),
+        media=tuple(fields[name] for n in range(MAX_MEDIA) if (name := f"MediaUrl{n}") in fields),
+        opt_out_type=kind if kind in OPT_OUT_TYPES else "",
+        service=service if _SID.match(service) else "",
+    )
+
+
+def _sid(fields: Fields) -> str | None:
+    sid = fields.get("MessageSid") or fields.get("SmsSid", "")
+    return sid if _SID.match(sid) else None
+
+
+def _number(text: str, digits: int = MAX_ATTEMPT_DIGITS) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None
