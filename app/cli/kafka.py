@@ -1,8 +1,11 @@
 """`heliograph kafka start|stop|status`: the dev broker alone."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import click
@@ -10,6 +13,7 @@ import orjson
 
 from app.cli import OK, PROBLEMS
 from app.dev.broker import BrokerFault, DevBroker
+from app.dev.compose import Broker, ComposeBroker, dev_broker, engine_answers
 
 CONSOLE = {
     "console-producer": "org.apache.kafka.tools.ConsoleProducer",
@@ -19,26 +23,55 @@ CONSOLE = {
 
 def _options(function: click.Command) -> click.Command:
     port = click.option("--port", default=19092, show_default=True)
-    place = click.option("--dir", "directory", default="run/kafka", show_default=True, help="Data, log and pid.")
+    place = click.option(
+        "--data-dir", "--dir", "directory", default="run/kafka", show_default=True, help="Data, log and pid."
+    )
     return port(place(function))
 
 
 @click.group("kafka")
 def command() -> None:
-    """Run a real one-node Kafka for development (Java 17 and Maven; no Docker)."""
+    """Run a real one-node Kafka for development: in a container if a Docker engine answers, else by Java."""
 
 
 @command.command("start")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
+@click.option("--ephemeral", is_flag=True, help="Stay in the foreground; throwaway data, gone when it ends.")
 @_options  # type: ignore[arg-type]
-def start(port: int, directory: str, as_json: bool) -> None:
-    """Start the broker, or find it running."""
+def start(port: int, directory: str, as_json: bool, ephemeral: bool) -> None:
+    """Start the broker, or find it running.
+
+    \b
+    Examples:
+      heliograph kafka start
+      heliograph kafka start --port 19093 --ephemeral
+    """
+    if ephemeral:
+        with tempfile.TemporaryDirectory(prefix="heliograph-kafka-") as throwaway:
+            _until_told(dev_broker(port, Path(throwaway)), as_json)
+    else:
+        _started(dev_broker(port, Path(directory).absolute()), as_json)
+
+
+def _started(broker: Broker, as_json: bool) -> None:
     try:
-        address = DevBroker(port, Path(directory).absolute()).start()
+        address = broker.start()
     except BrokerFault as fault:
         click.echo(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
     click.echo(orjson.dumps({"kafka": address}).decode() if as_json else f"kafka on {address}")
+
+
+def _until_told(broker: Broker, as_json: bool) -> None:
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    try:
+        _started(broker, as_json)
+        told.wait()
+    finally:
+        broker.stop()
+        broker.wipe()
 
 
 @command.command("stop")
@@ -46,7 +79,7 @@ def start(port: int, directory: str, as_json: bool) -> None:
 @_options  # type: ignore[arg-type]
 def stop(port: int, directory: str, wipe: bool) -> None:
     """Stop the broker."""
-    broker = DevBroker(port, Path(directory).absolute())
+    broker = dev_broker(port, Path(directory).absolute())
     click.echo("kafka stopped" if broker.stop() else "kafka was not running")
     if wipe:
         broker.wipe()
@@ -59,11 +92,14 @@ def status(port: int, directory: str, as_json: bool) -> None:
     """Exit 0 if it runs, 1 if not."""
     broker = DevBroker(port, Path(directory).absolute())
     pid = broker.running()
+    contained = pid is None and engine_answers() and ComposeBroker(port).running()
     if as_json:
-        click.echo(orjson.dumps({"running": pid is not None, "pid": pid, "kafka": broker.address}).decode())
+        click.echo(orjson.dumps({"running": bool(pid or contained), "pid": pid, "kafka": broker.address}).decode())
+    elif contained:
+        click.echo(f"kafka runs on {broker.address}, in a container")
     else:
         click.echo(f"kafka runs on {broker.address}, pid {pid}" if pid else "kafka does not run")
-    sys.exit(OK if pid else PROBLEMS)
+    sys.exit(OK if pid or contained else PROBLEMS)
 
 
 def _console(name: str) -> click.Command:

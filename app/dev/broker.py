@@ -53,30 +53,33 @@ class DevBroker:
 
     def running(self) -> int | None:
         """The pid of our broker, if it runs."""
+        pid = self._read_pid()
         try:
-            pid = int((self.directory / "pid").read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
+        except OSError:
             return None
         return pid if str(self.directory).encode() in command else None
 
+    def _read_pid(self) -> int | None:
+        try:
+            return int((self.directory / "pid").read_text())
+        except (OSError, ValueError):
+            return None
+
     def start(self) -> str:
-        """Start, or find it running; returns its address. Raises BrokerFault."""
-        if self.running() is not None and _answers(self.port):
-            return self.address
-        java = _java()
-        jars = self.jars()
-        if _answers(self.port):
-            raise BrokerFault(f"port {self.port} is in use by another program: choose one with --port")
-        self._prepare(java, jars)
-        process = self._spawn(java, jars)
+        """Start, or find it running or starting; returns its address. Raises BrokerFault."""
+        if self.running() is None:
+            java, jars = _java(), self.jars()
+            if _answers(self.port):
+                raise BrokerFault(f"port {self.port} is in use by another program: choose one with --port")
+            self._prepare(java, jars)
+            self._spawn(java, jars)
         deadline = time.monotonic() + READY_S
         while not _answers(self.port):
-            if process.poll() is not None or time.monotonic() > deadline:
+            if _ended(self._read_pid()) or time.monotonic() > deadline:
+                reason = self._last_line()
                 self.stop()
-                raise BrokerFault(
-                    f"the broker did not start: {self._last_line()} (see {self.directory / 'broker.log'})"
-                )
+                raise BrokerFault(f"the broker did not start: {reason} (see {self.directory / 'broker.log'})")
             time.sleep(0.05)
         return self.address
 
@@ -87,11 +90,10 @@ class DevBroker:
             return False
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
-        while self.running() is not None:
+        while not _ended(pid):
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
                 deadline += STOP_S
-            _reap(pid)
             time.sleep(0.05)
         (self.directory / "pid").unlink(missing_ok=True)
         return True
@@ -122,7 +124,7 @@ class DevBroker:
         if shutil.disk_usage(self.directory).free < LEAST_DISK_BYTES:
             raise BrokerFault(f"less than {LEAST_DISK_BYTES >> 20} MB free at {self.directory}: make room")
         data, config = self.directory / "data", self.directory / "server.properties"
-        config.write_text(PROPERTIES.format(port=self.port, controller=_free_port(), data=data))
+        _write(config, PROPERTIES.format(port=self.port, controller=_free_port(), data=data))
         if (data / "meta.properties").exists():
             return
         command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", "heliographDevBroker000", "-c"]
@@ -130,7 +132,7 @@ class DevBroker:
         if done.returncode:
             raise BrokerFault(f"the data directory cannot be formatted: {(done.stderr or done.stdout)[-300:].strip()}")
 
-    def _spawn(self, java: str, jars: Path) -> "subprocess.Popen[bytes]":
+    def _spawn(self, java: str, jars: Path) -> None:
         command = [java, "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4"]
         command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*", "kafka.Kafka"]
         with (self.directory / "broker.log").open("ab") as output:
@@ -141,8 +143,7 @@ class DevBroker:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        (self.directory / "pid").write_text(str(process.pid))
-        return process
+        _write(self.directory / "pid", str(process.pid))
 
     def _last_line(self) -> str:
         lines = (self.directory / "broker.log").read_text(errors="replace").strip().splitlines()
@@ -169,11 +170,17 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _reap(pid: int) -> None:
+def _ended(pid: int | None) -> bool:
+    """Judged by the process's state: its command line is empty while Java starts itself anew, and while it ends."""
     try:
-        os.waitpid(pid, os.WNOHANG)
+        if pid is not None:
+            os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return  # it was started by another process
+        pass  # it was started by another process, which buries it
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def _make(folder: Path) -> None:
@@ -181,6 +188,13 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BrokerFault(f"{folder} cannot be made: {error.strerror}") from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise BrokerFault(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _java() -> str:
