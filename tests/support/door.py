@@ -1,0 +1,139 @@
+"""The door on a real socket, in front of a Kafka that can be taken away; two tenants; signed webhooks."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import msgspec
+from aiokafka.errors import KafkaConnectionError
+
+from app.ingress.api import Ingress
+from app.ingress.record import Record
+from app.internal import Served
+from app.provider.webhooks import signature
+from app.records.seal import Sealer
+from app.settings import Settings
+from app.tenants import Lane, Tenant
+
+PUBLIC = "https://hooks.example.com"
+ACME, BETA = "AC" + "a" * 32, "AC" + "b" * 32
+MESSAGE = "0123456789abcdef0123-0123456789abcdef0123"
+SID, PERSON, NUMBER = "SM" + "c" * 32, "+14155550123", "+15005550006"
+KEYS = {"HELIOGRAPH_PSEUDONYM_KEY": "11" * 32, "HELIOGRAPH_SEAL_KEYS": "k1:" + "22" * 32}
+
+
+async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """What `look` returns once it is true; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < end, "never true"
+        await asyncio.sleep(0.005)
+    return seen
+
+
+class FakeKafka:
+    """Takes records while `here`. `silent`: takes none and says nothing; `opened`: lines made so far."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.here, self.silent, self.opened = True, False, 0
+
+    async def open(self) -> "FakeLine":
+        if not self.here:
+            raise KafkaConnectionError
+        self.opened += 1
+        return FakeLine(self)
+
+    def of(self, topic: str) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(record.value) for record in self.records if record.topic == topic]
+
+
+class FakeLine:
+    """A line that breaks when its Kafka goes."""
+
+    def __init__(self, kafka: FakeKafka) -> None:
+        self._kafka = kafka
+
+    async def send(self, record: Record) -> None:
+        await self.send_all([record])
+
+    async def send_all(self, records: list[Record]) -> None:
+        if self._kafka.silent:
+            await asyncio.Event().wait()
+        if not self._kafka.here:
+            raise KafkaConnectionError
+        self._kafka.records += records
+
+    async def close(self) -> None:
+        return None
+
+    async def drop(self) -> None:
+        return None
+
+
+def tenant(name: str, account: str, **given: Any) -> Tenant:
+    defaults = {
+        "name": name,
+        "account_sid": account,
+        "auth_tokens": (f"token-of-{name}",),
+        "status_callback_url": f"{PUBLIC}/twilio/status#rc=5&rp=all",
+        "inbound_url": f"{PUBLIC}/twilio/inbound",
+        "api_keys": (f"key-of-{name}",),
+        "lanes": {"main": Lane(from_number=NUMBER)},
+    }
+    return Tenant(**{**defaults, **given})
+
+
+class Door:
+    """One door. `post` signs a form as the tenant named; `api` asks /v1 with its key."""
+
+    def __init__(self, ingress: Ingress, kafka: FakeKafka, client: httpx.AsyncClient, internal: str) -> None:
+        self.ingress, self.kafka, self.http, self.internal = ingress, kafka, client, internal
+
+    async def post(self, path: str, form: dict[str, str], secret: str = "token-of-acme", **given: Any) -> httpx.Response:
+        url = given.pop("signed_url", PUBLIC + path)
+        sent = signature(secret, url, list(form.items()))
+        headers = {"X-Twilio-Signature": sent, "Content-Type": "application/x-www-form-urlencoded"}
+        return await self.http.post(path, content=urlencode(form), headers={**headers, **given.pop("headers", {})})
+
+    async def report(self, query: str = f"?m={MESSAGE}&a=1", **fields: str) -> httpx.Response:
+        form = {"MessageSid": SID, "MessageStatus": "sent", "AccountSid": ACME, "To": PERSON, "Note": "", **fields}
+        return await self.post("/twilio/status" + query, form)
+
+    async def text(self, body: str, path: str = "/twilio/inbound", **fields: str) -> httpx.Response:
+        form = {"MessageSid": SID, "From": PERSON, "To": NUMBER, "Body": body, "AccountSid": ACME, **fields}
+        return await self.post(path, form)
+
+    async def ask(self, body: Any, key: str = "key-of-acme", **headers: str) -> httpx.Response:
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        given = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post("/v1/messages", content=raw, headers=given)
+
+    def sealer(self) -> Sealer:
+        return Sealer({"k1": bytes.fromhex("22" * 32)})
+
+
+@asynccontextmanager
+async def door(path: Path, kafka: FakeKafka | None = None, **acme: Any) -> AsyncIterator[Door]:
+    """Tenants acme and beta; topics without prefix."""
+    kafka = kafka or FakeKafka()
+    tenants = {"acme": tenant("acme", ACME, **acme), "beta": tenant("beta", BETA)}
+    settings = Settings.read({**KEYS, "HELIOGRAPH_SPOOL_DIR": str(path / "spool")})
+    faults: list[str] = []
+    ingress = Ingress(settings, tenants, kafka.open, faults.append)  # type: ignore[arg-type] # a fake line
+    await ingress.start()
+    public, internal = Served(ingress.public(), "127.0.0.1", 0), Served(ingress.internal(), "127.0.0.1", 0)
+    await public.listening()
+    await internal.listening()
+    async with httpx.AsyncClient(base_url=public.url) as client:
+        yield Door(ingress, kafka, client, internal.url)
+    await public.stop()
+    await internal.stop()
+    await ingress.stop()
+    assert faults == []
