@@ -11,6 +11,12 @@ find_python() {
   fail "Python 3.11 or newer is missing: apt-get install python3 python3-venv"
 }
 
+# uv does in seconds what pip does in half a minute; either checks every hash.
+install_locked() {
+  command -v uv >/dev/null && uv pip install --quiet --require-hashes --python .venv/bin/python -r "$1" 2>/dev/null && return
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$1"
+}
+
 ensure_venv() {
   local lock=ops/locks/dev.lock stamp=.venv/lock.sha256 want python
   want=$(sha256sum "$lock" | cut -d' ' -f1)
@@ -18,16 +24,26 @@ ensure_venv() {
   python=$(find_python) || exit 1
   echo "making .venv from $lock ..." >&2
   rm -rf .venv
-  "$python" -m venv .venv 2>/dev/null || fail "$python cannot make a virtual environment: apt-get install python3-venv"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" \
-    || fail "the locked packages could not be installed: is a package registry in reach?"
+  "$python" -m venv .venv >/dev/null 2>&1 || fail "$python cannot make a virtual environment: apt-get install python3-venv"
+  install_locked "$lock" || fail "the locked packages could not be installed: is a package registry in reach?"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
     || fail "the project itself could not be installed"
   echo "$want" > "$stamp"
 }
 
+# Tests and the demo send to the simulator they start, on settings of their own, whatever the environment holds.
+only_our_environment() {
+  local name
+  for name in $(compgen -e | grep -E '^(TWILIO_|HELIOGRAPH_|KAFKA_|PORT$)' || true); do
+    case $name in HELIOGRAPH_CACHE | KAFKA_BOOTSTRAP_SERVERS) ;; *) unset "$name" ;; esac
+  done
+}
+
+# A broker given, or a Docker engine, or Java with Maven (Maven only for the first fetch).
 ensure_broker_tools() {
   [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ] && return
+  docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && return
   command -v java >/dev/null || fail "Java 17 or newer is missing (it runs Kafka): apt-get install openjdk-17-jre-headless"
+  compgen -G "${HELIOGRAPH_CACHE:-$HOME/.cache/heliograph}/kafka-*/complete" >/dev/null && return
   command -v mvn >/dev/null || fail "Maven is missing (it fetches Kafka): apt-get install maven"
 }

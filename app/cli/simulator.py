@@ -5,10 +5,13 @@ import gc
 import json
 import os
 import signal
+from typing import Any
 
 import click
+import msgspec
 import orjson
 
+from app.cli import give_up
 from app.internal import Served
 from app.simulator.config import MIX, SimulatorConfig
 from app.simulator.control import build
@@ -19,14 +22,18 @@ from app.simulator.control import build
 @click.option("--port", default=4010, show_default=True, help="0: any free port.")
 @click.option("--account", envvar="TWILIO_ACCOUNT_SID", default="AC" + "0" * 32, show_default=True)
 @click.option("--auth-token", envvar="TWILIO_AUTH_TOKEN", default="simulator-token", help="Signs webhooks, too.")
+@click.option("--api-key", envvar="TWILIO_API_KEY_SID", default="", help="An API key that may call, SK...")
+@click.option("--api-key-secret", envvar="TWILIO_API_KEY_SECRET", default="")
 @click.option("--inbound-url", default="", help="Where texts of people are posted.")
+@click.option("--fallback-url", default="", help="Where they are posted when that fails.")
+@click.option("--sender", "senders", multiple=True, default=["+15005550006"], help="A number behind a service.")
 @click.option("--seed", default=7, show_default=True)
-@click.option("--mix", default=json.dumps(MIX), show_default=True, help="Share of each end, as JSON.")
+@click.option("--mix", default=json.dumps(MIX), show_default=True, help="Weight of each end, as JSON.")
 @click.option("--step-ms", default=30.0, show_default=True, help="Mean time between two callbacks.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Of each API answer.")
-@click.option("--advanced-opt-out", is_flag=True, help="Send OptOutType with keywords.")
+@click.option("--advanced-opt-out", is_flag=True, help="Send OptOutType with keywords; blocked texts fail later.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
-def command(host: str, port: int, as_json: bool, mix: str, account: str, **given: object) -> None:
+def command(host: str, port: int, as_json: bool, **given: Any) -> None:
     """Speak the part of Twilio's REST API that heliograph uses, sign webhooks, misbehave on purpose.
 
     \b
@@ -36,7 +43,7 @@ def command(host: str, port: int, as_json: bool, mix: str, account: str, **given
       curl -d '{"throttle": 0.5, "calls": 20}' http://127.0.0.1:4010/_sim/faults
       curl -d '{"from": "+14155550123", "body": "STOP"}' http://127.0.0.1:4010/_sim/inbound
     """
-    config = SimulatorConfig(account_sid=account, mix=json.loads(mix), **given)  # type: ignore[arg-type] # click types them
+    config = _config(given)
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -53,4 +60,18 @@ def command(host: str, port: int, as_json: bool, mix: str, account: str, **given
     gc.set_threshold(50_000, 20, 50)
     import uvloop
 
-    uvloop.run(main())
+    try:
+        uvloop.run(main())
+    except OSError as error:
+        give_up(f"{host}:{port}: {error.strerror}")
+
+
+def _config(given: dict[str, Any]) -> SimulatorConfig:
+    """Options as settings; click ends with exit 2 when they make no sense."""
+    account, key, secret = given.pop("account"), given.pop("api_key"), given.pop("api_key_secret")
+    keys = {key: secret} if key else {}
+    try:
+        mix = msgspec.json.decode(given.pop("mix"))
+        return msgspec.convert({**given, "mix": mix, "account_sid": account, "api_keys": keys}, SimulatorConfig)
+    except msgspec.MsgspecError as bad:
+        raise click.UsageError(str(bad)) from None

@@ -2,9 +2,20 @@
 
 It shares no code with the rest: it is the other side. Use it to test your own Twilio code, with curl or the SDK:
 
-    heliograph simulator --port 4010 --account AC00000000000000000000000000000000 --auth-token secret
-    curl -u AC00000000000000000000000000000000:secret \\
-      http://127.0.0.1:4010/2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json \\
-      -d To=+14155550123 -d From=+15005550006 -d Body=hello
-    curl http://127.0.0.1:4010/_sim/creates
+    heliograph simulator --port 4010 --inbound-url http://127.0.0.1:8080/inbound
+    T=http://127.0.0.1:4010 A=AC00000000000000000000000000000000
+    curl -u $A:simulator-token $T/2010-04-01/Accounts/$A/Messages.json \\
+      -d To=+14155550123 -d From=+15005550006 -d Body=hello -d StatusCallback=http://127.0.0.1:8080/status
+    curl $T/_sim/creates                                             what it accepted, in order; ?since=N, ?count
+    curl $T/_sim/calls                                               counts: calls, refusals by code, callbacks
+    curl $T/_sim/inbound -d '{"from": "+14155550123", "body": "STOP"}'    a person texts; what your webhook answered
+    curl $T/_sim/faults -d '{"throttle": 0.5, "calls": 20}'          half of the calls get 429, twenty at most
+    curl -X DELETE $T/_sim/faults
+    curl $T/_sim/config -d '{"ends": {"+14155550123": "undelivered:30005"}}'
+    curl -X POST $T/_sim/reset
+
+With the SDK: `client.api.base_url = "http://127.0.0.1:4010"`. A text lives queued, sending, sent, then delivered,
+undelivered, failed or silent (no report after sent), by seed and number: the same numbers in the same order end the
+same in every run. Callbacks are signed with the auth token and retried as the URL's fragment (#rc=5&rp=all) says.
+Twilio's magic numbers (+15005550001 and so on) are honoured. See `config` for all faults and settings.
 """

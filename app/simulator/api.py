@@ -3,199 +3,164 @@
 import asyncio
 import base64
 import time
-from email.utils import formatdate
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.simulator.person import FROM_ERRORS, TO_ERRORS, fate
-from app.simulator.state import Message, State
+from app.simulator import rules
+from app.simulator.listing import BadPage, page
+from app.simulator.lives import Lives
+from app.simulator.rules import Refusal, Wish, refusal, send_at
+from app.simulator.state import State, new_sid
+from app.simulator.text import Text, resource
 
-Answer = tuple[int, dict[str, Any]]
-MAX_BODY = 1600
+MAX_FIELDS = 1000
 
 
-def answered(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
+def answered(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
     """JSON."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def error(status: int, code: int, message: str) -> Answer:
-    """Twilio's legacy error."""
-    more = f"https://www.twilio.com/docs/errors/{code}"
-    return status, {"code": code, "message": message, "more_info": more, "status": status}
+def refused(refusal: Refusal) -> Response:
+    """Twilio's error."""
+    return answered(refusal.status, refusal.content())
 
 
 class Api:
-    """Handlers of /2010-04-01/Accounts/{sid}/Messages."""
+    """Handlers of /2010-04-01/Accounts/{account}/Messages."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, lives: Lives) -> None:
+        self._state, self._lives = state, lives
         config = state.config
         pairs = {config.account_sid: config.auth_token, **config.api_keys}
         self._credentials = {"Basic " + base64.b64encode(f"{u}:{p}".encode()).decode() for u, p in pairs.items()}
 
-    def _refused(self, request: Request) -> Response | None:
-        if request.headers.get("authorization", "") not in self._credentials:
-            return answered(*error(401, 20003, "Authenticate"))
-        if request.path_params["account"] != self._state.config.account_sid:
-            return answered(*error(404, 20404, "The requested resource was not found"))
-        return None
-
     async def create(self, request: Request) -> Response:
         """POST Messages.json."""
-        state, faults = self._state, self._state.faults
-        if (refused := self._refused(request)) is not None:
-            return refused
-        state.counts["calls"] += 1
-        form = parse_qs((await request.body()).decode(), keep_blank_values=True)
-        wait = state.config.latency_ms + faults.slow_ms
+        counts = self._state.counts
+        counts["calls"] += 1
+        unknown = self._unknown(request)
+        if unknown is not None:
+            counts[f"refused_{unknown.code}"] += 1
+            return refused(unknown)
+        wish = Wish.read(await _form(request))
+        await self._linger(wish)
+        fault = self._state.strikes.call(wish.to)
+        return await self._unlucky(request, wish, fault) if fault else await self._take(wish)
+
+    async def _linger(self, wish: Wish) -> None:
+        """The answer's delay."""
+        faults, wait = self._state.strikes.faults, self._state.config.latency_ms
+        if faults.slow_ms and self._state.strikes.strikes("slow", wish.to):
+            wait += faults.slow_ms
         if wait:
             await asyncio.sleep(wait / 1000)
-        struck = self._strike()
-        if struck == "throttle":
-            return answered(*error(429, 20429, "Too many requests"))
-        if struck == "error_500":
-            return answered(*error(500, 20500, "Internal server error"))
-        status, content = self._take(form)
-        if status == 201 and struck == "accept_then_timeout":
-            await asyncio.sleep(3600)
-        if status == 201 and struck == "accept_then_500":
-            return answered(*error(500, 20500, "Internal server error"))
-        return answered(status, content, {"Twilio-Request-Id": "RQ" + content.get("sid", "")[2:]})
 
-    def _strike(self) -> str:
-        """The API fault that strikes this call, if one does."""
-        state, faults = self._state, self._state.faults
-        if faults.calls < 0:
-            return ""
-        for name in ("throttle", "error_500", "accept_then_timeout", "accept_then_500"):
-            if state.chance(getattr(faults, name)):
-                if faults.calls:
-                    faults.calls = faults.calls - 1 or -1
-                return name
-        return ""
+    async def _unlucky(self, request: Request, wish: Wish, fault: str) -> Response:
+        counts = self._state.counts
+        if fault == "throttle":
+            counts["refused_20429"] += 1
+            return refused(rules.THROTTLED)
+        if fault.startswith("accept_then"):
+            taken = await self._take(wish)
+            if taken.status_code != 201:
+                return taken
+        if fault.endswith("timeout"):
+            await _hold(request, self._state.strikes.faults.hold_ms / 1000)
+        counts["answered_500"] += 1
+        return refused(rules.BROKEN)
 
-    def _take(self, form: dict[str, list[str]]) -> Answer:
-        one = {name: values[0] for name, values in form.items()}
-        to, body, media = one.get("To", ""), one.get("Body", ""), form.get("MediaUrl", [])
-        service, sender = one.get("MessagingServiceSid", ""), one.get("From", "")
-        if (wrong := self._wrong(to, body, media, service, sender)) is not None:
-            return wrong
-        state = self._state
-        message = Message(
-            sid=state.new_sid(bool(media)),
-            to=to,
-            from_=sender or "+15005550006",
-            service=service,
-            body=body,
-            media=media,
-            status="accepted" if service else "queued",
-            status_callback=one.get("StatusCallback", ""),
-            created_at=time.time(),
-            index=len(state.creates),
+    async def _take(self, wish: Wish) -> Response:
+        """201 with the text as it is at first, or Twilio's refusal."""
+        state, now = self._state, time.time()
+        wrong = refusal(wish, state, now)
+        if wrong is not None:
+            state.counts[f"refused_{wrong.code}"] += 1
+            return refused(wrong)
+        text = self._text(wish, now)
+        state.accept(text)
+        content = resource(state.config.account_sid, text)
+        life = self._lives.begin(text)
+        if text.status_callback and not text.send_at and state.strikes.strikes("before_response", text.to):
+            await self._lives.first(life)
+        self._lives.go(life)
+        return answered(201, content, {"Twilio-Request-Id": "RQ" + text.sid[2:]})
+
+    def _text(self, wish: Wish, now: float) -> Text:
+        at = send_at(wish)
+        return Text(
+            sid=new_sid(media=bool(wish.media)),
+            to=wish.to,
+            sender=wish.sender or self._state.sender_for(wish.to),
+            service=wish.service,
+            body=wish.body or (f"(content {wish.content_sid})" if wish.content_sid else ""),
+            media=wish.media,
+            status="scheduled" if at else "accepted" if wish.service else "queued",
+            status_callback=wish.status_callback,
+            created_at=now,
+            send_at=at,
         )
-        state.accept(message)
-        state.sent_to[to] += 1
-        state.live(message, fate(state.config.seed, to, state.sent_to[to], state.config.mix, bool(service)))
-        return 201, resource(state, message)
-
-    def _wrong(self, to: str, body: str, media: list[str], service: str, sender: str) -> Answer | None:
-        if not to:
-            return error(400, 21604, "A 'To' phone number is required")
-        if not body and not media:
-            return error(400, 21602, "Message body is required")
-        if len(body) > MAX_BODY:
-            return error(400, 21617, "The concatenated message body exceeds the 1600 character limit")
-        if not service and not sender:
-            return error(400, 21603, "A 'From' or 'MessagingServiceSid' parameter is required")
-        if sender in FROM_ERRORS:
-            return error(400, *FROM_ERRORS[sender])
-        if to in TO_ERRORS:
-            return error(400, *TO_ERRORS[to])
-        if not to.startswith("+") or not to[1:].isdigit():
-            return error(400, 21211, "The 'To' number is not a valid phone number")
-        if (service or sender, to) in self._state.opted_out:
-            return error(400, 21610, "Attempt to send to unsubscribed recipient")
-        return None
 
     async def fetch(self, request: Request) -> Response:
         """GET Messages/{sid}.json."""
-        if (refused := self._refused(request)) is not None:
-            return refused
-        message = self._state.messages.get(request.path_params["sid"])
-        if message is None:
-            return answered(*error(404, 20404, "The requested resource was not found"))
-        return answered(200, resource(self._state, message))
+        found = self._found(request)
+        return refused(found) if isinstance(found, Refusal) else self._shown(found)
 
     async def update(self, request: Request) -> Response:
-        """POST Messages/{sid}.json: Status=canceled, or Body= to redact."""
-        if (refused := self._refused(request)) is not None:
-            return refused
-        message = self._state.messages.get(request.path_params["sid"])
-        if message is None:
-            return answered(*error(404, 20404, "The requested resource was not found"))
-        form = parse_qs((await request.body()).decode(), keep_blank_values=True)
-        if form.get("Status") == ["canceled"]:
-            if message.status != "scheduled":
-                return answered(*error(400, 30409, "Message cannot be canceled"))
-            message.status = "canceled"
-        elif form.get("Body") == [""]:
-            message.body = ""
-        return answered(200, resource(self._state, message))
+        """POST Messages/{sid}.json: Status=canceled, or an empty Body to redact."""
+        found = self._found(request)
+        if isinstance(found, Refusal):
+            return refused(found)
+        form = dict(await _form(request))
+        if form.get("Status") == "canceled":
+            if found.status != "scheduled":
+                return refused(rules.NOT_CANCELABLE)
+            found.status, found.final, found.updated_at = "canceled", True, time.time()
+        if form.get("Body") == "":
+            found.body, found.updated_at = "", time.time()
+        return self._shown(found)
 
     async def list(self, request: Request) -> Response:
         """GET Messages.json, in pages."""
-        if (refused := self._refused(request)) is not None:
-            return refused
-        size, page = int(request.query_params.get("PageSize", "50")), int(request.query_params.get("Page", "0"))
-        found = self._state.listed(request.query_params)
-        shown = found[page * size : (page + 1) * size]
-        path = request.url.path
-        more = f"{path}?PageSize={size}&Page={page + 1}" if (page + 1) * size < len(found) else None
-        return answered(
-            200,
-            {
-                "messages": [resource(self._state, message) for message in shown],
-                "page": page,
-                "page_size": size,
-                "uri": path,
-                "first_page_uri": f"{path}?PageSize={size}&Page=0",
-                "next_page_uri": more,
-                "previous_page_uri": None,
-                "start": page * size,
-                "end": page * size + len(shown) - 1,
-            },
-        )
+        unknown = self._unknown(request)
+        if unknown is not None:
+            return refused(unknown)
+        query = dict(request.query_params)
+        try:
+            return answered(200, page(self._state, request.url.path, query))
+        except BadPage:
+            return refused(Refusal(20001, "Invalid page or page size"))
+
+    def _unknown(self, request: Request) -> Refusal | None:
+        """Why these credentials may not ask."""
+        if request.headers.get("authorization", "") not in self._credentials:
+            return rules.UNAUTHORISED
+        return None if request.path_params["account"] == self._state.config.account_sid else rules.NOT_FOUND
+
+    def _found(self, request: Request) -> Text | Refusal:
+        unknown = self._unknown(request)
+        return unknown or self._state.texts.get(request.path_params["sid"]) or rules.NOT_FOUND
+
+    def _shown(self, text: Text) -> Response:
+        return answered(200, resource(self._state.config.account_sid, text))
 
 
-def resource(state: State, message: Message) -> dict[str, Any]:
-    """Twilio's message resource. `num_segments` is "0" at create through a service, as with Twilio."""
-    account = state.config.account_sid
-    uri = f"/2010-04-01/Accounts/{account}/Messages/{message.sid}.json"
-    date = formatdate(message.created_at, usegmt=False)
-    return {
-        "account_sid": account,
-        "api_version": "2010-04-01",
-        "body": message.body,
-        "date_created": date,
-        "date_sent": None if message.status in ("accepted", "queued", "scheduled") else date,
-        "date_updated": date,
-        "direction": message.direction,
-        "error_code": message.error_code,
-        "error_message": None,
-        "from": None if message.service and message.status == "accepted" else message.from_,
-        "messaging_service_sid": message.service or None,
-        "num_media": str(len(message.media)),
-        "num_segments": "0" if message.service else "1",
-        "price": None,
-        "price_unit": "USD",
-        "sid": message.sid,
-        "status": message.status,
-        "subresource_uris": {"media": uri.replace(".json", "/Media.json")},
-        "to": message.to,
-        "uri": uri,
-    }
+async def _form(request: Request) -> list[tuple[str, str]]:
+    """Fields in order; bytes that are no UTF-8 become replacement characters, as does the rest of a form too long."""
+    body = (await request.body()).decode("utf-8", "replace")
+    return parse_qsl(body, keep_blank_values=True)[:MAX_FIELDS]
+
+
+async def _hold(request: Request, seconds: float) -> None:
+    """Say nothing until the caller hangs up."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return

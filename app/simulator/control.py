@@ -1,147 +1,120 @@
-"""The simulator's own side: what was created, which faults are on, and people who text in."""
+"""The simulator's own side, under /_sim: what was created, faults, configuration, people who text in; and the app."""
 
-import time
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import msgspec
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.simulator.api import Api, answered
-from app.simulator.config import Faults, SimulatorConfig
-from app.simulator.state import Message, State
+from app.simulator.config import Changeable, Faults, SimulatorConfig
+from app.simulator.lives import Lives
+from app.simulator.people import Inbound, People
+from app.simulator.state import State
+from app.simulator.text import created
+from app.simulator.webhooks import Webhooks
 
-STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
-START = {"START", "YES", "UNSTOP"}
-HELP = {"HELP", "INFO"}
-
-
-class Inbound(msgspec.Struct, kw_only=True):
-    """A person texts: `from_` writes `body` to one of our senders. `url` overrides the configured inbound URL."""
-
-    from_: str = msgspec.field(name="from")
-    to: str = "+15005550006"
-    body: str = ""
-    media: list[str] = []
-    messaging_service: str = ""
-    url: str = ""
+T = TypeVar("T")
 
 
 class Control:
-    """Handlers of /_sim."""
+    """Handlers of /_sim. What they cannot read is answered with 400 and why."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, webhooks: Webhooks, people: People) -> None:
+        self._state, self._webhooks, self._people = state, webhooks, people
 
     async def creates(self, request: Request) -> Response:
-        """Every accepted create, in order, from ?since=N."""
-        since = int(request.query_params.get("since", "0"))
-        shown = [_created(message) for message in self._state.creates[since:]]
-        return answered(200, {"count": len(self._state.creates), "creates": shown})
+        """Accepted creates in order, from ?since=N on; ?count gives their number alone."""
+        since, creates = request.query_params.get("since", "0"), self._state.creates
+        if not since.isdecimal():
+            return answered(400, {"error": "since is the idx to begin with"})
+        if "count" in request.query_params:
+            return answered(200, {"count": len(creates)})
+        return answered(200, {"count": len(creates), "creates": [created(text) for text in creates[int(since) :]]})
 
     async def calls(self, _request: Request) -> Response:
-        """Counts of calls, accepted creates and callbacks."""
-        return answered(200, dict(self._state.counts))
+        """Counts: create calls, accepted, refused by code, posts by the HTTP status they got, faults that struck."""
+        struck = {f"fault_{name}": count for name, count in self._state.strikes.struck.items()}
+        return answered(200, {**self._state.counts, **self._webhooks.counts, **struck})
 
     async def faults(self, request: Request) -> Response:
         """GET shows, POST sets (what is not named is off), DELETE clears."""
-        if request.method == "POST":
-            try:
-                self._state.faults = msgspec.json.decode(await request.body(), type=Faults, strict=True)
-            except msgspec.MsgspecError as bad:
-                return answered(400, {"error": str(bad)})
-        elif request.method == "DELETE":
-            self._state.faults = Faults()
-        return answered(200, msgspec.structs.asdict(self._state.faults))
+        if request.method == "DELETE":
+            self._state.set_faults(Faults())
+        elif request.method == "POST":
+            return await _reading(request, Faults, self._set_faults)
+        return self._shown()
 
-    async def reset(self, _request: Request) -> Response:
-        """Forget everything."""
-        state = self._state
-        state.messages.clear()
-        state.creates.clear()
-        state.counts.clear()
-        state.sent_to.clear()
-        state.opted_out.clear()
-        state.faults = Faults()
-        return answered(200, {})
+    async def config(self, request: Request) -> Response:
+        """GET shows, POST changes what it names. Neither shows a secret."""
+        if request.method == "POST":
+            return await _reading(request, dict[str, Any], self._configure)
+        return self._configured()
 
     async def inbound(self, request: Request) -> Response:
         """A person texts in: the signed webhook is posted, its answer returned."""
         try:
-            text = msgspec.json.decode(await request.body(), type=Inbound)
+            inbound = msgspec.json.decode(await request.body(), type=Inbound)
         except msgspec.MsgspecError as bad:
             return answered(400, {"error": str(bad)})
-        fields = self._fields(text)
-        status, body = await self._state.post(text.url or self._state.config.inbound_url, fields)
-        return answered(200, {"status": status, "body": body.decode(), "sid": fields["MessageSid"], "at": time.time()})
+        if not (inbound.url or self._state.config.inbound_url):
+            return answered(400, {"error": "no inbound URL: give --inbound-url, or url here"})
+        return answered(200, msgspec.to_builtins(await self._people.text(inbound)))
 
-    def _fields(self, text: Inbound) -> dict[str, str]:
-        state, word = self._state, text.body.strip().upper()
-        sid = state.new_sid(bool(text.media))
-        kept = Message(
-            sid=sid,
-            to=text.to,
-            from_=text.from_,
-            service=text.messaging_service,
-            body=text.body,
-            media=text.media,
-            status="received",
-            status_callback="",
-            created_at=time.time(),
-            index=-1,
-            direction="inbound",
-        )
-        state.messages[sid] = kept
-        kind = "STOP" if word in STOP else "START" if word in START else "HELP" if word in HELP else ""
-        blocked = (text.messaging_service or text.to, text.from_)
-        if kind == "STOP":
-            state.opted_out.add(blocked)
-        elif kind == "START":
-            state.opted_out.discard(blocked)
-        fields = {"MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "AccountSid": state.config.account_sid}
-        fields |= {"From": text.from_, "To": text.to, "Body": text.body, "NumMedia": str(len(text.media))}
-        fields |= {
-            "NumSegments": "1",
-            "SmsStatus": "received",
-            "ApiVersion": "2010-04-01",
-            "FromCity": "",
-            "FromZip": "",
-        }
-        fields |= {f"MediaUrl{n}": url for n, url in enumerate(text.media)}
-        if text.messaging_service:
-            fields["MessagingServiceSid"] = text.messaging_service
-        if kind and state.config.advanced_opt_out:
-            fields["OptOutType"] = kind
-        return fields
+    async def reset(self, _request: Request) -> Response:
+        """Forget texts, opt-outs, counts and faults; the configuration stays."""
+        self._state.reset()
+        self._webhooks.forget()
+        return answered(200, {})
+
+    def _set_faults(self, faults: Faults) -> Response:
+        self._state.set_faults(faults)
+        return self._shown()
+
+    def _configure(self, changes: dict[str, Any]) -> Response:
+        known = {name: getattr(self._state.config, name) for name in Changeable.__struct_fields__}
+        changed = msgspec.convert({**known, **changes}, Changeable)
+        self._state.configure(msgspec.structs.replace(self._state.config, **msgspec.structs.asdict(changed)))
+        return self._configured()
+
+    def _configured(self) -> Response:
+        config = msgspec.structs.asdict(self._state.config)
+        return answered(200, {name: config[name] for name in Changeable.__struct_fields__})
+
+    def _shown(self) -> Response:
+        return answered(200, msgspec.structs.asdict(self._state.strikes.faults))
 
 
-def _created(message: Message) -> dict[str, Any]:
-    return {
-        "sid": message.sid,
-        "to": message.to,
-        "from": message.from_,
-        "messaging_service_sid": message.service,
-        "body": message.body,
-        "media": message.media,
-        "status_callback": message.status_callback,
-        "created_at": message.created_at,
-        "idx": message.index,
-    }
+async def _reading(request: Request, kind: type[T], act: Callable[[T], Response]) -> Response:
+    """The body, read as `kind` and acted on; 400 and why if it cannot be."""
+    try:
+        return act(msgspec.json.decode(await request.body(), type=kind))
+    except msgspec.MsgspecError as bad:
+        return answered(400, {"error": str(bad)})
 
 
 async def _healthz(_request: Request) -> Response:
-    return Response(orjson.dumps({"ok": True}), media_type="application/json")
+    return answered(200, {"ok": True})
 
 
 def build(config: SimulatorConfig) -> Starlette:
-    """The ASGI app. Build it inside the running loop."""
-    state = State(config)
-    api, control = Api(state), Control(state)
+    """The ASGI app; it begins nothing before the first request."""
+    state, webhooks = State(config), Webhooks(config.auth_token)
+    people = People(state, webhooks)
+    api, control = Api(state, Lives(state, webhooks)), Control(state, webhooks, people)
     messages = "/2010-04-01/Accounts/{account}/Messages"
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        webhooks.close()
+
     return Starlette(
+        lifespan=lifespan,
         routes=[
             Route(f"{messages}.json", api.create, methods=["POST"]),
             Route(f"{messages}.json", api.list, methods=["GET"]),
@@ -150,8 +123,9 @@ def build(config: SimulatorConfig) -> Starlette:
             Route("/_sim/creates", control.creates),
             Route("/_sim/calls", control.calls),
             Route("/_sim/faults", control.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_sim/config", control.config, methods=["GET", "POST"]),
             Route("/_sim/inbound", control.inbound, methods=["POST"]),
             Route("/_sim/reset", control.reset, methods=["POST"]),
             Route("/healthz", _healthz),
-        ]
+        ],
     )

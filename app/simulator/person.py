@@ -1,9 +1,9 @@
-"""What becomes of a text: seeded by number and count, so that a mix is the same whatever the order of arrival.
+"""What becomes of a text: by number and count, so that a mix is the same whatever the order of arrival.
 
-Numbers that end in ...5550001 to ...5550009 behind +1500 are Twilio's magic test numbers (Twilio: test credentials).
++15005550001 and its neighbours are Twilio's magic test numbers (Twilio: test credentials).
 """
 
-import random
+from collections.abc import Mapping
 from typing import NamedTuple
 
 TO_ERRORS = {
@@ -13,13 +13,16 @@ TO_ERRORS = {
     "+15005550004": (21610, "Attempt to send to unsubscribed recipient"),
     "+15005550009": (21614, "'To' number is not a valid mobile number"),
 }
+MAGIC, VALID_FROM = "+1500555000", "+15005550006"
 FROM_ERRORS = {
     "+15005550001": (21212, "The 'From' number is not a valid phone number"),
-    "+15005550007": (21606, "The 'From' phone number is not a valid message-capable number"),
     "+15005550008": (21611, "This 'From' number has exceeded the maximum number of queued messages"),
 }
+NO_SENDER = (21606, "The 'From' phone number is not a valid message-capable number")
 # How texts that do not arrive fail, and how often among them.
-CODES = ((30003, 4), (30005, 3), (30006, 2), (30007, 2), (30008, 1))
+CODES = {30003: 4, 30005: 3, 30006: 2, 30007: 2, 30008: 1}
+ENDS = ("delivered", "undelivered", "failed", "silent", "read")
+OPTED_OUT = 21610
 
 
 class Fate(NamedTuple):
@@ -29,14 +32,40 @@ class Fate(NamedTuple):
     code: int | None
 
 
-def fate(seed: int, to: str, count: int, mix: dict[str, float], service: bool) -> Fate:
-    """The fate of the `count`-th text to a number."""
-    rng = random.Random(f"{seed}:{to}:{count}")  # noqa: S311 - a reproducible mix, no secret
-    end = rng.choices(list(mix), list(mix.values()))[0]
+def from_error(sender: str) -> tuple[int, str] | None:
+    """Twilio's refusal of a sender: of the test numbers one alone may send; any other number may."""
+    if sender == VALID_FROM or not (sender.startswith(MAGIC) and len(sender) == len(VALID_FROM)):
+        return None
+    return FROM_ERRORS.get(sender, NO_SENDER)
+
+
+def read_end(text: str) -> tuple[str, int | None]:
+    """`undelivered:30005` as its parts. Raises ValueError."""
+    end, _, code = text.partition(":")
+    if end not in ENDS or (code and not code.isdigit()):
+        raise ValueError(f"an end is one of {', '.join(ENDS)}, with :code if you like, not {text!r}")
+    return end, int(code) if code else None
+
+
+def fate(end: str, rolled: float, *, service: bool) -> Fate:
+    """The life of a text that comes to this end; `rolled` (0 to 1) draws the error if the end names none."""
+    word, code = read_end(end)
     way = ("queued", "sending", "sent") if service else ("sending", "sent")
-    if end == "delivered":
-        return Fate((*way, "delivered"), None)
-    if end == "silent":
+    if word == "silent":
         return Fate(way, None)
-    code = rng.choices([c for c, _ in CODES], [w for _, w in CODES])[0]
-    return Fate((*way, "undelivered"), code) if end == "undelivered" else Fate((*way[:-1], "failed"), code)
+    if word == "delivered":
+        return Fate((*way, "delivered"), None)
+    if word == "read":
+        return Fate((*way, "delivered", "read"), None)
+    code = code or int(drawn({str(known): weight for known, weight in CODES.items()}, rolled))
+    return Fate((*way, word) if word == "undelivered" else (*way[:-2], word), code)
+
+
+def drawn(weights: Mapping[str, float], rolled: float) -> str:
+    """One of the names, by weight."""
+    left = rolled * sum(weights.values())
+    for name, weight in weights.items():
+        if left < weight:
+            return name
+        left -= weight
+    return next(reversed(list(weights)))

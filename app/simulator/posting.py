@@ -1,71 +1,132 @@
-"""Posting webhooks: a keep-alive pool that speaks just enough HTTP/1.1 to http:// addresses.
+"""Posting webhooks: a keep-alive pool that speaks just enough HTTP/1.1.
 
-A general client costs four times as much, and the simulator shares two cores with what it tests.
+A general client costs several times as much, and the simulator shares its cores with what it tests.
 """
 
 import asyncio
+import ssl
 from collections import defaultdict
 from collections.abc import Mapping
-from urllib.parse import urlencode, urlsplit
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlencode, urlsplit
 
-CONNECT_S, READ_S = 5.0, 15.0
+MAX_BODY = 1 << 20
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+# Anything a server or the network can do to an exchange: broken, cut short, no HTTP.
+BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError)
 
 
 class PostFailed(Exception):
     """No answer: `connected` tells whether the connection was made."""
 
-    def __init__(self, connected: bool) -> None:
+    def __init__(self, *, connected: bool) -> None:
         super().__init__("no answer")
         self.connected = connected
 
 
+class Answer(NamedTuple):
+    """`kind`: media type without parameters, "" if the server named none."""
+
+    status: int
+    kind: str = ""
+    body: bytes = b""
+
+
 class Poster:
-    """Form posts, answered with (status, body)."""
+    """Form posts to http:// and https:// addresses."""
 
     def __init__(self) -> None:
-        self._idle: dict[str, list[Connection]] = defaultdict(list)
+        self._idle: dict[tuple[str, str], list[Connection]] = defaultdict(list)
 
-    async def post(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def post(
+        self, url: str, fields: Mapping[str, str], headers: Mapping[str, str], connect_s: float, read_s: float
+    ) -> Answer:
         """One POST. Raises PostFailed."""
         parts = urlsplit(url)
-        body = urlencode(fields).encode()
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [f"POST {target} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
-        lines += ["Content-Type: application/x-www-form-urlencoded; charset=utf-8"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        message = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
-        while self._idle[parts.netloc]:
-            connection = self._idle[parts.netloc].pop()
-            try:
-                return await self._exchange(parts.netloc, connection, message)
-            except (OSError, asyncio.IncompleteReadError):
-                connection[1].close()
-        return await self._fresh(parts.netloc, message)
-
-    async def _fresh(self, host: str, message: bytes) -> tuple[int, bytes]:
-        name, _, port = host.partition(":")
+        message = _message(parts, fields, headers)
         try:
-            connection = await asyncio.wait_for(asyncio.open_connection(name, int(port or 80)), CONNECT_S)
-        except (OSError, TimeoutError):
+            async with asyncio.timeout(connect_s):
+                connection = self._kept(parts) or await _connect(parts)
+        except (OSError, TimeoutError, ValueError):
             raise PostFailed(connected=False) from None
         try:
-            return await asyncio.wait_for(self._exchange(host, connection, message), READ_S)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(read_s):
+                answer, again = await _exchange(connection, message)
+        except (*BROKEN, TimeoutError):
             connection[1].close()
             raise PostFailed(connected=True) from None
-
-    async def _exchange(self, host: str, connection: Connection, message: bytes) -> tuple[int, bytes]:
-        reader, writer = connection
-        writer.write(message)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        status = int(head[9:12])
-        length, at = 0, head.find(b"content-length:")
-        if at >= 0:
-            length = int(head[at + 15 : head.index(b"\r\n", at)])
-        body = await reader.readexactly(length) if length else b""
-        if b"connection: close" in head:
-            writer.close()
+        if again:
+            self._idle[parts.scheme, parts.netloc].append(connection)
         else:
-            self._idle[host].append(connection)
-        return status, body
+            connection[1].close()
+        return answer
+
+    def _kept(self, parts: SplitResult) -> Connection | None:
+        """An idle connection that the server has not closed."""
+        idle = self._idle[parts.scheme, parts.netloc]
+        while idle:
+            reader, writer = idle.pop()
+            if not reader.at_eof() and not writer.is_closing():
+                return reader, writer
+            writer.close()
+        return None
+
+    def close(self) -> None:
+        """Close what is idle."""
+        for connections in self._idle.values():
+            for _, writer in connections:
+                writer.close()
+        self._idle.clear()
+
+
+def _message(parts: SplitResult, fields: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
+    body = urlencode(fields, errors="surrogatepass").encode()
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = parts.netloc.rpartition("@")[2]
+    lines = [f"POST {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+    lines.append("Content-Type: application/x-www-form-urlencoded; charset=UTF-8")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+async def _connect(parts: SplitResult) -> Connection:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no http address")
+    secure = ssl.create_default_context() if parts.scheme == "https" else None
+    return await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80), ssl=secure)
+
+
+async def _exchange(connection: Connection, message: bytes) -> tuple[Answer, bool]:
+    """The answer, and whether the connection may be used again."""
+    reader, writer = connection
+    writer.write(message)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    status = int(head[9:12])
+    closing = b"\r\nconnection: close" in head or head.startswith(b"http/1.0")
+    length = _header(head, b"content-length")
+    if status == 204 or length == b"0":
+        body = b""
+    elif length:
+        body = await reader.readexactly(min(int(length), MAX_BODY))
+    elif b"chunked" in _header(head, b"transfer-encoding"):
+        body = await _chunks(reader)
+    else:
+        body, closing = await reader.read(MAX_BODY), True
+    kind = _header(head, b"content-type").partition(b";")[0].strip().decode("latin-1")
+    return Answer(status, kind, body), not closing
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    at = head.find(b"\r\n" + name + b":")
+    return b"" if at < 0 else head[at + len(name) + 3 : head.index(b"\r\n", at + 2)].strip()
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int((await reader.readline()).partition(b";")[0], 16):
+        if len(body) + size > MAX_BODY:
+            raise ValueError("a body is too long")
+        body += (await reader.readexactly(size + 2))[:-2]
+    while (await reader.readline()).strip():
+        pass
+    return body

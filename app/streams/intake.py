@@ -53,7 +53,7 @@ class IntakeAgent:
             request = read_request(record.value, record.headers)
         except BadRecord as bad:
             self._reject_all(record, bad, scope)
-            raise Unreadable(bad.field, bad.rule) from None
+            return
         if request.tenant not in self._tenants:
             raise Unreadable("tenant", "is not known")
         if isinstance(request, NotifyCanceled):
@@ -73,8 +73,9 @@ class IntakeAgent:
         loose = Loose(request.tenant, recipients_of(request), _key_of(request, record), request.campaign)
         if lane not in tenant.lanes:
             bad = BadRecord("sender", "is not a lane of this tenant")
+            scope.emit(self.dead_letter(record, bad.field, bad.rule))
             self._reject(record, loose, bad, scope)
-            raise Unreadable(bad.field, bad.rule)
+            return
         policy = self._policies.resolve(request, tenant, lane, record.at_ms)
         many = not isinstance(request.to, str)
         for index, raw in enumerate(loose.recipients):
@@ -114,6 +115,8 @@ class IntakeAgent:
         self._put(contact, value, scope)
 
     def _reject_all(self, record: Input, bad: BadRecord, scope: Scope) -> None:
+        # Not by raising Unreadable: the engine would undo the rejections along with it.
+        scope.emit(self.dead_letter(record, bad.field, bad.rule))
         loose = read_loosely(record.value, record.headers, _place(record))
         if loose is not None and loose.tenant in self._tenants:
             self._reject(record, loose, bad, scope)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 Row = tuple[int, int, bytes | None, bytes | None]
 
 
-def until(condition: Callable[[], Any], seconds: float = 40.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait for a condition with a deadline; returns what it returned, or fails."""
     end = time.monotonic() + seconds
     while True:

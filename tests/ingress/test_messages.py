@@ -1,0 +1,157 @@
+"""/v1/messages over a real socket: whose key, which rule, and what is on the log when 202 is said."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.domain.identity import contact_id, message_id
+from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
+from tests.support.door import MESSAGE, PERSON, door
+
+KEY = bytes.fromhex("11" * 32)
+EVENT = {"to": PERSON, "body": "Build 742 deployed."}
+
+
+def id_of(to: str, key: str, tenant: str = "acme") -> str:
+    return message_id(tenant, key, contact_id(KEY, tenant, to))
+
+
+async def test_p4_202_names_the_messages_of_a_request_that_is_on_the_log(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        answer = await made.ask({**EVENT, "to": [PERSON, "+14155550124", "+1 415 555 0123"]}, Idempotency_Key="k1")
+        [record] = made.kafka.records
+    told = {"message_ids": [id_of(PERSON, "k1"), id_of("+14155550124", "k1")], "idempotency_key": "k1"}
+    assert (answer.status_code, answer.json()) == (202, told)
+    assert record.topic == "notify.requests"
+    given = read_request(record.value)
+    assert isinstance(given, NotifyRequested)
+    assert (given.tenant, given.idempotency_key, given.body) == ("acme", "k1", EVENT["body"])
+
+
+KEYS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
+    "the header": ({"Idempotency_Key": "h"}, {"idempotency_key": "b", "id": "i"}, "h"),
+    "the field": ({}, {"idempotency_key": "b", "id": "i"}, "b"),
+    "the event's id": ({}, {"id": "i"}, "i"),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+async def test_the_idempotency_key_is_the_headers_else_the_fields_else_the_events_id(tmp_path: Path, name: str) -> None:
+    headers, fields, expected = KEYS[name]
+    async with door(tmp_path) as made:
+        answer = await made.ask({**EVENT, **fields}, **headers)
+        assert [value["idempotency_key"] for value in made.kafka.of("notify.requests")] == [expected]
+    assert answer.json() == {"message_ids": [id_of(PERSON, expected)], "idempotency_key": expected}
+
+
+async def test_without_a_key_one_is_made_and_told_so_that_the_caller_can_repeat(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        first, second = (await made.ask(EVENT)).json(), (await made.ask(EVENT)).json()
+        again = (await made.ask(EVENT, Idempotency_Key=first["idempotency_key"])).json()
+    assert first["message_ids"] != second["message_ids"]
+    assert again == first
+
+
+async def test_p8_the_records_key_shows_nothing_of_the_callers_idempotency_key(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        for key in (PERSON, PERSON, "another"):
+            assert (await made.ask(EVENT, Idempotency_Key=key)).status_code == 202
+        keys = [record.key for record in made.kafka.records]
+    assert keys[0] == keys[1] != keys[2]
+    assert not any(b"4155550123" in key for key in keys)
+
+
+async def test_p7_a_key_asks_for_its_own_tenant_only(tmp_path: Path) -> None:
+    structured = {"specversion": "1.0", "id": "e1", "source": "t", "type": "notify.requested.v1"}
+    async with door(tmp_path) as made:
+        assert (await made.ask({**EVENT, "tenant": "acme"})).status_code == 202
+        for event in ({**EVENT, "tenant": "beta"}, {**structured, "data": {**EVENT, "tenant": "beta"}}):
+            answer = await made.ask(event)
+            assert (answer.status_code, answer.json()["field"]) == (422, "tenant")
+        assert (await made.ask({**structured, "data": EVENT}, "key-of-beta")).status_code == 202
+        assert [value["tenant"] for value in made.kafka.of("notify.requests")] == ["acme", "beta"]
+        last = read_request(made.kafka.records[-1].value)
+    assert isinstance(last, NotifyRequested) and (last.tenant, last.idempotency_key) == ("beta", "e1")
+
+
+async def test_without_a_known_bearer_key_nothing_is_asked(tmp_path: Path) -> None:
+    async with door(tmp_path, api_keys=("key-of-acme", "")) as made:
+        for header in ("", "Bearer", "Bearer ", "Bearer wrong", "Basic key-of-acme", "key-of-acme"):
+            headers = {"Authorization": header, "Content-Type": "application/json"}
+            answer = await made.http.post("/v1/messages", content=msgspec.json.encode(EVENT), headers=headers)
+            assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+            assert (await made.http.delete(f"/v1/messages/{MESSAGE}", headers=headers)).status_code == 401
+        assert made.kafka.records == []
+
+
+BROKEN: dict[str, tuple[Any, int, str]] = {
+    "no JSON": (b"{broken", 400, "value"),
+    "not UTF-8": (b'{"to":"\xff"}', 400, "value"),
+    "a list": ([1], 400, "value"),
+    "nothing": (b"", 400, "value"),
+    "nested too deep": (b"[" * 100_000, 400, "value"),
+    "too long": ({**EVENT, "metadata": {"a": "x" * MAX_VALUE_BYTES}}, 413, "value"),
+    "another type": ({**EVENT, "type": "notify.canceled.v1", "message_id": MESSAGE}, 422, "type"),
+    "nobody": ({"body": "x"}, 422, "to"),
+    "an impossible number": ({**EVENT, "to": "+1212"}, 422, "to"),
+    "an empty list": ({**EVENT, "to": []}, 422, "to"),
+    "no body": ({**EVENT, "body": " "}, 422, "body"),
+    "media over http": ({**EVENT, "media": ["http://example.com/a.png"]}, 422, "media[0]"),
+    "a time without offset": ({**EVENT, "send_at": "2026-12-01T10:00:00"}, 422, "send_at"),
+    "an unknown lane": ({**EVENT, "sender": "nowhere"}, 422, "sender"),
+    "an unknown category": ({**EVENT, "category": "spam"}, 422, "category"),
+    "a key that is no text": ({**EVENT, "idempotency_key": 7}, 422, "idempotency_key"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_broken_rule_is_named_with_its_field_and_nothing_is_kept(tmp_path: Path, name: str) -> None:
+    body, status, field = BROKEN[name]
+    async with door(tmp_path) as made:
+        answer = await made.ask(body)
+        assert made.kafka.records == []
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["field"]) == (status, status, field)
+    assert problem["rule"] and "4155550123" not in answer.text
+
+
+async def test_one_bad_number_among_several_does_not_stop_the_others(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        answer = await made.ask({**EVENT, "to": ["+1212", PERSON]}, Idempotency_Key="k")
+    assert answer.status_code == 202 and id_of(PERSON, "k") in answer.json()["message_ids"]
+
+
+async def test_a_request_that_grows_too_long_once_complete_is_refused_not_dropped_later(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        most = {**EVENT, "to": ["+1" + str(n).rjust(890, "5") for n in range(1000)]}
+        given = msgspec.json.encode(most)
+        assert MAX_VALUE_BYTES - 400 < len(given) <= MAX_VALUE_BYTES
+        answer = await made.ask(given)
+        assert (answer.status_code, made.kafka.records) == (413, [])
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_another_content_type_than_json_is_415(tmp_path: Path, kind: str) -> None:
+    async with door(tmp_path) as made:
+        assert (await made.ask(EVENT, Content_Type=kind)).status_code == 415
+
+
+async def test_an_idempotency_key_has_at_most_200_characters(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        assert (await made.ask(EVENT, Idempotency_Key="k" * 200)).status_code == 202
+        answer = await made.ask(EVENT, Idempotency_Key="k" * 201)
+        assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+
+
+async def test_a_cancel_is_kept_for_its_tenant_and_what_is_no_message_id_is_404(tmp_path: Path) -> None:
+    headers = {"Authorization": "Bearer key-of-beta"}
+    async with door(tmp_path) as made:
+        answer = await made.http.delete(f"/v1/messages/{MESSAGE}", headers=headers)
+        assert (answer.status_code, answer.json()) == (202, {"message_id": MESSAGE})
+        for wrong in ("nonsense", MESSAGE[:-1], MESSAGE + "0", MESSAGE.upper()):
+            assert (await made.http.delete(f"/v1/messages/{wrong}", headers=headers)).status_code == 404
+        [value] = made.kafka.of("notify.requests")
+    assert (value["type"], value["tenant"], value["message_id"]) == ("notify.canceled.v1", "beta", MESSAGE)
