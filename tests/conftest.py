@@ -1,12 +1,18 @@
 """The real broker: one address for the whole run, given by the environment or started here."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.dev.broker import DevBroker, free_port
+
+
+def pytest_configure() -> None:
+    """A SIGTERM ends the run as Ctrl-C does: what the tests started is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ async def follow(
     topic: str, client: dict[str, Any], *, from_start: bool, forever: bool, partition: int | None = None
 ) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
     """Records (with their value parsed) of a topic or one partition: up to its end now, or for ever."""
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
+    reset = "earliest" if from_start else "latest"
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset=reset, **client)
     await consumer.start()
     try:
         await consumer._client.add_topic(topic)
@@ -31,7 +32,6 @@ async def follow(
         places = [TopicPartition(topic, number) for number in numbers]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
-        await (consumer.seek_to_beginning if from_start else consumer.seek_to_end)(*places)
         while forever or any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:

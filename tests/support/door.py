@@ -95,7 +95,9 @@ class Door:
     def __init__(self, ingress: Ingress, kafka: FakeKafka, client: httpx.AsyncClient, internal: str) -> None:
         self.ingress, self.kafka, self.http, self.internal = ingress, kafka, client, internal
 
-    async def post(self, path: str, form: dict[str, str], secret: str = "token-of-acme", **given: Any) -> httpx.Response:
+    async def post(
+        self, path: str, form: dict[str, str], secret: str = "token-of-acme", **given: Any
+    ) -> httpx.Response:
         url = given.pop("signed_url", PUBLIC + path)
         sent = signature(secret, url, list(form.items()))
         headers = {"X-Twilio-Signature": sent, "Content-Type": "application/x-www-form-urlencoded"}

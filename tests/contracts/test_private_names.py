@@ -1,0 +1,41 @@
+"""The private names of faust, mode and aiokafka that the engine uses. A new version that renames one fails here first."""
+
+import inspect
+from importlib.metadata import version
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from faust.stores.rocksdb import Store
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+
+USED = [
+    (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
+    (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"),
+    (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"),
+    (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
+    (AIOKafkaProducer, "create_batch"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("owner", "name"), USED, ids=lambda value: getattr(value, "__name__", value))
+def test_a_private_name_is_still_there(owner, name):
+    assert callable(getattr(owner, name))
+
+
+def test_attributes_set_in_constructors_are_still_there():
+    assert "_rejoin_needed_fut" in inspect.getsource(GroupCoordinator)
+    assert "_fetch_max_wait_ms" in inspect.getsource(Fetcher)
+    assert "active_tps" in inspect.getsource(Recovery) and "tp_to_table" in inspect.getsource(Recovery)
+    assert "_committed_offset" in inspect.getsource(Consumer) and "_unacked_messages" in inspect.getsource(Consumer)
+    assert Store.offset_key == b"__faust\0offset__"
+
+
+@pytest.mark.parametrize(
+    ("name", "pinned"), [("faust-streaming", "0.15.3"), ("aiokafka", "0.14.0"), ("mode-streaming", "0.7.1")]
+)
+def test_the_versions_are_the_ones_that_were_proved(name, pinned):
+    assert version(name) == pinned

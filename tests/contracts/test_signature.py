@@ -1,0 +1,98 @@
+"""Our signature check against Twilio's own, and the seal and the journal against crashes and strangers."""
+
+import asyncio
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
+
+from app.provider.webhooks import BadForm, read_form, signature, verified
+from app.provider.words import error_class
+from app.records.journal import Journal
+from app.records.seal import Sealer, Unsealable
+from app.settings import BadSettings, Settings
+
+URL = "https://hooks.example.com/twilio/status?m=a&a=1"
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+class Multi(dict):
+    """A multi-dict as the SDK reads it."""
+
+    def getall(self, name):
+        return self[name]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(text, text), max_size=8),
+    st.sampled_from([URL, "https://hooks.example.com:8443/x", "https://h.example.com:443/x"]),
+)
+def test_our_check_equals_the_sdks_for_any_form(fields, url):
+    form = read_form(urlencode(fields).encode())
+    multi = Multi({name: [v for n, v in form if n == name] for name, _ in form})
+    signed = RequestValidator("secret").compute_signature(url, multi)
+    assert signature("secret", url, form) == signed
+    assert verified(["other", "secret"], signed, url, form)
+    assert not verified(["other"], signed, url, form)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300), text, text)
+def test_the_check_never_raises(body, given_signature, url):
+    try:
+        form = read_form(body)
+    except BadForm as bad:
+        assert bad.status in (400, 413)
+        return
+    assert verified(["secret"], given_signature, url, form) is False
+
+
+def test_what_is_sealed_opens_only_for_its_tenant_and_subject_and_key():
+    sealer = Sealer({"k1": b"1" * 32})
+    sealed = sealer.seal(b"text", "acme", "m1")
+    assert sealer.open(sealed, "acme", "m1") == b"text"
+    assert Sealer({"k2": b"2" * 32, "k1": b"1" * 32}).open(sealed, "acme", "m1") == b"text"
+    for other in ((sealer, "evil", "m1"), (sealer, "acme", "m2"), (Sealer({"k1": b"9" * 32}), "acme", "m1")):
+        with pytest.raises(Unsealable):
+            other[0].open(sealed, *other[1:])
+
+
+def test_p4_the_journal_keeps_answers_over_a_crash_and_drops_a_torn_last_entry(tmp_path):
+    path = tmp_path / "journal"
+
+    async def write() -> None:
+        journal = Journal(path)
+        await asyncio.gather(*(journal.keep(f"a{n}", b"v%d" % n) for n in range(5)))
+        journal.done("a3")
+        journal.close()
+
+    asyncio.run(write())
+    path.write_bytes(path.read_bytes() + b"\x10\x00\x00\x00torn")
+    again = Journal(path)
+    assert dict(again.pending()) == {"a0": b"v0", "a1": b"v1", "a2": b"v2", "a4": b"v4"}
+    again.close()
+
+
+def test_an_unlisted_code_is_unknown_and_listed_ones_have_their_class():
+    assert error_class(21610).value == "opted_out"
+    assert error_class(20429).value == "throttled"
+    assert error_class(99999).value == "unknown"
+    assert error_class(None, 429).value == "throttled"
+
+
+def test_every_fault_of_the_settings_is_listed_at_once():
+    env = {"HELIOGRAPH_RATE": "fast", "HELIOGRAPH_PARTITONS": "8", "PORT": "99999", "HELIOGRAPH_PSEUDONYM_KEY": "short"}
+    with pytest.raises(BadSettings) as bad:
+        Settings.read(env)
+    text = "\n".join(bad.value.faults)
+    assert all(name in text for name in env)
+    assert "did you mean HELIOGRAPH_PARTITIONS" in text and "short" not in text
+
+
+def test_a_secret_hides_itself():
+    settings = Settings.read({"TWILIO_AUTH_TOKEN": "topsecret"})
+    assert "topsecret" not in repr(settings) and "topsecret" not in f"{settings.auth_tokens[0]}"
+    assert settings.auth_tokens[0].reveal() == "topsecret"

@@ -1,0 +1,169 @@
+"""Kafka or the spool: every record that was taken reaches Kafka, in order, however often it goes and comes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.ingress.log import ACK_S, Log, Unavailable
+from app.ingress.record import Record
+from app.ingress.spool import Spool
+from app.records.seal import Sealer
+from tests.support.door import FakeKafka, door, eventually
+
+
+def record(n: int) -> Record:
+    return Record("contacts", b"key", b"%d" % n)
+
+
+@asynccontextmanager
+async def logging(path: Path, kafka: FakeKafka) -> AsyncIterator[Log]:
+    faults: list[str] = []
+    log = Log(Spool(path, Sealer({"k1": b"k" * 32}), frozenset()), kafka.open, faults.append)  # type: ignore[arg-type]
+    await log.start()
+    yield log
+    await log.stop()
+    assert faults == []
+
+
+def numbers(kafka: FakeKafka) -> list[int]:
+    return [int(one.value) for one in kafka.records]
+
+
+async def test_while_kafka_is_here_the_spool_is_not_touched(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    async with logging(tmp_path, kafka) as log:
+        for n in range(5):
+            await log.put(record(n))
+            assert numbers(kafka) == list(range(n + 1))
+        assert (log.produced, log.spooled, log.away) == (5, 0, False)
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_p4_without_kafka_the_door_opens_onto_the_spool_and_all_goes_out_once_it_is_there(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    kafka.here = False
+    async with logging(tmp_path, kafka) as log:
+        for n in range(5):
+            await log.put(record(n))
+        assert log.away and log.fault() == "" and log.spooled_bytes > 0
+        kafka.here = True
+        await eventually(lambda: not log.away)
+        await log.put(record(5))
+    assert numbers(kafka) == list(range(6))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_p4_a_kafka_that_says_nothing_is_given_up_in_time_for_twilio(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    async with logging(tmp_path, kafka) as log:
+        kafka.silent = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await log.put(record(1))
+        first = loop.time() - began
+        await log.put(record(2))
+        assert ACK_S <= first < ACK_S + 1 and loop.time() - began - first < 0.5
+        kafka.silent = False
+        await eventually(lambda: numbers(kafka) == [1, 2], 20)
+
+
+async def test_p4_what_a_stopped_process_left_in_the_spool_goes_first_in_the_next_one(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    kafka.here = False
+    async with logging(tmp_path, kafka) as log:
+        await log.put(record(1))
+    kafka.here = True
+    async with logging(tmp_path, kafka) as log:
+        await log.put(record(2))
+        await eventually(lambda: not log.away)
+    assert numbers(kafka) == [1, 2]
+
+
+STEPS = st.lists(st.sampled_from(["put", "put", "put", "go", "come", "breathe"]), max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_p4_every_record_taken_is_on_kafka_in_order_however_it_comes_and_goes(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    async def history() -> None:
+        kafka, n = FakeKafka(), 0
+        async with logging(tmp_path_factory.mktemp("spool"), kafka) as log:
+            for step in [*steps, "come"]:
+                if step == "put":
+                    await log.put(record(n))
+                    n += 1
+                elif step == "breathe":
+                    await asyncio.sleep(0.01)
+                else:
+                    kafka.here = step == "come"
+            await eventually(lambda: len(set(numbers(kafka))) == n and not (log.away and n))
+        assert list(dict.fromkeys(numbers(kafka))) == list(range(n))
+
+    asyncio.run(history())
+
+
+async def test_503_is_said_only_while_neither_kafka_nor_the_disk_takes_it_and_both_are_tried_again(
+    tmp_path: Path,
+) -> None:
+    kafka = FakeKafka()
+    async with door(tmp_path, kafka) as made:
+        kafka.here = False
+        assert (await made.report()).status_code == 204
+        kafka.here = True
+        await eventually(lambda: not made.ingress.log.away)
+        kafka.here = False
+        spool = tmp_path / "spool"
+        spool.rmdir()
+        spool.touch()
+        answer, asked = await made.report(), await made.ask({"to": "+14155550123", "body": "x"})
+        assert (answer.status_code, asked.status_code) == (503, 503)
+        assert answer.headers["content-type"] == "application/problem+json"
+        ready = await made.http.get(made.internal + "/readyz")
+        assert ready.status_code == 503 and "spool" in ready.text
+        kafka.here = True
+        await eventually(lambda: not made.ingress.log.away)
+        assert (await made.report()).status_code == 204
+        assert (await made.http.get(made.internal + "/readyz")).status_code == 200
+    assert len(kafka.of("contacts")) == 2
+
+
+async def test_a_kafka_that_is_not_ours_ends_the_process_and_nothing_is_written_to_it(tmp_path: Path) -> None:
+    class Foreign(FakeKafka):
+        async def open(self):
+            if self.here:
+                raise LookupError("written under another key")
+            return await super().open()
+
+    kafka, faults = Foreign(), []
+    kafka.here = False
+    log = Log(Spool(tmp_path, Sealer({"k1": b"k" * 32}), frozenset()), kafka.open, faults.append)
+    await log.start()
+    await log.put(record(1))
+    kafka.here = True
+    await eventually(lambda: faults)
+    assert faults == ["written under another key"] and kafka.records == []
+    await log.stop()
+    async with logging(tmp_path, FakeKafka()) as other:
+        await eventually(lambda: other.spooled_bytes == 0)
+
+
+async def test_a_log_that_cannot_drain_says_unavailable_without_losing_its_way(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    kafka.here = False
+    async with logging(tmp_path / "spool", kafka) as log:
+        (tmp_path / "spool").rmdir()
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await log.put(record(1))
+        (tmp_path / "spool").mkdir()
+        await log.put(record(2))
+        assert log.fault() == ""
+        kafka.here = True
+        await eventually(lambda: numbers(kafka) == [2])
