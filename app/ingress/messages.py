@@ -107,8 +107,11 @@ class Messages:
 
     def _request(self, body: dict[str, Any], header_key: str, tenant: Tenant) -> NotifyRequested:
         """What will be produced: the tenant of the key stamped on it, whatever form it came in."""
+        value = _encode({"type": "notify.requested.v1", **body})
+        if len(value) > MAX_VALUE_BYTES:
+            raise _too_long()
         try:
-            given = read_request(_encode({"type": "notify.requested.v1", **body}))
+            given = read_request(value)
         except Unreadable as bad:
             raise _broken(bad.field, bad.rule) from None
         if not isinstance(given, NotifyRequested):
