@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 
 import click
 import orjson
 
 from app import kafka, telemetry
 from app.cli import settings_or_exit
+from app.tenants import Tenant
 
 
 @click.command("bridge")
@@ -18,8 +20,7 @@ def command(port: int | None, as_json: bool) -> None:
     """Serve notify.metrics as Prometheus counters and histograms on /metrics.
 
     \b
-    Example:
-      heliograph bridge --port 9103
+    Example: heliograph bridge --port 9103
     """
     settings, tenants = settings_or_exit(dict(os.environ))
     telemetry.configure(settings.log_level)
@@ -28,19 +29,11 @@ def command(port: int | None, as_json: bool) -> None:
 
     from app.bridge.counters import Counters
     from app.bridge.reader import Reader
-    from app.domain.words import ErrorClass, Word
     from app.internal import Served, internal_app
     from app.records.topics import Topics
 
     async def main() -> None:
-        known = {
-            "tenant": tuple(tenants),
-            "lane": tuple({name for tenant in tenants.values() for name in tenant.lanes}),
-            "outcome": tuple(Word),
-            "error_class": tuple(ErrorClass),
-            "country": ("US", "other"),
-        }
-        counters, registry = Counters(known), CollectorRegistry()
+        counters, registry = Counters(_known(tenants)), CollectorRegistry()
         registry.register(counters)
         topics = Topics(settings.topic_prefix, settings.group)
         reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, kafka.client(settings))
@@ -49,8 +42,7 @@ def command(port: int | None, as_json: bool) -> None:
             internal_app(lambda: "", lambda: "", registry), "127.0.0.1", settings.bridge_port if port is None else port
         )
         await served.listening()
-        line = orjson.dumps({"metrics": f"{served.url}/metrics", "pid": os.getpid()}).decode()
-        click.echo(line if as_json else f"metrics on {served.url}/metrics")
+        _say(f"{served.url}/metrics", as_json)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -63,3 +55,20 @@ def command(port: int | None, as_json: bool) -> None:
             reading.result()
 
     asyncio.run(main())
+
+
+def _known(tenants: Mapping[str, Tenant]) -> dict[str, tuple[str, ...]]:
+    """Label values known beforehand: their series start at zero."""
+    from app.domain.words import ErrorClass, Word
+
+    return {
+        "tenant": tuple(tenants),
+        "lane": tuple({name for tenant in tenants.values() for name in tenant.lanes}),
+        "outcome": tuple(Word),
+        "error_class": tuple(ErrorClass),
+        "country": ("US", "other"),
+    }
+
+
+def _say(url: str, as_json: bool) -> None:
+    click.echo(orjson.dumps({"metrics": url, "pid": os.getpid()}).decode() if as_json else f"metrics on {url}")

@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 READY_S, STOP_S = 60.0, 20.0
+# Deaths in a row are answered 0.2, 0.4, 0.8 ... 10 s later; a part that lived this long has not died in a row.
+FIRST_WAIT_S, LAST_WAIT_S, SETTLED_S = 0.2, 10.0, 60.0
 
 
 class PartFault(Exception):
@@ -20,7 +22,7 @@ class PartFault(Exception):
 
 
 class Part:
-    """One process: `python -m app ARGUMENTS --json`. Its stderr goes to `log`."""
+    """One process: `python -m app ARGUMENTS --json`. Its stderr goes to `log`; `ready` is what it said first."""
 
     def __init__(self, name: str, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
         self.name, self.log = name, log
@@ -28,12 +30,15 @@ class Part:
         self._env = dict(env)
         self.process: subprocess.Popen[bytes] | None = None
         self.ready: dict[str, Any] = {}
-        self.starts = 0
+        self._said = threading.Event()
+        self._deaths = 0
+        self._born = 0.0
+        self._again_at: float | None = None
 
     def start(self) -> None:
         """Begin; `wait` for its line."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.starts += 1
+        self._said, self._born, self._again_at = threading.Event(), time.monotonic(), None
         with self.log.open("ab") as errors:
             self.process = subprocess.Popen(  # noqa: S603 - our own words
                 self._command,
@@ -44,18 +49,28 @@ class Part:
                 cwd=Path(__file__).parents[2],
                 start_new_session=True,
             )
+        threading.Thread(target=self._listen, args=(self.process, self._said), daemon=True).start()
+
+    def _listen(self, process: "subprocess.Popen[bytes]", said: threading.Event) -> None:
+        """Its first line is kept; what follows is read and dropped, so that the pipe never fills."""
+        assert process.stdout is not None, "its stdout is a pipe"
+        with process.stdout as output:
+            if line := output.readline():
+                self.ready = orjson.loads(line)
+                said.set()
+            for _ in output:
+                pass
+        said.set()
 
     def wait(self) -> dict[str, Any]:
         """Its line, parsed. Raises PartFault."""
-        assert self.process is not None and self.process.stdout is not None, "start it first"
-        stuck = threading.Timer(READY_S, self.process.kill)
-        stuck.start()
-        line = self.process.stdout.readline()
-        stuck.cancel()
-        if not line:
+        assert self.process is not None, "start it first"
+        if not self._said.wait(READY_S):
+            self.kill()
+            raise PartFault(f"{self.name} was not ready within {READY_S:g} s (log: {self.log})")
+        if self.ready.get("pid") != self.pid:
             code = self.process.wait()
             raise PartFault(f"{self.name} ended with exit code {code}: {self.last_line()} (log: {self.log})")
-        self.ready = orjson.loads(line)
         return self.ready
 
     @property
@@ -72,16 +87,19 @@ class Part:
         """Send a signal."""
         os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        """SIGTERM; `stop` waits."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
     def stop(self) -> None:
         """SIGTERM, and SIGKILL if that is not heard."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
+        self.terminate()
         try:
-            self.process.wait(STOP_S)
+            if self.process is not None:
+                self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -94,8 +112,20 @@ class Part:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return lines[-1][:500] if lines else "it said nothing"
 
+    def revive(self) -> bool:
+        """Called often: a dead part is started again after a wait that grows with its deaths; True when it was."""
+        if self.dead() is None:
+            return False
+        now = time.monotonic()
+        if self._again_at is None:
+            self._deaths = 1 if now - self._born > SETTLED_S else self._deaths + 1
+            self._again_at = now + min(LAST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._deaths - 1, 10))
+        if now < self._again_at:
+            return False
+        self.start()
+        return True
+
     def restart(self) -> None:
-        """Start again after a death, with a wait that grows with the deaths."""
-        time.sleep(min(0.2 * 2 ** min(self.starts, 6), 10.0))
+        """Start a dead part now, and wait until it is ready. Raises PartFault."""
         self.start()
         self.wait()

@@ -72,5 +72,5 @@ def test_only_the_known_things_stand_at_the_top():
 def test_no_tracked_text_holds_a_real_number_or_a_machines_path(name):
     text = (ROOT / name).read_text() if (ROOT / name).exists() else ""
     numbers = re.findall(r"\+1[2-9]\d{9}\b", text)
-    assert [n for n in numbers if n[5:10] != "55501"] == []
+    assert [n for n in numbers if n[5:10] != "55501" and not n.startswith("+1500555000")] == []
     assert not re.search(r"/(root|home)/\w", text)

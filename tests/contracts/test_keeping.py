@@ -1,53 +1,13 @@
-"""Our signature check against Twilio's own, and the seal and the journal against crashes and strangers."""
+"""The seal and the journal against crashes and strangers; settings and error classes."""
 
 import asyncio
-from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twilio.request_validator import RequestValidator
 
-from app.provider.webhooks import BadForm, read_form, signature, verified
 from app.provider.words import error_class
 from app.records.journal import Journal
 from app.records.seal import Sealer, Unsealable
 from app.settings import BadSettings, Settings
-
-URL = "https://hooks.example.com/twilio/status?m=a&a=1"
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-
-
-class Multi(dict):
-    """A multi-dict as the SDK reads it."""
-
-    def getall(self, name):
-        return self[name]
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.tuples(text, text), max_size=8),
-    st.sampled_from([URL, "https://hooks.example.com:8443/x", "https://h.example.com:443/x"]),
-)
-def test_our_check_equals_the_sdks_for_any_form(fields, url):
-    form = read_form(urlencode(fields).encode())
-    multi = Multi({name: [v for n, v in form if n == name] for name, _ in form})
-    signed = RequestValidator("secret").compute_signature(url, multi)
-    assert signature("secret", url, form) == signed
-    assert verified(["other", "secret"], signed, url, form)
-    assert not verified(["other"], signed, url, form)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=300), text, text)
-def test_the_check_never_raises(body, given_signature, url):
-    try:
-        form = read_form(body)
-    except BadForm as bad:
-        assert bad.status in (400, 413)
-        return
-    assert verified(["secret"], given_signature, url, form) is False
 
 
 def test_what_is_sealed_opens_only_for_its_tenant_and_subject_and_key():
