@@ -7,7 +7,6 @@ takes the record (Twilio retries then, as our URLs ask); never 429, never text/p
 import hashlib
 from collections import Counter
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -22,7 +21,7 @@ from app.ingress.hooks import Hook, Hooks, Kind, read_path
 from app.ingress.log import Log, Unavailable
 from app.ingress.record import Record
 from app.provider.callbacks import Fields, Text, Unplaced, read_report, read_text
-from app.provider.webhooks import MAX_BODY_BYTES, BadForm, digest_of, read_form, verified
+from app.provider.webhooks import MAX_BODY_BYTES, BadForm, digest_of, read_form, read_query, verified
 from app.records.deadletters import dead_letter
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Content, Sealer
@@ -78,7 +77,7 @@ class Webhooks:
         if not verified(hook.secrets, given, hook.signed_urls(kind, query), form, digest):
             return _rejected(kind, "signature" if hook.urls[kind] else "no public URL is set", body, hook)
         if kind is Kind.STATUS:
-            return await self._report(hook.tenant, fields, dict(parse_qsl(query.decode("latin-1"))))
+            return await self._report(hook.tenant, fields, _query(query))
         return await self._text(hook.tenant, fields)
 
     async def _report(self, tenant: Tenant, fields: Fields, query: dict[str, str]) -> Answer:
@@ -151,6 +150,14 @@ def _rejected(kind: Kind, why: str, body: bytes, hook: Hook | None = None) -> An
     tenant = hook.tenant.name if hook else ""
     _log.warning("webhook.rejected", kind=kind, why=why, tenant=tenant, bytes=len(body), body_sha256=digest)
     return problem(403, "the signature is not valid for the configured URL")
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    """Signed, so Twilio's echo of our own; what is no UTF-8 names nothing of ours."""
+    try:
+        return dict(read_query(raw.decode("ascii")))
+    except UnicodeDecodeError:
+        return {}
 
 
 async def _body(receive: Any) -> bytes:

@@ -1,7 +1,7 @@
 """Our signature check against Twilio's own validator as the judge, and its answers to what nobody should send."""
 
 import hashlib
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -114,6 +114,17 @@ def test_a_json_body_is_accepted_exactly_when_twilios_validator_accepts_it(
 def test_a_form_is_read_as_it_was_written_blanks_and_repeats_kept(form: list) -> None:
     body = urlencode(form).encode()
     assert read_form(body) == form
+
+
+@given(st.text(st.sampled_from("ab=&+%20cF"), max_size=60))
+def test_a_form_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    try:
+        expected = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        with pytest.raises(BadForm):
+            read_form(text.encode())
+    else:
+        assert read_form(text.encode()) == expected
 
 
 BAD_FORMS = {
