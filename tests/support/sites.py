@@ -15,10 +15,10 @@ from app.dev.stand import Plan, Stand
 @contextmanager
 def standing(kafka: str, path: Path, **given: Any) -> Iterator[Stand]:
     extra = {"HELIOGRAPH_RATE": "0", **given.pop("extra", {})}
-    bridge = given.pop("bridge", False)
+    bridge, env = given.pop("bridge", False), given.pop("env", {})
     prefix = f"t{uuid.uuid4().hex[:8]}."
     plan = Plan(directory=path / "stand", kafka=kafka, prefix=prefix, bridge=bridge, extra=extra, **given)
-    stand = Stand(plan, {"PATH": "/usr/bin:/bin"} | given.get("env", {}))
+    stand = Stand(plan, {"PATH": "/usr/bin:/bin"} | env)
     try:
         stand.start()
         yield stand
