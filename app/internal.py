@@ -25,7 +25,7 @@ class Served:
             app,
             log_config=None,
             access_log=False,
-            lifespan="off",
+            lifespan="auto",
             # No address of a caller is ever used, so none is believed; and nobody needs to know what serves here.
             proxy_headers=False,
             server_header=False,

@@ -135,7 +135,6 @@ async def door(path: Path, kafka: FakeKafka | None = None, **acme: Any) -> Async
     await internal.listening()
     async with httpx.AsyncClient(base_url=public.url) as client:
         yield Door(ingress, kafka, client, internal.url)
-    await public.stop()
-    await internal.stop()
+    await asyncio.gather(public.stop(), internal.stop())
     await ingress.stop()
     assert faults == []
