@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import click
 import msgspec
@@ -38,23 +39,40 @@ def show(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Exit 2 on a fault of the settings, 1 on what would stop a worker from sending."""
     settings, tenants = settings_or_exit(dict(os.environ))
-    problems = list(settings.keys_missing()) + [p for tenant in tenants.values() for p in _problems(tenant)]
+    found = list(settings.keys_missing()) + [p for tenant in tenants.values() for p in problems(tenant)]
     if as_json:
-        click.echo(orjson.dumps({"problems": problems}).decode())
+        click.echo(orjson.dumps({"problems": found}).decode())
     else:
-        click.echo("\n".join(problems) or "settings are complete")
-    sys.exit(PROBLEMS if problems else OK)
+        click.echo("\n".join(found) or "settings are complete")
+    sys.exit(PROBLEMS if found else OK)
 
 
-def _problems(tenant: Tenant) -> list[str]:
+def problems(tenant: Tenant) -> list[str]:
+    """What would stop a tenant's texts or its webhooks, one line each."""
     wanted = {
-        "account_sid": tenant.account_sid.startswith("AC"),
-        "auth_tokens": bool(tenant.auth_tokens),
-        "status_callback_url": tenant.status_callback_url.startswith(("https://", "http://127.0.0.1")),
-        "inbound_url": tenant.inbound_url.startswith(("https://", "http://127.0.0.1")),
-        "lanes": all(lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()),
+        "account_sid: must be AC...": tenant.account_sid.startswith("AC"),
+        "auth_tokens: is required": bool(tenant.auth_tokens),
+        "api_key_secret: is required with api_key_sid": bool(tenant.api_key_secret) or not tenant.api_key_sid,
+        "status_callback_url: must be an https URL": _public(tenant.status_callback_url),
+        "inbound_url: must be an https URL": _public(tenant.inbound_url),
+        "lanes: each needs a messaging service or a number": all(
+            lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()
+        ),
     }
-    return [f"tenant {tenant.name}: {name} is missing or not https" for name, good in wanted.items() if not good]
+    return [f"tenant {tenant.name}: {rule}" for rule, good in wanted.items() if not good]
+
+
+def _public(url: str) -> bool:
+    """Twilio reaches https only; plain http is for a simulator on this machine."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and _loopback(parts)))
+    except ValueError:
+        return False
+
+
+def _loopback(parts: SplitResult) -> bool:
+    return parts.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def _hidden(secret: bool, value: Any) -> Any:

@@ -3,28 +3,32 @@
 import os
 import signal
 import sys
-import threading
+import time
 from pathlib import Path
 
 import click
 import orjson
 
-from app.cli import OK, PROBLEMS
+from app.cli import OK, PROBLEMS, give_up, settings_or_exit
+from app.cli.config import problems
 from app.dev.broker import BrokerFault
 from app.dev.parts import PartFault
-from app.dev.stand import Plan, Stand
+from app.dev.stand import Plan, Stand, is_free
 
-LOOK_S = 0.5
+LOOK_S = 0.2
+KAFKA_PORT, INGRESS_PORT, BRIDGE_PORT = 19092, 8080, 9103
 
 
 @click.command("up")
-@click.option("--workers", default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 32), default=1, show_default=True)
 @click.option("--dir", "directory", default="run", show_default=True, help="Data, logs, keys.")
 @click.option("--live", is_flag=True, help="No simulator: TWILIO_* as set. This sends real texts.")
-@click.option("--port", default=8080, show_default=True, help="Of the ingress.")
+@click.option("--port", type=int, help="Of the ingress. Default: PORT with --live, else 8080 or any free one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses when ready.")
-def command(workers: int, directory: str, live: bool, port: int, as_json: bool) -> None:
+def command(workers: int, directory: str, live: bool, port: int | None, as_json: bool) -> None:
     """Kafka, simulator, ingress, workers and bridge in the foreground; a part that dies is started again.
+
+    Without --live any TWILIO_* and HELIOGRAPH_CONFIG of the environment is ignored: all goes to the simulator.
 
     \b
     Examples:
@@ -32,24 +36,61 @@ def command(workers: int, directory: str, live: bool, port: int, as_json: bool) 
       heliograph up --workers 2 --json
       TWILIO_API_BASE_URL=http://127.0.0.1:9999 heliograph up --live
     """
-    plan = Plan(directory=Path(directory).absolute(), workers=workers, live=live, ports={"ingress": port})
-    stand, stop = Stand(plan, os.environ), threading.Event()
+    if live:
+        _complete_or_exit()
+    place = Path(directory).absolute()
+    plan = Plan(directory=place, workers=workers, live=live, ports=_ports(port, live=live))
+    stand = Stand(plan, os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, _told)
     try:
         addresses = stand.start()
-        click.echo(orjson.dumps(addresses).decode() if as_json else _table(addresses))
-        while not stop.wait(LOOK_S):
-            for name in stand.revive():
-                click.echo(f"{name} died and was started again", err=True)
+        click.echo(orjson.dumps(addresses).decode() if as_json else _table(addresses, place))
+        _watch(stand)
     except (BrokerFault, PartFault) as fault:
         click.echo(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
     finally:
         stand.stop()
+
+
+def _told(*_: object) -> None:
+    """The first signal ends it; further ones must not cut the stopping short."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(OK)
 
 
-def _table(addresses: dict[str, object]) -> str:
+def _watch(stand: Stand) -> None:
+    noted: set[int] = set()
+    while True:
+        for part in stand.dead():
+            if part.pid not in noted:
+                noted.add(part.pid)
+                click.echo(f"{part.name} ended with exit code {part.dead()}: {part.last_line()}", err=True)
+        for name in stand.revive():
+            click.echo(f"{name} was started again", err=True)
+        time.sleep(LOOK_S)
+
+
+def _complete_or_exit() -> None:
+    """With --live everything that Twilio needs must be there before anything starts."""
+    _, tenants = settings_or_exit(dict(os.environ))
+    missing = [problem for tenant in tenants.values() for problem in problems(tenant)]
+    if missing:
+        give_up(*missing)
+
+
+def _ports(port: int | None, *, live: bool) -> dict[str, int]:
+    """A port that was asked for is used or it is an error; a default gives way when it is taken."""
+    defaults = {"kafka": KAFKA_PORT, "bridge": BRIDGE_PORT}
+    ports = {name: number for name, number in defaults.items() if is_free(number)}
+    told = port or (int(os.environ.get("PORT") or INGRESS_PORT) if live else 0)
+    if told or is_free(INGRESS_PORT):
+        ports["ingress"] = told or INGRESS_PORT
+    return ports
+
+
+def _table(addresses: dict[str, object], directory: Path) -> str:
     rows = [f"{name:10} {value}" for name, value in addresses.items() if name != "pids" and value]
-    return "\n".join([*rows, "ready; Ctrl-C stops everything"])
+    return "\n".join([*rows, f"{'logs':10} {directory / 'logs'}", "ready; Ctrl-C stops everything"])

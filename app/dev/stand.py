@@ -5,23 +5,36 @@ the simulator that the stand started.
 """
 
 import asyncio
-import os
-import secrets
+import fcntl
+import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
 
-from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part
+from app import kafka
+from app.dev import surroundings
+from app.dev.broker import BrokerFault, DevBroker, free_port
+from app.dev.compose import Broker, dev_broker
+from app.dev.parts import Part, PartFault
+from app.dev.surroundings import ACCOUNT, SERVICE
+from app.records import setup
+from app.records.topics import Topics
+from app.settings import Settings
 
-ACCOUNT = "AC" + "0" * 31 + "1"
-SERVICE = "MG" + "0" * 31 + "1"
+__all__ = ["ACCOUNT", "SERVICE", "Plan", "Stand"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to bring up. `extra`: settings on top; `simulator`: its options; `bridge`: whether it runs."""
+    """What to bring up.
+
+    `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`: whether it runs;
+    `ports`: of ingress, simulator, bridge, kafka (any free one otherwise); `throwaway`: topics and broker data go with
+    the stand.
+    """
 
     directory: Path
     kafka: str = ""
@@ -29,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     live: bool = False
     bridge: bool = True
+    throwaway: bool = False
     extra: dict[str, str] = {}
     simulator: list[str] = []
     ports: dict[str, int] = {}
@@ -40,15 +54,17 @@ class Stand:
     def __init__(self, plan: Plan, env: Mapping[str, str]) -> None:
         self.plan = plan
         self._outside = dict(env)
-        self._broker: DevBroker | None = None
+        self._broker: Broker | None = None
+        self._lock = ExitStack()
         self.parts: dict[str, Part] = {}
         self.env: dict[str, str] = {}
 
     def start(self) -> dict[str, Any]:
         """Everything up and ready; its addresses."""
-        kafka = self.plan.kafka or self._outside.get("KAFKA_BOOTSTRAP_SERVERS") or self._own_broker()
+        self._lock.enter_context(_alone_in(self.plan.directory))
+        address = self.plan.kafka or self._outside.get("KAFKA_BOOTSTRAP_SERVERS") or self._own_broker()
         self._ports = {name: self.plan.ports.get(name) or free_port() for name in ("ingress", "simulator")}
-        self.env = self._environment(kafka)
+        self.env = self._environment(address)
         asyncio.run(apply_topics(self.env))
         if not self.plan.live:
             self._add("simulator", self._simulator())
@@ -62,8 +78,12 @@ class Stand:
         return self.addresses()
 
     def _own_broker(self) -> str:
-        self._broker = DevBroker(self.plan.ports.get("kafka") or free_port(), self.plan.directory / "kafka")
-        return self._broker.start()
+        directory = self.plan.directory / "kafka"
+        running = DevBroker(0, directory).running() is not None
+        broker = dev_broker(_kafka_port(self.plan.ports.get("kafka", 0), directory, running), directory)
+        if not running:  # one that was started by itself is not ours to stop
+            self._broker = broker
+        return broker.start()
 
     def add_worker(self, number: int) -> Part:
         """One more worker, started and not yet ready."""
@@ -95,78 +115,104 @@ class Stand:
             "pids": pids,
         }
 
+    def dead(self) -> list[Part]:
+        """Parts that ended."""
+        return [part for part in self.parts.values() if part.dead() is not None]
+
     def revive(self) -> list[str]:
-        """Start again what died; says which."""
-        dead = [part for part in self.parts.values() if part.dead() is not None]
-        for part in dead:
-            part.restart()
-        return [part.name for part in dead]
+        """Call it often: what died is started again after a wait; says which were started now."""
+        return [part.name for part in self.dead() if part.revive()]
 
     def stop(self) -> None:
-        """Everything down, in reverse."""
+        """Everything down, in reverse; workers together."""
+        for part in self.parts.values():
+            if part.name.startswith(("worker", "bridge")):
+                part.terminate()
         for part in reversed(self.parts.values()):
             part.stop()
         if self._broker is not None:
             self._broker.stop()
+            if self.plan.throwaway:
+                self._broker.wipe()
+        elif self.plan.throwaway and self.plan.prefix and self.env:
+            asyncio.run(_delete_topics(Settings.read(self.env)))
+        self._lock.close()
 
-    def _environment(self, kafka: str) -> dict[str, str]:
-        kept = {k: v for k, v in self._outside.items() if self.plan.live or not k.startswith("TWILIO_")}
+    def _environment(self, address: str) -> dict[str, str]:
+        plan, seen = self.plan, surroundings.passed_on(self._outside, live=self.plan.live)
         ours = {
-            "KAFKA_BOOTSTRAP_SERVERS": kafka,
-            "HELIOGRAPH_TOPIC_PREFIX": self.plan.prefix,
-            "HELIOGRAPH_SPOOL_DIR": str(self.plan.directory / "spool"),
+            "KAFKA_BOOTSTRAP_SERVERS": address,
             "PYTHONUNBUFFERED": "1",
-            **_keys(self.plan.directory / "keys.json"),
+            "HELIOGRAPH_SPOOL_DIR": seen.get("HELIOGRAPH_SPOOL_DIR") or str(plan.directory / "spool"),
+            **surroundings.keys(plan.directory / "keys.json", seen),
         }
-        if not self.plan.live:
-            ours |= self._twilio()
-        given = {name: value for name, value in kept.items() if name.startswith("HELIOGRAPH_")}
-        return {**kept, **ours, **given, **self.plan.extra}
-
-    def _twilio(self) -> dict[str, str]:
-        public = f"http://127.0.0.1:{self._ports['ingress']}/twilio"
-        return {
-            "TWILIO_ACCOUNT_SID": ACCOUNT,
-            "TWILIO_AUTH_TOKEN": "simulator-token",
-            "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
-            "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self._ports['simulator']}",
-            "TWILIO_STATUS_CALLBACK_URL": f"{public}/status",
-            "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{public}/inbound",
-        }
+        if plan.prefix:
+            ours["HELIOGRAPH_TOPIC_PREFIX"] = plan.prefix
+        if not plan.live:
+            ours |= surroundings.simulated(self._ports["ingress"], self._ports["simulator"])
+        return {**seen, "HELIOGRAPH_TOPIC_PREFIX": seen.get("HELIOGRAPH_TOPIC_PREFIX", ""), **ours, **plan.extra}
 
 
-def _keys(path: Path) -> dict[str, str]:
-    """Keys for this directory, made once, readable by its owner alone."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = {
-            "HELIOGRAPH_PSEUDONYM_KEY": secrets.token_hex(32),
-            "HELIOGRAPH_SEAL_KEYS": f"dev1:{secrets.token_hex(32)}",
-            "HELIOGRAPH_API_KEYS": secrets.token_urlsafe(24),
-        }
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(made))
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+def _alone_in(directory: Path) -> Any:
+    """The directory's lock, held until it is closed. Raises PartFault when another stand has it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "lock").open("ab")
+    except OSError as error:
+        raise PartFault(f"{directory} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise PartFault(f"another one runs in {directory}: choose another with --dir") from None
+    return file
+
+
+def _kafka_port(wanted: int, directory: Path, running: bool) -> int:
+    """Where the broker of this directory runs; else the wanted port, or any free one when that is taken."""
+    if running:
+        text = (directory / "server.properties").read_text()
+        return int(text.partition("listeners=PLAINTEXT://127.0.0.1:")[2].partition(",")[0])
+    return wanted if wanted and is_free(wanted) else free_port()
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on it now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 async def apply_topics(env: Mapping[str, str]) -> None:
-    """Topics as declared, on the stand's broker. Raises PartFault when a change is refused."""
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    from app import kafka
-    from app.dev.parts import PartFault
-    from app.records import setup
-    from app.records.topics import Topics
-    from app.settings import Settings
-
+    """Topics as declared. Raises BrokerFault without a broker, PartFault when a change is refused."""
     settings = Settings.read(env)
     admin = AIOKafkaAdminClient(**kafka.client(settings))
-    await admin.start()
+    try:
+        await admin.start()
+    except kafka.errors():
+        raise BrokerFault(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)") from None
     try:
         topics = Topics(settings.topic_prefix, settings.group).all
         todo = await setup.plan(admin, topics, settings.partitions, settings.replication)
         if todo.refused:
             raise PartFault("; ".join(f"{change.topic} {change.detail}" for change in todo.refused))
         await setup.apply(admin, todo, settings.partitions, settings.replication)
+    finally:
+        await admin.close()
+
+
+async def _delete_topics(settings: Settings) -> None:
+    """A throwaway stand's topics on a broker that stays: all under its own prefix."""
+    admin = AIOKafkaAdminClient(**kafka.client(settings))
+    try:
+        await admin.start()
+        found = await admin.list_topics()
+        await admin.delete_topics([name for name in found if name.startswith(settings.topic_prefix)])
+    except kafka.errors():
+        return  # the broker is gone, and the topics with it or out of reach
     finally:
         await admin.close()

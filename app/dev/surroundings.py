@@ -1,0 +1,56 @@
+"""What a stand's parts are told by the environment, made from what the environment of its starter holds.
+
+Unless it is live, nothing that could lead to a real Twilio is passed on: no TWILIO_*, no tenants file.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+SERVICE = "MG" + "0" * 31 + "1"
+TOKEN = "simulator-token"  # noqa: S105 - of a simulator on this machine
+
+
+def bare(outside: Mapping[str, str]) -> dict[str, str]:
+    """Without any setting of ours or Twilio's: for runs that must not depend on who starts them. Kafka's stay."""
+    dropped = ("TWILIO_", "HELIOGRAPH_")
+    return {k: v for k, v in outside.items() if k == "HELIOGRAPH_CACHE" or not (k.startswith(dropped) or k == "PORT")}
+
+
+def passed_on(outside: Mapping[str, str], *, live: bool) -> dict[str, str]:
+    """What the parts may see of the starter's environment."""
+    if live:
+        return dict(outside)
+    return {k: v for k, v in outside.items() if not k.startswith("TWILIO_") and k not in ("HELIOGRAPH_CONFIG", "PORT")}
+
+
+def simulated(ingress_port: int, simulator_port: int) -> dict[str, str]:
+    """TWILIO_* that lead to the stand's own simulator and back."""
+    public = f"http://127.0.0.1:{ingress_port}/twilio"
+    return {
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
+        "TWILIO_API_BASE_URL": f"http://127.0.0.1:{simulator_port}",
+        "TWILIO_STATUS_CALLBACK_URL": f"{public}/status",
+        "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{public}/inbound",
+    }
+
+
+def keys(path: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Keys that `given` holds neither directly nor as NAME_FILE: made once, kept at `path` for its owner alone."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = {
+            "HELIOGRAPH_PSEUDONYM_KEY": secrets.token_hex(32),
+            "HELIOGRAPH_SEAL_KEYS": f"dev1:{secrets.token_hex(32)}",
+            "HELIOGRAPH_API_KEYS": secrets.token_urlsafe(24),
+        }
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(made))
+    kept = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    return {name: key for name, key in kept.items() if not given.get(name) and not given.get(f"{name}_FILE")}
