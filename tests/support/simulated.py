@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import httpx
+from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
@@ -101,10 +102,9 @@ async def simulating(**config: Any) -> AsyncIterator[Simulated]:
     served = Served(build(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, **told)), "127.0.0.1", 0)
     await hooked.listening()
     await served.listening()
-    sdk = Client(ACCOUNT, TOKEN)
+    sdk = Client(ACCOUNT, TOKEN, http_client=TwilioHttpClient(timeout=20))
     sdk.api.base_url = served.url
     async with httpx.AsyncClient(base_url=served.url, timeout=20) as http:
         yield Simulated(served.url, hook, http, sdk)
     sdk.http_client.session.close()
-    await served.stop()
-    await hooked.stop()
+    await asyncio.gather(served.stop(), hooked.stop())
