@@ -84,6 +84,18 @@ async def test_p4_what_a_stopped_process_left_in_the_spool_goes_first_in_the_nex
     assert numbers(kafka) == [1, 2]
 
 
+async def test_p4_a_line_that_breaks_while_the_spool_is_sent_is_replaced_and_the_order_is_kept(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    async with logging(tmp_path, kafka) as log:
+        kafka.breaks = 3
+        await log.put(record(0))
+        for n in range(1, 100):
+            await log.put(record(n))
+            await asyncio.sleep(0.01)
+        await eventually(lambda: not log.away)
+    assert numbers(kafka) == list(range(100)) and kafka.opened == 4
+
+
 STEPS = st.lists(st.sampled_from(["put", "put", "put", "go", "come", "breathe"]), max_size=40)
 
 

@@ -124,12 +124,15 @@ async def test_one_bad_number_among_several_does_not_stop_the_others(tmp_path: P
     assert answer.status_code == 202 and id_of(PERSON, "k") in answer.json()["message_ids"]
 
 
-async def test_a_request_that_grows_too_long_once_complete_is_refused_not_dropped_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spare", [0, 60], ids=["with its type", "with its defaults"])
+async def test_a_request_that_grows_too_long_once_complete_is_refused_not_dropped_later(
+    tmp_path: Path, spare: int
+) -> None:
     async with door(tmp_path) as made:
         most = {**EVENT, "to": ["+1" + str(n).rjust(894, "5") for n in range(1000)]}
-        room = MAX_VALUE_BYTES - len(msgspec.json.encode(most))
+        room = MAX_VALUE_BYTES - spare - len(msgspec.json.encode(most))
         given = msgspec.json.encode({**most, "body": EVENT["body"] + "x" * room})
-        assert len(given) == MAX_VALUE_BYTES
+        assert len(given) == MAX_VALUE_BYTES - spare
         answer = await made.ask(given)
         assert (answer.status_code, made.kafka.records) == (413, [])
 

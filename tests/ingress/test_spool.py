@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.ingress import spool as module
 from app.ingress.record import Record
 from app.ingress.spool import Spool
+from app.records.framed import read_frames
 from app.records.seal import Sealer
 
 SEALER = Sealer({"k1": b"k" * 32})
@@ -149,6 +150,7 @@ async def test_zeros_after_a_power_cut_are_no_records(tmp_path: Path) -> None:
     [file] = tmp_path.glob("*.spool")
     with file.open("ab") as end:
         end.write(bytes(4096))
+    assert len(list(read_frames(file))) == 1
     assert drain(spool(tmp_path)) == [record(1)]
 
 

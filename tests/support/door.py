@@ -37,11 +37,12 @@ async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 
 class FakeKafka:
-    """Takes records while `here`. `silent`: takes none and says nothing; `opened`: lines made so far."""
+    """Takes records while `here`. `silent`: takes none and says nothing; `breaks`: so many sends break their line;
+    `opened`: lines made so far."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.here, self.silent, self.opened = True, False, 0
+        self.here, self.silent, self.opened, self.breaks = True, False, 0, 0
 
     async def open(self) -> "FakeLine":
         if not self.here:
@@ -57,7 +58,7 @@ class FakeLine:
     """A line that breaks when its Kafka goes."""
 
     def __init__(self, kafka: FakeKafka) -> None:
-        self._kafka = kafka
+        self._kafka, self._broken = kafka, False
 
     async def send(self, record: Record) -> None:
         await self.send_all([record])
@@ -65,7 +66,10 @@ class FakeLine:
     async def send_all(self, records: list[Record]) -> None:
         if self._kafka.silent:
             await asyncio.Event().wait()
-        if not self._kafka.here:
+        if self._kafka.breaks > 0:
+            self._kafka.breaks -= 1
+            self._broken = True
+        if self._broken or not self._kafka.here:
             raise KafkaConnectionError
         self._kafka.records += records
 
