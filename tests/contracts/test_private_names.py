@@ -7,6 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.producer.sender import Sender
 from faust.stores.rocksdb import Store
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
@@ -17,7 +18,7 @@ USED = [
     (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"),
     (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"),
     (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
-    (AIOKafkaProducer, "create_batch"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
+    (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
 ]  # fmt: skip
 
 
@@ -31,6 +32,8 @@ def test_attributes_set_in_constructors_are_still_there():
     assert "_fetch_max_wait_ms" in inspect.getsource(Fetcher)
     assert "active_tps" in inspect.getsource(Recovery) and "tp_to_table" in inspect.getsource(Recovery)
     assert "_committed_offset" in inspect.getsource(Consumer) and "_unacked_messages" in inspect.getsource(Consumer)
+    # What the ingress drops a producer by, without waiting for what it holds.
+    assert all(name in inspect.getsource(AIOKafkaProducer) for name in ("self._closed", "self._sender", "self.client"))
     assert Store.offset_key == b"__faust\0offset__"
 
 
