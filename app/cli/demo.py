@@ -19,16 +19,18 @@ from rich.table import Table
 from app import clock
 from app.cli import OK, PROBLEMS
 from app.dev.broker import BrokerFault
-from app.dev.demo import FAULTS, Demo, DemoFault, Progress, kept
+from app.dev.demo import FAULTS, Demo, DemoFault, Progress
+from app.dev.judge import PROMISES, kept
 from app.dev.parts import PartFault
 from app.dev.stand import Stand
+from app.dev.surroundings import bare
 
 
 @click.command("demo")
-@click.option("--messages", default=2000, show_default=True)
+@click.option("--messages", type=click.IntRange(min=1), default=2000, show_default=True)
 @click.option("--seed", default=7, show_default=True)
 @click.option("--faults", type=click.Choice(sorted(FAULTS)), default="none", show_default=True)
-@click.option("--workers", default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 8), default=1, show_default=True)
 @click.option("--keep", is_flag=True, help="Keep data and logs, and say where.")
 @click.option("--json", "as_json", is_flag=True, help="The last line is a summary object.")
 def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_json: bool) -> None:
@@ -39,10 +41,11 @@ def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_
       ./ops/demo --messages 2000 --seed 7
       ./ops/demo --messages 500 --faults callbacks --workers 2 --json
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _told)
     directory = Path(tempfile.mkdtemp(prefix="heliograph-demo-"))
     demo = Demo(messages, seed, faults, directory, workers)
-    stand = Stand(demo.plan(f"demo-{clock.new_id()[:6]}."), os.environ)
+    stand = Stand(demo.plan(f"demo-{clock.new_id()[:6]}."), bare(os.environ))
     result, fault = None, ""
     try:
         result = _run(demo, stand, quiet=as_json or not sys.stderr.isatty())
@@ -53,6 +56,7 @@ def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_
         if keep or fault:
             click.echo(f"logs and data: {directory}", err=True)
         else:
+            stand.wipe()
             shutil.rmtree(directory, ignore_errors=True)
     if result is None:
         click.echo(f"error: {fault}", err=True)
@@ -77,6 +81,13 @@ def _run(demo: Demo, stand: Stand, *, quiet: bool) -> dict[str, Any]:
         return asyncio.run(demo.run(stand, show))
 
 
+def _told(number: int, _frame: object) -> None:
+    """The first signal ends it; further ones must not cut the cleaning up short."""
+    for either in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(either, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 SHOWN = ("requested", "created", "outcomes")
 
 
@@ -91,7 +102,7 @@ def _show(result: dict[str, Any]) -> None:
         latencies.add_row(name.replace("_", " "), *(f"{row[p]:.1f}" for p in ("p50", "p95", "p99")))
     console.print(latencies)
     verdict = Table("promise", "count", "", title="Promises")
-    for name in ("missing_outcomes", "duplicate_outcomes", "duplicate_creates", "sends_after_stop"):
+    for name in PROMISES:
         verdict.add_row(name.replace("_", " "), str(result[name]), "kept" if not result[name] else "BROKEN")
     console.print(verdict)
     console.print(f"{result['messages']} messages, {result['creates']} creates, {result['messages_per_second']}/s")

@@ -32,8 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to bring up.
 
     `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`: whether it runs;
-    `ports`: of ingress, simulator, bridge, kafka (any free one otherwise); `throwaway`: topics and broker data go with
-    the stand.
+    `ports`: of ingress, simulator, bridge, kafka (any free one otherwise).
     """
 
     directory: Path
@@ -42,7 +41,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     live: bool = False
     bridge: bool = True
-    throwaway: bool = False
     extra: dict[str, str] = {}
     simulator: list[str] = []
     ports: dict[str, int] = {}
@@ -132,11 +130,14 @@ class Stand:
             part.stop()
         if self._broker is not None:
             self._broker.stop()
-            if self.plan.throwaway:
-                self._broker.wipe()
-        elif self.plan.throwaway and self.plan.prefix and self.env:
-            asyncio.run(_delete_topics(Settings.read(self.env)))
         self._lock.close()
+
+    def wipe(self) -> None:
+        """After `stop`: forget what went through it, its own broker's data or its topics on a broker that stays."""
+        if self._broker is not None:
+            self._broker.wipe()
+        elif self.plan.prefix and self.env:
+            asyncio.run(_delete_topics(Settings.read(self.env)))
 
     def _environment(self, address: str) -> dict[str, str]:
         plan, seen = self.plan, surroundings.passed_on(self._outside, live=self.plan.live)
