@@ -71,6 +71,10 @@ class Partition:
         self._woken = True
         self._work.set()
 
+    def told(self) -> str:
+        """Cycles done, slices queued."""
+        return f"{self.cycles} cycles, {len(self._waiting)} slices queued"
+
     async def close(self) -> None:
         """Finish the cycle under way, leave the rest un-acked."""
         self._closing = True

@@ -78,6 +78,10 @@ class Engine:
             idle_s=clock.boot_s() - self._moved_s,
         )
 
+    def cycles(self) -> dict[str, str]:
+        """Per partition what it did and what waits for it: for the last word of a stalled process."""
+        return {f"{agent}-{number}": runner.told() for (agent, number), runner in self._partitions.items()}
+
     def _waiting(self) -> int:
         return 0 if self.app is None else int(self.app.consumer.waiting)
 
