@@ -43,9 +43,7 @@ async def serve(runtime: Runtime, port: int) -> Served:
     """Alive: no stall. Ready: partitions assigned and recovered."""
 
     def alive() -> str:
-        health = health_of(runtime)
-        stalled = health is not None and health.waiting and health.idle_s > runtime.config.stall_timeout_s
-        return "no progress" if stalled else ""
+        return "no progress" if runtime.stall.stalled else ""
 
     def ready() -> str:
         health = health_of(runtime)

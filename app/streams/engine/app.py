@@ -20,7 +20,7 @@ from app.streams.engine.exits import CONFIG, FAULT, die
 from app.streams.engine.lease import Lease
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.store import OPTIONS
-from app.streams.engine.watchdog import watch
+from app.streams.engine.watchdog import Stall, watch
 
 SWITCH_S = 0.0005
 HALF_A_DAY_MS = 12 * 3600 * 1000  # half of the changelogs' delete.retention.ms
@@ -70,6 +70,7 @@ class Runtime:
         self.data = DataDir(config.data_dir, config.tables_good_for_ms)
         self.lease = Lease(config.session_timeout_s)
         self.lease.enforced = "lease" not in config.unsafe
+        self.stall = Stall(config.stall_timeout_s)
         client = {"bootstrap_servers": config.servers, **config.client}
         self.producer = LeasedProducer(self.lease, **client)
         self._agents = agents
@@ -108,9 +109,7 @@ class Runtime:
         for hook in self.started:
             await hook()
         await app.start()
-        watchdog = asyncio.get_running_loop().create_task(
-            watch(self.engine, self.config.stall_timeout_s, self.data.touch)
-        )
+        watchdog = asyncio.get_running_loop().create_task(watch(self.engine, self.stall, self.data.touch))
         await self._until(app, stop)
         for hook in self.stopping:
             await hook()

@@ -16,10 +16,14 @@ from app.streams.engine.store import Rows
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the process stands. `idle_s`: since the last progress (a slice acked, a changelog slice restored)."""
+    """How the process stands. `idle_s`: since the last progress (a slice acked, a changelog slice restored).
+
+    `recovering`: a rebalance or a recovery is on; `restoring`: changelogs are being read.
+    """
 
     assigned: int
     recovering: bool
+    restoring: bool
     waiting: int
     lease_s: float
     progress: int
@@ -72,6 +76,7 @@ class Engine:
         return Health(
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
+            restoring=bool(self.app is not None and self.app.in_recovery and not self.app.rebalancing),
             waiting=self._waiting(),
             lease_s=self.lease.left_s(),
             progress=self._progress,

@@ -1,0 +1,56 @@
+"""Liveness: only work without progress is a stall."""
+
+from collections.abc import Sequence
+
+from app.streams.engine.engine import Health
+from app.streams.engine.watchdog import Stall
+
+
+def _health(*, waiting: int = 0, progress: int = 7, restoring: bool = False, lease_s: float = 8.0) -> Health:
+    return Health(
+        assigned=8,
+        recovering=restoring,
+        restoring=restoring,
+        waiting=waiting,
+        lease_s=lease_s,
+        progress=progress,
+        idle_s=99.0,
+    )
+
+
+def _looks(stall: Stall, seen: Sequence[Health], from_s: float = 0.0) -> list[bool]:
+    return [stall.look(from_s + second, health) for second, health in enumerate(seen)]
+
+
+def test_slices_that_wait_without_progress_beyond_the_limit_are_a_stall() -> None:
+    looks = _looks(Stall(30.0), [_health(waiting=1)] * 40)
+    assert not any(looks[:31])
+    assert all(looks[32:])
+
+
+def test_a_quiet_worker_is_not_stalled_when_its_first_slice_comes() -> None:
+    stall = Stall(30.0)
+    _looks(stall, [_health()] * 300)
+    assert not stall.look(300.0, _health(waiting=1))
+    assert not stall.look(301.0, _health(waiting=1))
+
+
+def test_progress_begins_the_time_anew() -> None:
+    looks = _looks(Stall(30.0), [_health(waiting=3, progress=second // 25) for second in range(200)])
+    assert not any(looks)
+
+
+def test_a_recovery_that_advances_passes_and_one_that_stands_still_does_not() -> None:
+    assert not any(_looks(Stall(30.0), [_health(restoring=True, progress=n) for n in range(600)]))
+    assert _looks(Stall(30.0), [_health(restoring=True)] * 60)[-1]
+
+
+def test_while_the_broker_is_away_waiting_is_right() -> None:
+    assert not any(_looks(Stall(30.0), [_health(waiting=1, lease_s=-5.0)] * 600))
+
+
+def test_a_process_that_was_paused_gets_its_time_to_go_on() -> None:
+    stall = Stall(30.0)
+    _looks(stall, [_health(waiting=1)] * 5)
+    assert not stall.look(3600.0, _health(waiting=1))
+    assert not any(_looks(stall, [_health(waiting=1)] * 20, from_s=3601.0))
