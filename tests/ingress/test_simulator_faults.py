@@ -84,6 +84,8 @@ async def test_a_duplicate_callback_comes_twice_a_lost_one_never():
         await eventually(lambda: Counter(sim.hook.statuses) == {"sending": 2, "sent": 2, "delivered": 2})
         await sim.post("/_sim/faults", lost=1)
         lost = await sim.create()
+        while (await asyncio.to_thread(sim.sdk.messages(lost.sid).fetch)).status != "delivered":
+            pass
         await sim.http.delete("/_sim/faults")
         await sim.create(to=OTHER)
         await eventually(lambda: len(sim.hook.posted) == 9)
