@@ -13,13 +13,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
+class CannotListen(Exception):
+    """The address is taken or not ours; the text names it."""
+
+
 class Served:
-    """A uvicorn server inside the running loop. `url` is its base; `stop` ends it."""
+    """A uvicorn server inside the running loop. `url` is its base; `stop` ends it. Raises CannotListen."""
 
     def __init__(self, app: Any, host: str, port: int) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, port))
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app,

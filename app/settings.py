@@ -4,8 +4,6 @@ A secret may come as NAME_FILE (a path; one trailing newline is stripped), as th
 table is generated from `FIELDS`, so each has a unit and a meaning.
 """
 
-import base64
-import binascii
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from app import values
+from app.values import Secret
+
 
 class BadSettings(Exception):
     """`faults`: one line per fault, each naming the setting."""
@@ -21,24 +22,6 @@ class BadSettings(Exception):
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
-
-
-class Secret(str):
-    """A string that hides itself when printed; `reveal()` gives it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return "***"
-
-    def reveal(self) -> str:
-        """The secret itself."""
-        return "".join(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,117 +36,90 @@ class Field:
     secret: bool = False
 
 
-def _key(text: str) -> bytes:
-    for decode in (bytes.fromhex, base64.urlsafe_b64decode, base64.b64decode):
-        try:
-            key = decode(text)
-        except (ValueError, binascii.Error):
-            continue
-        if len(key) >= 32:
-            return key
-    raise ValueError("must be at least 32 bytes in hex or base64")
-
-
-def _seal_keys(text: str) -> dict[str, bytes]:
-    keys = {}
-    for part in filter(None, text.split(",")):
-        key_id, colon, key = part.strip().partition(":")
-        if not colon or not key_id.isalnum():
-            raise ValueError("must be kid:key[,kid:key], keys of 32 bytes in hex or base64")
-        keys[key_id] = _key(key)[:32]
-    return keys
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise ValueError("must be above 0")
-    return number
-
-
-def _not_negative(text: str) -> float:
-    number = float(text)
-    if number < 0:
-        raise ValueError("must not be negative")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be a whole number above 0")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError("must be a port, 0 to 65535 (0: any free one)")
-    return number
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _secrets(text: str) -> tuple[Secret, ...]:
-    return tuple(Secret(part) for part in _names(text))
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text
-
-    return read
-
-
 FIELDS = (
-    Field("KAFKA_BOOTSTRAP_SERVERS", "kafka", "127.0.0.1:19092", str, "brokers, host:port[,host:port]"),
+    Field("KAFKA_BOOTSTRAP_SERVERS", "kafka", "127.0.0.1:19092", values.servers, "brokers, host:port[,host:port]"),
     Field(
         "KAFKA_SECURITY_PROTOCOL",
         "kafka_protocol",
         "PLAINTEXT",
-        _choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        values.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
         "how to talk to the brokers",
     ),
-    Field("KAFKA_SASL_MECHANISM", "sasl_mechanism", "PLAIN", str, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+    Field(
+        "KAFKA_SASL_MECHANISM",
+        "sasl_mechanism",
+        "PLAIN",
+        values.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    ),
     Field("KAFKA_SASL_USERNAME", "sasl_username", "", str, "user of SASL"),
     Field("KAFKA_SASL_PASSWORD", "sasl_password", Secret(""), Secret, "password of SASL", secret=True),
-    Field("KAFKA_SSL_CAFILE", "ssl_cafile", "", str, "path of the certificate authority's file"),
+    Field("KAFKA_SSL_CAFILE", "ssl_cafile", "", values.existing, "path of the certificate authority's file"),
     Field("HELIOGRAPH_CONFIG", "config", "", str, "path of the tenants file (TOML); empty: one tenant from TWILIO_*"),
     Field("HELIOGRAPH_TOPIC_PREFIX", "topic_prefix", "", str, "put before every topic and the app id"),
     Field("HELIOGRAPH_APP_ID", "app_id", "heliograph", str, "consumer group of the workers, first part of changelogs"),
-    Field("HELIOGRAPH_PARTITIONS", "partitions", 8, _count, "partitions of each core topic, for life"),
-    Field("HELIOGRAPH_REPLICATION", "replication", 1, _count, "replication factor of each topic (3 in production)"),
+    Field("HELIOGRAPH_PARTITIONS", "partitions", 8, values.count, "partitions of each core topic, for life"),
+    Field(
+        "HELIOGRAPH_REPLICATION", "replication", 1, values.count, "replication factor of each topic (3 in production)"
+    ),
     Field("HELIOGRAPH_DATA_DIR", "data_dir", Path("run/worker"), Path, "tables and journal of one worker"),
     Field("HELIOGRAPH_SPOOL_DIR", "spool_dir", Path("run/spool"), Path, "the ingress's spool"),
     Field(
-        "HELIOGRAPH_PSEUDONYM_KEY", "pseudonym_key", b"", _key, "key of contact ids, >= 32 bytes, for life", secret=True
+        "HELIOGRAPH_PSEUDONYM_KEY",
+        "pseudonym_key",
+        b"",
+        values.key,
+        "key of contact ids, >= 32 bytes, for life",
+        secret=True,
     ),
-    Field("HELIOGRAPH_SEAL_KEYS", "seal_keys", {}, _seal_keys, "kid:key[,kid:key]; the first seals", secret=True),
-    Field("HELIOGRAPH_API_KEYS", "api_keys", (), _secrets, "bearer keys of tenant default", secret=True),
-    Field("HELIOGRAPH_RATE", "rate", 10.0, _not_negative, "segments/s of tenant default's lane; 0: no limit"),
+    Field("HELIOGRAPH_SEAL_KEYS", "seal_keys", {}, values.seal_keys, "kid:key[,kid:key]; the first seals", secret=True),
+    Field("HELIOGRAPH_API_KEYS", "api_keys", (), values.secrets, "bearer keys of tenant default", secret=True),
+    Field("HELIOGRAPH_RATE", "rate", 10.0, values.not_negative, "segments/s of tenant default's lane; 0: no limit"),
     Field(
-        "HELIOGRAPH_KEYWORD_REPLIES", "keyword_replies", "twilio", _choice("twilio", "heliograph"), "who answers HELP"
+        "HELIOGRAPH_KEYWORD_REPLIES",
+        "keyword_replies",
+        "twilio",
+        values.choice("twilio", "heliograph"),
+        "who answers HELP",
     ),
-    Field("HELIOGRAPH_SESSION_TIMEOUT_S", "session_timeout_s", 10.0, _positive, "s; a dead worker is noticed after it"),
-    Field("HELIOGRAPH_STALL_TIMEOUT_S", "stall_timeout_s", 30.0, _positive, "s without progress: the worker ends"),
-    Field("HELIOGRAPH_CLAIM_TTL_S", "claim_ttl_s", 5.0, _positive, "s a claimed call may wait before it leaves"),
-    Field("HELIOGRAPH_HTTP_TIMEOUT_S", "http_timeout_s", 10.0, _positive, "s for a whole create call"),
-    Field("HELIOGRAPH_DOUBT_AFTER_S", "doubt_after_s", 60.0, _positive, "s without an answer: in doubt"),
-    Field("HELIOGRAPH_OUTCOME_GRACE_S", "outcome_grace_s", 259_200.0, _positive, "s for reports after expires_at"),
-    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, _count, "create calls at once, per tenant"),
-    Field("HELIOGRAPH_INTERNAL_PORT", "internal_port", 9102, _port, "health and metrics of a process"),
-    Field("HELIOGRAPH_BRIDGE_PORT", "bridge_port", 9103, _port, "the bridge's /metrics"),
     Field(
-        "HELIOGRAPH_LOG_LEVEL", "log_level", "info", _choice("debug", "info", "warning", "error"), "least level logged"
+        "HELIOGRAPH_SESSION_TIMEOUT_S",
+        "session_timeout_s",
+        10.0,
+        values.positive,
+        "s; a dead worker is noticed after it",
     ),
-    Field("PORT", "port", 8080, _port, "the public port of the ingress"),
+    Field(
+        "HELIOGRAPH_STALL_TIMEOUT_S", "stall_timeout_s", 30.0, values.positive, "s without progress: the worker ends"
+    ),
+    Field("HELIOGRAPH_CLAIM_TTL_S", "claim_ttl_s", 5.0, values.positive, "s a claimed call may wait before it leaves"),
+    Field("HELIOGRAPH_HTTP_TIMEOUT_S", "http_timeout_s", 10.0, values.positive, "s for a whole create call"),
+    Field("HELIOGRAPH_DOUBT_AFTER_S", "doubt_after_s", 60.0, values.positive, "s without an answer: in doubt"),
+    Field(
+        "HELIOGRAPH_OUTCOME_GRACE_S", "outcome_grace_s", 259_200.0, values.positive, "s for reports after expires_at"
+    ),
+    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "create calls at once, per tenant"),
+    Field(
+        "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
+    ),
+    Field("HELIOGRAPH_INTERNAL_PORT", "internal_port", 9102, values.port, "health and metrics of a process"),
+    Field("HELIOGRAPH_BRIDGE_PORT", "bridge_port", 9103, values.port, "the bridge's /metrics"),
+    Field(
+        "HELIOGRAPH_LOG_LEVEL",
+        "log_level",
+        "info",
+        values.choice("debug", "info", "warning", "error"),
+        "least level logged",
+    ),
+    Field("PORT", "port", 8080, values.port, "the public port of the ingress"),
     Field("TWILIO_ACCOUNT_SID", "account_sid", "", str, "tenant default: AC..."),
     Field(
-        "TWILIO_AUTH_TOKEN", "auth_tokens", (), _secrets, "tenant default: token, several during rotation", secret=True
+        "TWILIO_AUTH_TOKEN",
+        "auth_tokens",
+        (),
+        values.secrets,
+        "tenant default: token, several during rotation",
+        secret=True,
     ),
     Field("TWILIO_API_KEY_SID", "api_key_sid", "", str, "tenant default: SK..., for sending (optional)"),
     Field(
@@ -181,8 +137,8 @@ FIELDS = (
     Field("TWILIO_API_BASE_URL", "api_base_url", "", str, "another server than api.twilio.com"),
 )
 ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
-# Read by other parts of the toolset (dev cache), or by none of ours.
-TOLERATED = {"HELIOGRAPH_CACHE"}
+# Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker), or by none of ours.
+TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     doubt_after_s: float
     outcome_grace_s: float
     call_concurrency: int
+    internal_host: str
     internal_port: int
     bridge_port: int
     log_level: str
@@ -230,15 +187,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Settings":
         """From a mapping such as os.environ. Raises BadSettings with every fault."""
+        settings, faults = cls.looked_at(env)
+        if faults:
+            raise BadSettings(faults)
+        return settings
+
+    @classmethod
+    def looked_at(cls, env: Mapping[str, str]) -> tuple["Settings", tuple[str, ...]]:
+        """Settings and every fault; where there is one, the default stands, so that what depends on it can be read."""
         faults: list[str] = []
         env = _with_aliases(env, faults)
-        values = {field.name: _value(field, env, faults) for field in FIELDS}
+        read = {field.name: _value(field, env, faults) for field in FIELDS}
         faults += _unknown(env)
-        if values["doubt_after_s"] <= values["claim_ttl_s"] + values["http_timeout_s"]:
+        if read["doubt_after_s"] <= read["claim_ttl_s"] + read["http_timeout_s"]:
             faults.append("HELIOGRAPH_DOUBT_AFTER_S: must exceed claim ttl + http timeout")
-        if faults:
-            raise BadSettings(tuple(faults))
-        return cls(**values)
+        if read["kafka_protocol"].startswith("SASL") and not read["sasl_username"]:
+            faults.append("KAFKA_SASL_USERNAME: is required with KAFKA_SECURITY_PROTOCOL " + read["kafka_protocol"])
+        return cls(**read), tuple(faults)
 
     @property
     def group(self) -> str:
@@ -270,6 +235,8 @@ def _value(field: Field, env: Mapping[str, str], faults: list[str]) -> Any:
             text = Path(path).read_text().removesuffix("\n")
         except OSError as error:
             faults.append(f"{field.env}_FILE: {error.strerror}")
+        except UnicodeDecodeError:
+            faults.append(f"{field.env}_FILE: is not text in UTF-8")
     if not text:
         return field.default
     try:

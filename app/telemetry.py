@@ -12,14 +12,35 @@ from typing import Any
 import orjson
 import structlog
 
+from app import clock
+
 # E.164-like runs of digits, and Twilio account and key secrets' usual forms, whatever printed them.
 _NUMBER = re.compile(rb"(?<![0-9A-Za-z.:_-])(\+|%2B)[1-9][0-9]{6,14}(?![0-9])")
+EVERY_S, REMEMBERED = 60.0, 1000
 _CAPPED = ("twilio", "aiohttp.access", "uvicorn.access", "asyncio", "aiokafka.conn", "hpack")
 
 
 def _render(_logger: Any, _name: str, event: Any) -> str:
     line = orjson.dumps(event, default=lambda value: f"<{type(value).__name__}>")
     return _NUMBER.sub(b"<number>", line).decode()
+
+
+class _Seldom(logging.Filter):
+    """The same words of a library at most once in `EVERY_S`: while Kafka is away its client says so at each try."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_s: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to say it."""
+        what, now_s = (record.name, record.getMessage()), clock.boot_s()
+        if now_s - self._said_s.get(what, -EVERY_S) < EVERY_S:
+            return False
+        if len(self._said_s) >= REMEMBERED:
+            self._said_s.clear()
+        self._said_s[what] = now_s
+        return True
 
 
 class _Plain(logging.Formatter):
@@ -47,6 +68,7 @@ def configure(level: str = "info") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Plain())
+    handler.addFilter(_Seldom())
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     for name in _CAPPED:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -11,16 +11,19 @@ messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
 """
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from app.settings import BadSettings, Secret, Settings
+from app.settings import BadSettings, Settings
+from app.values import Secret
 
+Read = TypeVar("Read", bound=msgspec.Struct)
 NotNegative = Annotated[float, Meta(ge=0)]
 
 
@@ -70,20 +73,35 @@ Tenants = Mapping[str, Tenant]
 
 
 def read_tenants(settings: Settings) -> dict[str, Tenant]:
-    """By name. Raises BadSettings with every fault, each naming its path in the file."""
+    """By name. Raises BadSettings with every fault, each naming the file, the table and the field."""
     if not settings.config:
         return {"default": _default(settings)}
-    try:
-        tables = tomllib.loads(Path(settings.config).read_text()).get("tenants", {})
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadSettings((f"HELIOGRAPH_CONFIG: {error}",)) from None
     faults: list[str] = []
-    tenants = {name: _tenant(name, table, settings, faults) for name, table in tables.items()}
-    if not tenants:
-        faults.append("HELIOGRAPH_CONFIG: has no [tenants.NAME] table")
+    tables = _tables(settings.config, faults)
+    tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in tables}
+    if not (tenants or faults):
+        faults.append("has no [tenants.NAME] table")
     if faults:
-        raise BadSettings(tuple(faults))
-    return {name: tenant for name, tenant in tenants.items() if tenant is not None}
+        raise BadSettings(tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults))
+    return tenants
+
+
+def _tables(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Name and table of each tenant."""
+    try:
+        whole = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        faults.append(str(error.strerror))
+        return []
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.append(f"is not TOML: {error}")
+        return []
+    faults += [f"{name}: is not known; tables are [tenants.NAME]" for name in whole if name != "tenants"]
+    tenants = whole.get("tenants", {})
+    if not isinstance(tenants, dict):
+        tenants = {"": tenants}
+    faults += [f"tenants.{name}: must be a table" for name, table in tenants.items() if not isinstance(table, dict)]
+    return [(name, table) for name, table in tenants.items() if isinstance(table, dict)]
 
 
 def _default(settings: Settings) -> Tenant:
@@ -107,20 +125,20 @@ def _default(settings: Settings) -> Tenant:
     )
 
 
-def _tenant(name: str, table: Any, settings: Settings, faults: list[str]) -> Tenant | None:
-    where = f"tenants.{name}"
-    try:
-        tenant = msgspec.convert({**table, "name": name}, Tenant)
-    except msgspec.ValidationError as error:
-        faults.append(f"{where}: {error}")
-        return None
+def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
+    before = len(faults)
+    lanes = table.get("lanes", {})
+    lanes = lanes if isinstance(lanes, dict) else {"": lanes}
+    read = {name: _struct(f"{where}.lanes.{name}", lane, Lane, faults) for name, lane in lanes.items()}
+    tenant = _struct(where, {**table, "lanes": read}, Tenant, faults)
     tokens = tenant.auth_tokens
     if tenant.auth_tokens_file:
         try:
             tokens = tuple(Path(tenant.auth_tokens_file).read_text().split())
         except OSError as error:
             faults.append(f"{where}.auth_tokens_file: {error.strerror}")
-    faults.extend(_faults(where, tenant))
+    # What does not hold together is told once each part can be read.
+    faults += _faults(where, tenant) if len(faults) == before else []
     return msgspec.structs.replace(
         tenant,
         auth_tokens=tuple(Secret(token) for token in tokens),
@@ -128,6 +146,24 @@ def _tenant(name: str, table: Any, settings: Settings, faults: list[str]) -> Ten
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
     )
+
+
+def _struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
+    """Field by field, so that every fault is told; a field that cannot be read keeps its default."""
+    if not isinstance(table, dict):
+        faults.append(f"{where}: must be a table")
+        return kind()
+    types, good = {field.name: field.type for field in msgspec.structs.fields(kind)}, {}
+    for name, value in table.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, 1)
+            faults.append(f"{where}.{name}: is not known" + (f"; did you mean {near[0]}?" if near else ""))
+            continue
+        try:
+            good[name] = msgspec.convert(value, types[name])
+        except msgspec.ValidationError as error:
+            faults.append(f"{where}.{name}: {error}")
+    return kind(**good)
 
 
 def _faults(where: str, tenant: Tenant) -> list[str]:

@@ -27,7 +27,11 @@ class Reader:
 
     async def start(self) -> None:
         """Join the group and take positions, so that nothing produced from here on is missed."""
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
         while not self._consumer.assignment():
             await asyncio.sleep(0.05)
         for where in self._consumer.assignment():

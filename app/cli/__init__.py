@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -10,6 +12,7 @@ from app.settings import BadSettings, Settings
 from app.tenants import Tenant, read_tenants
 
 OK, PROBLEMS, USAGE = 0, 1, 2
+FAULT, CONFIG = 70, 78  # of processes that run on: see app.streams.engine.exits
 
 COMMANDS = {
     "demo": "app.cli.demo",
@@ -49,24 +52,60 @@ class Lazy(click.Group):
 def main() -> None:
     """Tell this person, and learn what became of it: SMS and MMS through Twilio, event-sourced on Kafka.
 
-    Exit codes: 0 all well, 1 problems found, 2 wrong usage or settings.
+    Exit codes: 0 all well, 1 problems found, 2 wrong usage or settings. A process that runs on ends with 70 when
+    starting it again may help, with 78 when an operator must act first.
+
+    \b
+    Examples:
+      heliograph up
+      heliograph send --to +14155550123 --body 'Build 742 deployed.' --wait
     """
 
 
 def settings_or_exit(env: dict[str, str], *, keys: bool = False) -> tuple[Settings, dict[str, Tenant]]:
     """Settings and tenants; every fault on stderr and exit 2 otherwise. `keys`: the process needs both keys."""
+    settings, faults = Settings.looked_at(env)
+    named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
+    missing = [fault for fault in settings.keys_missing() if keys and fault.partition(":")[0] not in named]
+    tenants: dict[str, Tenant] = {}
     try:
-        settings = Settings.read(env)
-        missing = settings.keys_missing() if keys else ()
-        if missing:
-            raise BadSettings(missing)
-        return settings, read_tenants(settings)
+        tenants = read_tenants(settings)
     except BadSettings as bad:
-        give_up(*bad.faults)
+        faults += bad.faults
+    if faults or missing:
+        give_up(*faults, *missing)
+    return settings, tenants
 
 
-def give_up(*faults: str) -> NoReturn:
-    """Say what is wrong with the settings, and exit 2."""
+@contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    """Around a process that runs on: a start that failed ends with 70 if it may go better next time, else with 78."""
+    from app.internal import CannotListen
+
+    try:
+        with reaching_kafka(settings, away=FAULT, unfit=CONFIG):
+            yield
+    except CannotListen as fault:
+        give_up(str(fault), code=FAULT)
+
+
+@contextmanager
+def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PROBLEMS) -> Iterator[None]:
+    """Around all that talks to Kafka: says which is not there (exit `away`), or why it is not ours (exit `unfit`)."""
+    from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+
+    from app.records.fit import Unfit
+
+    try:
+        yield
+    except (KafkaConnectionError, KafkaTimeoutError):
+        give_up(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)", code=away)
+    except Unfit as fault:
+        give_up(str(fault), code=unfit)
+
+
+def give_up(*faults: str, code: int = USAGE) -> NoReturn:
+    """Say what is wrong, and exit."""
     for fault in faults:
         click.echo(f"error: {fault}", err=True)
-    sys.exit(USAGE)
+    sys.exit(code)

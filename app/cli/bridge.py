@@ -9,7 +9,8 @@ import click
 import orjson
 
 from app import kafka, telemetry
-from app.cli import settings_or_exit
+from app.cli import running, settings_or_exit
+from app.settings import Settings
 from app.tenants import Tenant
 
 
@@ -20,41 +21,44 @@ def command(port: int | None, as_json: bool) -> None:
     """Serve notify.metrics as Prometheus counters and histograms on /metrics.
 
     \b
-    Example: heliograph bridge --port 9103
+    Example:
+      heliograph bridge --port 9103
     """
     settings, tenants = settings_or_exit(dict(os.environ))
     telemetry.configure(settings.log_level)
+    with running(settings):
+        asyncio.run(_serve(settings, tenants, settings.bridge_port if port is None else port, as_json))
 
+
+async def _serve(settings: Settings, tenants: Mapping[str, Tenant], port: int, as_json: bool) -> None:
+    """Until a signal comes. Raises Unfit, CannotListen, or what ended the reading."""
     from prometheus_client import CollectorRegistry
 
     from app.bridge.counters import Counters
     from app.bridge.reader import Reader
     from app.internal import Served, internal_app
+    from app.records.fit import must_exist
     from app.records.topics import Topics
 
-    async def main() -> None:
-        counters, registry = Counters(_known(tenants)), CollectorRegistry()
-        registry.register(counters)
-        topics = Topics(settings.topic_prefix, settings.group)
-        reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, kafka.client(settings))
-        await reader.start()
-        served = Served(
-            internal_app(lambda: "", lambda: "", registry), "127.0.0.1", settings.bridge_port if port is None else port
-        )
-        await served.listening()
-        _say(f"{served.url}/metrics", as_json)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        reading, stopping = asyncio.ensure_future(reader.run()), asyncio.ensure_future(stop.wait())
-        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-        reading.cancel()
-        await served.stop()
-        await reader.stop()
-        if reading.done() and not reading.cancelled():
-            reading.result()
-
-    asyncio.run(main())
+    counters, registry = Counters(_known(tenants)), CollectorRegistry()
+    registry.register(counters)
+    topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
+    await must_exist(client, [topics.metrics])
+    reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, client)
+    await reader.start()
+    served = Served(internal_app(lambda: "", lambda: "", registry), settings.internal_host, port)
+    await served.listening()
+    _say(f"{served.url}/metrics", as_json)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    reading, stopping = asyncio.ensure_future(reader.run()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+    reading.cancel()
+    await served.stop()
+    await reader.stop()
+    if reading.done() and not reading.cancelled():
+        reading.result()
 
 
 def _known(tenants: Mapping[str, Tenant]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import click
 import orjson
 
 from app import kafka
-from app.cli import USAGE, settings_or_exit
+from app.cli import USAGE, reaching_kafka, settings_or_exit
 from app.cli.topicio import produce
 from app.records.requests import MESSAGE_ID
 from app.records.topics import Topics
@@ -29,5 +29,6 @@ def command(message_id: str, tenant: str) -> None:
         click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
     value = orjson.dumps({"type": "notify.canceled.v1", "message_id": message_id, "tenant": tenant})
-    asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))
+    with reaching_kafka(settings):
+        asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))
     click.echo("cancel requested")

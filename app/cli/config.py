@@ -11,8 +11,9 @@ import msgspec
 import orjson
 
 from app.cli import OK, PROBLEMS, settings_or_exit
-from app.settings import FIELDS, Secret
+from app.settings import FIELDS
 from app.tenants import Tenant
+from app.values import Secret
 
 
 @click.group("config")
@@ -21,9 +22,14 @@ def command() -> None:
 
 
 @command.command("show")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(as_json: bool) -> None:
-    """Settings in force; secrets hidden."""
+    """Settings in force; secrets hidden.
+
+    \b
+    Example:
+      heliograph config show --json
+    """
     settings, tenants = settings_or_exit(dict(os.environ))
     shown = {field.env: _hidden(field.secret, getattr(settings, field.name)) for field in FIELDS}
     if as_json:
@@ -35,9 +41,14 @@ def show(as_json: bool) -> None:
 
 
 @command.command("check")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(as_json: bool) -> None:
-    """Exit 2 on a fault of the settings, 1 on what would stop a worker from sending."""
+    """Exit 2 on a fault of the settings, 1 on what would stop a worker from sending.
+
+    \b
+    Example:
+      heliograph config check && heliograph worker
+    """
     settings, tenants = settings_or_exit(dict(os.environ))
     found = list(settings.keys_missing()) + [p for tenant in tenants.values() for p in problems(tenant)]
     if as_json:
@@ -81,6 +92,44 @@ def _hidden(secret: bool, value: Any) -> Any:
     return str(value) if isinstance(value, Path) else msgspec.to_builtins(value)
 
 
+EXAMPLE_HEAD = """\
+# Every setting of heliograph, with its default. Copy to .env, which git ignores, and fill in what you need.
+# The form is that of docker compose, of systemd's EnvironmentFile, and of a shell: set -a; . ./.env; set +a
+# Each secret may stand in a file of its own instead: NAME_FILE=/run/secrets/name. A key: openssl rand -hex 32
+"""
+EXAMPLE_PARTS = {
+    "KAFKA_": "Kafka",
+    "HELIOGRAPH_": "heliograph itself; the two keys are required by ingress and worker",
+    "PORT": "The public door",
+    "TWILIO_": "Twilio, for the one tenant `default`; several tenants stand in the file that HELIOGRAPH_CONFIG names",
+}
+
+
+def settings_example() -> str:
+    """`.env.example`, from the fields."""
+    lines, part = [EXAMPLE_HEAD.rstrip()], ""
+    for field in FIELDS:
+        prefix = next(prefix for prefix in EXAMPLE_PARTS if field.env.startswith(prefix))
+        if prefix != part:
+            part = prefix
+            lines += ["", f"# -- {EXAMPLE_PARTS[part]}"]
+        default = "" if field.secret or field.default in ("", None, ()) else field.default
+        lines += ["", f"# {field.meaning}", f"{'' if field.secret else '# '}{field.env}={default}"]
+        lines += [f"# {field.env}_FILE="] if field.secret else []
+    return "\n".join(lines)
+
+
+@command.command("example")
+def example() -> None:
+    """Every setting with its default, as .env.example holds it.
+
+    \b
+    Example:
+      heliograph config example > .env
+    """
+    click.echo(settings_example())
+
+
 def settings_table() -> str:
     """The README's table, from the fields."""
     rows = ["| name | default | meaning |", "|---|---|---|"]
@@ -93,5 +142,10 @@ def settings_table() -> str:
 
 @command.command("table")
 def table() -> None:
-    """The table of settings, as the README holds it."""
+    """The table of settings, as the README holds it.
+
+    \b
+    Example:
+      heliograph config table
+    """
     click.echo(settings_table())

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -48,14 +49,30 @@ async def _all(settings: Settings) -> list[Finding]:
 
 async def _look(settings: Settings) -> AsyncIterator[Finding]:
     yield "keys", "; ".join(settings.keys_missing())
-    free = shutil.disk_usage(settings.data_dir if settings.data_dir.exists() else ".").free
-    yield "disk of the data directory", "" if free > 1 << 30 else f"only {free >> 20} MB free"
+    for what, path in (("data directory", settings.data_dir), ("spool", settings.spool_dir)):
+        free = shutil.disk_usage(_nearest(path)).free
+        yield f"disk of the {what}", "" if free > 1 << 30 else f"only {free >> 20} MB free"
+    yield "spool", _left(settings.spool_dir)
     client = kafka.client(settings)
     try:
         async for finding in _broker(settings, client):
             yield finding
     except (OSError, RuntimeError, kafka.errors()) as error:
         yield f"kafka at {settings.kafka}", f"not reachable ({type(error).__name__})"
+
+
+def _nearest(path: Path) -> Path:
+    """The directory, or the one above that is there."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
+def _left(spool: Path) -> str:
+    """Records that are not on the log."""
+    aside = sorted(file.name for file in spool.glob("*.aside"))
+    waiting = sum(file.stat().st_size for file in spool.glob("*.spool"))
+    told = [f"{waiting} bytes wait: a running ingress sends them"] if waiting else []
+    told += [f"set aside as unreadable: {', '.join(aside)}"] if aside else []
+    return "; ".join(told)
 
 
 async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[Finding]:

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from app import clock, kafka
-from app.cli import OK, PROBLEMS, USAGE, settings_or_exit
+from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
 from app.cli.topicio import follow, partition_of
 from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
@@ -43,7 +43,8 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
         sys.exit(USAGE)
     topics = Topics(settings.topic_prefix, settings.group)
     sealer = Sealer(settings.seal_keys) if reveal else None
-    steps = asyncio.run(_steps(message_id, topics.contacts, kafka.client(settings), sealer))
+    with reaching_kafka(settings):
+        steps = asyncio.run(_steps(message_id, topics.contacts, kafka.client(settings), sealer))
     if not steps:
         click.echo("there is no such message on the log", err=True)
         sys.exit(PROBLEMS)

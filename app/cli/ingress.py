@@ -9,7 +9,7 @@ import click
 import orjson
 
 from app import telemetry
-from app.cli import give_up, settings_or_exit
+from app.cli import running, settings_or_exit
 from app.settings import Settings
 from app.tenants import Tenant
 
@@ -36,32 +36,29 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
     gc.set_threshold(50_000, 20, 50)
     import uvloop
 
-    if fault := uvloop.run(_serve(settings, tenants, host, ports, as_json)):
-        give_up(fault)
+    with running(settings):
+        uvloop.run(_serve(settings, tenants, host, ports, as_json))
 
 
 async def _serve(
     settings: Settings, tenants: dict[str, Tenant], host: str, ports: tuple[int, int], as_json: bool
-) -> str:
-    """Until a signal comes; returns what forbids the start, or "". Ends the process when the way to Kafka breaks."""
+) -> None:
+    """Until a signal comes. Raises what forbids to start or to go on; the spool keeps what it holds."""
     from app.ingress.api import Ingress
-    from app.ingress.gate import Gate, Unfit
+    from app.ingress.gate import Gate
     from app.internal import Served
 
-    stop, faults = asyncio.Event(), list[str]()
+    stop, faults = asyncio.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
-    def fail(fault: str) -> None:
+    def fail(fault: BaseException) -> None:
         faults.append(fault)
         stop.set()
 
     ingress = Ingress(settings, tenants, Gate(settings).open, fail)
-    try:
-        await ingress.start()
-    except Unfit as unfit:
-        return str(unfit)
-    served = [Served(ingress.public(), host, ports[0]), Served(ingress.internal(), "127.0.0.1", ports[1])]
+    await ingress.start()
+    served = [Served(ingress.public(), host, ports[0]), Served(ingress.internal(), settings.internal_host, ports[1])]
     for server in served:
         await server.listening()
     line = {"ingress": served[0].url, "internal": served[1].url, "pid": os.getpid()}
@@ -73,4 +70,5 @@ async def _serve(
     for server in served:
         await server.stop()
     await ingress.stop()
-    return "; ".join(faults)
+    if faults:
+        raise faults[0]

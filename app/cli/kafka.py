@@ -16,8 +16,11 @@ from app.dev.broker import BrokerFault, DevBroker
 from app.dev.compose import Broker, ComposeBroker, dev_broker, engine_answers
 
 CONSOLE = {
-    "console-producer": "org.apache.kafka.tools.ConsoleProducer",
-    "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "console-producer": ("org.apache.kafka.tools.ConsoleProducer", "--topic notify.requests"),
+    "console-consumer": (
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        "--topic notify.deadletters --from-beginning",
+    ),
 }
 
 
@@ -78,7 +81,12 @@ def _until_told(broker: Broker, as_json: bool) -> None:
 @click.option("--wipe", is_flag=True, help="Remove its data as well.")
 @_options  # type: ignore[arg-type]
 def stop(port: int, directory: str, wipe: bool) -> None:
-    """Stop the broker."""
+    """Stop the broker.
+
+    \b
+    Example:
+      heliograph kafka stop --wipe
+    """
     broker = dev_broker(port, Path(directory).absolute())
     click.echo("kafka stopped" if broker.stop() else "kafka was not running")
     if wipe:
@@ -86,10 +94,15 @@ def stop(port: int, directory: str, wipe: bool) -> None:
 
 
 @command.command("status")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_options  # type: ignore[arg-type]
 def status(port: int, directory: str, as_json: bool) -> None:
-    """Exit 0 if it runs, 1 if not."""
+    """Exit 0 if it runs, 1 if not.
+
+    \b
+    Example:
+      heliograph kafka status --json
+    """
     broker = DevBroker(port, Path(directory).absolute())
     pid = broker.running()
     contained = pid is None and engine_answers() and ComposeBroker(port).running()
@@ -107,9 +120,11 @@ def _console(name: str) -> click.Command:
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def run(arguments: tuple[str, ...]) -> None:
         jars = DevBroker(0, Path("run/kafka")).jars()
-        sys.exit(subprocess.run(["java", "-cp", f"{jars}/*", CONSOLE[name], *arguments], env=os.environ).returncode)  # noqa: S603, S607
+        sys.exit(subprocess.run(["java", "-cp", f"{jars}/*", tool, *arguments], env=os.environ).returncode)  # noqa: S603, S607
 
-    run.help = f"Kafka's own {name}, from the same jars; arguments are passed on."
+    tool, words = CONSOLE[name]
+    example = f"heliograph kafka {name} --bootstrap-server 127.0.0.1:19092 {words}"
+    run.help = f"Kafka's own {name}, from the same jars; arguments are passed on.\n\n\b\nExample:\n  {example}"
     return run
 
 

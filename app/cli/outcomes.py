@@ -8,7 +8,8 @@ import click
 import orjson
 
 from app import kafka
-from app.cli import settings_or_exit
+from app.cli import reaching_kafka, settings_or_exit
+from app.cli.moments import moment
 from app.cli.topicio import follow
 from app.records.topics import Topics
 
@@ -17,27 +18,33 @@ from app.records.topics import Topics
 @click.option("--follow", "forever", is_flag=True, help="Go on as they come; Ctrl-C ends.")
 @click.option("--tenant", help="Only this tenant's.")
 @click.option("--message", "message_id", help="Only this message's.")
+@click.option("--since", callback=moment, help="Only from then on: RFC 3339 with offset, or 30s, 15m, 2h, 7d ago.")
 @click.option("--new", is_flag=True, help="Only what comes from now on (with --follow).")
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one per line.")
-def command(forever: bool, tenant: str | None, message_id: str | None, new: bool, as_json: bool) -> None:
+def command(
+    forever: bool, tenant: str | None, message_id: str | None, since: int | None, new: bool, as_json: bool
+) -> None:
     """Read notify.outcomes; recipients are masked.
 
     \b
     Examples:
-      heliograph outcomes --follow
+      heliograph outcomes --since 15m --follow
+      heliograph outcomes --since 2026-03-03T10:00:00Z --tenant acme
       heliograph outcomes --message 7a031076e4d2147aa60c-979f8995cb98fd500dc0 --json
     """
     settings, _ = settings_or_exit(dict(os.environ))
     topic = Topics(settings.topic_prefix, settings.group).outcomes
 
     async def run() -> None:
-        async for _, value in follow(topic, kafka.client(settings), from_start=not new, forever=forever):
+        read = follow(topic, kafka.client(settings), from_start=not new, forever=forever, since_ms=since)
+        async for _, value in read:
             if tenant in (None, value["tenant"]) and message_id in (None, value["message_id"]):
                 click.echo(orjson.dumps(value).decode() if as_json else _line(value))
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(run())
+        with reaching_kafka(settings):
+            asyncio.run(run())
     except KeyboardInterrupt:
         return
 

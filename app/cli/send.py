@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from app import kafka
-from app.cli import OK, PROBLEMS, USAGE, settings_or_exit
+from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
 from app.cli.topicio import follow, produce
 from app.records.codec import Unreadable
 from app.records.requests import read_request
@@ -42,8 +42,14 @@ FIELDS = (
 @click.option("--to", multiple=True, help="Recipient, +14155550123; may be repeated.")
 @click.option("--body", default="", help="The text.")
 @click.option("--media", multiple=True, help="https URL; may be repeated.")
-@click.option("--category", type=click.Choice(["otp", "transactional", "alert", "marketing"]))
-@click.option("--priority", type=click.Choice(["urgent", "normal", "bulk"]))
+@click.option(
+    "--category",
+    type=click.Choice(["otp", "transactional", "alert", "marketing"]),
+    help="What kind of text; decides how long it is good for.",
+)
+@click.option(
+    "--priority", type=click.Choice(["urgent", "normal", "bulk"]), help="Who goes first when the lane is busy."
+)
 @click.option("--sender", help="Lane.")
 @click.option("--tenant", help="Default: default.")
 @click.option("--key", help="Idempotency key.")
@@ -73,12 +79,14 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
         sys.exit(OK)
     topics = Topics(settings.topic_prefix, settings.group)
     shown = events if as_json or not sys.stderr.isatty() else track(events, "sending", console=Console(stderr=True))
-    asyncio.run(produce(topics.requests, [orjson.dumps(event) for event in shown], kafka.client(settings)))
+    with reaching_kafka(settings):
+        asyncio.run(produce(topics.requests, [orjson.dumps(event) for event in shown], kafka.client(settings)))
     if not wait:
         click.echo(orjson.dumps({"sent": len(events)}).decode() if as_json else f"{len(events)} sent")
         sys.exit(OK)
     wanted = {(event["idempotency_key"], event.get("tenant", "default")) for event in events}
-    found = asyncio.run(_outcomes(topics.outcomes, wanted, _count(events), timeout, kafka.client(settings)))
+    with reaching_kafka(settings):
+        found = asyncio.run(_outcomes(topics.outcomes, wanted, _count(events), timeout, kafka.client(settings)))
     _show(events, found, as_json)
     sys.exit(OK if len(found) >= len(wanted) else PROBLEMS)
 

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from app.cli import give_up
-from app.internal import Served
+from app.internal import CannotListen, Served
 from app.simulator.config import MIX, SimulatorConfig
 from app.simulator.control import build
 
@@ -23,7 +23,7 @@ from app.simulator.control import build
 @click.option("--account", envvar="TWILIO_ACCOUNT_SID", default="AC" + "0" * 32, show_default=True)
 @click.option("--auth-token", envvar="TWILIO_AUTH_TOKEN", default="simulator-token", help="Signs webhooks, too.")
 @click.option("--api-key", envvar="TWILIO_API_KEY_SID", default="", help="An API key that may call, SK...")
-@click.option("--api-key-secret", envvar="TWILIO_API_KEY_SECRET", default="")
+@click.option("--api-key-secret", envvar="TWILIO_API_KEY_SECRET", default="", help="Its secret.")
 @click.option("--inbound-url", default="", help="Where texts of people are posted.")
 @click.option("--fallback-url", default="", help="Where they are posted when that fails.")
 @click.option("--sender", "senders", multiple=True, default=["+15005550006"], help="A number behind a service.")
@@ -62,8 +62,8 @@ def command(host: str, port: int, as_json: bool, **given: Any) -> None:
 
     try:
         uvloop.run(main())
-    except OSError as error:
-        give_up(f"{host}:{port}: {error.strerror}")
+    except CannotListen as fault:
+        give_up(str(fault))
 
 
 def _config(given: dict[str, Any]) -> SimulatorConfig:

@@ -6,12 +6,15 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from app.records.fit import must_exist
+
 
 async def produce(topic: str, values: Iterable[bytes], client: dict[str, Any]) -> None:
     """Produce and wait for every acknowledgement."""
     producer = AIOKafkaProducer(acks="all", linger_ms=5, max_request_size=1 << 21, **client)
-    await producer.start()
     try:
+        await must_exist(client, [topic])
+        await producer.start()
         for value in values:
             await producer.send(topic, value)
         await producer.flush()
@@ -20,18 +23,32 @@ async def produce(topic: str, values: Iterable[bytes], client: dict[str, Any]) -
 
 
 async def follow(
-    topic: str, client: dict[str, Any], *, from_start: bool, forever: bool, partition: int | None = None
+    topic: str,
+    client: dict[str, Any],
+    *,
+    from_start: bool,
+    forever: bool,
+    partition: int | None = None,
+    since_ms: int | None = None,
 ) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
-    """Records (with their value parsed) of a topic or one partition: up to its end now, or for ever."""
+    """Records (with their value parsed) of a topic or one partition: up to its end now, or for ever.
+
+    `since_ms`: only those whose log time is not before it.
+    """
     reset = "earliest" if from_start else "latest"
     consumer = AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset=reset, **client)
-    await consumer.start()
     try:
+        await must_exist(client, [topic])
+        await consumer.start()
         await consumer._client.add_topic(topic)
         numbers = [partition] if partition is not None else sorted(consumer.partitions_for_topic(topic) or ())
         places = [TopicPartition(topic, number) for number in numbers]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
+        if since_ms is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+            for place, first in found.items():
+                consumer.seek(place, first.offset if first else ends[place])
         while forever or any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
@@ -46,8 +63,9 @@ async def partition_of(topic: str, key: bytes, client: dict[str, Any]) -> int:
     from aiokafka.partitioner import murmur2
 
     consumer = AIOKafkaConsumer(**client)
-    await consumer.start()
     try:
+        await must_exist(client, [topic])
+        await consumer.start()
         await consumer._client.add_topic(topic)
         return int((murmur2(key) & 0x7FFFFFFF) % len(consumer.partitions_for_topic(topic) or {0}))
     finally:

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from app import kafka
-from app.cli import OK, PROBLEMS, settings_or_exit
+from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
 from app.settings import Settings
 
 
@@ -21,22 +21,33 @@ def command() -> None:
 @command.command("plan")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(as_json: bool) -> None:
-    """Show what `apply` would do. Exit 1 if something is refused."""
+    """Show what `apply` would do. Exit 1 if something is refused.
+
+    \b
+    Example:
+      heliograph topics plan --json
+    """
     settings, _ = settings_or_exit(dict(os.environ))
-    sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=False)))
+    with reaching_kafka(settings):
+        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=False)))
 
 
 @command.command("apply")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def apply(as_json: bool) -> None:
-    """Create what is missing, alter what differs; stop before anything if a change is refused."""
+    """Create what is missing, alter what differs; stop before anything if a change is refused.
+
+    \b
+    Example:
+      HELIOGRAPH_PARTITIONS=32 HELIOGRAPH_REPLICATION=3 heliograph topics apply
+    """
     settings, _ = settings_or_exit(dict(os.environ))
-    sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=True)))
+    with reaching_kafka(settings):
+        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=True)))
 
 
 async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
     from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.errors import KafkaConnectionError
 
     from app.records import setup
     from app.records.topics import Topics
@@ -45,10 +56,6 @@ async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
     admin = AIOKafkaAdminClient(**kafka.client(settings))
     try:
         await admin.start()
-    except KafkaConnectionError:
-        click.echo(f"error: no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)", err=True)
-        return PROBLEMS
-    try:
         todo = await setup.plan(admin, topics, settings.partitions, settings.replication)
         _show(todo, as_json)
         if todo.refused:

@@ -4,54 +4,66 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 
 import click
 import orjson
 
 from app import kafka, telemetry
-from app.cli import give_up, settings_or_exit
+from app.cli import running, settings_or_exit
+from app.cli.supervise import supervise
+from app.settings import Settings
+from app.tenants import Tenant
 
 
 @click.command("worker")
+@click.option("--supervised", is_flag=True, help="Start it again when it ended itself (exit 70, a signal).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
-def command(as_json: bool) -> None:
+def command(supervised: bool, as_json: bool) -> None:
     """Run one worker: agents intake, contacts, lanes, timers and metrics.
 
     Each worker needs a HELIOGRAPH_DATA_DIR of its own; several share the work. SIGTERM waits for open calls.
 
+    --supervised is for where no systemd or the like does it: a worker that ended itself is started again after 0.5 s,
+    1 s ... 30 s; what a new start cannot mend (exit 2 or 78) ends the supervisor with the same code.
+
     \b
-    Example:
+    Examples:
       HELIOGRAPH_DATA_DIR=run/w1 heliograph worker --json
+      heliograph worker --supervised
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
     telemetry.configure(settings.log_level)
-
-    from app.domain.identity import key_fingerprint
-    from app.records.fingerprint import foreign_fingerprint
-    from app.records.topics import Topics
+    if supervised:
+        sys.exit(supervise([sys.executable, "-m", "app", "worker", *(["--json"] if as_json else [])]))
+    # Most objects of a slice die young.
+    gc.set_threshold(50_000, 20, 50)
     from app.streams.engine.app import run
+
+    with running(settings):
+        run(lambda: _work(settings, tenants, as_json))
+
+
+async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -> None:
+    """Until a signal comes. Raises Unfit, CannotListen, KafkaConnectionError; the engine ends the process itself."""
+    from app.domain.identity import key_fingerprint
+    from app.records.fit import must_be_ours, must_exist
+    from app.records.topics import Topics
     from app.streams.health import serve
     from app.streams.worker import Worker
 
-    async def main() -> None:
-        topics = Topics(settings.topic_prefix, settings.group)
-        ours = key_fingerprint(settings.pseudonym_key)
-        foreign = await foreign_fingerprint(topics.contacts, ours, **kafka.client(settings))
-        if foreign:
-            give_up(f"HELIOGRAPH_PSEUDONYM_KEY: topic contacts was written under another key ({foreign}, ours {ours})")
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        worker = Worker(settings, tenants)
-        health = await serve(worker.runtime, settings.internal_port)
-        ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))
-        await worker.run(stop)
-        ready.cancel()
-        await health.stop()
-
-    gc.set_threshold(50_000, 20, 50)
-    run(main)
+    topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
+    await must_exist(client, [topic.name for topic in topics.all.values()])
+    await must_be_ours(client, topics.contacts, key_fingerprint(settings.pseudonym_key))
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    worker = Worker(settings, tenants)
+    health = await serve(worker.runtime, settings.internal_host, settings.internal_port)
+    ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))
+    await worker.run(stop)
+    ready.cancel()
+    await health.stop()
 
 
 async def _say_ready(runtime: object, url: str, as_json: bool) -> None:

@@ -38,7 +38,7 @@ class Ingress:
         settings: Settings,
         tenants: Mapping[str, Tenant],
         open_line: Callable[[], Awaitable[Line]],
-        fail: Callable[[str], None],
+        fail: Callable[[BaseException], None],
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key

@@ -31,7 +31,9 @@ class Log:
     spool holds anything there is no line to `put`, so that everything goes through it, in order.
     """
 
-    def __init__(self, spool: Spool, open_line: Callable[[], Awaitable[Line]], fail: Callable[[str], None]) -> None:
+    def __init__(
+        self, spool: Spool, open_line: Callable[[], Awaitable[Line]], fail: Callable[[BaseException], None]
+    ) -> None:
         self._spool, self._open_line, self._fail = spool, open_line, fail
         self._line: Line | None = None
         self._mender: asyncio.Task[None] | None = None
@@ -117,7 +119,7 @@ class Log:
 
     def _mended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(str(error) or type(error).__name__)
+            self._fail(error)
 
     async def _mending(self, line: Line | None) -> None:
         """Until there is a line and the spool is empty."""

@@ -16,8 +16,8 @@ _decoder = msgspec.json.Decoder(_Stamped)
 async def foreign_fingerprint(topic: str, fingerprint: str, **client: Any) -> str | None:
     """The fingerprint that the last record of some partition of `contacts` carries, if it is not ours."""
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
-    await consumer.start()
     try:
+        await consumer.start()
         numbers = await _partitions(consumer, topic)
         ends = await consumer.end_offsets(numbers)
         starts = await consumer.beginning_offsets(numbers)

@@ -39,7 +39,7 @@ def health_of(runtime: Runtime) -> Health | None:
     return None if engine is None or engine.app is None else engine.health()
 
 
-async def serve(runtime: Runtime, port: int) -> Served:
+async def serve(runtime: Runtime, host: str, port: int) -> Served:
     """Alive: no stall. Ready: partitions assigned and recovered."""
 
     def alive() -> str:
@@ -52,4 +52,4 @@ async def serve(runtime: Runtime, port: int) -> Served:
     registry = CollectorRegistry()
     registry.register(EngineCollector(runtime))
     ProcessCollector(registry=registry)
-    return Served(internal_app(alive, ready, registry), "127.0.0.1", port)
+    return Served(internal_app(alive, ready, registry), host, port)

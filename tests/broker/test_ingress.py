@@ -209,12 +209,12 @@ def test_a_door_with_another_pseudonym_key_than_the_logs_refuses_to_start(door: 
     first = door.start()
     assert door.report(first, 1) == 204
     first.stop()
-    with pytest.raises(PartFault, match=r"exit code 2: error: HELIOGRAPH_PSEUDONYM_KEY: topic .*contacts was written"):
+    with pytest.raises(PartFault, match=r"exit code 78: error: HELIOGRAPH_PSEUDONYM_KEY: topic .*contacts was written"):
         door.start(HELIOGRAPH_PSEUDONYM_KEY="33" * 32)
 
 
 def test_a_door_without_its_topics_refuses_to_start_and_says_what_to_run(door: Door) -> None:
-    with pytest.raises(PartFault, match=r"exit code 2: error: topics are missing: .*run: heliograph topics apply"):
+    with pytest.raises(PartFault, match=r"exit code 78: error: topics are missing: .*run: heliograph topics apply"):
         door.start(HELIOGRAPH_TOPIC_PREFIX="nobody.")
 
 
@@ -228,5 +228,5 @@ def test_a_door_opened_without_kafka_ends_and_keeps_its_spool_if_that_kafka_is_n
     wrong = door.start(HELIOGRAPH_PSEUDONYM_KEY="33" * 32)
     assert door.report(wrong, 2) == 204
     broker.start()
-    assert until(wrong.dead) == 2
+    assert until(wrong.dead) == 78
     assert door.seen() == [1] and spooled(door)

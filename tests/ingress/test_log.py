@@ -22,7 +22,7 @@ def record(n: int) -> Record:
 
 @asynccontextmanager
 async def logging(path: Path, kafka: FakeKafka) -> AsyncIterator[Log]:
-    faults: list[str] = []
+    faults: list[BaseException] = []
     log = Log(Spool(path, Sealer({"k1": b"k" * 32}), frozenset()), kafka.open, faults.append)  # type: ignore[arg-type]
     await log.start()
     yield log
@@ -160,7 +160,7 @@ async def test_a_kafka_that_is_not_ours_ends_the_process_and_nothing_is_written_
     await log.put(record(1))
     kafka.here = True
     await eventually(lambda: faults)
-    assert faults == ["written under another key"] and kafka.records == []
+    assert [str(fault) for fault in faults] == ["written under another key"] and kafka.records == []
     await log.stop()
     async with logging(tmp_path, FakeKafka()) as other:
         await eventually(lambda: other.spooled_bytes == 0)

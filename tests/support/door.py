@@ -131,7 +131,7 @@ async def door(path: Path, kafka: FakeKafka | None = None, **acme: Any) -> Async
     kafka = kafka or FakeKafka()
     tenants = {"acme": tenant("acme", ACME, **acme), "beta": tenant("beta", BETA)}
     settings = Settings.read({**KEYS, "HELIOGRAPH_SPOOL_DIR": str(path / "spool")})
-    faults: list[str] = []
+    faults: list[BaseException] = []
     ingress = Ingress(settings, tenants, kafka.open, faults.append)  # type: ignore[arg-type] # a fake line
     await ingress.start()
     public, internal = Served(ingress.public(), "127.0.0.1", 0), Served(ingress.internal(), "127.0.0.1", 0)

@@ -1,0 +1,116 @@
+"""How the text of one setting is read. A reader raises ValueError with the rule that was broken, "must ..."."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Secret(str):
+    """A string that hides itself when printed; `reveal()` gives it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        """The secret itself."""
+        return "".join(self)
+
+
+def key(text: str) -> bytes:
+    """At least 32 bytes, in hex or base64."""
+    for decode in (bytes.fromhex, base64.urlsafe_b64decode, base64.b64decode):
+        try:
+            found = decode(text)
+        except (ValueError, binascii.Error):
+            continue
+        if len(found) >= 32:
+            return found
+    raise ValueError("must be at least 32 bytes in hex or base64")
+
+
+def seal_keys(text: str) -> dict[str, bytes]:
+    """kid:key[,kid:key], 32 bytes each; the first seals."""
+    keys = {}
+    for part in filter(None, text.split(",")):
+        key_id, colon, made_of = part.strip().partition(":")
+        if not colon or not key_id.isalnum():
+            raise ValueError("must be kid:key[,kid:key], keys of 32 bytes in hex or base64")
+        keys[key_id] = key(made_of)[:32]
+    return keys
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    number = float(text)
+    if not number > 0:
+        raise ValueError("must be above 0")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A number from 0."""
+    number = float(text)
+    if not number >= 0:
+        raise ValueError("must not be negative")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be a whole number above 0")
+    return number
+
+
+def port(text: str) -> int:
+    """A port; 0 is any free one."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError("must be a port, 0 to 65535 (0: any free one)")
+    return number
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parts between commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def secrets(text: str) -> tuple[Secret, ...]:
+    """Secrets between commas."""
+    return tuple(Secret(part) for part in names(text))
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """A reader of one of the words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def servers(text: str) -> str:
+    """host:port[,host:port]."""
+    for part in text.split(","):
+        host, colon, number = part.strip().rpartition(":")
+        if not (host and colon and number.isdecimal() and 0 < int(number) < 65536):
+            raise ValueError("must be host:port[,host:port]")
+    return text
+
+
+def existing(text: str) -> str:
+    """A path at which there is something."""
+    if not Path(text).exists():
+        raise ValueError("must be the path of a file that exists")
+    return text

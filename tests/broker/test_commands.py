@@ -1,0 +1,216 @@
+"""Commands and processes against a real broker: refusals, checks, the supervised worker, reading from a moment on."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from app import clock
+from app.dev.stand import apply_topics
+from tests.support.commands import KEYS, ROOT, faults, heliograph
+from tests.support.lab import until
+
+SECRETS = {
+    **KEYS,
+    "TWILIO_AUTH_TOKEN": "token-of-tests",
+    "TWILIO_API_KEY_SECRET": "secret-of-tests",
+    "HELIOGRAPH_API_KEYS": "bearer-of-tests",
+    "KAFKA_SASL_PASSWORD": "password-of-tests",
+}
+
+
+class Place:
+    """Topics of a test's own, and the environment that names them."""
+
+    def __init__(self, kafka: str, path: Path) -> None:
+        self.path, self.prefix = path, f"c{uuid.uuid4().hex[:8]}."
+        self.env = {
+            **KEYS,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "HELIOGRAPH_TOPIC_PREFIX": self.prefix,
+            "HELIOGRAPH_PARTITIONS": "2",
+            "HELIOGRAPH_DATA_DIR": str(path / "worker"),
+            "HELIOGRAPH_SPOOL_DIR": str(path / "spool"),
+            "HELIOGRAPH_INTERNAL_PORT": "0",
+        }
+        asyncio.run(apply_topics(self.env))
+
+    def run(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return heliograph(*words, **(self.env | env))
+
+    def produce(self, topic: str, key: str, value: dict[str, Any]) -> int:
+        """Its log time, ms."""
+        at: list[int] = []
+        producer = Producer({"bootstrap.servers": self.env["KAFKA_BOOTSTRAP_SERVERS"]})
+        raw = json.dumps(value).encode()
+        producer.produce(self.prefix + topic, key=key, value=raw, on_delivery=lambda _, m: at.append(m.timestamp()[1]))
+        assert producer.flush(20) == 0
+        return at[0]
+
+
+@pytest.fixture
+def place(kafka: str, tmp_path: Path) -> Place:
+    return Place(kafka, tmp_path)
+
+
+@pytest.mark.parametrize("process", ["worker", "ingress"])
+def test_a_contact_log_of_another_pseudonym_key_is_refused_with_78(place: Place, process: str) -> None:
+    place.produce("contacts", "c" * 20, {"pk": "0123abcd"})
+    done = place.run(process, *(["--port", "0"] if process == "ingress" else []))
+    [told] = faults(done)
+    assert done.returncode == 78
+    assert told.startswith(
+        f"HELIOGRAPH_PSEUDONYM_KEY: topic {place.prefix}contacts was written under another key (0123abcd, ours "
+    )
+
+
+@pytest.mark.parametrize("process", ["worker", "ingress", "bridge"])
+def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: Place, process: str) -> None:
+    port = [] if process == "worker" else ["--port", "0"]
+    done = place.run(process, *port, HELIOGRAPH_TOPIC_PREFIX="nobody.")
+    [told] = faults(done)
+    assert done.returncode == 78
+    assert told.startswith("topics are missing: nobody.") and told.endswith("run: heliograph topics apply")
+
+
+def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) -> None:
+    told = {
+        words: place.run(*words.split(), "--json", **SECRETS)
+        for words in ("doctor", "config show", "config check", "topics plan")
+    }
+    parsed = {words: json.loads(done.stdout) for words, done in told.items()}
+    assert {words: done.returncode for words, done in told.items()} == {
+        "doctor": 0,
+        "config show": 0,
+        "config check": 1,
+        "topics plan": 0,
+    }
+    assert [finding["problem"] for finding in parsed["doctor"]["findings"]] == [""] * len(parsed["doctor"]["findings"])
+    assert parsed["config show"]["settings"]["TWILIO_AUTH_TOKEN"] == "***"
+    assert "tenant default: account_sid: must be AC..." in parsed["config check"]["problems"]
+    assert parsed["topics plan"] == {"changes": [], "refused": 0}
+    plain = [place.run(*words.split(), **SECRETS).stdout for words in told]
+    everything = "".join(plain) + "".join(done.stdout + done.stderr for done in told.values())
+    assert [name for name, secret in SECRETS.items() if secret.rpartition(":")[2] in everything] == []
+
+
+def test_doctor_tells_of_a_spool_that_is_not_empty(place: Place) -> None:
+    (place.path / "spool").mkdir()
+    (place.path / "spool" / "1.spool").write_bytes(b"12345")
+    (place.path / "spool" / "0.aside").write_bytes(b"1")
+    done = place.run("doctor")
+    assert done.returncode == 1
+    assert "!  spool: 5 bytes wait: a running ingress sends them; set aside as unreadable: 0.aside" in done.stdout
+
+
+def outcome(number: int) -> dict[str, Any]:
+    return {
+        "type": "notify.outcome.v1",
+        "message_id": f"m{number}",
+        "tenant": "default",
+        "at": "2026-03-03T10:00:00.000Z",
+        "recipient": {"masked": "+1415•••0123"},
+        "outcome": "delivered",
+        "reason": "reported",
+        "error_code": None,
+        "revision": 1,
+    }
+
+
+def test_outcomes_are_read_from_a_moment_on(place: Place) -> None:
+    between = place.produce("notify.outcomes", "m1", outcome(1)) + 1
+    until(lambda: clock.now_ms() > between)
+    place.produce("notify.outcomes", "m2", outcome(2))
+
+    def seen(*words: str) -> list[str]:
+        done = place.run("outcomes", "--json", *words)
+        assert done.returncode == 0, done.stderr
+        return sorted(json.loads(line)["message_id"] for line in done.stdout.splitlines())
+
+    assert seen() == seen("--since", "1h") == seen("--since", "2026-01-01T00:00:00+01:00") == ["m1", "m2"]
+    assert seen("--since", clock.iso(between)) == ["m2"]
+    assert seen("--since", "2099-01-01T00:00:00Z") == []
+
+
+@pytest.mark.parametrize("text", ["yesterday", "5 m", "2026-01-01T00:00:00", "-1h"])
+def test_a_moment_that_cannot_be_read_is_refused_with_its_rule(text: str) -> None:
+    done = heliograph("outcomes", f"--since={text}")
+    assert done.returncode == 2 and "Invalid value for '--since'" in done.stderr
+
+
+class Following:
+    """`heliograph outcomes --follow` while it runs."""
+
+    def __init__(self, place: Place, *words: str) -> None:
+        command = [sys.executable, "-u", "-m", "app", *words]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", **place.env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.lines: list[dict[str, Any]] = []
+        self.errors: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._read, args=("stdout", lambda line: self.lines.append(json.loads(line)))),
+            threading.Thread(target=self._read, args=("stderr", lambda line: self.errors.append(line.decode()))),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, name: str, keep: Any) -> None:
+        for line in getattr(self.process, name):
+            keep(line)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def follow(place: Place) -> Iterator[Any]:
+    made: list[Following] = []
+
+    def begin(*words: str) -> Following:
+        made.append(Following(place, *words))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.close()
+
+
+def test_outcomes_are_followed_as_they_come_and_a_signal_ends_it_quietly(place: Place, follow: Any) -> None:
+    place.produce("notify.outcomes", "m1", outcome(1))
+    following = follow("outcomes", "--follow", "--since", "1h", "--json")
+    until(lambda: len(following.lines) == 1)
+    place.produce("notify.outcomes", "m2", outcome(2))
+    until(lambda: len(following.lines) == 2)
+    following.process.send_signal(signal.SIGTERM)
+    assert following.process.wait(20) == 0 and following.errors == []
+
+
+def test_a_supervised_worker_that_was_killed_works_again_and_ends_when_told(place: Place, follow: Any) -> None:
+    parent = follow("worker", "--supervised", "--json")
+    until(lambda: len(parent.lines) == 1, 60)
+    os.kill(parent.lines[0]["pid"], signal.SIGKILL)
+    until(lambda: len(parent.lines) == 2, 60)
+    first, second = (line["pid"] for line in parent.lines)
+    assert parent.process.pid not in (first, second) and first != second
+    parent.process.send_signal(signal.SIGTERM)
+    assert parent.process.wait(60) == 0
+    ends = [json.loads(line) for line in parent.errors if '"worker.ended"' in line]
+    assert [end["code"] for end in ends] == [-9, 0] and ends[0]["why"].startswith("SIGKILL")

@@ -1,0 +1,118 @@
+"""What a process says when it cannot start, and the code it ends with. Real processes, no broker."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from app.dev.broker import free_port
+from tests.support.commands import KEYS, faults, heliograph
+
+PROCESSES = ("ingress", "worker", "bridge")
+BAD = {
+    "KAFKA_BOOTSTRAP_SERVERS": "nowhere",
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "KAFKA_SSL_CAFILE": "/nonexistent/ca.pem",
+    "HELIOGRAPH_PARTITIONS": "0",
+    "HELIOGRAPH_PARTITONS": "8",
+    "HELIOGRAPH_RATE": "nan",
+    "HELIOGRAPH_LOG_LEVEL": "loud",
+    "HELIOGRAPH_PSEUDONYM_KEY": "short",
+    "HELIOGRAPH_API_KEYS_FILE": "/nonexistent/keys",
+    "HELIOGRAPH_CLAIM_TTL_S": "100",
+    "PORT": "http",
+}
+EXPECTED = [
+    "KAFKA_BOOTSTRAP_SERVERS: must be host:port[,host:port]",
+    "KAFKA_SSL_CAFILE: must be the path of a file that exists",
+    "HELIOGRAPH_PARTITIONS: must be a whole number above 0",
+    "HELIOGRAPH_PSEUDONYM_KEY: must be at least 32 bytes in hex or base64",
+    "HELIOGRAPH_API_KEYS_FILE: No such file or directory",
+    "HELIOGRAPH_RATE: must not be negative",
+    "HELIOGRAPH_LOG_LEVEL: must be one of debug, info, warning, error",
+    "PORT: is not a number",
+    "HELIOGRAPH_PARTITONS: is not a setting; did you mean HELIOGRAPH_PARTITIONS?",
+    "HELIOGRAPH_DOUBT_AFTER_S: must exceed claim ttl + http timeout",
+    "KAFKA_SASL_USERNAME: is required with KAFKA_SECURITY_PROTOCOL SASL_SSL",
+]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_fault_of_the_settings_is_told_at_once_and_it_ends_with_2(process: str, tmp_path: Path) -> None:
+    tenants = tmp_path / "tenants.toml"
+    tenants.write_text("[tenants.acme]\naccount = 3\n")
+    done = heliograph(process, **BAD, HELIOGRAPH_CONFIG=str(tenants))
+    told = [*EXPECTED, f"HELIOGRAPH_CONFIG: {tenants}: tenants.acme.account: is not known; did you mean account_sid?"]
+    required = [] if process == "bridge" else ["HELIOGRAPH_SEAL_KEYS: is required"]
+    assert (done.returncode, done.stdout, faults(done)) == (2, "", told + required)
+
+
+BROKEN_FILES = [
+    ("[tenants.acme", ["is not TOML: Expected ']' at the end of a table declaration (at end of document)"]),
+    ("", ["has no [tenants.NAME] table"]),
+    ("[tenant.acme]\n", ["tenant: is not known; tables are [tenants.NAME]"]),
+    ("[tenants]\nacme = 1\n", ["tenants.acme: must be a table"]),
+    ("tenants = 1\n", ["tenants.: must be a table"]),
+    ("[tenants.a]\nlanes = 1\n", ["tenants.a.lanes.: must be a table"]),
+    ("[tenants.a]\n", ["tenants.a.lanes: needs at least one lane"]),
+    (
+        '[tenants.a]\nstrict_numbers = "no"\n[tenants.a.lanes.x]\nrate = -1\n[tenants.b.lanes.y]\n',
+        [
+            "tenants.a.lanes.x.rate: Expected `float` >= 0.0",
+            "tenants.a.strict_numbers: Expected `bool`, got `str`",
+            "tenants.b.lanes.y: needs exactly one of messaging_service_sid and from_number",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN_FILES)
+def test_a_broken_tenants_file_is_named_with_table_and_field(text: str, told: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "tenants.toml"
+    path.write_text(text)
+    done = heliograph("worker", **KEYS, HELIOGRAPH_CONFIG=str(path))
+    assert done.returncode == 2
+    assert faults(done) == [f"HELIOGRAPH_CONFIG: {path}: {fault}" for fault in told]
+
+
+def test_a_tenants_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "none.toml"
+    done = heliograph("ingress", **KEYS, HELIOGRAPH_CONFIG=str(path))
+    assert (done.returncode, faults(done)) == (2, [f"HELIOGRAPH_CONFIG: {path}: No such file or directory"])
+
+
+NEEDS_KAFKA = [
+    ("worker", 70),
+    ("bridge --port 0", 70),
+    ("topics plan", 1),
+    ("topics apply", 1),
+    ("outcomes", 1),
+    ("explain 7a031076e4d2147aa60c-979f8995cb98fd500dc0", 1),
+    ("cancel 7a031076e4d2147aa60c-979f8995cb98fd500dc0", 1),
+    ("send --to +14155550123 --body x", 1),
+]
+
+
+@pytest.mark.parametrize(("words", "code"), NEEDS_KAFKA)
+def test_a_missing_kafka_is_named_by_its_address(words: str, code: int, tmp_path: Path) -> None:
+    port = free_port()
+    env = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}", "HELIOGRAPH_DATA_DIR": str(tmp_path)}
+    done = heliograph(*words.split(), **KEYS, **env)
+    assert (done.returncode, faults(done)) == (code, [f"no Kafka at 127.0.0.1:{port} (KAFKA_BOOTSTRAP_SERVERS)"])
+
+
+def test_doctor_names_the_missing_kafka_too() -> None:
+    done = heliograph("doctor", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", **KEYS)
+    assert done.returncode == 1 and "!  kafka at 127.0.0.1:1: not reachable" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named_and_worth_another_try(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        env = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "HELIOGRAPH_SPOOL_DIR": str(tmp_path)}
+        done = heliograph("ingress", "--port", str(port), **KEYS, **env)
+    told = f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert (done.returncode, faults(done)) == (70, [told])

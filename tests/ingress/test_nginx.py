@@ -1,0 +1,141 @@
+"""The sample reverse proxy: read as text always; with nginx here, tested by nginx and with signed webhooks through it."""
+
+import asyncio
+import datetime
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app.dev.broker import free_port
+from app.ingress.log import ACK_S
+from app.provider.webhooks import MAX_BODY_BYTES, signature
+from app.records.requests import MAX_VALUE_BYTES
+from tests.support.door import ACME, MESSAGE, PUBLIC, SID, door, eventually
+
+CONF = (Path(__file__).parents[2] / "ops" / "nginx" / "heliograph.conf").read_text()
+WORDS = re.sub(r"#.*", "", CONF)
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="there is no nginx here; its file is read as text alone")
+
+
+def seconds(name: str) -> list[int]:
+    return [int(value) for value in re.findall(rf"{name} (\d+)s;", WORDS)]
+
+
+def sizes() -> dict[str, int]:
+    units = {"k": 1 << 10, "m": 1 << 20}
+    rows = re.findall(r"location ([^{]+) \{\s*client_max_body_size (\d+)(k|m);", WORDS)
+    return {path: int(number) * units[unit] for path, number, unit in rows}
+
+
+def test_only_the_public_routes_are_passed_on_and_as_they_came() -> None:
+    locations = re.findall(r"location ([^{]+) \{([^}]*)\}", WORDS)
+    passed = {path: re.findall(r"proxy_pass (\S+);", body) for path, body in locations}
+    door = ["http://heliograph_ingress"]
+    assert passed == {"/twilio/": door, "= /v1/messages": door, "/v1/messages/": door, "/": []}
+    assert re.findall(r"^\s*server (\S+) ", WORDS, re.MULTILINE) == ["127.0.0.1:8080"]
+    assert not re.search(r"rewrite |return 30|limit_req|sub_filter|gunzip|910\d", WORDS)
+
+
+def test_a_body_that_the_ingress_takes_is_never_refused_before_it() -> None:
+    assert sizes()["/twilio/"] > MAX_BODY_BYTES and sizes()["= /v1/messages"] > MAX_VALUE_BYTES
+
+
+def test_the_ingress_has_time_to_answer_and_twilio_hears_it() -> None:
+    [read], [connect], [again] = (
+        seconds(f"proxy_{n}") for n in ("read_timeout", "connect_timeout", "next_upstream_timeout")
+    )
+    assert read > 2 * ACK_S and connect + again + read < 15
+    assert seconds("    keepalive_timeout")[0] < 5  # uvicorn's own
+
+
+@asynccontextmanager
+async def proxied(path: Path, upstream: str) -> AsyncIterator["Proxy"]:
+    """nginx on a port of its own, with the sample file and a certificate made for it."""
+    port = free_port()
+    conf = CONF.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl").replace("127.0.0.1:8080", upstream)
+    conf = conf.replace("/etc/nginx/tls", str(path)).replace("/var/log/nginx", str(path))
+    certify(path)
+    whole = path / "nginx.conf"
+    places = "".join(f"{n}_temp_path {path}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    head = f"daemon off; master_process off; pid {path}/pid; error_log stderr warn; events {{}}"
+    whole.write_text(f"{head} http {{ {places}\n{conf}\n}}")
+    command = [str(NGINX), "-e", "stderr", "-p", str(path), "-c", str(whole)]
+    tested = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True)
+    assert (tested.returncode, tested.stderr) == (0, "")
+    server = subprocess.Popen(command)
+    try:
+        proxy = Proxy(port, ssl.create_default_context(cafile=path / "heliograph.crt"))
+        await eventually(proxy.listens)
+        yield proxy
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+class Proxy:
+    """Asked byte by byte, so that no client of ours mends a path."""
+
+    def __init__(self, port: int, trusted: ssl.SSLContext) -> None:
+        self._port, self._trusted = port, trusted
+
+    def listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+    async def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        """Status and everything that was answered."""
+        given = {"Host": "hooks.example.com", "Connection": "close", "Content-Length": str(len(body)), **headers}
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name.replace('_', '-')}: {v}" for name, v in given.items())]
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, ssl=self._trusted, server_hostname="hooks.example.com"
+        )
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        answer = await reader.read()
+        writer.close()
+        return int(answer.split()[1]), answer
+
+
+def certify(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hooks.example.com")])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+    named = x509.SubjectAlternativeName([x509.DNSName("hooks.example.com")])
+    made = builder.add_extension(named, critical=False).sign(key, hashes.SHA256())
+    (path / "heliograph.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (path / "heliograph.key").write_bytes(key.private_bytes(*form))
+
+
+FORM = [("MessageSid", SID), ("MessageStatus", "sent"), ("AccountSid", ACME), ("Empty", ""), ("Text", " STOP \r\n")]
+
+
+@needs_nginx
+async def test_a_signed_webhook_passes_with_its_path_query_and_form_as_they_were(tmp_path: Path) -> None:
+    target, body = f"/twilio/status?m={MESSAGE}&a=1&x=%2F%2e%20a+b//c", urlencode(FORM).encode()
+    given = {
+        "X_Twilio_Signature": signature("token-of-acme", PUBLIC + target, FORM),
+        "Content_Type": "application/x-www-form-urlencoded",
+    }
+    async with door(tmp_path / "door") as made, proxied(tmp_path, made.http.base_url.netloc.decode()) as proxy:
+        passed = await proxy.ask("POST", target, body, **given)
+        changed = await proxy.ask("POST", target + "1", body, **given)
+        long = await proxy.ask("POST", target, b"x" * (MAX_BODY_BYTES + 1), **given)
+        others = [(await proxy.ask("GET", path))[0] for path in ("/metrics", "/healthz", "/", "/v1/other", "/docs")]
+        asked = await proxy.ask("DELETE", "/v1/messages/" + MESSAGE)
+    assert (passed[0], changed[0], long[0], asked[0], others) == (204, 403, 413, 401, [404] * 5)
+    assert b"application/problem+json" in long[1] and [r["sid"] for r in made.kafka.of("contacts")] == [SID]
+    logged = (tmp_path / "heliograph.log").read_text().splitlines()
+    assert len(logged) == 9 and [line for line in logged if "?" in line or "a=1" in line] == []

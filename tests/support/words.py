@@ -1,0 +1,59 @@
+"""Command lines as documents, units and containers hold them, read by click as `heliograph` itself reads them."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import click
+
+from app.cli import main
+
+_LINE = re.compile(r"(?:^|[\s;|&(/])heliograph (?P<words>[^|;&#>\n]+)")
+_FENCE = re.compile(r"```(?:sh|console|bash)?\n(.*?)```|^ {4,}(\S.*)$", re.DOTALL | re.MULTILINE)
+
+
+def fault(words: list[str]) -> str:
+    """Why click refuses `heliograph WORDS`, or ""; a file that is not there is no fault of the words."""
+    try:
+        with main.make_context("heliograph", list(words)) as context:
+            _descend(main, context)
+    except click.exceptions.Exit:
+        return ""
+    except click.UsageError as error:
+        return "" if "does not exist" in error.format_message() else error.format_message()
+    return ""
+
+
+def _descend(group: click.Group, context: click.Context) -> None:
+    words = [*context._protected_args, *context.args]
+    name, command, rest = group.resolve_command(context, words)
+    assert command is not None and name is not None
+    with command.make_context(name, rest, parent=context) as below:
+        if isinstance(command, click.Group):
+            _descend(command, below)
+
+
+def leaves() -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its words."""
+    yield from _leaves("", main)
+
+
+def _leaves(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield words.strip(), command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None
+        yield from _leaves(f"{words} {name}", below)
+
+
+def told(text: str) -> list[list[str]]:
+    """Words after `heliograph` in a text of shell lines."""
+    return [shlex.split(match["words"].replace("\\", "")) for match in _LINE.finditer(text)]
+
+
+def code(markdown: str) -> str:
+    """The code of a page: fenced or indented."""
+    return "\n".join(fenced or indented for fenced, indented in _FENCE.findall(markdown))
