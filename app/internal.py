@@ -59,8 +59,13 @@ class Served:
         await self._task
 
 
-def internal_app(alive: Callable[[], str], ready: Callable[[], str], registry: CollectorRegistry) -> Starlette:
-    """`alive` and `ready` return "" or what is wrong (answered with 503)."""
+def internal_app(
+    alive: Callable[[], str],
+    ready: Callable[[], str],
+    registry: CollectorRegistry,
+    withheld: Callable[[], str] = lambda: "",
+) -> Starlette:
+    """`alive`, `ready` and `withheld` (of the metrics) return "" or what is wrong, answered with 503."""
 
     async def healthz(_request: Request) -> Response:
         return _answer(alive())
@@ -69,6 +74,8 @@ def internal_app(alive: Callable[[], str], ready: Callable[[], str], registry: C
         return _answer(ready())
 
     async def metrics(_request: Request) -> Response:
+        if problem := withheld():
+            return _answer(problem)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

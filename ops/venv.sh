@@ -11,10 +11,11 @@ find_python() {
   fail "Python 3.11 or newer is missing: apt-get install python3 python3-venv"
 }
 
-# uv does in seconds what pip does in half a minute; either checks every hash.
+# uv does in seconds what pip does in half a minute; either checks every hash. The lock is complete: nothing is resolved
+# anew, which some versions of pip do for a requirement with extras, against whatever is newest that day.
 install_locked() {
-  command -v uv >/dev/null && uv pip install --quiet --require-hashes --python .venv/bin/python -r "$1" 2>/dev/null && return
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$1"
+  command -v uv >/dev/null && uv pip install --quiet --no-deps --require-hashes --python .venv/bin/python -r "$1" 2>/dev/null && return
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$1"
 }
 
 ensure_venv() {

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -12,6 +13,14 @@ from app import kafka, telemetry
 from app.cli import running, settings_or_exit
 from app.settings import Settings
 from app.tenants import Tenant
+
+if TYPE_CHECKING:
+    from app.bridge.counters import Counters
+    from app.bridge.reader import Reader
+    from app.internal import Served
+
+# Shown at zero before their first record; other countries join when they come.
+COUNTRIES = ("US", "other")
 
 
 @click.command("bridge")
@@ -27,52 +36,66 @@ def command(port: int | None, as_json: bool) -> None:
     settings, tenants = settings_or_exit(dict(os.environ))
     telemetry.configure(settings.log_level)
     with running(settings):
-        asyncio.run(_serve(settings, tenants, settings.bridge_port if port is None else port, as_json))
+        asyncio.run(_bridge(settings, tenants, settings.bridge_port if port is None else port, as_json))
 
 
-async def _serve(settings: Settings, tenants: Mapping[str, Tenant], port: int, as_json: bool) -> None:
+async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, as_json: bool) -> None:
     """Until a signal comes. Raises Unfit, CannotListen, or what ended the reading."""
-    from prometheus_client import CollectorRegistry
-
     from app.bridge.counters import Counters
     from app.bridge.reader import Reader
-    from app.internal import Served, internal_app
+    from app.domain.series import beforehand
     from app.records.fit import must_exist
     from app.records.topics import Topics
 
-    counters, registry = Counters(_known(tenants)), CollectorRegistry()
-    registry.register(counters)
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
     await must_exist(client, [topics.metrics])
+    counters = Counters(beforehand({name: tuple(tenant.lanes) for name, tenant in tenants.items()}, COUNTRIES))
     reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, client)
-    await reader.start()
-    served = Served(internal_app(lambda: "", lambda: "", registry), settings.internal_host, port)
+    served = _page(reader, counters, settings.internal_host, port)
     await served.listening()
-    _say(f"{served.url}/metrics", as_json)
+    try:
+        await _until_signal(_read(reader, served.url, as_json))
+    finally:
+        await served.stop()
+        await reader.stop()
+
+
+def _page(reader: "Reader", counters: "Counters", host: str, port: int) -> "Served":
+    """Health is served at once, metrics when they may be seen."""
+    from prometheus_client import CollectorRegistry, ProcessCollector
+
+    from app.internal import Served, internal_app
+
+    registry = CollectorRegistry()
+    registry.register(counters)
+    ProcessCollector(registry=registry)
+    return Served(internal_app(reader.alive, reader.waiting, registry, reader.waiting), host, port)
+
+
+async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Raises what ended the work before a signal came."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    reading, stopping = asyncio.ensure_future(reader.run()), asyncio.ensure_future(stop.wait())
-    await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-    reading.cancel()
-    await served.stop()
-    await reader.stop()
-    if reading.done() and not reading.cancelled():
-        reading.result()
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+    finally:
+        working.cancel()
+        stopping.cancel()
 
 
-def _known(tenants: Mapping[str, Tenant]) -> dict[str, tuple[str, ...]]:
-    """Label values known beforehand: their series start at zero."""
-    from app.domain.words import ErrorClass, Word
-
-    return {
-        "tenant": tuple(tenants),
-        "lane": tuple({name for tenant in tenants.values() for name in tenant.lanes}),
-        "outcome": tuple(Word),
-        "error_class": tuple(ErrorClass),
-        "country": ("US", "other"),
-    }
+async def _read(reader: "Reader", url: str, as_json: bool) -> None:
+    await reader.start()
+    saying = asyncio.ensure_future(_say_ready(reader, f"{url}/metrics", as_json))
+    try:
+        await reader.run()
+    finally:
+        saying.cancel()
 
 
-def _say(url: str, as_json: bool) -> None:
+async def _say_ready(reader: "Reader", url: str, as_json: bool) -> None:
+    await reader.ready.wait()
     click.echo(orjson.dumps({"metrics": url, "pid": os.getpid()}).decode() if as_json else f"metrics on {url}")

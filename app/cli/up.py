@@ -16,7 +16,9 @@ from app.dev.parts import PartFault
 from app.dev.stand import Plan, Stand, is_free
 
 LOOK_S = 0.2
-KAFKA_PORT, INGRESS_PORT, BRIDGE_PORT = 19092, 8080, 9103
+KAFKA_PORT, INGRESS_PORT = 19092, 8080
+# Where ops/prometheus/prometheus.yml looks. INTERNAL: health and metrics of the ingress; WORKER: of the first worker.
+INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT = 9101, 9102, 9103
 
 
 @click.command("up")
@@ -39,7 +41,7 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
     if live:
         _complete_or_exit()
     place = Path(directory).absolute()
-    plan = Plan(directory=place, workers=workers, live=live, ports=_ports(port, live=live))
+    plan = Plan(directory=place, workers=workers, live=live, ports=_ports(port, workers, live=live))
     stand = Stand(plan, os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _told)
@@ -81,9 +83,10 @@ def _complete_or_exit() -> None:
         give_up(*missing)
 
 
-def _ports(port: int | None, *, live: bool) -> dict[str, int]:
+def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:
     """A port that was asked for is used or it is an error; a default gives way when it is taken."""
-    defaults = {"kafka": KAFKA_PORT, "bridge": BRIDGE_PORT}
+    defaults = {"kafka": KAFKA_PORT, "internal": INTERNAL_PORT, "worker-1": WORKER_PORT, "bridge": BRIDGE_PORT}
+    defaults |= {f"worker-{number}": WORKER_PORT + number for number in range(2, workers + 1)}
     ports = {name: number for name, number in defaults.items() if is_free(number)}
     told = port or (int(os.environ.get("PORT") or INGRESS_PORT) if live else 0)
     if told or is_free(INGRESS_PORT):

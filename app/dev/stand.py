@@ -32,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to bring up.
 
     `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`: whether it runs;
-    `ports`: of ingress, simulator, bridge, kafka (any free one otherwise).
+    `ports`: of ingress, internal (the ingress's metrics), worker-1 ..., simulator, bridge, kafka (else any free one).
     """
 
     directory: Path
@@ -66,7 +66,8 @@ class Stand:
         asyncio.run(apply_topics(self.env))
         if not self.plan.live:
             self._add("simulator", self._simulator())
-        self._add("ingress", ["ingress", "--port", str(self._ports["ingress"]), "--internal-port", "0"])
+        internal = str(self.plan.ports.get("internal", 0))
+        self._add("ingress", ["ingress", "--port", str(self._ports["ingress"]), "--internal-port", internal])
         for number in range(1, self.plan.workers + 1):
             self.add_worker(number)
         if self.plan.bridge:
@@ -85,8 +86,12 @@ class Stand:
 
     def add_worker(self, number: int) -> Part:
         """One more worker, started and not yet ready."""
-        data = {"HELIOGRAPH_DATA_DIR": str(self.plan.directory / f"worker-{number}"), "HELIOGRAPH_INTERNAL_PORT": "0"}
-        return self._add(f"worker-{number}", ["worker"], data)
+        name = f"worker-{number}"
+        own = {
+            "HELIOGRAPH_DATA_DIR": str(self.plan.directory / name),
+            "HELIOGRAPH_INTERNAL_PORT": str(self.plan.ports.get(name, 0)),
+        }
+        return self._add(name, ["worker"], own)
 
     def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Part:
         part = Part(name, arguments, {**self.env, **(more or {})}, self.plan.directory / "logs" / f"{name}.log")

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from app.domain.identity import key_fingerprint
 from app.ingress.answers import problem
-from app.ingress.hooks import Hooks
+from app.ingress.hooks import KINDS, Hooks
 from app.ingress.line import Line
 from app.ingress.log import Log
 from app.ingress.messages import Messages
@@ -74,7 +74,7 @@ class Ingress:
     def internal(self) -> Starlette:
         """Health and metrics. Ready: a record can be taken, on Kafka or on the spool."""
         registry = CollectorRegistry()
-        registry.register(_IngressCollector(self))
+        registry.register(IngressCollector(self))
         ProcessCollector(registry=registry)
         return internal_app(lambda: "", self.log.fault, registry)
 
@@ -90,7 +90,18 @@ async def _failed(_request: Request, _error: Exception) -> Response:
     return Response(body, status, media_type=kind.decode())
 
 
-class _IngressCollector(Collector):
+_WEBHOOK = (200, 204, 400, 403, 405, 413, 415, 500, 503)
+# Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
+_ANSWERS = {
+    **dict.fromkeys(KINDS, _WEBHOOK),
+    "messages": (202, 400, 401, 413, 415, 422, 500, 503),
+    "cancel": (202, 401, 404, 500, 503),
+}
+
+
+class IngressCollector(Collector):
+    """Read from the ingress at each scrape."""
+
     def __init__(self, ingress: Ingress) -> None:
         self._ingress = ingress
 
@@ -99,9 +110,11 @@ class _IngressCollector(Collector):
         answered = CounterMetricFamily(
             "heliograph_ingress_requests", "requests by route and HTTP status", labels=["route", "status"]
         )
-        for counts in (self._ingress.webhooks.answered, self._ingress.messages.answered):
-            for (route, status), count in counts.items():
-                answered.add_metric([route, str(status)], count)
+        counts = {(route, status): 0 for route, statuses in _ANSWERS.items() for status in statuses}
+        for (route, status), count in (
+            counts | self._ingress.webhooks.answered | self._ingress.messages.answered
+        ).items():
+            answered.add_metric([str(route), str(status)], count)
         yield answered
         log = self._ingress.log
         yield CounterMetricFamily("heliograph_ingress_produced", "records put on Kafka at once", value=log.produced)

@@ -77,6 +77,9 @@ class Messages:
             response = Response(_encode(content), 202, media_type="application/json")
         except Problem as wrong:
             response = wrong.response()
+        except Exception:
+            self.answered[name, 500] += 1
+            raise
         self.answered[name, response.status_code] += 1
         return response
 

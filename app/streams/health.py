@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.internal import Served, internal_app
@@ -12,13 +12,13 @@ from app.streams.engine.engine import Health
 
 
 class EngineCollector(Collector):
-    """Gauges read from the engine at each scrape."""
+    """Read from the engine at each scrape."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge per field of `Health`."""
+        """The fields of `Health`."""
         health = health_of(self._runtime)
         if health is None:
             return
@@ -28,9 +28,10 @@ class EngineCollector(Collector):
             ("waiting_slices", "slices fetched and not folded yet", health.waiting),
             ("lease_seconds", "lease left", health.lease_s),
             ("idle_seconds", "since the last progress", health.idle_s),
-            ("progress_total", "slices acknowledged and changelog slices restored", health.progress),
         ):
             yield GaugeMetricFamily(f"heliograph_worker_{name}", meaning, value=float(value))
+        done = "slices acknowledged and changelog slices restored"
+        yield CounterMetricFamily("heliograph_worker_progress", done, value=float(health.progress))
 
 
 def health_of(runtime: Runtime) -> Health | None:

@@ -1,7 +1,8 @@
 """Agent `metrics`: folds `notify.updates` into per-minute windows on `notify.metrics`, absolute values.
 
-An update produced twice after a crash carries the same cause: per partition the highest (offset, index) of a cause
-counted is a row of its own, so that no repeat is counted. Windows older than two hours leave the table.
+Rows are windows, each with the cause of the last update counted in it (see `domain.windows`), so a crash that keeps
+some rows of a cycle and loses others neither loses nor doubles a count. What is open stays in memory: the rows are
+written, and read only at the assignment.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from app.domain.windows import BOUNDS, KEPT_MS, WINDOW_MS, Labels, Seen, Window, added, key_of, steps
+from app.domain.series import Counting, Lists
+from app.domain.windows import BOUNDS, WINDOW_MS, Window, Windows
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.records.metrics import NotifyMetric
@@ -18,23 +20,9 @@ from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 
 METRICS = "metrics"
-MARK = b"\0cause"
-
-
-class Mark(msgspec.Struct, frozen=True, tag=True):
-    """The last cause counted in this partition."""
-
-    offset: int
-    index: int
-
-
-class Kept(msgspec.Struct, frozen=True, tag=True):
-    """A window's row."""
-
-    window: Window
-
-
-_spec = TableSpec(METRICS, msgspec.json.Decoder(Mark | Kept).decode, msgspec.json.Encoder().encode)
+_spec = TableSpec(
+    METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, lambda window: window.offset
+)
 _decoder = msgspec.json.Decoder(NotifyUpdated)
 _encode = msgspec.json.Encoder().encode
 
@@ -45,15 +33,15 @@ class MetricsAgent:
     name = "metrics"
     tables: Sequence[TableSpec[Any]] = (_spec,)
 
-    def __init__(self, topic: str, metrics: str, labels: Labels, dead_letters: DeadLetters) -> None:
-        self.topic, self._metrics, self._labels = topic, metrics, labels
+    def __init__(self, topic: str, metrics: str, lists: Lists, dead_letters: DeadLetters) -> None:
+        self.topic, self._metrics = topic, metrics
         self.dead_letter = dead_letters
-        self._touched: dict[int, dict[bytes, Window]] = {}
-        self._windows: dict[int, dict[bytes, int]] = {}
+        self._counting = Counting(lists)
+        self._windows: dict[int, Windows] = {}
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
-        """The mark; windows are few and read as they come."""
-        return ((METRICS, MARK),)
+        """None: the windows are in memory."""
+        return ()
 
     def fold(self, record: Input, scope: Scope) -> None:
         """Count one update, once."""
@@ -61,64 +49,33 @@ class MetricsAgent:
             update: NotifyUpdated = decode(_decoder, record.value)
         except BadRecord as bad:
             raise Unreadable(bad.field, bad.rule) from None
-        cause, mark = update.cause, scope.get(METRICS, MARK)
-        if mark is not None and (cause.offset, cause.index) <= (mark.offset, mark.index):
-            return
-        scope.put(METRICS, MARK, Mark(cause.offset, cause.index))
-        start = update.at_ms - update.at_ms % WINDOW_MS
-        touched = self._touched.setdefault(record.partition, {})
-        for step in steps(_seen(update), self._labels):
-            key = key_of(step, start)
-            kept = scope.get(METRICS, key)
-            window = added(kept.window if kept else None, step, start)
-            scope.put(METRICS, key, Kept(window))
-            touched[key] = window
+        if additions := self._counting.additions(update):
+            cause = update.cause.offset, update.cause.index
+            self._windows[record.partition].count(additions, update.at_ms, cause, record.offset)
 
     def tick(self, partition: int, scope: Scope) -> None:
-        """One record per window touched in this slice; old windows go."""
-        touched = self._touched.pop(partition, {})
-        known = self._windows.setdefault(partition, {})
-        for key, window in touched.items():
-            known[key] = window.start_ms
+        """One row and one record per window counted in; old windows go."""
+        windows = self._windows[partition]
+        for key, window in windows.touched():
+            scope.put(METRICS, key, window)
             scope.emit(Output(self._metrics, key + b"|%d" % partition, _encode(_metric(window, partition)), partition))
-        if touched:
-            newest = max(window.start_ms for window in touched.values())
-            for key in [key for key, start in known.items() if start < newest - KEPT_MS]:
-                del known[key]
-                scope.drop(METRICS, key)
+        for key in windows.leaving():
+            scope.drop(METRICS, key)
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """The update is not counted; its dead letter says so."""
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:
-        """No effects."""
+        """No effects; from here old windows may leave."""
+        self._windows[partition].settled()
 
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
         """Learn which windows are open."""
-        open_now = {key: row.window.start_ms for key, row in rows[METRICS] if isinstance(row, Kept)}
-        self._windows[partition] = open_now
+        self._windows[partition] = Windows(rows[METRICS])
 
     def revoked(self, partition: int) -> None:
         """Another worker counts here now."""
         self._windows.pop(partition, None)
-        self._touched.pop(partition, None)
-
-
-def _seen(update: NotifyUpdated) -> Seen:
-    return Seen(
-        update.tenant,
-        update.country,
-        update.lane,
-        update.event,
-        update.state,
-        update.reason,
-        update.error_class,
-        update.error_code,
-        update.segments,
-        update.revision,
-        update.request_to_create_ms,
-        update.create_to_delivered_ms,
-    )
 
 
 def _metric(window: Window, shard: int) -> NotifyMetric:
@@ -130,6 +87,6 @@ def _metric(window: Window, shard: int) -> NotifyMetric:
         shard=shard,
         value=window.value,
         bounds=BOUNDS.get(window.metric, ()),
-        buckets=window.buckets,
+        buckets=tuple(window.buckets),
         sum=window.sum,
     )

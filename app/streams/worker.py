@@ -9,7 +9,7 @@ import phonenumbers
 from app import clock, kafka, telemetry
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Due
-from app.domain.windows import Labels
+from app.domain.series import Lists
 from app.provider.port import Provider
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
@@ -67,7 +67,7 @@ class Worker:
             settings.pseudonym_key,
             letters,
         )
-        metrics = MetricsAgent(topics.updates, topics.metrics, _labels(self._tenants), letters)
+        metrics = MetricsAgent(topics.updates, topics.metrics, _lists(self._tenants), letters)
         return [intake, self.contacts, self._lanes, metrics]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -143,9 +143,12 @@ def _provider(tenant: Tenant, settings: Settings) -> TwilioProvider:
     )
 
 
-def _labels(tenants: Mapping[str, Tenant]) -> Labels:
-    lanes = {name for tenant in tenants.values() for name in tenant.lanes}
-    return Labels(set(tenants), lanes, {str(code) for code in ERRORS}, phonenumbers.SUPPORTED_REGIONS)
+def _lists(tenants: Mapping[str, Tenant]) -> Lists:
+    return Lists(
+        lanes={name: frozenset(tenant.lanes) for name, tenant in tenants.items()},
+        countries=frozenset(phonenumbers.SUPPORTED_REGIONS),
+        codes=frozenset(str(code) for code in ERRORS),
+    )
 
 
 def _engine_config(settings: Settings) -> EngineConfig:

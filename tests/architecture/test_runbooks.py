@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app.settings import FIELDS
 from tests.support.words import code, fault, told
@@ -62,3 +63,10 @@ def test_the_readme_leads_to_both() -> None:
     text = (ROOT / "README.md").read_text()
     assert "ops/runbooks" in text and "ops/decisions" in text
     assert [page.name for page in RUNBOOKS if page.name not in (ROOT / "ops" / "README.md").read_text()] == []
+
+
+def test_an_alert_leads_to_a_runbook_that_is_there() -> None:
+    groups = yaml.safe_load((ROOT / "ops" / "prometheus" / "rules.yml").read_text())["groups"]
+    told = {rule["annotations"].get("runbook") for group in groups for rule in group["rules"]} - {None}
+    assert [page for page in told if not (ROOT / page).exists()] == []
+    assert {page.stem for page in RUNBOOKS} - {Path(page).stem for page in told} == {"worker-exits-78", "dead-letters"}

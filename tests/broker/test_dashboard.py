@@ -1,0 +1,139 @@
+"""Every expression of the dashboard and the rules, asked of a real Prometheus that scrapes a real bridge."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from app.dev.broker import free_port
+from app.domain.windows import BOUNDS, METRICS
+from app.internal import Served, internal_app
+from app.records.metrics import NotifyMetric
+from tests.support.board import asked, filled, rules, variables, worker
+from tests.support.bridged import Site, metric
+from tests.support.door import Door, FakeKafka, door
+from tests.support.lab import until
+from tests.support.prometheus import Prometheus, running
+
+LABELS = {"tenant": "default", "country": "US", "lane": "default", "label": "lane"}
+# By metric: label values on top, how many, and (of histograms) the bucket they fall in.
+STORY: list[tuple[str, dict[str, str], int, int]] = [
+    ("accepted", {}, 100, 0),
+    ("suppressed", {}, 7, 0),
+    ("taken", {}, 95, 0),
+    ("segments", {}, 190, 0),
+    ("refused", {"error_class": "configuration"}, 5, 0),
+    ("doubted", {}, 2, 0),
+    ("outcomes", {"outcome": "delivered"}, 60, 0),
+    ("outcomes", {"outcome": "undelivered"}, 25, 0),
+    ("outcomes", {"outcome": "failed"}, 15, 0),
+    ("errors", {"error_code": "30007"}, 25, 0),
+    ("request_to_create_seconds", {}, 50, 1),
+    ("request_to_create_seconds", {}, 50, 9),
+    ("create_to_delivered_seconds", {}, 60, 2),
+    ("unlisted", {}, 1, 0),
+]
+
+
+def told() -> list[NotifyMetric]:
+    """Each line on a shard of its own, so that two about one series add up."""
+    records = []
+    for line, (name, more, count, bucket) in enumerate(STORY):
+        labels = {key: {**LABELS, **more}[key] for key in METRICS[name][1]}
+        given: dict[str, object] = {"labels": labels, "shard": line % 2}
+        if bounds := BOUNDS.get(name):
+            buckets = [count if at == bucket else 0 for at in range(len(bounds) + 1)]
+            given |= {"bounds": bounds, "buckets": tuple(buckets), "sum": count * bounds[bucket]}
+        records.append(metric(name, count, **given))
+    return records
+
+
+async def troubled(ingress: Door) -> None:
+    """Kafka is away; strangers knock; and once neither Kafka nor the disk took a record."""
+    for _ in range(15):
+        assert (await ingress.report()).status_code == 204
+        assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
+    ingress.ingress.webhooks.answered["status", 503] += 1
+
+
+async def stalled() -> Served:
+    """The internal port of a worker that has work and does none."""
+    registry = CollectorRegistry()
+    registry.register(worker(waiting=3, idle_s=60.0))
+    ProcessCollector(registry=registry)
+    served = Served(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
+    await served.listening()
+    return served
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
+    path: Path = tmp_path_factory.mktemp("prometheus")
+    away = FakeKafka()
+    away.here = False
+    async with AsyncExitStack() as stack:
+        site, ingress, hung = Site(kafka, path), await stack.enter_async_context(door(path, away)), await stalled()
+        stack.push_async_callback(hung.stop)
+        stack.callback(site.close)
+        await asyncio.to_thread(site.start)
+        targets = {
+            "heliograph-bridge": [site.part.ready["metrics"]],
+            "heliograph-ingress": [ingress.internal],
+            "heliograph-worker": [hung.url, f"http://127.0.0.1:{free_port()}"],
+        }
+        made = stack.enter_context(await asyncio.to_thread(running, path, targets))
+        for seen in ("heliograph_accepted_total", "heliograph_ingress_requests_total"):
+            await asyncio.to_thread(until, lambda name=seen: made.query(name))
+        await troubled(ingress)
+        await asyncio.to_thread(site.say, *told())
+        whole = "sum(increase(heliograph_errors_total[5m])) > 0 and sum(heliograph_ingress_spool_bytes) > 0"
+        await asyncio.to_thread(until, lambda: made.query(whole))
+        yield made
+
+
+@pytest.mark.parametrize("expr", [pytest.param(one.expr, id=f"{one.where}-{n}") for n, one in enumerate(asked())])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_expression_runs_and_finds_something(expr, prometheus):
+    found = await asyncio.to_thread(until, lambda: prometheus.query(filled(expr)), 15)
+    assert all(sample["value"][1] != "NaN" for sample in found)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("panel", "value"), [("Delivered", 0.6), ("Begun within 5 s", 0.5)])
+async def test_a_share_is_the_share_of_what_was_told(panel, value, prometheus):
+    (expr,) = (one.expr for one in asked() if one.where == panel)
+    (sample,) = await asyncio.to_thread(prometheus.query, filled(expr))
+    assert float(sample["value"][1]) == pytest.approx(value)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_undelivered_share_by_country_names_its_country(prometheus):
+    (expr,) = (one.expr for one in asked() if one.where == "Undelivered share, by country")
+    (sample,) = await asyncio.to_thread(prometheus.query, filled(expr))
+    assert sample["metric"] == {"country": "US"} and float(sample["value"][1]) == pytest.approx(0.4)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_variables_offer_the_values_that_came(prometheus):
+    for _, selector, label in variables():
+        given = {"match[]": filled(selector)}
+        offered = await asyncio.to_thread(
+            lambda label=label, given=given: prometheus.ask(f"label/{label}/values", **given)
+        )
+        assert LABELS[label] in offered
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_alert_is_raised_by_this_story_and_none_fails(prometheus):
+    wanted = {rule["alert"] for rule in rules()}
+
+    def raised() -> bool:
+        made = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+        assert [rule["lastError"] for rule in made if rule.get("lastError")] == []
+        return {rule["name"] for rule in made if rule["state"] != "inactive"} == wanted
+
+    assert await asyncio.to_thread(until, raised)
