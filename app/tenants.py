@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -67,6 +68,12 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def lane(self) -> str:
         """The lane of a request that names none."""
         return self.default_lane or next(iter(self.lanes), "")
+
+    @property
+    def at_twilio(self) -> bool:
+        """Whether its calls reach Twilio itself, any region: that is where they go when no other server is named."""
+        host = urlsplit(self.api_base_url).hostname or ""
+        return not self.api_base_url or host == "twilio.com" or host.endswith(".twilio.com")
 
 
 Tenants = Mapping[str, Tenant]

@@ -10,32 +10,39 @@ import click
 import orjson
 
 from app import kafka, telemetry
-from app.cli import running, settings_or_exit
+from app.cli import give_up, running, settings_or_exit
 from app.cli.supervise import supervise
 from app.settings import Settings
 from app.tenants import Tenant
 
 
 @click.command("worker")
+@click.option("--live", is_flag=True, help="Send through Twilio itself: real texts.")
 @click.option("--supervised", is_flag=True, help="Start it again when it ended itself (exit 70, a signal).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
-def command(supervised: bool, as_json: bool) -> None:
+def command(live: bool, supervised: bool, as_json: bool) -> None:
     """Run one worker: agents intake, contacts, lanes, timers and metrics.
 
     Each worker needs a HELIOGRAPH_DATA_DIR of its own; several share the work. SIGTERM waits for open calls.
+
+    Without --live it starts only where TWILIO_API_BASE_URL (or api_base_url of each tenant) names another server than
+    Twilio's, such as the simulator, so that no test ever texts a stranger.
 
     --supervised is for where no systemd or the like does it: a worker that ended itself is started again after 0.5 s,
     1 s ... 30 s; what a new start cannot mend (exit 2 or 78) ends the supervisor with the same code.
 
     \b
     Examples:
-      HELIOGRAPH_DATA_DIR=run/w1 heliograph worker --json
-      heliograph worker --supervised
+      HELIOGRAPH_DATA_DIR=run/w1 heliograph worker --live
+      TWILIO_API_BASE_URL=http://127.0.0.1:4010 heliograph worker --supervised
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
+    if not live and (real := [name for name, tenant in tenants.items() if tenant.account_sid and tenant.at_twilio]):
+        give_up(f"tenants {', '.join(real)} would send through Twilio itself: add --live, or set TWILIO_API_BASE_URL")
     telemetry.configure(settings.log_level)
     if supervised:
-        sys.exit(supervise([sys.executable, "-m", "app", "worker", *(["--json"] if as_json else [])]))
+        given = [*(["--live"] if live else []), *(["--json"] if as_json else [])]
+        sys.exit(supervise([sys.executable, "-m", "app", "worker", *given]))
     # Most objects of a slice die young.
     gc.set_threshold(50_000, 20, 50)
     from app.streams.engine.app import run

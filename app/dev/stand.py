@@ -91,7 +91,7 @@ class Stand:
             "HELIOGRAPH_DATA_DIR": str(self.plan.directory / name),
             "HELIOGRAPH_INTERNAL_PORT": str(self.plan.ports.get(name, 0)),
         }
-        return self._add(name, ["worker"], own)
+        return self._add(name, ["worker", *(["--live"] if self.plan.live else [])], own)
 
     def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Part:
         part = Part(name, arguments, {**self.env, **(more or {})}, self.plan.directory / "logs" / f"{name}.log")

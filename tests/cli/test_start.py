@@ -116,3 +116,19 @@ def test_a_port_that_is_taken_is_named_and_worth_another_try(tmp_path: Path) -> 
         done = heliograph("ingress", "--port", str(port), **KEYS, **env)
     told = f"cannot listen on 127.0.0.1:{port}: Address already in use"
     assert (done.returncode, faults(done)) == (70, [told])
+
+
+ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "token", "TWILIO_FROM_NUMBER": "+15005550006"}
+
+
+@pytest.mark.parametrize("server", [{}, {"TWILIO_API_BASE_URL": "https://api.dublin.ie1.twilio.com"}])
+def test_no_worker_sends_through_twilio_itself_unless_it_is_told_to(server: dict[str, str]) -> None:
+    done = heliograph("worker", **KEYS, **ACCOUNT, **server)
+    assert done.returncode == 2 and "add --live" in done.stderr and "default" in done.stderr
+
+
+@pytest.mark.parametrize(("words", "server"), [(["--live"], {}), ([], {"TWILIO_API_BASE_URL": "http://127.0.0.1:1"})])
+def test_a_worker_starts_with_live_or_where_another_server_is_named(words: list[str], server: dict[str, str]) -> None:
+    away = f"127.0.0.1:{free_port()}"
+    done = heliograph("worker", *words, **KEYS, **ACCOUNT, **server, KAFKA_BOOTSTRAP_SERVERS=away)
+    assert done.returncode == 70 and f"no Kafka at {away}" in done.stderr
