@@ -5,12 +5,14 @@ bytes. Each carries (partition, offset, index) of the input that caused it and g
 """
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import msgspec
 
 from app.clock import iso
 from app.domain import events as e
 from app.domain.contact import Message
+from app.domain.fields import PROGRESS_WORDS
 from app.domain.fold import Folded
 from app.domain.inputs import Input as ContactInput
 from app.domain.inputs import Texted
@@ -157,9 +159,6 @@ def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
     }
 
 
-PROGRESS_WORDS = {progress: progress.name.lower() for progress in Progress}
-
-
 def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
     """What is peculiar to the event: its word, the state it led to, its reason."""
     match event:
@@ -182,9 +181,18 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
                 yield "create_to_delivered_ms", took
         case e.RequestConflicted():
             yield from _said("conflicted", "conflict", "conflict")
+        case e.CancelKept():
+            yield from _said("cancel_kept", "canceled", "cancel_requested")
+        case e.CancelNoted():
+            yield from _said("cancel_noted", message.stage if message else "", "cancel_requested")
+        case e.MessageArchived():
+            yield from _said("archived", "final", "final")
+        case e.MessageForgotten():
+            yield from _said("forgotten", "final", "final")
+        case e.ConsentChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
+            raise AssertionError("has a record of its own")
         case _:
-            name = type(event).__name__
-            yield from _said(name, name, "")
+            assert_never(event)
 
 
 def _said(
