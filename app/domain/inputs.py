@@ -147,7 +147,7 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     sealed: f.SealedText
     masked: f.Masked
     keyword: f.Keyword = ""
-    arguments_count: Annotated[int, Meta(description="Words that followed the keyword.")] = 0
+    arguments_count: Annotated[int, Meta(description="Words behind the first.")] = 0
     opt_out_type: Annotated[str, Meta(description="STOP, START or HELP by Advanced Opt-Out, or empty.")] = ""
     sender: Annotated[str, Meta(description="SID of the Messaging Service, or empty.")] = ""
     country: f.Country = ""

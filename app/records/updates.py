@@ -10,7 +10,16 @@ from app.domain.words import Answer
 from app.records.envelope import Cause
 
 # The domain's events by their wire words; those of an answered attempt are the words of its answer.
-EVENTS = ["opened", "stage", "claimed", *Answer, "progressed", "doubted", "outcome", "conflicted"]
+EVENTS = [
+    "opened",
+    "stage",
+    "claimed",
+    *(a for a in Answer if a is not Answer.OPEN),
+    "progressed",
+    "doubted",
+    "outcome",
+    "conflicted",
+]
 EVENTS += ["cancel_kept", "cancel_noted", "archived", "forgotten"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import yaml
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 KINDS = sorted(path.name.removesuffix(".json") for path in (FOLDER / "events").iterdir())
@@ -36,3 +37,20 @@ def _judge(kind: str) -> Any:
 def faults(record: dict[str, Any]) -> list[str]:
     """What is wrong with a record by the schema of its `type`, which must be published."""
     return [error.message for error in _judge(record["type"]).iter_errors(record)]
+
+
+@lru_cache
+def asyncapi() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
+    return read
+
+
+def header_faults(record: dict[str, Any], headers: dict[str, bytes]) -> list[str]:
+    """What is wrong with a record's headers by its message in asyncapi.yaml; one that declares none has none."""
+    components = asyncapi()["components"]
+    declared = components["messages"][record["type"]].get("headers", {"type": "object", "maxProperties": 0})
+    judge = jsonschema_rs.validator_for({**declared, "components": components}, validate_formats=True)
+    given = {name: value.decode() for name, value in headers.items()}
+    told = {"ce_id": record.get("id"), "ce_time": record.get("at")}
+    differing = [name for name, value in given.items() if name in told and told[name] != value]
+    return [error.message for error in judge.iter_errors(given)] + differing
