@@ -57,6 +57,8 @@ def taken(request: dict[str, Any]) -> bool:
 
 
 @example({"media": []}, {"body"})
+@example({"fallback": [{"channel": "email", "after": 2_592_000}]}, set())
+@example({"fallback": [{"channel": "email", "after": 2_592_001}]}, set())
 @example({"media": ["https://example.com/a.png"]}, {"body"})
 @example({"media": [], "body": "\t"}, set())
 @settings(max_examples=1500, deadline=None)
