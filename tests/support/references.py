@@ -30,9 +30,10 @@ def resolved(path: Path, reference: str) -> Any:
     found = _read((path.parent / file).resolve() if file else path.resolve())
     for step in pointer.strip("/").split("/") if pointer.strip("/") else ():
         name = step.replace("~1", "/").replace("~0", "~")
-        if not isinstance(found, dict) or name not in found:
-            raise Dangling(f"{path.name}: {reference}")
-        found = found[name]
+        try:
+            found = found[int(name) if isinstance(found, list) else name]
+        except (LookupError, TypeError, ValueError):
+            raise Dangling(f"{path.name}: {reference}") from None
     return found
 
 
