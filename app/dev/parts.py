@@ -22,11 +22,18 @@ class PartFault(Exception):
 
 
 class Part:
-    """One process: `python -m app ARGUMENTS --json`. Its stderr goes to `log`; `ready` is what it said first."""
+    """One process: `python PROGRAM ARGUMENTS --json`. Its stderr goes to `log`; `ready` is what it said first."""
 
-    def __init__(self, name: str, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        env: Mapping[str, str],
+        log: Path,
+        program: tuple[str, ...] = ("-m", "app"),
+    ) -> None:
         self.name, self.log = name, log
-        self._command = [sys.executable, "-m", "app", *arguments, "--json"]
+        self._command = [sys.executable, *program, *arguments, "--json"]
         self._env = dict(env)
         self.process: subprocess.Popen[bytes] | None = None
         self.ready: dict[str, Any] = {}

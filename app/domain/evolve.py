@@ -33,6 +33,8 @@ KEPT_TEXTS = 20
 def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
     """The rows after `event`: the contact's, and the archived message's that the input named (None if none)."""
     match event:
+        case AttemptProgressed() | AttemptAnswered() | AttemptClaimed():  # most of what happens, found first
+            return _message(contact, archived, event, place)
         case MessageOpened(key=key, message=message):
             ahead = {k: at for k, at in contact.canceled_ahead.items() if k != key}
             return replace(contact, messages={**contact.messages, key: message}, canceled_ahead=ahead), archived
@@ -68,6 +70,8 @@ def _message(contact: Contact, archived: Message | None, event: MessageEvent, pl
 
 def _apply(message: Message, event: MessageEvent) -> Message:
     match event:
+        case AttemptProgressed(n=n):
+            return _with_attempt(message, n, _progressed(message.attempts[n - 1], event))
         case StageChanged(stage=stage, asked=asked, due_ms=due, reason=reason):
             return replace(message, stage=stage, asked=asked, due_ms=due, reason=reason)
         case AttemptClaimed(n=n, at_ms=at, offset=offset):
@@ -75,8 +79,6 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return replace(message, stage=Stage.FLYING, asked=0, due_ms=0, attempts=(*message.attempts, attempt))
         case AttemptAnswered(n=n):
             return _with_attempt(message, n, _answered(message.attempts[n - 1], event))
-        case AttemptProgressed(n=n):
-            return _with_attempt(message, n, _progressed(message.attempts[n - 1], event))
         case AttemptDoubted(n=n):
             return _with_attempt(message, n, replace(message.attempts[n - 1], doubtful=True))
         case OutcomeGiven():
@@ -123,7 +125,8 @@ def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
 
 
 def _progressed(attempt: Attempt, event: AttemptProgressed) -> Attempt:
-    attempt = replace(attempt, sid=attempt.sid or event.sid)
+    if not attempt.sid:
+        attempt = replace(attempt, sid=event.sid)
     return _learn(attempt, event.progress, event.at_ms, event.provenance, event.code, event.error)
 
 

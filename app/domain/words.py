@@ -41,6 +41,10 @@ class Progress(IntEnum):
     READ = 11
 
 
+# Ready-made: every report asks for its own, and an enumeration's name is slow to get.
+PROGRESS_WORDS = {progress: progress.name.lower() for progress in Progress}
+
+
 class Answer(StrEnum):
     """What became of the create call of an attempt. `open`: no word yet."""
 

@@ -16,7 +16,7 @@ from app.domain.fields import PROGRESS_WORDS
 from app.domain.fold import Folded
 from app.domain.inputs import Input as ContactInput
 from app.domain.inputs import Texted
-from app.domain.words import Answer, Progress, Word
+from app.domain.words import PROGRESS_WORDS, Answer, Progress, Word
 from app.records import lanes
 from app.records.consent import NotifyConsentChanged
 from app.records.envelope import Cause, headers
@@ -43,6 +43,8 @@ class Notices:
         for index, event in enumerate(folded.events):
             cause = Cause(record.partition, record.offset, index)
             match event:
+                case e.AttemptProgressed():
+                    self._update(record, contact_id, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
                 case e.TextReceived():
@@ -139,23 +141,23 @@ def _updated(
         cause=cause,
         country=message.country if message else "",
         lane=policy.lane if policy else "",
-        category=policy.category.value if policy else "",
-        priority=policy.priority.value if policy else "",
+        category=policy.category if policy else "",
+        priority=policy.priority if policy else "",
         segments=policy.segments if policy else 0,
         **words,  # type: ignore[arg-type]
     )
 
 
 def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
-    """The most frequent event by far, without the detour."""
+    """The most frequent event by far, without the detour. Words stay enumerations: to ask for their value is dear."""
     return {
         "event": "progressed",
         "state": PROGRESS_WORDS[event.progress],
-        "reason": event.error.value if event.error else "reported",
+        "reason": event.error or "reported",
         "attempt": event.n,
-        "error_class": event.error.value if event.error else "",
+        "error_class": event.error or "",
         "error_code": event.code,
-        "provenance": event.provenance.value,
+        "provenance": event.provenance,
     }
 
 

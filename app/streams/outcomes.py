@@ -3,7 +3,7 @@
 from app.clock import iso
 from app.domain.contact import Attempt, Message
 from app.domain.events import OutcomeGiven
-from app.domain.words import Answer, Progress, Word
+from app.domain.words import PROGRESS_WORDS, Answer, Progress, Word
 from app.records.envelope import Cause
 from app.records.outcomes import AttemptSeen, NotifyOutcome, Recipient
 
@@ -20,8 +20,8 @@ def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> Notif
         message_id=message.id,
         idempotency_key=message.idempotency_key,
         recipient=Recipient(sealed=message.sealed_to, masked=message.masked),
-        outcome=event.word.value,
-        reason=event.reason.value,
+        outcome=event.word,
+        reason=event.reason,
         revision=event.revision,
         error_code=None if event.word is Word.DELIVERED or speaks is None else speaks.code,
         attempts=tuple(_seen(attempt) for attempt in message.attempts),
@@ -44,10 +44,10 @@ def _seen(attempt: Attempt) -> AttemptSeen:
     return AttemptSeen(
         attempt=attempt.n,
         message_sid=attempt.sid,
-        answer=attempt.answer.value,
-        progress=attempt.progress.name.lower(),
+        answer=attempt.answer,
+        progress=PROGRESS_WORDS[attempt.progress],
         error_code=attempt.code,
-        error_class=attempt.error.value if attempt.error else None,
+        error_class=attempt.error,
         in_doubt=attempt.doubtful,
         claimed_at=iso(attempt.claimed_ms),
         started_at=iso(attempt.started_ms) if attempt.started_ms else None,
@@ -70,5 +70,5 @@ def _times(message: Message) -> dict[str, str]:
     best = max(message.attempts, key=lambda a: a.progress, default=None)
     times: dict[str, str] = {}
     for step in best.learnt if best else ():
-        times.setdefault(step.progress.name.lower(), iso(step.at_ms))
+        times.setdefault(PROGRESS_WORDS[step.progress], iso(step.at_ms))
     return times

@@ -1,6 +1,8 @@
-"""The status fold alone: preloaded reports through the real contacts agent, beside the raw loop over the same records.
+"""The status fold alone: preloaded reports through the real contacts agent, beside a raw loop over them.
 
-The first part of the log (request, turn, answer of each message) is folded before the clock starts.
+The first part of the log (request, turn, answer of each message) is folded before the clock starts. Measured twice,
+each beside a raw loop of its own minute: the contacts agent alone in its process, and the whole worker, whose metrics
+agent reads every update that the contacts agent writes.
 """
 
 import argparse
@@ -12,12 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
 from app.dev.broker import DevBroker, free_port
+from app.dev.parts import Part
 from app.dev.stand import Plan, Stand
 from app.domain.identity import contact_id, key_fingerprint, message_id
 from app.domain.inputs import Answered, Policy, Reported, Requested, TurnGranted
@@ -25,6 +31,7 @@ from app.domain.words import Answer, Category, Priority, Progress
 from app.streams.engine.producer import partition_of
 
 ROOT = Path(__file__).parents[2]
+ALONE = (str(Path(__file__).with_name("contacts_worker.py")),)
 STEPS = (Progress.QUEUED, Progress.SENDING, Progress.SENT, Progress.DELIVERED)
 encode = msgspec.json.Encoder().encode
 
@@ -91,12 +98,18 @@ async def load(servers: str, topic: str, partitions: int, records: list[tuple[by
 
 def outcomes(servers: str, topic: str) -> int:
     """Records on the outcomes topic now."""
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import TopicPartition
 
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "bench"})
-    count = sum(consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1] for n in range(8))
-    consumer.close()
-    return count
+    asker = _asker(servers)
+    return sum(asker.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1] for n in range(8))
+
+
+@lru_cache
+def _asker(servers: str) -> Any:
+    """One for all questions: to make one anew takes a share of the two cores that are measured."""
+    from confluent_kafka import Consumer
+
+    return Consumer({"bootstrap.servers": servers, "group.id": "bench", "log_level": 0})
 
 
 def lag(servers: str, group: str, topic: str) -> int:
@@ -116,19 +129,44 @@ def run(messages: int) -> dict:
         given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
         broker = None if given else DevBroker(free_port(), directory / "kafka")
         servers = given or broker.start()
-        prefix = f"bench{int(time.time())}."
-        plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra={"HELIOGRAPH_RATE": "0"})
-        stand = Stand(plan, os.environ)
         try:
-            return measure(stand, servers, prefix, messages)
+            alone = measured(directory / "alone", servers, messages, ALONE)
+            whole = measured(directory / "whole", servers, messages, ("-m", "app"))
         finally:
-            stand.stop()
             if broker:
                 broker.stop()
+    return {**alone, **{f"whole_worker_{name}": value for name, value in whole.items() if name != "reports"}}
+
+
+class Folding(Stand):
+    """A stand whose worker runs `program`."""
+
+    def __init__(self, plan: Plan, env: Mapping[str, str], program: tuple[str, ...]) -> None:
+        super().__init__(plan, env)
+        self._program = program
+
+    def add_worker(self, number: int) -> Part:
+        """See `Stand`."""
+        folder, log = self.plan.directory / "worker", self.plan.directory / "logs" / "worker.log"
+        env = {**self.env, "HELIOGRAPH_DATA_DIR": str(folder), "HELIOGRAPH_INTERNAL_PORT": "0"}
+        part = Part(f"worker-{number}", ["worker"] if self._program[0] == "-m" else [], env, log, self._program)
+        self.parts[part.name] = part
+        part.start()
+        return part
+
+
+def measured(directory: Path, servers: str, messages: int, program: tuple[str, ...]) -> dict:
+    prefix = f"bench{int(time.time())}."
+    plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra={"HELIOGRAPH_RATE": "0"})
+    stand = Folding(plan, os.environ, program)
+    try:
+        stand.start()
+        return measure(stand, servers, prefix, messages)
+    finally:
+        stand.stop()
 
 
 def measure(stand: Stand, servers: str, prefix: str, messages: int) -> dict:
-    stand.start()
     worker = stand.parts["worker-1"]
     pk = key_fingerprint(bytes.fromhex(stand.env["HELIOGRAPH_PSEUDONYM_KEY"]))
     now, topic, group = int(time.time() * 1000), f"{prefix}contacts", f"{prefix}heliograph"
@@ -176,7 +214,7 @@ def wait(condition, seconds: float = 180.0) -> None:
     while not condition():
         if time.monotonic() > end:
             raise SystemExit("the bench did not end in time")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def cpu_s(pid: int) -> float:

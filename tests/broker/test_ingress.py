@@ -92,7 +92,7 @@ class Door:
         consumer = Consumer({"bootstrap.servers": self.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "door"})
         name, rows, ends = self.prefix + topic, [], {}
         for number in range(8):
-            low, high = until(lambda n=number: ends_of(consumer, name, n))
+            low, high = until(lambda n=number: ends_of(consumer, name, n), 90)
             if high > low:
                 ends[number] = high - low
         consumer.assign([TopicPartition(name, number, 0) for number in ends])
