@@ -7,10 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.domain.words import Answer, ErrorClass, Intent, Progress, Reason, Word
+from app.domain.words import PROGRESS_WORDS, Answer, ErrorClass, Intent, Progress, Reason, Word
 
 _SID = r"^([A-Z]{2}[0-9a-zA-Z]{32})?$"
-PROGRESS_WORDS = {progress: progress.name.lower() for progress in Progress}
 
 Id = Annotated[str, Meta(description="Names this record; a repeat after a crash carries the same.")]
 Tenant = Annotated[str, Meta(description="The tenant it belongs to, verified by the writer.")]

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from app.domain import fields as f
+from app.domain.words import PROGRESS_WORDS
 from app.records.envelope import Cause
 
 
@@ -34,7 +35,7 @@ Times = Annotated[
     dict[str, f.Iso],
     Meta(
         description="When each step of the best attempt was first learnt, RFC 3339.",
-        extra_json_schema={"propertyNames": {"enum": [*f.PROGRESS_WORDS.values()]}},
+        extra_json_schema={"propertyNames": {"enum": [*PROGRESS_WORDS.values()]}},
     ),
 ]
 

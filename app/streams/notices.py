@@ -12,7 +12,6 @@ import msgspec
 from app.clock import iso
 from app.domain import events as e
 from app.domain.contact import Message
-from app.domain.fields import PROGRESS_WORDS
 from app.domain.fold import Folded
 from app.domain.inputs import Input as ContactInput
 from app.domain.inputs import Texted
