@@ -23,6 +23,7 @@ COMMANDS = {
     "bridge": "app.cli.bridge",
     "simulator": "app.cli.simulator",
     "topics": "app.cli.topics",
+    "schemas": "app.cli.schemas",
     "config": "app.cli.config",
     "doctor": "app.cli.doctor",
     "send": "app.cli.send",

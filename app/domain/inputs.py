@@ -6,8 +6,12 @@ Common fields: `id` (unique per writing), `tenant` (verified by the writer), `pk
 `records.seal`; `Place` tells where on the log the input stands.
 """
 
-import msgspec
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from app.domain import fields as f
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Provenance
 
 
@@ -22,85 +26,83 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was resolved for a request when it was read: nothing here is looked up again.
 
-    Times are ms since the epoch or ms; `retry_delays_ms` has one entry per allowed retry; `claim_ttl_ms` and
-    `doubt_after_ms` are durations from the claim; `resend_after_ms` is None unless the tenant chose to resend.
+    `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` counts from the claim; `resend_after_ms` is null
+    unless the tenant chose to resend.
     """
 
-    lane: str
+    lane: f.Lane
     priority: Priority
     category: Category
-    segments: int
-    expires_ms: int
-    outcome_ms: int
-    start_ms: int = 0
-    retry_delays_ms: tuple[int, ...] = ()
-    doubt_after_ms: int = 60_000
-    archive_after_ms: int = 86_400_000
-    forget_after_ms: int = 2_592_000_000
-    max_open: int = 200
-    resend_after_ms: int | None = None
+    segments: f.Segments
+    expires_ms: f.EpochMs
+    outcome_ms: f.EpochMs
+    start_ms: f.EpochMs = 0
+    retry_delays_ms: tuple[f.Ms, ...] = ()
+    doubt_after_ms: f.Ms = 60_000
+    archive_after_ms: f.Ms = 86_400_000
+    forget_after_ms: f.Ms = 2_592_000_000
+    max_open: Annotated[int, Meta(description="Most open messages of one contact.")] = 200
+    resend_after_ms: f.Ms | None = None
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    id: str
-    tenant: str
-    pk: str
-    at: int
+    id: f.Id
+    tenant: f.Tenant
+    pk: f.KeyFingerprint
+    at: f.EpochMs
 
 
 class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.requested.v1"):
     """One message to this contact is asked for.
 
-    `fingerprint`: hash of the payload; `sealed`: {to, body, media}; `sealed_to`: {to}; `masked`: +1415•••0123;
-    `source`: topic-partition-offset or http; `requested_ms`: when the producer's record was written (Kafka
-    timestamp) or the HTTP request received.
+    `fingerprint`: hash of the payload; `requested_ms`: log time of the request's record.
     """
 
-    message_id: str
-    idempotency_key: str
-    fingerprint: str
-    sealed: str
-    sealed_to: str
-    masked: str
-    country: str
+    message_id: f.MessageId
+    idempotency_key: f.IdempotencyKey
+    fingerprint: f.Fingerprint
+    sealed: f.SealedContent
+    sealed_to: f.SealedTo
+    masked: f.Masked
+    country: f.Country
     policy: Policy
-    requested_ms: int
-    source: str
-    campaign: str = ""
-    metadata: dict[str, str] = {}
-    traceparent: str = ""
+    requested_ms: f.EpochMs
+    source: f.Source
+    campaign: f.Campaign = ""
+    metadata: f.Metadata = {}
+    traceparent: f.Traceparent = ""
 
 
 class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
     """A request that names this contact broke a rule at the door: it ends as outcome `rejected` if its key is new."""
 
-    message_id: str
-    idempotency_key: str
-    fingerprint: str
-    sealed_to: str
-    masked: str
-    field: str
-    rule: str
-    requested_ms: int
-    source: str
-    campaign: str = ""
-    metadata: dict[str, str] = {}
-    archive_after_ms: int = 86_400_000
-    forget_after_ms: int = 2_592_000_000
+    message_id: f.MessageId
+    idempotency_key: f.IdempotencyKey
+    fingerprint: f.Fingerprint
+    sealed_to: f.SealedTo
+    masked: f.Masked
+    field: f.FaultyField
+    rule: f.Rule
+    requested_ms: f.EpochMs
+    source: f.Source
+    campaign: f.Campaign = ""
+    metadata: f.Metadata = {}
+    archive_after_ms: f.Ms = 86_400_000
+    forget_after_ms: f.Ms = 2_592_000_000
 
 
 class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.cancel_requested.v1"):
     """The team withdraws a message. If the request is not there yet, it is kept as canceled in advance for 24 h."""
 
-    message_id: str
+    message_id: f.MessageId
 
 
 class TurnGranted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.turn_granted.v1"):
     """The lane gives leave to start attempt `attempt` now."""
 
-    message_id: str
-    attempt: int
-    lane: str
+    message_id: f.MessageId
+    attempt: f.Attempt
+    lane: f.Lane
 
 
 class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.answered.v1"):
@@ -109,57 +111,56 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     `started_ms`: when the call began (wall time of the caller), `at`: when the answer was in hand.
     """
 
-    message_id: str
-    attempt: int
+    message_id: f.MessageId
+    attempt: f.Attempt
     answer: Answer
-    started_ms: int = 0
-    sid: str = ""
-    progress: Progress = Progress.ACCEPTED
-    segments: int = 0
-    code: int | None = None
+    started_ms: f.EpochMs = 0
+    sid: f.Sid = ""
+    progress: f.ProgressRank = Progress.ACCEPTED
+    segments: f.Segments = 0
+    code: f.Code | None = None
     error: ErrorClass | None = None
-    http_status: int = 0
-    retry_after_ms: int | None = None
-    why: str = ""
+    http_status: Annotated[int, Meta(description="Status of the answer, 0 without one.")] = 0
+    retry_after_ms: f.Ms | None = None
+    why: Annotated[str, Meta(description="Why it is doubtful or was abandoned, such as claim_ttl or lease.")] = ""
 
 
 class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.reported.v1"):
     """A status callback, or the same fact found by reconciliation."""
 
-    message_id: str
-    attempt: int
-    sid: str
-    progress: Progress
-    status: str
-    code: int | None = None
+    message_id: f.MessageId
+    attempt: f.Attempt
+    sid: f.Sid
+    progress: f.ProgressRank
+    status: Annotated[str, Meta(description="Twilio's own word for it.")]
+    code: f.Code | None = None
     error: ErrorClass | None = None
     provenance: Provenance = Provenance.CALLBACK
-    carrier_done: str = ""
+    carrier_done: Annotated[str, Meta(description="RawDlrDoneDate as the carrier gave it, digits.")] = ""
 
 
 class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):
-    """The person texted in. `sealed`: {from, to, body, media}; `answered_by`: who replies to a keyword, twilio or
-    heliograph."""
+    """The person texted in; `to` in the seal is the person, `sender` the number of ours that was texted."""
 
-    sid: str
+    sid: f.Sid
     intent: Intent
-    sealed: str
-    masked: str
-    keyword: str = ""
-    arguments_count: int = 0
-    opt_out_type: str = ""
-    sender: str = ""
-    country: str = ""
-    answered_by: str = "twilio"
-    media_count: int = 0
+    sealed: f.SealedText
+    masked: f.Masked
+    keyword: f.Keyword = ""
+    arguments_count: Annotated[int, Meta(description="Words behind the first.")] = 0
+    opt_out_type: Annotated[str, Meta(description="STOP, START or HELP by Advanced Opt-Out, or empty.")] = ""
+    sender: Annotated[str, Meta(description="SID of the Messaging Service, or empty.")] = ""
+    country: f.Country = ""
+    answered_by: f.AnsweredBy = "twilio"
+    media_count: f.MediaCount = 0
 
 
 class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
-    """A timer came due. Void unless the row still says the same. `message_id` is empty for a timer of the contact."""
+    """A timer came due. Void unless the row still says the same."""
 
-    message_id: str
+    message_id: f.MessageId
     kind: DueKind
-    due_ms: int
+    due_ms: f.EpochMs
 
 
 Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Due

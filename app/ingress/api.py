@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from app.domain.identity import key_fingerprint
 from app.ingress.answers import problem
-from app.ingress.hooks import KINDS, Hooks
+from app.ingress.hooks import KINDS, Hooks, Kind
 from app.ingress.line import Line
 from app.ingress.log import Log
 from app.ingress.messages import Messages
@@ -54,14 +54,17 @@ class Ingress:
         """After the last request."""
         await self.log.stop()
 
-    def public(self) -> Any:
-        """Routes to the internet. Webhooks pass Starlette by: they are the hot path."""
-        routes = [
+    def routes(self) -> list[Route]:
+        """Of the public port, webhooks apart (see `hooks.read_path`)."""
+        return [
             Route("/v1/messages", self.messages.create, methods=["POST"]),
             Route("/v1/messages/{id}", self.messages.cancel, methods=["DELETE"]),
         ]
+
+    def public(self) -> Any:
+        """Routes to the internet. Webhooks pass Starlette by: they are the hot path."""
         handlers: Any = {HTTPException: _refused, Exception: _failed}
-        rest, webhooks = Starlette(routes=routes, exception_handlers=handlers), self.webhooks
+        rest, webhooks = Starlette(routes=self.routes(), exception_handlers=handlers), self.webhooks
         # A redirect would turn Twilio's POST into a GET.
         rest.router.redirect_slashes = False
 
@@ -90,10 +93,10 @@ async def _failed(_request: Request, _error: Exception) -> Response:
     return Response(body, status, media_type=kind.decode())
 
 
-_WEBHOOK = (200, 204, 400, 403, 405, 413, 415, 500, 503)
+_REFUSALS = (400, 403, 405, 413, 415, 500, 503)
 # Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
-_ANSWERS = {
-    **dict.fromkeys(KINDS, _WEBHOOK),
+ANSWERS = {
+    **{name: (204 if kind is Kind.STATUS else 200, *_REFUSALS) for name, kind in KINDS.items()},
     "messages": (202, 400, 401, 413, 415, 422, 500, 503),
     "cancel": (202, 401, 404, 500, 503),
 }
@@ -110,7 +113,7 @@ class IngressCollector(Collector):
         answered = CounterMetricFamily(
             "heliograph_ingress_requests", "requests by route and HTTP status", labels=["route", "status"]
         )
-        counts = {(route, status): 0 for route, statuses in _ANSWERS.items() for status in statuses}
+        counts = {(route, status): 0 for route, statuses in ANSWERS.items() for status in statuses}
         for (route, status), count in (
             counts | self._ingress.webhooks.answered | self._ingress.messages.answered
         ).items():

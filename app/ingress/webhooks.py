@@ -107,8 +107,8 @@ class Webhooks:
     async def _keep(self, tenant: Tenant, fields: Fields, query: dict[str, str], why: Unplaced) -> Answer:
         """A signed callback that we cannot place: kept as a dead letter."""
         raw, place = _encode({"tenant": tenant.name, "query": query, "form": fields}), clock.new_id()
-        value = dead_letter(self._sealer, "ingress", place, None, raw, (why.field, why.rule), clock.now_ms())
-        await self._log.put(Record(self._topics.deadletters, f"ingress-{place}".encode(), value))
+        value, made = dead_letter(self._sealer, "ingress", place, None, raw, (why.field, why.rule), clock.now_ms())
+        await self._log.put(Record(self._topics.deadletters, f"ingress-{place}".encode(), value, made))
         return NO_CONTENT
 
     async def _text(self, tenant: Tenant, fields: Fields) -> Answer:

@@ -1,25 +1,34 @@
 """Family `consent`: the audit of every change, on `notify.consent`, kept for ever."""
 
-import msgspec
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from app.domain import fields as f
 from app.records.envelope import Cause
+
+STATES = ["opted_in", "opted_out"]
+SOURCES = ["keyword", "opt_out_type", "twilio_21610"]
 
 
 class NotifyConsentChanged(
     msgspec.Struct, frozen=True, kw_only=True, tag="notify.consent_changed.v1", tag_field="type"
 ):
-    """`state`: opted_out or opted_in; `source`: keyword, opt_out_type or twilio_21610; `changed` is False when a STOP
-    or START confirmed what was so already; `message_sid` names the text, if any."""
+    """A person's consent after a STOP, a START or Twilio's word that they opted out, with its evidence.
 
-    id: str
-    at: str
-    tenant: str
-    contact_id: str
-    state: str
-    source: str
+    `changed` is false when it confirmed what was so already; `message_sid` names the text, if any.
+    """
+
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    contact_id: f.ContactId
+    state: Annotated[str, Meta(description="What holds from here.", extra_json_schema={"enum": STATES})]
+    source: Annotated[str, Meta(description="How it was learnt.", extra_json_schema={"enum": SOURCES})]
     changed: bool
-    received_at: str
-    logged_at: str
-    message_sid: str
-    masked: str
+    received_at: f.Iso
+    logged_at: f.Iso
+    message_sid: f.Sid
+    masked: f.Masked
     cause: Cause

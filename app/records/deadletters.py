@@ -1,28 +1,38 @@
 """Family `deadletters`: what could not be read or was refused, kept with its reason, its payload sealed."""
 
 import hashlib
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from app import clock
+from app.domain import fields as f
+from app.records.envelope import Headers, headers
 from app.records.seal import Sealer
 
 SUBJECT = "deadletter"
+# A producer's key may hold anything.
+KeyHash = Annotated[
+    str,
+    Meta(
+        description="First 16 hex digits of the SHA-256 of the record's key.",
+        extra_json_schema={"pattern": "^[0-9a-f]{16}$"},
+    ),
+]
 
 
 class NotifyDeadletter(msgspec.Struct, frozen=True, kw_only=True, tag="notify.deadletter.v1", tag_field="type"):
-    """`field` and `rule` say what was wrong; `payload` is sealed (tenant "" and the source as associated data);
-    `key_hash` is a SHA-256, for a producer's key may hold anything."""
+    """A record that could not be read or was refused: `field` and `rule` say what was wrong with it."""
 
-    id: str
-    at: str
-    source: str
-    field: str
-    rule: str
-    key_hash: str
-    payload: str
-    bytes: int
+    id: f.Id
+    at: f.Iso
+    source: Annotated[str, Meta(description="topic-partition-offset of the record; ingress-id for a webhook.")]
+    field: f.FaultyField
+    rule: f.Rule
+    key_hash: KeyHash
+    payload: f.SealedPayload
+    bytes: Annotated[int, Meta(description="Length of the value before it was sealed.")]
 
 
 class Placed(Protocol):
@@ -37,8 +47,8 @@ class Placed(Protocol):
 
 def dead_letter(
     sealer: Sealer, topic: str, place: str, key: bytes | None, value: bytes | None, fault: tuple[str, str], at_ms: int
-) -> bytes:
-    """The encoded dead letter of a record at `place` (partition-offset, or an id of the door's)."""
+) -> tuple[bytes, Headers]:
+    """Value and headers of the dead letter of a record at `place` (partition-offset, or an id of the door's)."""
     source = f"{topic}-{place}"
     letter = NotifyDeadletter(
         id=source,
@@ -50,4 +60,4 @@ def dead_letter(
         payload=sealer.seal(value or b"", "", source),
         bytes=len(value or b""),
     )
-    return msgspec.json.encode(letter)
+    return msgspec.json.encode(letter), headers("notify.deadletter.v1", letter.id, letter.at)

@@ -6,8 +6,10 @@ watermark per partition.
 """
 
 from functools import lru_cache
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 Headers = list[tuple[str, bytes]]
 
@@ -15,9 +17,9 @@ Headers = list[tuple[str, bytes]]
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """Which input made this record: its partition and offset, and the how-manieth output it is."""
 
-    partition: int
-    offset: int
-    index: int
+    partition: Annotated[int, Meta(description="Partition of the input, and of this record.")]
+    offset: Annotated[int, Meta(description="Offset of the input.")]
+    index: Annotated[int, Meta(description="From 0; a reader drops what is not above its last (offset, index).")]
 
 
 def headers(kind: str, record_id: str, at: str, traceparent: str = "") -> Headers:

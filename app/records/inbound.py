@@ -2,21 +2,22 @@
 
 import msgspec
 
+from app.domain import fields as f
 from app.records.envelope import Cause
 
 
 class NotifyReceived(msgspec.Struct, frozen=True, kw_only=True, tag="notify.received.v1", tag_field="type"):
-    """`sealed`: {to, body, media, sender} with the inbound SID as subject; `answered_by`: who replied to a keyword."""
+    """A person texted in; `to` in the seal is the person, `sender` the number of ours that was texted."""
 
-    id: str
-    at: str
-    tenant: str
-    contact_id: str
-    message_sid: str
-    intent: str
-    keyword: str
-    answered_by: str
-    sealed: str
-    masked: str
-    media_count: int
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    contact_id: f.ContactId
+    message_sid: f.Sid
+    intent: f.IntentWord
+    keyword: f.Keyword
+    answered_by: f.AnsweredBy
+    sealed: f.SealedText
+    masked: f.Masked
+    media_count: f.MediaCount
     cause: Cause

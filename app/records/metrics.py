@@ -1,6 +1,12 @@
 """Family `metrics`: absolute values per window and shard, on `notify.metrics`; later ones replace earlier."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+from app.domain import fields as f
+from app.domain.windows import METRICS
 
 
 class NotifyMetric(
@@ -8,14 +14,14 @@ class NotifyMetric(
 ):
     """A counter (`value`) or a histogram (`buckets` are counts per bound, not cumulative; `sum` in seconds).
 
-    `window_ms` is the window's start (ms since the epoch), `length_s` its length; `shard` the partition that counted.
+    A later record of the same metric, labels, window and shard replaces an earlier one.
     """
 
-    metric: str
+    metric: Annotated[str, Meta(description="Its name, without heliograph_.", extra_json_schema={"enum": [*METRICS]})]
     labels: dict[str, str]
-    window_ms: int
-    length_s: int
-    shard: int
+    window_ms: Annotated[f.EpochMs, Meta(description="Start of the window, milliseconds since the Unix epoch.")]
+    length_s: Annotated[int, Meta(description="Length of the window in seconds.")]
+    shard: Annotated[int, Meta(description="The partition that counted.")]
     value: float = 0
     bounds: tuple[float, ...] = ()
     buckets: tuple[int, ...] = ()

@@ -1,54 +1,68 @@
 """Family `outcomes`: the last word on a message, on `notify.outcomes`."""
 
-import msgspec
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from app.domain import fields as f
+from app.domain.words import PROGRESS_WORDS
 from app.records.envelope import Cause
 
 
 class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True):
     """One create call of the message, as far as known."""
 
-    attempt: int
-    message_sid: str
-    answer: str
-    progress: str
-    error_code: int | None
-    error_class: str | None
-    in_doubt: bool
-    claimed_at: str
-    started_at: str | None
+    attempt: f.Attempt
+    message_sid: f.Sid
+    answer: f.AnswerWord
+    progress: f.ProgressWord
+    error_code: f.Code | None
+    error_class: f.ClassWord | None
+    in_doubt: Annotated[bool, Meta(description="It ever was in doubt: it may have been sent.")]
+    claimed_at: f.Iso
+    started_at: Annotated[f.Iso, Meta(description="When the call left, RFC 3339.")] | None
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
-    """To whom: sealed (tenant and message id as associated data) and masked in clear."""
+    """To whom: sealed, and masked in clear."""
 
-    sealed: str
-    masked: str
+    sealed: f.SealedTo
+    masked: f.Masked
+
+
+Times = Annotated[
+    dict[str, f.Iso],
+    Meta(
+        description="When each step of the best attempt was first learnt, RFC 3339.",
+        extra_json_schema={"propertyNames": {"enum": [*PROGRESS_WORDS.values()]}},
+    ),
+]
 
 
 class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outcome.v1", tag_field="type"):
     """One per message and revision. `id` is `message_id:revision`; repeats after a crash are the same bytes."""
 
-    id: str
-    at: str
-    tenant: str
-    message_id: str
-    idempotency_key: str
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    message_id: f.MessageId
+    idempotency_key: f.IdempotencyKey
     recipient: Recipient
-    outcome: str
-    reason: str
-    revision: int
-    error_code: int | None
+    outcome: f.OutcomeWord
+    reason: f.OutcomeReason
+    revision: Annotated[int, Meta(description="1, and more after later evidence.", extra_json_schema={"minimum": 1})]
+    error_code: f.Code | None
     attempts: tuple[AttemptSeen, ...]
-    possible_duplicate: bool
-    segments: int
-    country: str
-    requested_at: str
-    logged_at: str
-    final_at: str
-    times: dict[str, str]
-    campaign: str
-    metadata: dict[str, str]
+    possible_duplicate: Annotated[bool, Meta(description="More than one attempt may have reached the person.")]
+    segments: f.Segments
+    country: f.Country
+    requested_at: f.Iso
+    logged_at: f.Iso
+    final_at: Annotated[f.Iso, Meta(description="When revision 1 was decided, RFC 3339.")]
+    times: Times
+    campaign: f.Campaign
+    metadata: f.Metadata
     cause: Cause
-    field: str = ""
-    rule: str = ""
+    field: f.FaultyField = ""
+    rule: f.Rule = ""

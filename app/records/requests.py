@@ -15,9 +15,29 @@ MAX_VALUE_BYTES = 900_000
 MAX_BODY = 1600  # Twilio error 21617
 MAX_MEDIA = 10
 MAX_RECIPIENTS = 1000
+MAX_METADATA = 50
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Short = Annotated[str, Meta(min_length=1, max_length=200)]
+OwnId = Annotated[Short, Meta(description="The producer's own id of the event.")]
+When = Annotated[Aware, Meta(description="When the event was made.")]
+Owner = Annotated[Short, Meta(description="The tenant that asks; over HTTP that of the bearer key.")]
+# What `_check` refuses, as far as a schema can say it.
+Several = Annotated[list[str], Meta(extra_json_schema={"minItems": 1})]
+Media = Annotated[
+    list[Annotated[str, Meta(extra_json_schema={"pattern": "^https://"})]],
+    Meta(description="https URLs that Twilio can fetch.", extra_json_schema={"maxItems": MAX_MEDIA}),
+]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]],
+    Meta(description="The caller's own; comes back in the outcome.", extra_json_schema={"maxProperties": MAX_METADATA}),
+]
+CONTENT_RULE = {
+    "anyOf": [
+        {"required": ["body"], "properties": {"body": {"pattern": "\\S"}}},
+        {"required": ["media"], "properties": {"media": {"minItems": 1}}},
+    ]
+}
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,30 +45,31 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
 
     channel: Short
     address: Short = "-"
-    after: Annotated[int, Meta(ge=0, le=2_592_000)] = 0
+    after: Annotated[int, Meta(ge=0, le=2_592_000, description="Seconds.")] = 0
 
 
 class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.requested.v1", tag_field="type"):
-    """A notify event. Smallest form: type, to, body. Times carry an offset; `media` are https URLs."""
+    """A notify event: text these people. Smallest form: type, to, body. Times carry an offset; unknown fields are
+    ignored; the whole value has at most 900,000 bytes."""
 
-    to: str | list[str]
-    id: Short | None = None
-    at: Aware | None = None
-    tenant: Short = "default"
-    idempotency_key: Short | None = None
-    body: str = ""
-    media: list[str] = []
+    to: Annotated[str | Several, Meta(description="One number, or up to 1,000: + and country code, in plain text.")]
+    id: OwnId | None = None
+    at: When | None = None
+    tenant: Owner = "default"
+    idempotency_key: Annotated[Short, Meta(description="Same key, tenant and number: the same message.")] | None = None
+    body: Annotated[str, Meta(description="The text.", extra_json_schema={"maxLength": MAX_BODY})] = ""
+    media: Media = []
     category: Category = Category.TRANSACTIONAL
     priority: Priority = Priority.NORMAL
-    sender: Short | None = None
-    send_at: Aware | None = None
-    expires_at: Aware | None = None
-    fallback: list[Fallback] = []
-    campaign: Annotated[str, Meta(max_length=200)] = ""
-    metadata: dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]] = {}
+    sender: Annotated[Short, Meta(description="A lane of the tenant; without it the tenant's first.")] | None = None
+    send_at: Annotated[Aware, Meta(description="Not before.")] | None = None
+    expires_at: Annotated[Aware, Meta(description="Not after; without it by category.")] | None = None
+    fallback: Annotated[list[Fallback], Meta(description="Other channels: read, and not acted on yet.")] = []
+    campaign: Annotated[str, Meta(max_length=200, description="Comes back in the outcome.")] = ""
+    metadata: Metadata = {}
 
 
-MessageId = Annotated[str, Meta(pattern=r"^[0-9a-f]{20}-[0-9a-f]{20}$")]
+MessageId = Annotated[str, Meta(pattern=r"^[0-9a-f]{20}-[0-9a-f]{20}$", description="The message to withdraw.")]
 MESSAGE_ID = re.compile(r"[0-9a-f]{20}-[0-9a-f]{20}\Z")
 
 
@@ -56,9 +77,9 @@ class NotifyCanceled(msgspec.Struct, frozen=True, kw_only=True, tag="notify.canc
     """A message is withdrawn, if it has not left."""
 
     message_id: MessageId
-    id: Short | None = None
-    at: Aware | None = None
-    tenant: Short = "default"
+    id: OwnId | None = None
+    at: When | None = None
+    tenant: Owner = "default"
 
 
 NotifyRequest = NotifyRequested | NotifyCanceled
@@ -112,8 +133,8 @@ def _check(request: NotifyRequested) -> None:
             raise Unreadable(f"media[{index}]", "is not an https URL")
     if request.send_at and request.expires_at and request.expires_at <= request.send_at:
         raise Unreadable("expires_at", "is not after send_at")
-    if len(request.metadata) > 50:
-        raise Unreadable("metadata", "has more than 50 entries")
+    if len(request.metadata) > MAX_METADATA:
+        raise Unreadable("metadata", f"has more than {MAX_METADATA} entries")
 
 
 def recipients_of(request: NotifyRequested) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -10,7 +11,10 @@ CHANGELOG_TABLES = ("contacts", "messages", "asks", "metrics")
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One topic as declared. `name` carries the prefix once read by `Topics`; `config` is what the broker is told."""
+    """One topic as declared. `name` carries the prefix once read by `Topics`; `config` is what the broker is told.
+
+    `cloudevents`: its records carry ce_* headers (written), or those that a producer may add are read (read).
+    """
 
     name: str
     purpose: str
@@ -19,6 +23,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     writers: tuple[str, ...]
     readers: tuple[str, ...]
     core: bool = True
+    cloudevents: Literal["", "read", "written"] = ""
     config: dict[str, str] = {}
 
 
@@ -26,13 +31,14 @@ def declared() -> tuple[Topic, ...]:
     """The declaration, without prefix."""
     import yaml
 
-    return msgspec.convert(yaml.safe_load(_source().read_text())["topics"], tuple[Topic, ...])
+    return msgspec.convert(yaml.safe_load((schemas_folder() / "topics.yaml").read_text())["topics"], tuple[Topic, ...])
 
 
-def _source() -> Path:
+def schemas_folder() -> Path:
     """Beside the package in a checkout, inside it in an installed wheel."""
-    beside = Path(str(files("app"))).parent / "schemas" / "topics.yaml"
-    return beside if beside.exists() else Path(str(files("app"))) / "schemas" / "topics.yaml"
+    package = Path(str(files("app")))
+    beside = package.parent / "schemas"
+    return beside if (beside / "topics.yaml").exists() else package / "schemas"
 
 
 class Topics:

@@ -1,36 +1,55 @@
 """Family `updates`: one transition of a message and its reason, on `notify.updates`."""
 
-import msgspec
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from app.domain import fields as f
+from app.domain.words import Answer
 from app.records.envelope import Cause
+
+# The domain's events by their wire words; those of an answered attempt are the words of its answer.
+EVENTS = [
+    "opened",
+    "stage",
+    "claimed",
+    *(a for a in Answer if a is not Answer.OPEN),
+    "progressed",
+    "doubted",
+    "outcome",
+    "conflicted",
+]
+EVENTS += ["cancel_kept", "cancel_noted", "archived", "forgotten"]
 
 
 class NotifyUpdated(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="notify.updated.v1", tag_field="type"
 ):
-    """`event` is the domain's word for what happened; `state` the stage, progress or outcome it led to.
+    """One transition of a message: what happened, what state it led to, and why."""
 
-    `request_to_create_ms` (with event taken) and `create_to_delivered_ms` (with delivered) are durations in ms.
-    """
-
-    id: str
-    at: str
-    at_ms: int
-    tenant: str
-    message_id: str
-    event: str
-    state: str
-    reason: str
+    id: f.Id
+    at: f.Iso
+    at_ms: f.EpochMs
+    tenant: f.Tenant
+    message_id: f.MessageId
+    event: Annotated[str, Meta(description="What happened.", extra_json_schema={"enum": EVENTS})]
+    state: Annotated[str, Meta(description="The stage, progress or outcome it led to.")]
+    reason: Annotated[str, Meta(description="Why: a reason, an error class, or what made an attempt doubtful.")]
     cause: Cause
-    attempt: int = 0
-    error_class: str = ""
-    error_code: int | None = None
-    provenance: str = ""
-    country: str = ""
-    lane: str = ""
-    category: str = ""
-    priority: str = ""
-    segments: int = 0
-    revision: int = 0
-    request_to_create_ms: int | None = None
-    create_to_delivered_ms: int | None = None
+    attempt: f.Attempt = 0
+    error_class: Annotated[str, Meta(description="Kind of refusal or failure, empty without one.")] = ""
+    error_code: f.Code | None = None
+    provenance: Annotated[str, Meta(description="How a report was learnt: answer, callback, reconciled.")] = ""
+    country: f.Country = ""
+    lane: f.Lane = ""
+    category: Annotated[str, Meta(description="The request's category, empty before it is known.")] = ""
+    priority: Annotated[str, Meta(description="The request's priority, empty before it is known.")] = ""
+    segments: f.Segments = 0
+    revision: Annotated[int, Meta(description="Of the outcome, with event outcome; else 0.")] = 0
+    request_to_create_ms: Annotated[f.Ms, Meta(description="With event taken: ms from request to create.")] | None = (
+        None
+    )
+    create_to_delivered_ms: (
+        Annotated[f.Ms, Meta(description="With outcome delivered: ms from create to delivery.")] | None
+    ) = None

@@ -15,5 +15,5 @@ class DeadLetters:
         """The record for `notify.deadletters`, in the partition of the input's number."""
         place = f"{record.partition}-{record.offset}"
         fault = (field, rule)
-        value = dead_letter(self._sealer, record.topic, place, record.key, record.value, fault, record.at_ms)
-        return Output(self._topic, f"{record.topic}-{place}".encode(), value, record.partition)
+        value, made = dead_letter(self._sealer, record.topic, place, record.key, record.value, fault, record.at_ms)
+        return Output(self._topic, f"{record.topic}-{place}".encode(), value, record.partition, made)

@@ -5,6 +5,7 @@ bytes. Each carries (partition, offset, index) of the input that caused it and g
 """
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import msgspec
 
@@ -181,9 +182,18 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
                 yield "create_to_delivered_ms", took
         case e.RequestConflicted():
             yield from _said("conflicted", "conflict", "conflict")
+        case e.CancelKept():
+            yield from _said("cancel_kept", "canceled", "cancel_requested")
+        case e.CancelNoted():
+            yield from _said("cancel_noted", message.stage if message else "", "cancel_requested")
+        case e.MessageArchived():
+            yield from _said("archived", "final", "final")
+        case e.MessageForgotten():
+            yield from _said("forgotten", "final", "final")
+        case e.ConsentChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
+            raise AssertionError("has a record of its own")
         case _:
-            name = type(event).__name__
-            yield from _said(name, name, "")
+            assert_never(event)
 
 
 def _said(

@@ -44,6 +44,11 @@ def read(stand: Stand, topic: str) -> list[dict[str, Any]]:
 
 
 def raw(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    return [(key, value) for key, value, _ in whole(stand, topic)]
+
+
+def whole(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
+    """Key, value and headers of every record of a topic now."""
     consumer = Consumer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "site"})
     name, ends = prefix(stand) + topic, {}
     for number in range(8):
@@ -55,7 +60,7 @@ def raw(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None]]:
     while any(done[number] < high for number, high in ends.items()):
         for message in consumer.consume(1000, 1.0):
             assert message.error() is None
-            rows.append((message.key(), message.value()))
+            rows.append((message.key(), message.value(), dict(message.headers() or ())))
             done[message.partition()] = message.offset() + 1
     consumer.close()
     return rows

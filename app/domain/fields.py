@@ -1,0 +1,102 @@
+"""Kinds of fields that travel: what each holds, as the schemas tell their readers. They bind no reader of ours.
+
+Where a value is refused, the rule stands on the field itself (see `records.requests`); here is what writers promise.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from app.domain.words import PROGRESS_WORDS, Answer, ErrorClass, Intent, Progress, Reason, Word
+
+_SID = r"^([A-Z]{2}[0-9a-zA-Z]{32})?$"
+
+Id = Annotated[str, Meta(description="Names this record; a repeat after a crash carries the same.")]
+Tenant = Annotated[str, Meta(description="The tenant it belongs to, verified by the writer.")]
+Iso = Annotated[str, Meta(description="RFC 3339 in UTC with milliseconds.", extra_json_schema={"format": "date-time"})]
+EpochMs = Annotated[int, Meta(description="Milliseconds since the Unix epoch.")]
+Ms = Annotated[int, Meta(description="A duration in milliseconds.")]
+
+ContactId = Annotated[
+    str,
+    Meta(
+        description="One recipient of one tenant, under a pseudonym: no number can be read from it.",
+        extra_json_schema={"pattern": "^[0-9a-f]{20}$"},
+    ),
+]
+MessageId = Annotated[
+    str,
+    Meta(
+        description="One message to one recipient: the contact's id, a dash, 20 hex digits.",
+        extra_json_schema={"pattern": "^[0-9a-f]{20}-[0-9a-f]{20}$"},
+    ),
+]
+IdempotencyKey = Annotated[
+    str, Meta(description="The caller's key; without one the event's id, without both the record's place.")
+]
+Attempt = Annotated[
+    int, Meta(description="Number of the create call, from 1; 0: none.", extra_json_schema={"minimum": 0})
+]
+Lane = Annotated[str, Meta(description="The sender's outgoing line: a name from the tenant's configuration.")]
+Segments = Annotated[int, Meta(description="Billed parts of the text.", extra_json_schema={"minimum": 0})]
+Country = Annotated[
+    str,
+    Meta(description="Country of the number, ISO 3166-1 alpha-2; ZZ or 001 without one, empty before it is known."),
+]
+Masked = Annotated[str, Meta(description="The other party as it may be shown: +1415•••0123.")]
+Sid = Annotated[str, Meta(description="Twilio's SID, empty without one.", extra_json_schema={"pattern": _SID})]
+Code = Annotated[int, Meta(description="Twilio's error code.", extra_json_schema={"minimum": 1})]
+Source = Annotated[str, Meta(description="Where the request was read: topic-partition-offset of its record.")]
+Fingerprint = Annotated[str, Meta(description="Hash that tells one payload from another and nothing of it.")]
+KeyFingerprint = Annotated[
+    str,
+    Meta(
+        description="Fingerprint of the pseudonym key, for life: another one is not ours to read.",
+        extra_json_schema={"pattern": "^[0-9a-f]{8}$"},
+    ),
+]
+Keyword = Annotated[str, Meta(description="The known keyword that was texted, or empty.")]
+AnsweredBy = Annotated[
+    str,
+    Meta(
+        description="Who replies to the keyword; empty: nobody.",
+        extra_json_schema={"enum": ["twilio", "heliograph", ""]},
+    ),
+]
+MediaCount = Annotated[int, Meta(description="Number of media that came with it.", extra_json_schema={"minimum": 0})]
+Campaign = Annotated[str, Meta(description="The caller's name for a series of messages.")]
+Metadata = dict[str, str]
+Traceparent = Annotated[str, Meta(description="W3C trace context of the request, passed on.")]
+FaultyField = Annotated[str, Meta(description="Path of the field that broke a rule, such as to[3]; empty: the whole.")]
+Rule = Annotated[str, Meta(description="The rule that was broken, without the content that broke it.")]
+
+OutcomeWord = Annotated[str, Meta(description=Word.__doc__, extra_json_schema={"enum": [*Word]})]
+OutcomeReason = Annotated[str, Meta(description=Reason.__doc__, extra_json_schema={"enum": [*Reason]})]
+AnswerWord = Annotated[str, Meta(description=Answer.__doc__, extra_json_schema={"enum": [*Answer]})]
+ClassWord = Annotated[str, Meta(description=ErrorClass.__doc__, extra_json_schema={"enum": [*ErrorClass]})]
+IntentWord = Annotated[str, Meta(description=Intent.__doc__, extra_json_schema={"enum": [*Intent]})]
+ProgressWord = Annotated[
+    str,
+    Meta(description="How far the attempt came.", extra_json_schema={"enum": list(PROGRESS_WORDS.values())}),
+]
+ProgressRank = Annotated[
+    Progress,
+    Meta(description=f"Rank: {', '.join(f'{rank.value} {word}' for rank, word in PROGRESS_WORDS.items())}."),
+]
+
+
+def sealed(holds: str, subject: str) -> Meta:
+    """A sealed field: what it `holds`, and the `subject` that is its associated data beside the tenant."""
+    return Meta(
+        description=f"Sealed {holds}: key id, a dot, base64url of nonce, AES-256-GCM ciphertext and tag.",
+        extra_json_schema={
+            "pattern": "^[^.]+\\.[A-Za-z0-9_-]+=*$",
+            "x-sealed": {"holds": holds, "associated": subject},
+        },
+    )
+
+
+SealedContent = Annotated[str, sealed("{to, body, media}", "tenant and message_id")]
+SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
+SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
+SealedPayload = Annotated[str, sealed("the record's value as it was", "the empty tenant and `source`")]

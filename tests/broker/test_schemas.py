@@ -1,0 +1,110 @@
+"""Records that the pipeline really writes, each judged by its published schema: every type, every topic."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from app.dev.stand import Stand
+from app.domain.words import Word
+from app.records.topics import Topic, declared
+from tests.support.judged import KINDS, faults, header_faults
+from tests.support.lab import until
+from tests.support.sites import event, produce, read, standing, whole
+
+SHORT = {
+    "HELIOGRAPH_OUTCOME_GRACE_S": "2",
+    "HELIOGRAPH_DOUBT_AFTER_S": "4",
+    "HELIOGRAPH_CLAIM_TTL_S": "1",
+    "HELIOGRAPH_HTTP_TIMEOUT_S": "2",
+}
+STOPPED, TOPICS = "+12125550109", [topic for topic in declared() if topic.types]
+
+
+def person(n: int) -> str:
+    return event(n)["to"]
+
+
+ENDS = {person(2): "undelivered:30003", person(3): "failed:30008", person(6): "silent", person(8): "silent"}
+
+
+def ask(stand: Stand, path: str, body: dict[str, Any]) -> None:
+    url = stand.addresses()["simulator"] + path
+    urlopen(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})).read()
+
+
+def soon(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.fixture(scope="module")
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    path, mix = tmp_path_factory.mktemp("schemas"), ["--mix", '{"delivered": 1.0}']
+    with standing(kafka, path, extra=SHORT, simulator=mix) as made:
+        live(made)
+        yield made
+
+
+def live(stand: Stand) -> None:
+    """One message for each outcome word, a text, a STOP, a conflict, a throttled and a doubtful call."""
+    ask(stand, "/_sim/config", {"ends": ENDS})
+    ask(stand, "/_sim/faults", {"throttle": 1, "calls": 1, "to": [person(1)]})
+    ask(stand, "/_sim/inbound", {"from": STOPPED, "body": "STOP"})
+    ask(stand, "/_sim/inbound", {"from": person(1), "body": "See you at 5?"})
+    until(lambda: read(stand, "notify.consent"))
+    produce(stand, event(1), event(2), event(3), event(9, campaign="c", metadata={"a": "b"}), event(5, body=""))
+    produce(stand, event(4, expires_at=soon(-1)), event(6, expires_at=soon(5)), event(7, send_at=soon(2)), b"{broken")
+    until(lambda: words(stand) >= {Word.DELIVERED, Word.UNDELIVERED, Word.FAILED}, 60)
+    ask(stand, "/_sim/faults", {"accept_then_500": 1, "lost": 1, "to": [person(8)]})
+    produce(stand, event(8, expires_at=soon(5)), event(10, send_at=soon(600)), event(1, body="Other."))
+    until(lambda: identified(stand, "k10"))
+    known = identified(stand, "k10")
+    for message in (known, known[:21] + "0" * 20):
+        produce(stand, {"type": "notify.canceled.v1", "message_id": message})
+    until(lambda: words(stand) == set(Word), 60)
+    until(lambda: read(stand, "notify.metrics"))
+
+
+def words(stand: Stand) -> set[str]:
+    return {told["outcome"] for told in read(stand, "notify.outcomes")}
+
+
+def identified(stand: Stand, key: str) -> str:
+    asked = (record for record in read(stand, "contacts") if record.get("idempotency_key") == key)
+    return next((record["message_id"] for record in asked), "")
+
+
+def parsed(stand: Stand, topic: Topic) -> list[tuple[dict[str, Any], dict[str, bytes]]]:
+    records = whole(stand, topic.name)
+    return [(json.loads(value), headers) for _, value, headers in records if value and value != b"{broken"]
+
+
+def test_the_pipeline_wrote_a_record_of_every_type_that_is_published(stand: Stand) -> None:
+    assert sorted({record["type"] for topic in TOPICS for record, _ in parsed(stand, topic)}) == KINDS
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_every_record_of_a_topic_is_of_its_types_and_holds_what_its_schema_says_and_no_more(
+    stand: Stand, topic: Topic
+) -> None:
+    for record, headers in parsed(stand, topic):
+        assert record["type"] in topic.types
+        refused = topic.name == "notify.requests" and not record.get("body", "x")
+        assert bool(faults(record)) == refused, (record["type"], faults(record))
+        assert header_faults(record, headers) == [], record["type"]
+
+
+def test_the_keys_are_what_the_topics_say(stand: Stand) -> None:
+    for topic in TOPICS:
+        for key, value, _ in whole(stand, topic.name):
+            record = json.loads(value or b"{}") if value != b"{broken" else {}
+            if topic.key in ("message_id", "tenant"):
+                assert (key or b"").decode() == record[topic.key]
+            elif topic.key == "contact_id":
+                named = record.get("contact_id") or record.get("message_id", "").partition("-")[0]
+                assert not named or (key or b"").decode() == named
+            elif topic.name == "notify.deadletters":
+                assert (key or b"").decode() == record["source"]

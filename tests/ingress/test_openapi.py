@@ -1,0 +1,236 @@
+"""openapi.yaml against the ingress over a real socket: every route, and every answer that is documented, provoked."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from starlette.routing import Route
+
+from app.ingress.api import ANSWERS
+from app.ingress.hooks import KINDS, read_path
+from app.ingress.record import Record
+from app.internal import Served, internal_app
+from app.provider.webhooks import MAX_BODY_BYTES
+from app.records.requests import MAX_VALUE_BYTES
+from app.records.schemas import STRUCTS
+from tests.support.door import ACME, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, FakeKafka, FakeLine, door
+from tests.support.openapi import PATH, answer_faults, document, followed, judge, operations
+from tests.support.references import references, resolved
+
+EVENT = {"to": PERSON, "body": "Build 742 deployed."}
+Send = Callable[[Door], Awaitable[httpx.Response]]
+Case = tuple[tuple[str, str], int, Send]
+
+
+class FaultyKafka(FakeKafka):
+    """Its lines have a fault that nobody expects."""
+
+    async def open(self) -> FakeLine:
+        class Faulty(FakeLine):
+            async def send(self, record: Record) -> None:
+                raise ZeroDivisionError
+
+        return Faulty(self)
+
+
+@asynccontextmanager
+async def behind(status: int, path: Path) -> AsyncIterator[Door]:
+    """The door in front of what makes it answer so: a fault of ours, neither Kafka nor disk, or all well."""
+    kafka = FaultyKafka() if status == 500 else FakeKafka()
+    async with door(path, kafka, keyword_replies="heliograph", help_text="Reply STOP.") as made:
+        if status == 503:
+            kafka.here = False
+            (path / "spool").rmdir()
+            (path / "spool").touch()
+        yield made
+
+
+def asking(body: Any = EVENT, key: str = "key-of-acme", **headers: str) -> Send:
+    return lambda made: made.ask(body, key, **headers)
+
+
+def canceling(named: str = MESSAGE, key: str = "key-of-acme", method: str = "DELETE") -> Send:
+    headers = {"Authorization": f"Bearer {key}"}
+    return lambda made: made.http.request(method, f"/v1/messages/{named}", headers=headers)
+
+
+CREATE, CANCEL = ("POST", "/v1/messages"), ("DELETE", "/v1/messages/{id}")
+MESSAGES: list[Case] = [
+    (CREATE, 202, asking()),
+    (CREATE, 202, asking({**EVENT, "to": [PERSON, "+1212"]}, Idempotency_Key="k1")),
+    (CREATE, 400, asking(b"{broken")),
+    (CREATE, 400, asking([1])),
+    (CREATE, 401, asking(key="wrong")),
+    (CREATE, 405, lambda made: made.http.put("/v1/messages")),
+    (CREATE, 413, asking({**EVENT, "metadata": {"a": "x" * MAX_VALUE_BYTES}})),
+    (CREATE, 415, asking(Content_Type="text/plain")),
+    (CREATE, 422, asking({**EVENT, "body": " "})),
+    (CREATE, 422, asking({**EVENT, "send_at": "soon"})),
+    (CREATE, 422, asking(Idempotency_Key="k" * 201)),
+    (CREATE, 500, asking()),
+    (CREATE, 503, asking()),
+    (CANCEL, 202, canceling()),
+    (CANCEL, 401, canceling(key="wrong")),
+    (CANCEL, 404, canceling("nonsense")),
+    (CANCEL, 405, canceling(method="GET")),
+    (CANCEL, 500, canceling()),
+    (CANCEL, 503, canceling()),
+]
+SIGNED = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
+
+
+def hook(kind: str, path: str) -> list[Case]:
+    """Every answer of one webhook, by the path of tenant acme where it names one."""
+    query = f"?m={MESSAGE}&a=1" if kind == "status" else ""
+    form = {
+        "MessageSid": SID,
+        "AccountSid": ACME,
+        "MessageStatus": "sent",
+        "From": PERSON,
+        "To": NUMBER,
+        "Body": "HELP",
+    }
+    real, signed = path.format(tenant="acme") + query, f"{PUBLIC}/twilio/{kind}{query}"
+
+    def sending(secret: str = "token-of-acme") -> Send:
+        return lambda made: made.post(real, form, secret, signed_url=signed)
+
+    def bad(body: str, method: str = "POST", **headers: str) -> Send:
+        given = SIGNED | {name.replace("_", "-"): value for name, value in headers.items()}
+        return lambda made: made.http.request(method, real, content=body, headers=given)
+
+    where = ("POST", path)
+    return [
+        (where, 204 if kind == "status" else 200, sending()),
+        (where, 400, bad("Body=%FF")),
+        (where, 403, sending("not-the-token")),
+        (where, 405, bad("", "GET")),
+        (where, 413, bad("Body=" + "x" * MAX_BODY_BYTES)),
+        (where, 415, bad("{}", Content_Type="application/json")),
+        (where, 500, sending()),
+        (where, 503, sending()),
+    ]
+
+
+HOOKS = [
+    case for kind in KINDS for path in (f"/twilio/{kind}", f"/twilio/{{tenant}}/{kind}") for case in hook(kind, path)
+]
+PUBLIC_CASES = MESSAGES + HOOKS
+INTERNAL = [(("GET", path), status) for path in ("/healthz", "/readyz", "/metrics") for status in (200, 503)]
+OPERATIONS = {(method, path): operation for method, path, operation in operations()}
+
+
+@pytest.mark.parametrize("case", PUBLIC_CASES, ids=lambda case: " ".join((*case[0], str(case[1]))))
+async def test_an_answer_is_as_documented(case: Case, tmp_path: Path) -> None:
+    where, status, send = case
+    async with behind(status, tmp_path) as made:
+        answer = await send(made)
+    assert answer.status_code == status
+    assert answer_faults(OPERATIONS[where], answer) == []
+
+
+@pytest.mark.parametrize(("where", "status"), INTERNAL, ids=str)
+async def test_an_answer_of_the_internal_port_is_as_documented(where: tuple[str, str], status: int) -> None:
+    wrong = "" if status == 200 else "Kafka is away"
+    registry = CollectorRegistry()
+    Counter("heliograph_tests", "one", registry=registry)
+    served = Served(internal_app(lambda: wrong, lambda: wrong, registry, lambda: wrong), "127.0.0.1", 0)
+    await served.listening()
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        answer = await client.request(*where)
+    await served.stop()
+    assert answer.status_code == status
+    assert answer_faults(OPERATIONS[where], answer) == []
+
+
+async def test_the_ingress_own_internal_port_answers_as_documented(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            answer = await made.http.get(made.internal + path)
+            assert (answer.status_code, answer_faults(OPERATIONS["GET", path], answer)) == (200, [])
+
+
+def test_every_documented_answer_is_provoked_here() -> None:
+    documented = {(where, int(status)) for where, operation in OPERATIONS.items() for status in operation["responses"]}
+    assert documented == {(where, status) for where, status, _ in PUBLIC_CASES} | set(INTERNAL)
+
+
+async def test_every_route_is_documented_and_every_documented_path_is_a_route(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        routes, internal = made.ingress.routes(), made.ingress.internal().routes
+    served = {
+        (method, route.path) for route in (*routes, *internal) if isinstance(route, Route) for method in methods(route)
+    }
+    hooks = {("POST", f"/twilio/{part}{kind}") for kind in KINDS for part in ("", "{tenant}/")}
+    assert served | hooks == set(OPERATIONS)
+    for _, path in hooks:
+        assert read_path(path) == (KINDS[path.rpartition("/")[2]], "{tenant}" if "{tenant}" in path else "")
+
+
+def methods(route: Route) -> set[str]:
+    return set(route.methods or ()) - {"HEAD"}
+
+
+def test_the_answers_that_are_counted_from_zero_are_those_documented() -> None:
+    names = {("POST", "/v1/messages"): "messages", ("DELETE", "/v1/messages/{id}"): "cancel"}
+    names |= {("POST", f"/twilio/{kind}"): kind for kind in KINDS}
+    for where, name in names.items():
+        # Starlette answers another method of /v1 before the handler that counts.
+        uncounted = {405} if where[1].startswith("/v1") else set()
+        assert {int(status) for status in OPERATIONS[where]["responses"]} - uncounted == set(ANSWERS[name]), name
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = list(references(document()))
+    assert len(found) > len(OPERATIONS) and all(resolved(PATH, reference) for reference in found)
+
+
+def test_the_examples_of_a_request_are_as_documented_and_a_wrong_one_is_not() -> None:
+    content = OPERATIONS[CREATE]["requestBody"]["content"]
+    for kind in content.values():
+        for example in kind["examples"].values():
+            assert judge(kind["schema"]).is_valid(example["value"])
+    plain = judge(content["application/json"]["schema"])
+    for wrong in ({"to": PERSON}, {**EVENT, "media": ["http://example.com"]}, {**EVENT, "type": "notify.canceled.v1"}):
+        assert not plain.is_valid(wrong)
+
+
+async def test_the_examples_of_a_request_are_taken(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        for kind, content in OPERATIONS[CREATE]["requestBody"]["content"].items():
+            for example in content["examples"].values():
+                assert (await made.ask(example["value"], Content_Type=kind)).status_code == 202
+
+
+def test_a_request_over_http_has_the_fields_of_the_event() -> None:
+    schema, event = document()["components"]["schemas"]["Request"], "./events/notify.requested.v1.json"
+    assert set(schema["properties"]) == {"type", *STRUCTS["notify.requested.v1"].__struct_fields__}
+    for name, field in schema["properties"].items():
+        assert field == {"$ref": f"{event}#/properties/{name}"}
+    rules = resolved(PATH, f"{event}#/anyOf")
+    assert schema["anyOf"] == [{"$ref": f"{event}#/anyOf/{n}"} for n in range(len(rules))]
+
+
+def test_the_judge_of_answers_notices_another_status_type_header_or_body() -> None:
+    operation = OPERATIONS[CREATE]
+    problem = {"content-type": "application/problem+json"}
+    body = b'{"type":"about:blank","title":"x","status":401}'
+    good = httpx.Response(401, headers={**problem, "www-authenticate": "Bearer"}, content=body)
+    assert answer_faults(operation, good) == []
+    for wrong in (
+        httpx.Response(418),
+        httpx.Response(401, headers=problem, content=body),
+        httpx.Response(401, headers={"content-type": "text/plain", "www-authenticate": "Bearer"}, content=body),
+        httpx.Response(403, headers=problem, content=body),
+        httpx.Response(422, headers=problem, content=b'{"type":"about:blank","title":"x","status":422}'),
+        httpx.Response(
+            202, headers={"content-type": "application/json"}, content=b'{"message_ids":["1"],"idempotency_key":""}'
+        ),
+    ):
+        assert answer_faults(operation, wrong) != []
+    assert answer_faults(OPERATIONS["POST", "/twilio/status"], httpx.Response(204, content=b"x")) != []
+    assert followed({"$ref": "#/components/responses/Well"})["description"] == "It is."

@@ -1,0 +1,71 @@
+"""What is published about a request and what is done with one agree, whatever is asked."""
+
+import json
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from app.records.codec import Unreadable
+from app.records.requests import read_request
+from tests.support.judged import faults
+
+WRONG = st.sampled_from([None, 0, 1.5, True, "", " ", [], {}, ["x"], {"a": 1}])
+TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=5)
+TIMES = st.sampled_from(
+    ["2026-11-25T09:00:00Z", "2026-11-25T09:00:00.5+01:00", "2026-11-25T09:00:00", "soon", "2026-02-30T00:00:00Z"]
+)
+SHORT = st.one_of(TEXT, st.integers(199, 202).map("k".__mul__))
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "type": st.sampled_from(["notify.requested.v1", "notify.requested.v1", "notify.guessed.v1"]),
+    "to": st.one_of(st.just("+14155550123"), st.lists(st.just("+14155550123"), max_size=2)),
+    "id": SHORT,
+    "at": TIMES,
+    "tenant": SHORT,
+    "idempotency_key": SHORT,
+    "body": st.one_of(TEXT, st.integers(1599, 1602).map("b".__mul__)),
+    "media": st.lists(st.sampled_from(["https://example.com/a.png", "http://example.com/a.png"]), max_size=11),
+    "category": st.sampled_from(["otp", "alert", "spam"]),
+    "priority": st.sampled_from(["urgent", "bulk", "late"]),
+    "sender": SHORT,
+    "send_at": TIMES,
+    "fallback": st.lists(
+        st.fixed_dictionaries(
+            {"channel": TEXT}, optional={"after": st.sampled_from([-1, 0, 2_592_000, 2_592_001]), "address": TEXT}
+        ),
+        max_size=2,
+    ),
+    "campaign": SHORT,
+    "metadata": st.one_of(
+        st.dictionaries(st.integers(63, 65).map("n".__mul__), st.integers(499, 501).map("v".__mul__), max_size=2),
+        st.integers(49, 51).map(lambda n: {str(i): "x" for i in range(n)}),
+    ),
+}
+GOOD = {"type": "notify.requested.v1", "to": "+14155550123", "body": "Build 742 deployed."}
+# Two at most: with more, nearly every request would break a rule, and a rule that one side lacks would not show.
+CHANGED = st.lists(
+    st.one_of([st.tuples(st.just(name), values | WRONG) for name, values in FIELDS.items()]), max_size=2
+).map(dict)
+
+
+def taken(request: dict[str, Any]) -> bool:
+    try:
+        read_request(json.dumps(request).encode())
+    except Unreadable:
+        return False
+    return True
+
+
+@example({"media": []}, {"body"})
+@example({"fallback": [{"channel": "email", "after": 2_592_000}]}, set())
+@example({"fallback": [{"channel": "email", "after": 2_592_001}]}, set())
+@example({"media": ["https://example.com/a.png"]}, {"body"})
+@example({"media": [], "body": "\t"}, set())
+@settings(max_examples=1500, deadline=None)
+@given(CHANGED, st.sets(st.sampled_from(["type", "to", "body"]), max_size=1))
+def test_a_request_is_taken_exactly_when_its_schema_says_so(changed: dict[str, Any], left_out: set[str]) -> None:
+    request = {name: value for name, value in (GOOD | changed).items() if name not in left_out}
+    if request.get("type") == "notify.requested.v1":
+        assert taken(request) == (not faults(request)), request
+    else:
+        assert not taken(request)

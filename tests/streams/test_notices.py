@@ -1,0 +1,136 @@
+"""What a fold decided, as records: each by its schema, those that take days to come about too."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from app.domain.contact import Contact, Message
+from app.domain.fold import fold
+from app.domain.inputs import Input as ContactInput
+from app.domain.inputs import Place
+from app.domain.timing import dues
+from app.domain.words import DueKind, ErrorClass, Intent, Progress
+from app.records.topics import Topics
+from app.records.updates import EVENTS
+from app.streams.engine.agent import Input, Output
+from app.streams.notices import Notices
+from tests.support.given import (
+    CONTACT,
+    KEY,
+    MESSAGE,
+    START_MS,
+    abandoned,
+    cancel,
+    doubtful,
+    due,
+    refused,
+    rejected,
+    report,
+    requested,
+    taken,
+    text,
+    turn,
+)
+from tests.support.judged import KINDS, faults, header_faults
+
+SID, SEALED = "SM" + "c" * 32, "k1.AAAA"
+# Builders of the domain's tests are shorter than what a door writes.
+AS_WRITTEN = {"sid": SID, "sealed": SEALED, "sealed_to": SEALED}
+
+
+class Told:
+    """A contact's log folded, and every record that came of it. A scope that keeps what is emitted."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self._contact: Contact | None = None
+        self._archived: Message | None = None
+        self._offset = 0
+
+    def emit(self, output: Output) -> None:
+        self.outputs.append(output)
+
+    def then(self, *inputs: ContactInput) -> "Told":
+        for given in inputs:
+            self._fold(written(given))
+        return self
+
+    def when(self, *kinds: DueKind) -> "Told":
+        """The timer of each kind comes due."""
+        for kind in kinds:
+            assert self._contact is not None
+            message = self._contact.messages.get(KEY) or self._archived
+            assert message is not None
+            self.then(due(kind, dict(dues(message))[kind]))
+        return self
+
+    def _fold(self, given: ContactInput) -> None:
+        self._offset += 1
+        at = START_MS + 1000 * self._offset
+        kept = self._contact is not None and KEY in self._contact.messages
+        folded = fold(self._contact, None if kept else self._archived, given, Place(0, self._offset, at))
+        assert folded is not None
+        self._contact, self._archived = folded.contact, folded.archived
+        record = Input("contacts", 0, self._offset, at, CONTACT.encode(), msgspec.json.encode(given), [])
+        Notices(Topics("", "heliograph")).emit(record, CONTACT, given, folded, self)  # type: ignore[arg-type]
+
+
+def written(given: ContactInput) -> ContactInput:
+    changes = {name: value for name, value in AS_WRITTEN.items() if getattr(given, name, "")}
+    return msgspec.structs.replace(given, **changes)
+
+
+LIVES: dict[str, Callable[[], Told]] = {
+    "delivered, archived, forgotten": lambda: (
+        Told().then(requested(), turn(), taken(), report(Progress.DELIVERED)).when(DueKind.ARCHIVE, DueKind.FORGET)
+    ),
+    "refused, retried, failed, delivered after all": lambda: (
+        Told()
+        .then(requested(), turn(), refused(ErrorClass.TRANSIENT, code=20500))
+        .when(DueKind.RETRY)
+        .then(turn(2), taken(2), report(Progress.FAILED, 2, code=30008, error=ErrorClass.UNKNOWN))
+        .then(report(Progress.DELIVERED, 2))
+    ),
+    "never answered": lambda: Told().then(requested(), turn()).when(DueKind.DOUBT, DueKind.OUTCOME),
+    "doubtful": lambda: Told().then(requested(), turn(), doubtful()).when(DueKind.OUTCOME),
+    "abandoned, expired": lambda: Told().then(requested(), turn(), abandoned()).when(DueKind.EXPIRE),
+    "no receipt": lambda: Told().then(requested(), turn(), taken()).when(DueKind.OUTCOME),
+    "canceled in advance": lambda: Told().then(cancel(), requested()),
+    "canceled too late": lambda: Told().then(requested(), turn(), cancel()),
+    "conflicted": lambda: Told().then(requested(), requested(fingerprint="other")),
+    "rejected": lambda: Told().then(rejected()),
+    "throttled": lambda: Told().then(requested(), turn(), refused(ErrorClass.THROTTLED, code=20429)),
+    "stopped": lambda: Told().then(
+        requested(start_ms=START_MS * 2), text(Intent.STOP), text(Intent.START), text(Intent.NONE)
+    ),
+}
+
+
+@cache
+def records() -> list[tuple[str, Output, dict[str, Any]]]:
+    """Every record of every life."""
+    told = [(life, output) for life, lived in LIVES.items() for output in lived().outputs]
+    return [(life, output, json.loads(output.value or b"")) for life, output in told]
+
+
+def test_every_record_that_a_life_leads_to_holds_what_its_schema_says() -> None:
+    wrong = {(life, record["type"], fault) for life, _, record in records() for fault in faults(record)}
+    assert wrong == set()
+    assert [record for _, output, record in records() if header_faults(record, dict(output.headers))] == []
+
+
+def test_every_published_event_of_an_update_comes_about() -> None:
+    assert {record["event"] for _, _, record in records() if record["type"] == "notify.updated.v1"} == set(EVENTS)
+
+
+def test_these_lives_lead_to_every_type_that_the_contacts_agent_writes() -> None:
+    others = ("contact.", "notify.requested", "notify.canceled", "notify.metric", "notify.deadletter")
+    assert {record["type"] for *_, record in records()} == {kind for kind in KINDS if not kind.startswith(others)}
+
+
+def test_p1_a_late_delivery_is_revision_2_of_the_same_message() -> None:
+    told = [r for life, _, r in records() if "after all" in life and r["type"] == "notify.outcome.v1"]
+    assert [(one["id"], one["outcome"]) for one in told] == [(f"{MESSAGE}:1", "failed"), (f"{MESSAGE}:2", "delivered")]
