@@ -31,10 +31,15 @@ class Reading(NamedTuple):
 
 def read_intent(body: str, opt_out_type: str = "", extra_stop_words: Collection[str] = ()) -> Reading:
     """See the module. `extra_stop_words`: the tenant's own (ARRET, ALTO ...), upper case."""
-    words = _words(body)
-    keyword, arguments = (words[0] if words else ""), tuple(words[1:])
+    ours = _read(_words(body), extra_stop_words)
     if (known := _TYPES.get(opt_out_type.strip().upper())) is not None:
-        return Reading(known, keyword, arguments)
+        # Twilio's word, not the person's: what else they wrote stays sealed.
+        return Reading(known, known.name if ours.intent is Intent.NONE else ours.keyword, ours.arguments)
+    return ours
+
+
+def _read(words: list[str], extra_stop_words: Collection[str]) -> Reading:
+    keyword, arguments = (words[0] if words else ""), tuple(words[1:])
     text = " ".join(words)
     if _stops(words, text, frozenset(extra_stop_words)):
         return Reading(Intent.STOP, keyword, arguments)

@@ -27,6 +27,8 @@ from app.streams.outcomes import outcome_record
 
 _encode = msgspec.json.Encoder().encode
 
+CONFLICT = e.InputRefused(field="idempotency_key", rule="was used before for another payload")
+
 
 class Notices:
     """Writes what a fold decided into the scope of its slice."""
@@ -50,6 +52,9 @@ class Notices:
                     scope.emit(self._received(record, contact_id, parsed, cause))
                 case e.ConsentChanged():
                     scope.emit(self._consent(record, contact_id, parsed, event, cause))
+                case e.RequestConflicted():
+                    refused.append(CONFLICT)
+                    self._update(record, contact_id, folded, event, cause, scope)
                 case _:
                     self._update(record, contact_id, folded, event, cause, scope)
         for effect in folded.effects:

@@ -88,3 +88,8 @@ def test_opt_out_type_decides_over_the_words():
 
 def test_a_tenants_own_stop_word_counts():
     assert read_intent("Arrêt", extra_stop_words=("ARRÊT",)).intent is Intent.STOP
+
+
+def test_a_text_that_twilio_took_for_a_stop_keeps_its_own_words_sealed():
+    assert read_intent("Unsubscribe", "STOP").keyword == "UNSUBSCRIBE"
+    assert read_intent("Anna, please write no more", "STOP").keyword == "STOP"
