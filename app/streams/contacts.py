@@ -45,6 +45,7 @@ class ContactsAgent:
     """See the module. `fail` ends the process: a record written under another pseudonym key is not ours to fold."""
 
     name = CONTACTS
+    rest_s = 0.0
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class IntakeAgent:
     """Stateless: a request read twice gives inputs that the fold knows as repeats."""
 
     name = "intake"
+    rest_s = 0.0
     tables: Sequence[TableSpec[Any]] = ()
 
     def __init__(

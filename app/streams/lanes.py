@@ -32,6 +32,7 @@ class LanesAgent:
     """See the module. `wake` asks the engine for a cycle of one partition."""
 
     name = "lanes"
+    rest_s = 0.0
     tables: Sequence[TableSpec[Any]] = (_spec,)
 
     def __init__(

@@ -20,6 +20,8 @@ from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 
 METRICS = "metrics"
+# A board is looked at every few seconds; at 50 messages/s a cycle per update would be half of all cycles.
+REST_S = 1.0
 _spec = TableSpec(
     METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, lambda window: window.offset
 )
@@ -31,6 +33,7 @@ class MetricsAgent:
     """See the module."""
 
     name = "metrics"
+    rest_s = REST_S
     tables: Sequence[TableSpec[Any]] = (_spec,)
 
     def __init__(self, topic: str, metrics: str, lists: Lists, dead_letters: DeadLetters) -> None:

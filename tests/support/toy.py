@@ -29,6 +29,7 @@ def note(*words: object) -> None:
 
 class Toy:
     name = "toy"
+    rest_s = 0.0
     topic = PREFIX + "in"
     tables = (TableSpec("state", bytes, bytes, lambda row: int(row.split(b"|")[0])),)
 

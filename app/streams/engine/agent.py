@@ -73,10 +73,15 @@ class Scope(Protocol):
 
 
 class Agent(Protocol):
-    """See the module. One agent may read one topic only (its tables follow that topic's partitions)."""
+    """See the module. One agent may read one topic only (its tables follow that topic's partitions).
+
+    `rest_s`: seconds a partition rests after a cycle, so that the next folds more at once; 0 for whatever somebody
+    waits for.
+    """
 
     name: str
     topic: str
+    rest_s: float
     tables: Sequence[TableSpec[Any]]
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:

@@ -17,6 +17,8 @@ from app.streams.engine.store import write_rows
 
 # Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
 MAX_WAITING = 16
+# Records that wait for agents at rest, of all their partitions.
+MAX_RESTING = 10_000
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
 # broker), so this long poll is also the longest wait of a record that arrives in between.
 FETCH_WAIT_MS = 8
@@ -89,7 +91,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self._books: dict[Any, Book] = {}
         self._fetching = False
         self._drainer: Any = None
-        self.waiting = 0
+        self.waiting = self.resting = self._resting_records = 0
         self._room = asyncio.Event()
         self._room.set()
 
@@ -155,8 +157,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     async def _deliver_slice(self, tp: Any, book: Book, records: list[Any]) -> None:
         entry = book.delivered(records[0].offset, records[-1].offset)
-        self._took(1)
-        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry))
+        resting = len(records) if self.app.engine.rests(tp.topic) else 0
+        self._took(1, resting)
+        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry, resting))
         await self.callback(self._slice_message(tp, piece))
 
     def _slice_message(self, tp: Any, piece: Slice) -> ConsumerMessage:
@@ -176,14 +179,22 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             generation_id=self.app.consumer_generation_id,
         )
 
-    def _slice_done(self, entry: list[int]) -> None:
+    def _slice_done(self, entry: list[int], resting: int) -> None:
         Book.done(entry)
-        self._took(-1)
+        self._took(-1, -resting)
         self.app.engine.progressed()
 
-    def _took(self, count: int) -> None:
-        self.waiting += count
-        if self.waiting < MAX_WAITING:
+    def _took(self, count: int, resting: int) -> None:
+        """`resting`: records, if they are of an agent at rest, whose slices are many, small and in no hurry."""
+        if resting:
+            self.resting += count
+            self._resting_records += resting
+        else:
+            self.waiting += count
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if self.waiting < MAX_WAITING and self._resting_records < MAX_RESTING:
             self._room.set()
         else:
             self._room.clear()
@@ -242,7 +253,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     def _forget(self) -> None:
         self._books.clear()
-        self._took(-self.waiting)
+        self.waiting = self.resting = self._resting_records = 0
+        self._make_room()
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Finish the cycles under way, commit what is done, then let go."""

@@ -9,11 +9,13 @@ Partitions run side by side, each strictly in order.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from app import clock
 from app.streams.engine.agent import Agent, Input, Unreadable
 from app.streams.engine.exits import die
 from app.streams.engine.producer import LeasedProducer
@@ -88,12 +90,29 @@ class Partition:
             if self._closing:
                 return
             self._work.clear()
-            if self._again:
-                await self._put_again()
-            while (self._waiting or self._woken) and not self._closing:
-                await self._cycle(self._take())
-                if (crowd := self._pressure()) > CALM:
-                    await asyncio.sleep(min(PAUSE_S, PAUSE_PER_SLICE_S * crowd))
+            while (self._waiting or self._woken or self._again) and not self._closing:
+                if self._again:
+                    await self._put_again()
+                else:
+                    await self._cycle(self._take())
+                    await self._pause()
+
+    async def _pause(self) -> None:
+        if self.agent.rest_s:
+            await self._rest()
+        elif (crowd := self._pressure()) > CALM:
+            await asyncio.sleep(min(PAUSE_S, PAUSE_PER_SLICE_S * crowd))
+
+    async def _rest(self) -> None:
+        """Until enough records wait for a whole cycle, or the time is over."""
+        end = clock.boot_s() + self.agent.rest_s
+        while not self._closing and self._waiting_records() < self._most and (left := end - clock.boot_s()) > 0:
+            self._work.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), left)
+
+    def _waiting_records(self) -> int:
+        return sum(len(piece.records) for piece in self._waiting)
 
     def _take(self) -> list[Slice]:
         self._woken = False

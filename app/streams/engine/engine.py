@@ -77,7 +77,7 @@ class Engine:
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
             restoring=bool(self.app is not None and self.app.in_recovery and not self.app.rebalancing),
-            waiting=self._waiting(),
+            waiting=self._waiting() + (0 if self.app is None else int(self.app.consumer.resting)),
             lease_s=self.lease.left_s(),
             progress=self._progress,
             idle_s=clock.boot_s() - self._moved_s,
@@ -88,6 +88,7 @@ class Engine:
         return {f"{agent}-{number}": runner.told() for (agent, number), runner in self._partitions.items()}
 
     def _waiting(self) -> int:
+        """Slices that somebody waits for."""
         return 0 if self.app is None else int(self.app.consumer.waiting)
 
     # -- for Faust's side
@@ -95,6 +96,10 @@ class Engine:
     def bind(self, app: Any, tables: dict[str, Any]) -> None:
         """The app and its tables by name, once built."""
         self.app, self._tables = app, tables
+
+    def rests(self, topic: str) -> bool:
+        """Whether the agent of this topic takes its time."""
+        return self._agents[topic].rest_s > 0
 
     def progressed(self) -> None:
         """Something durable happened."""
