@@ -30,6 +30,8 @@ COMMANDS = {
     "cancel": "app.cli.cancel",
     "outcomes": "app.cli.outcomes",
     "explain": "app.cli.explain",
+    "errors": "app.cli.errors",
+    "sign": "app.cli.sign",
 }
 
 

@@ -1,0 +1,77 @@
+"""`heliograph errors` and `heliograph sign`: real processes."""
+
+import json
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from app.domain.attempts import HOLD_MS, RETRIED, WAITS
+from app.domain.words import ErrorClass
+from app.provider.advice import ADVICE, every
+from app.provider.words import ERRORS
+from tests.support.commands import faults, heliograph
+
+URL = "https://hooks.example.com/twilio/status?m=1&a=2"
+TOKEN = {
+    "TWILIO_AUTH_TOKEN": "first,second",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_FROM_NUMBER": "+15005550006",
+}
+
+
+def test_every_code_of_the_table_is_explained() -> None:
+    rows = [json.loads(line) for line in heliograph("errors", "--json").stdout.splitlines()]
+    assert {row["code"] for row in rows} == set(ERRORS) and len(rows) > 90
+    assert [row for row in rows if not (row["meaning"] and row["met"] and row["here"] and row["yours"])] == []
+
+
+def test_every_class_has_advice_and_it_says_what_the_domain_does() -> None:
+    assert set(ADVICE) == set(ErrorClass)
+    assert {kind for kind, advice in ADVICE.items() if "asks again until it expires" in advice.here} == WAITS - {
+        ErrorClass.TRANSIENT
+    }
+    assert {
+        kind for kind, advice in ADVICE.items() if "the lane is held" in advice.here or "slows" in advice.here
+    } == set(HOLD_MS)
+    assert ErrorClass.TRANSIENT in RETRIED & WAITS and "further attempt" in ADVICE[ErrorClass.TRANSIENT].here
+
+
+def test_a_code_is_told_in_words() -> None:
+    said = heliograph("errors", "30007").stdout
+    assert "filtered" in said and "never sent again" in said and "docs/api/errors/30007" in said
+
+
+def test_only_the_codes_of_a_class_are_listed() -> None:
+    listed = heliograph("errors", "--class", "throttled").stdout.splitlines()
+    assert [int(line.split()[0]) for line in listed] == [r["code"] for r in every() if r["class"] == "throttled"]
+
+
+@pytest.mark.parametrize("words", [["99999"], ["--class", "odd"]])
+def test_what_is_on_no_list_is_a_problem(words: list[str]) -> None:
+    done = heliograph("errors", *words)
+    assert done.returncode == 1 and "is on no list here" in done.stderr
+
+
+def test_a_signature_is_the_one_that_twilios_own_validator_takes() -> None:
+    fields = {"MessageStatus": "sent", "Body": "a b = ü", "Empty": ""}
+    done = heliograph("sign", URL, *(f"{name}={value}" for name, value in fields.items()), "--json", **TOKEN)
+    given = json.loads(done.stdout)["X-Twilio-Signature"]
+    assert RequestValidator("first").validate(URL, fields, given)
+
+
+def test_the_fragment_of_connection_overrides_is_not_signed() -> None:
+    plain, with_overrides = (heliograph("sign", url, "A=1", **TOKEN).stdout for url in (URL, f"{URL}#rc=5&rp=all"))
+    assert plain == with_overrides and plain.startswith("X-Twilio-Signature: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "fault"),
+    [
+        ([URL, "Body"], TOKEN, "Body: must be FIELD=VALUE"),
+        ([URL, "--tenant", "acme"], TOKEN, "--tenant: acme is none of default"),
+        ([URL], {}, "tenant default has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file"),
+    ],
+)
+def test_what_cannot_be_signed_is_told(words: list[str], env: dict[str, str], fault: str) -> None:
+    done = heliograph("sign", *words, **env)
+    assert (done.returncode, faults(done)) == (2, [fault])
