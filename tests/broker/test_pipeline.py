@@ -65,9 +65,11 @@ def test_p3_nothing_is_sent_after_stop_and_start_reopens(stand):
 
 BAD = [
     (b"{not json", "value", "is not JSON in UTF-8", False),
-    (b"[1,2]", "", "expected `object`, got `array`", False),
-    ({"type": "notify.guessed.v1", "to": "+12125550110"}, "type", "invalid value", False),
+    (b"[1,2]", "value", "expected `object`, got `array`", False),
+    ({"type": "notify.guessed.v1", "to": "+12125550110"}, "type", "is not one of the known values", False),
     ({"type": "notify.requested.v1", "body": "x"}, "to", "is required", False),
+    ({"type": "notify.requested.v1", "to": 12125550110, "body": "x"}, "to", "expected `str | array`", False),
+    (event(10, priority="soon"), "priority", "is not one of the known values", True),
     (event(11, to="+1212"), "to", "is not a possible phone number", True),
     (event(12, body="  "), "body", "is empty and there is no media", True),
     (event(13, body="x" * 1601), "body", "is longer than 1600 characters", True),
