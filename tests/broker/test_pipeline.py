@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 
 from app.dev.stand import ACCOUNT, Stand
 from tests.support.lab import until
-from tests.support.sites import event, produce, raw, read, standing
+from tests.support.sites import event, produce, read, standing
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,28 +143,6 @@ def test_p8_a_wrong_signature_is_403_and_logged_without_its_content(stand):
     url = stand.addresses()["ingress"] + "/twilio/status?m=x&a=1"
     assert call(Request(url, form, headers))[0] == 403
     assert "12125550199" not in stand.parts["ingress"].log.read_text()
-
-
-def test_p7_p8_no_topic_key_log_line_or_metric_holds_a_number_or_a_text(stand):
-    canary_to, canary_body = "+12125550177", "canary text 8c1f"
-    produce(stand, event(77, to=canary_to, body=canary_body))
-    outcome(stand, "k77")
-    text(stand, canary_to, "canary reply 77aa")
-    until(lambda: [i for i in read(stand, "notify.inbound") if i["intent"] == "none"])
-    haystack = b"".join(part.log.read_bytes() for part in stand.parts.values())
-    for topic in ("contacts", "lanes", "notify.outcomes", "notify.updates", "notify.inbound", "notify.consent",
-                  "notify.deadletters", "notify.metrics", "heliograph-contacts-changelog"):  # fmt: skip
-        haystack += b"".join((key or b"") + (value or b"") for key, value in raw(stand, topic))
-    haystack += b"".join(p.read_bytes() for p in Path(stand.plan.directory).rglob("*") if secret_place(p))
-    haystack += urlopen(stand.addresses()["internal"] + "/metrics").read()
-    secrets = [stand.env[n].encode() for n in ("HELIOGRAPH_API_KEYS", "HELIOGRAPH_PSEUDONYM_KEY", "TWILIO_AUTH_TOKEN")]
-    for canary in (canary_to.encode(), canary_to[1:].encode(), canary_body.encode(), b"canary reply 77aa", *secrets):
-        assert canary not in haystack
-
-
-def secret_place(path: Path) -> bool:
-    """RocksDB, journal, spool; not the stand's own keys."""
-    return path.is_file() and ("worker-" in str(path) or "spool" in str(path)) and path.name != "keys.json"
 
 
 def test_a_consoles_plain_json_without_a_key_ends_as_an_outcome(stand):
