@@ -15,7 +15,19 @@ from tests.support.commands import heliograph
 from tests.support.leaks import Canary, Searcher
 from tests.support.raising import CALL, DOOR, FOLD
 from tests.support.sites import event, prefix
-from tests.support.story import CANARIES, MEDIA, OTHER, PERSON, REPLY, STRANGER, TEXT, Story, bad_events, telling
+from tests.support.story import (
+    CANARIES,
+    MEDIA,
+    OTHER,
+    PERSON,
+    REPLY,
+    STRANGER,
+    TEXT,
+    Story,
+    bad_events,
+    odd_callbacks,
+    telling,
+)
 
 # The one topic that holds what others produced as they produced it.
 STATED = r"notify\.requests-\d+/"
@@ -47,12 +59,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             [Canary("person", outcomes["k1"]["message_id"].partition("-")[0]), Canary("text", "xq7-kanarie")]
         )
         letters = [(letter["field"], letter["rule"]) for letter in story.letters(0)]
-        for searcher in (leaks, control):
-            look_from_outside(story, searcher)
+        seen = list(from_outside(story))
+    seen += rows(path / "stand")
     leaks.look_at_files(path, but=rf"{STATED}|keys\.json$")
     control.look_at_files(path)
-    for searcher in (leaks, control):
-        look_at_tables(path / "stand", searcher)
+    for place, data in seen:
+        leaks.look(place, data)
+        control.look(place, data)
     lines = [line for log in path.glob("stand/logs/*.log") for line in log.read_text().splitlines()]
     yield Told(leaks, control, outcomes, letters, answers, [json.loads(line) for line in lines])
 
@@ -68,6 +81,7 @@ def good_and_bad(story: Story) -> dict[str, dict[str, Any]]:
     found = story.ended("k1", "k2", "several", *named)
     story.letters(len(list(bad_events())) + 1)
     assert [story.text(REPLY), story.text("STOP", OTHER), story.text(f"HELP {TEXT}")] == [200] * 3
+    assert {story.signed(hook, **fields) for hook, fields in odd_callbacks()} == {200, 204}
     story.produce(event(3, to=OTHER, body=TEXT))
     return found | story.ended("k3")
 
@@ -101,25 +115,24 @@ def crashes(story: Story, leaks: Searcher) -> None:
     worker.restart()
 
 
-def look_from_outside(story: Story, searcher: Searcher) -> None:
-    """Every topic's keys, headers and values; every process's metrics and first words; URLs that Twilio was given."""
-    for where, data in records(story):
-        searcher.look(where, data)
-    parts = story.stand.parts.values()
-    pages = {url for part in parts if (url := part.ready.get("internal") or part.ready.get("metrics"))}
-    assert len(pages) == 3
+def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
+    """Place and bytes: every topic, what commands say, every process's metrics and first words, Twilio's callback URLs."""
+    yield from records(story)
     told = story.ended("k1")["k1"]["message_id"]
     for words in (["outcomes"], ["outcomes", "--json"], ["explain", told], ["explain", told, "--json"]):
         done = heliograph(*words, **story.stand.env)
         assert done.returncode == 0, done.stderr
-        searcher.look(f"{words[0]} command", f"{done.stdout}{done.stderr}".encode())
+        yield f"{words[0]} command", f"{done.stdout}{done.stderr}".encode()
+    parts = story.stand.parts.values()
+    yield "first words", json.dumps([part.ready for part in parts]).encode()
+    pages = {url for part in parts if (url := part.ready.get("internal") or part.ready.get("metrics"))}
+    assert len(pages) == 3
     for page in sorted(pages):
         answer = story.http.get(page.removesuffix("/metrics") + "/metrics")
         assert answer.status_code == 200
-        searcher.look("metrics", answer.content)
-    searcher.look("first words", json.dumps([part.ready for part in parts]).encode())
+        yield "metrics", answer.content
     creates = story.http.get(f"{story.stand.addresses()['simulator']}/_sim/creates").json()["creates"]
-    searcher.look("callback URLs", "\n".join(create["status_callback"] for create in creates).encode())
+    yield "callback URLs", "\n".join(create["status_callback"] for create in creates).encode()
 
 
 def records(story: Story) -> Iterator[tuple[str, bytes]]:
@@ -141,12 +154,11 @@ def records(story: Story) -> Iterator[tuple[str, bytes]]:
     consumer.close()
 
 
-def look_at_tables(path: Path, searcher: Searcher) -> None:
+def rows(path: Path) -> Iterator[tuple[str, bytes]]:
     """RocksDB's rows as they are read: its files may hold them compressed."""
     for place in sorted(path.glob("worker-*/tables/**/*.db")):
         table = Rdict(str(place), Options(raw_mode=True), access_type=AccessType.read_only())
-        for key, value in table.items():
-            searcher.look(f"rows of {place.stem}", key + b"=" + value)
+        yield from [(f"rows of {place.stem}", key + b"=" + value) for key, value in table.items()]
         table.close()
 
 
@@ -193,7 +205,7 @@ def test_p1_what_can_be_told_of_bad_input_is_told_and_the_log_moves_on(told: Tol
 
 def test_bad_input_over_http_is_answered_with_its_field_and_rule(told: Told) -> None:
     wanted = [*((field, rule) for _, field, rule, _ in bad_events()), ("", ""), ("", "")]
-    statuses = [400, 400, *[422] * 10, 413, 422, 422, 401, 403]
+    statuses = [400, 400, *[422] * 10, 413, 422, 422, 422, 401, 403]
     assert [answer.status_code for answer in told.answers] == statuses
     for answer, (field, rule) in zip(told.answers, wanted, strict=True):
         assert answer.headers["content-type"] == "application/problem+json"

@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.stand import ACCOUNT, Stand
+from app.provider.webhooks import signature
 from tests.support.lab import until
 from tests.support.leaks import Canary, of_key, of_number
 from tests.support.sites import event, prefix, read, standing
@@ -70,6 +71,22 @@ class Story:
         answer = self.http.post(f"{self.stand.addresses()['simulator']}/_sim/inbound", json=said)
         return int(answer.json()["status"])
 
+    def signed(self, hook: str, **fields: str) -> int:
+        """A callback that bears Twilio's signature, whatever is in it: the status of our answer."""
+        name = {"status": "TWILIO_STATUS_CALLBACK_URL", "inbound": "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL"}[hook]
+        form = {
+            "MessageSid": "SM" + "1" * 32,
+            "AccountSid": ACCOUNT,
+            "From": PERSON,
+            "To": PERSON,
+            "Body": TEXT,
+            **fields,
+        }
+        url = f"{self.stand.env[name]}?m={'a' * 20}-{'b' * 20}&a=1"
+        return self.http.post(
+            url, data=form, headers={"X-Twilio-Signature": signature(TOKEN, url, list(form.items()))}
+        ).status_code
+
     def forged(self) -> httpx.Response:
         """A text that Twilio did not sign."""
         form = {"MessageSid": "SM" + "0" * 32, "AccountSid": ACCOUNT, "From": PERSON, "To": OTHER, "Body": TEXT}
@@ -123,6 +140,17 @@ def telling(path: Path) -> Iterator[Story]:
         broker.stop()
 
 
+def odd_callbacks() -> Iterator[tuple[str, dict[str, str]]]:
+    """What Twilio has never sent yet, and a stranger who learnt the token might: which webhook, which fields."""
+    for name in ("MessageStatus", "MessageSid", "ErrorCode", "RawDlrDoneDate", "ChannelToAddress", "AccountSid2"):
+        yield "status", {"MessageStatus": "sent", name: TEXT}
+    for name in ("From", "To", "OptOutType", "MessagingServiceSid", "MediaUrl0", "MessageSid", "ProfileName"):
+        yield "inbound", {name: TEXT}
+    yield "inbound", {"OptOutType": "STOP", "From": OTHER}
+    yield "inbound", {"From": PERSON[1:]}
+    yield "inbound", {"From": f"whatsapp:{OTHER}"}
+
+
 def bad_events() -> Iterator[tuple[Any, str, str, bool]]:
     """What a producer gets wrong: the value, the field and rule told, and whether its message can be identified."""
     yield f'{{"to":"{PERSON}", {TEXT}'.encode(), "value", "is not JSON in UTF-8", False
@@ -139,6 +167,7 @@ def bad_events() -> Iterator[tuple[Any, str, str, bool]]:
     yield _bad(8, to=[f"+1212555{n:04d}" for n in range(1001)]), "to", "names more than 1000 recipients", False
     yield _bad(9, body=TEXT + "x" * 1_000_000), "value", "is longer than 900000 bytes", False
     yield _bad(10, priority=TEXT), "priority", "is not one of the known values", True
+    yield _bad(12, to=OTHER[1:]), "to", "is not a phone number with + and country code", True
     yield _bad(11, media=[MEDIA.replace("https", "http")]), "media[0]", "is not an https URL", True
 
 
