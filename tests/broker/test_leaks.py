@@ -100,7 +100,7 @@ def crashes(story: Story, leaks: Searcher) -> None:
     assert worker.process is not None and worker.process.wait(20) == 70
     worker.restart()
     # A call that the kill cut off, or forestalled, ends at its deadline.
-    soon = {"to": PERSON, "body": TEXT, "expires_at": clock.iso(clock.now_ms() + 15_000)}
+    soon = {"to": PERSON, "body": TEXT, "expires_at": clock.iso(clock.now_ms() + 8_000)}
     story.produce(*(event(n, **soon, idempotency_key=f"mid-{n}") for n in range(30)))
     story.ended("mid-0")
     worker.kill()
