@@ -7,6 +7,7 @@ Libraries that log through stdlib end in the same form; Twilio's client, which l
 import logging
 import re
 import sys
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -44,13 +45,41 @@ class _Seldom(logging.Filter):
 
 
 class _Plain(logging.Formatter):
-    """A library's record as our JSON line: its text netted, a traceback reduced to places and the exception's type."""
+    """A library's record as our JSON line: its first line, netted, exceptions by their type, a traceback by its places.
+
+    asyncio puts the repr of tasks, and so of their exceptions, on the lines that follow.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        event = {"level": record.levelname.lower(), "logger": record.name, "event": record.getMessage()[:2000]}
-        if record.exc_info and record.exc_info[0]:
-            event["error"] = record.exc_info[0].__name__
+        event: dict[str, Any] = {"level": record.levelname.lower(), "logger": record.name, "event": _first_line(record)}
+        if record.exc_info and record.exc_info[1]:
+            event |= {"error": type(record.exc_info[1]).__name__, "frames": frames_of(record.exc_info[1])}
         return _render(None, "", event)
+
+
+def _first_line(record: logging.LogRecord) -> str:
+    args = record.args if isinstance(record.args, tuple) else (record.args,) if record.args else ()
+    if not any(isinstance(arg, BaseException) for arg in args):
+        return record.getMessage().partition("\n")[0][:2000]
+    named = tuple(type(arg).__name__ if isinstance(arg, BaseException) else arg for arg in args)
+    return (record.msg % named).partition("\n")[0][:2000]
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Where it was raised, without any value: file, line and function of the innermost four frames."""
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append(f"{code.co_filename.rpartition('/app/')[2]}:{trace.tb_lineno}:{code.co_name}")
+        trace = trace.tb_next
+    return frames[-4:]
+
+
+def _crashed(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    """The last word of a process that raised: what an exception says may hold a text, so only its type and place."""
+    if isinstance(error, KeyboardInterrupt):
+        return
+    logger(__name__).critical("process.crashed", error=type(error).__name__, frames=frames_of(error))
 
 
 def configure(level: str = "info") -> None:
@@ -70,6 +99,7 @@ def configure(level: str = "info") -> None:
     handler.setFormatter(_Plain())
     handler.addFilter(_Seldom())
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    sys.excepthook = _crashed
     for name in _CAPPED:
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -17,7 +17,8 @@ from app.records.topics import Topics
 @click.command("cancel")
 @click.argument("message_id")
 @click.option("--tenant", default="default", show_default=True)
-def command(message_id: str, tenant: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(message_id: str, tenant: str, as_json: bool) -> None:
     """Withdraw a message that has not left. What became of it is its outcome.
 
     \b
@@ -31,4 +32,5 @@ def command(message_id: str, tenant: str) -> None:
     value = orjson.dumps({"type": "notify.canceled.v1", "message_id": message_id, "tenant": tenant})
     with reaching_kafka(settings):
         asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))
-    click.echo("cancel requested")
+    told = {"message_id": message_id, "tenant": tenant, "requested": True}
+    click.echo(orjson.dumps(told).decode() if as_json else "cancel requested")

@@ -79,8 +79,9 @@ def _until_told(broker: Broker, as_json: bool) -> None:
 
 @command.command("stop")
 @click.option("--wipe", is_flag=True, help="Remove its data as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_options  # type: ignore[arg-type]
-def stop(port: int, directory: str, wipe: bool) -> None:
+def stop(port: int, directory: str, wipe: bool, as_json: bool) -> None:
     """Stop the broker.
 
     \b
@@ -88,9 +89,11 @@ def stop(port: int, directory: str, wipe: bool) -> None:
       heliograph kafka stop --wipe
     """
     broker = dev_broker(port, Path(directory).absolute())
-    click.echo("kafka stopped" if broker.stop() else "kafka was not running")
+    ran = broker.stop()
     if wipe:
         broker.wipe()
+    text = "kafka stopped" if ran else "kafka was not running"
+    click.echo(orjson.dumps({"stopped": ran, "wiped": wipe}).decode() if as_json else text)
 
 
 @command.command("status")

@@ -75,7 +75,8 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     events = _lines(file) if file else [_single(given)]
     _check(events)
     if dry_run:
-        click.echo(f"{len(events)} lines are well formed; nothing was sent")
+        text = f"{len(events)} lines are well formed; nothing was sent"
+        click.echo(orjson.dumps({"sent": 0, "well_formed": len(events)}).decode() if as_json else text)
         sys.exit(OK)
     topics = Topics(settings.topic_prefix, settings.group)
     shown = events if as_json or not sys.stderr.isatty() else track(events, "sending", console=Console(stderr=True))
@@ -106,7 +107,10 @@ def _single(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(file: str) -> list[dict[str, Any]]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    try:
+        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        _refuse(f"{file}: is not text in UTF-8")
     if text.lstrip().startswith("{"):
         rows = [_parsed(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     else:
@@ -119,6 +123,8 @@ def _parsed(number: int, line: str) -> dict[str, Any]:
         row: dict[str, Any] = orjson.loads(line)
     except orjson.JSONDecodeError:
         _refuse(f"line {number}: is not JSON")
+    if not isinstance(row, dict):
+        _refuse(f"line {number}: must be an object")
     return row
 
 

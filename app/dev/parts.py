@@ -22,7 +22,7 @@ class PartFault(Exception):
 
 
 class Part:
-    """One process: `python PROGRAM ARGUMENTS --json`. Its stderr goes to `log`; `ready` is what it said first."""
+    """One process: `python PROGRAM ARGUMENTS --json`. `ready` is what it said first, all else goes to `log`."""
 
     def __init__(
         self,
@@ -59,14 +59,15 @@ class Part:
         threading.Thread(target=self._listen, args=(self.process, self._said), daemon=True).start()
 
     def _listen(self, process: "subprocess.Popen[bytes]", said: threading.Event) -> None:
-        """Its first line is kept; what follows is read and dropped, so that the pipe never fills."""
+        """Its first line is kept; what follows goes to the log."""
         assert process.stdout is not None, "its stdout is a pipe"
         with process.stdout as output:
             if line := output.readline():
                 self.ready = orjson.loads(line)
                 said.set()
-            for _ in output:
-                pass
+            for line in output:
+                with self.log.open("ab") as log:
+                    log.write(line)
         said.set()
 
     def wait(self) -> dict[str, Any]:

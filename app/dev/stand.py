@@ -32,7 +32,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to bring up.
 
     `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`: whether it runs;
-    `ports`: of ingress, internal (the ingress's metrics), worker-1 ..., simulator, bridge, kafka (else any free one).
+    `ports`: of ingress, internal (the ingress's metrics), worker-1 ..., simulator, bridge, kafka (else any free one);
+    `program`: what Python runs as each part (tests plant faults in it).
     """
 
     directory: Path
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     extra: dict[str, str] = {}
     simulator: list[str] = []
     ports: dict[str, int] = {}
+    program: tuple[str, ...] = ("-m", "app")
 
 
 class Stand:
@@ -94,7 +96,8 @@ class Stand:
         return self._add(name, ["worker", *(["--live"] if self.plan.live else [])], own)
 
     def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Part:
-        part = Part(name, arguments, {**self.env, **(more or {})}, self.plan.directory / "logs" / f"{name}.log")
+        log = self.plan.directory / "logs" / f"{name}.log"
+        part = Part(name, arguments, {**self.env, **(more or {})}, log, self.plan.program)
         self.parts[name] = part
         part.start()
         return part

@@ -46,9 +46,12 @@ def turn_granted(case: Case, record: TurnGranted) -> None:
 
 
 def answered(case: Case, record: Answered) -> None:
-    """Twilio's word on the create call. Reports that came before it win over a refusal."""
+    """Twilio's word on the create call. Reports that came before it win over a refusal.
+
+    One that comes when a later attempt has begun (Kafka was away, and the journal kept it) is learnt and moves nothing.
+    """
     found = _attempt(case, record.message_id, record.attempt)
-    if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL):
+    if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL) or found[1].answer is record.answer:
         return
     message, before = found
     case.happen(
@@ -66,7 +69,7 @@ def answered(case: Case, record: Answered) -> None:
             why=record.why,
         )
     )
-    if before.progress > Progress.CLAIMED or message.stage is Stage.FINAL:
+    if before.progress > Progress.CLAIMED or message.stage is Stage.FINAL or before.n < len(message.attempts):
         return
     match record.answer:
         case Answer.TAKEN:

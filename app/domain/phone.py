@@ -53,5 +53,9 @@ def _folded(e164: str) -> str:
 
 
 def mask(address: str) -> str:
-    """+14155550123 as +1415•••0123; what is too short to hide is hidden whole."""
-    return f"{address[:5]}•••{address[-4:]}" if len(address) >= 11 else "•••"
+    """+14155550123 as +1415•••0123. Three digits at least stay hidden: a short number shows less of itself, and what is
+    no number in canonical form (a number without its +, a name) nothing at all."""
+    if not address.startswith("+") or not address[1:].isdecimal() or len(address) < 9:
+        return "•••"
+    head, tail = (5, 4) if len(address) >= 12 else (3, 3)
+    return f"{address[:head]}•••{address[-tail:]}"

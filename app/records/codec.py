@@ -5,14 +5,16 @@ from typing import Any
 
 import msgspec
 
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_PATH = re.compile(r" - at (?P<key>`key` in )?`\$\.?(?P<path>[^`]*)`$")
+# The only messages of msgspec that quote what they found: a word outside a closed list, and a `type` that is not known.
+_QUOTING = ("invalid enum value ", "invalid value ")
 
 
 class Unreadable(Exception):
-    """`field` is a path such as `to[3]` or "" for the whole value; `rule` says what it breaks, without its content."""
+    """`field`: a path such as `to[3]`, "value" for the whole value; `rule` says what it breaks, without its content."""
 
     def __init__(self, field: str, rule: str) -> None:
-        super().__init__(f"{field or 'value'}: {rule}")
+        super().__init__(f"{field}: {rule}")
         self.field, self.rule = field, rule
 
 
@@ -31,12 +33,15 @@ def decode(decoder: "msgspec.json.Decoder[Any]", value: bytes | None) -> Any:
 
 
 def fault(error: msgspec.ValidationError) -> Unreadable:
-    """msgspec's message (it holds no content) as field and rule."""
+    """msgspec's message as field and rule; what it quotes of the content goes."""
     text = str(error)
     match = _PATH.search(text)
     missing = re.search(r"required field `(\w+)`", text)
     path = match["path"] if match else ""
-    rule = text[: match.start()] if match else text
     if missing:
         return Unreadable(f"{path}.{missing[1]}".lstrip("."), "is required")
-    return Unreadable(path, rule[:1].lower() + rule[1:])
+    rule = text[: match.start()] if match else text
+    rule = rule[:1].lower() + rule[1:]
+    if rule.startswith(_QUOTING):
+        rule = "is not one of the known values"
+    return Unreadable(path or "value", f"key: {rule}" if match and match["key"] else rule)

@@ -159,10 +159,9 @@ def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes]], plac
         whole: dict[str, Any] = decode(_object, _unwrapped(value, dict(headers)))
     except Unreadable:
         return None
-    to = whole.get("to")
-    recipients = tuple(
-        dict.fromkeys(r for r in ([to] if isinstance(to, str) else to or ()) if isinstance(r, str) and r)
-    )
+    named = whole.get("to")
+    listed = named if isinstance(named, list) else [named]
+    recipients = tuple(dict.fromkeys(to for to in listed if isinstance(to, str) and to))
     if not recipients or len(recipients) > MAX_RECIPIENTS or whole.get("type") != "notify.requested.v1":
         return None
     key = _text(whole, "idempotency_key") or _text(whole, "id") or place

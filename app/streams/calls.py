@@ -47,7 +47,7 @@ class Claim:
 
 
 class Calls:
-    """Starts calls, bounded per tenant, and hands each answer to `put` (journal first, then the log)."""
+    """Starts calls, bounded per tenant, and hands each answer to `put` (journal first, then the log). `now`: boot s."""
 
     def __init__(
         self,
@@ -59,7 +59,9 @@ class Calls:
         pk: str,
         claim_ttl_s: float,
         concurrency: int,
+        now: Callable[[], float] = clock.boot_s,
     ) -> None:
+        self._now = now
         self._providers, self._put, self._lease, self._fail = providers, put, lease, fail
         self._pk, self._ttl = pk, claim_ttl_s
         self._slots = {tenant: asyncio.Semaphore(concurrency) for tenant in providers}
@@ -130,7 +132,7 @@ class Calls:
     def _refusal(self, claim: Claim) -> str:
         if claim.withdrawn or self._closing:
             return claim.withdrawn or self._closing
-        if clock.boot_s() - claim.claimed_s > self._ttl:
+        if self._now() - claim.claimed_s > self._ttl:
             return "claim_ttl"
         return "" if self._lease.may_act() else "lease"
 

@@ -3,6 +3,7 @@
 Interpretation happens here, once: address, tenant, lane, deadlines, segments are resolved and stamped on the input.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.streams.policy import Policies
 from app.tenants import Tenant
 
 _encode = msgspec.json.Encoder().encode
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")  # W3C Trace Context, version 00
 
 
 class IntakeAgent:
@@ -182,4 +184,6 @@ def _fingerprint(request: NotifyRequested) -> str:
 
 
 def _traceparent(record: Input) -> str:
-    return next((text.decode("latin-1") for name, text in record.headers if name == "traceparent"), "")[:60]
+    """Passed on only if it is one: a header of somebody else's may hold anything."""
+    given = next((text for name, text in record.headers if name == "traceparent"), b"")
+    return given.decode() if _TRACEPARENT.match(given) else ""

@@ -24,6 +24,7 @@ class PartitionTimers:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, Entry]] = []
+        self._heaped: set[Entry] = set()
         self._armed: dict[str, tuple[Entry, ...]] = {}
 
     def __len__(self) -> int:
@@ -36,7 +37,9 @@ class PartitionTimers:
         if entries == before:
             return
         for entry in entries:
-            if entry not in before:
+            # One that a row drops and takes up again (the deadline, at each retry) still waits in the heap.
+            if entry not in self._heaped:
+                self._heaped.add(entry)
                 heapq.heappush(self._heap, (_fire_at(entry, message, now), entry))
         self._armed[message.id] = entries
 
@@ -52,6 +55,8 @@ class PartitionTimers:
             if entry in self._armed.get(entry[0], ()):
                 again.append(entry)
                 yield entry
+            else:
+                self._heaped.discard(entry)
         for entry in again:
             heapq.heappush(self._heap, (boot_s + RESEND_S, entry))
 

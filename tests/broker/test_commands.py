@@ -104,6 +104,38 @@ def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) ->
     assert [name for name, secret in SECRETS.items() if secret.rpartition(":")[2] in everything] == []
 
 
+def test_every_command_that_says_something_says_it_in_json(place: Place) -> None:
+    message, port = f"{'a' * 20}-{'b' * 20}", place.env["KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")[2]
+    # An outcome and an input that are there already, so that nothing waits for a worker.
+    place.produce("notify.outcomes", message, outcome(1) | {"message_id": message})
+    place.produce("contacts", "a" * 20, contact_input(message))
+    kafka = ["--port", port, "--data-dir", str(place.path / "none")]
+    said = {
+        words[0]: json.loads(done.stdout)
+        for words in (
+            ["topics apply"],
+            ["cancel", message],
+            ["send", "--to", "+14155550123", "--body", "Build 742 deployed."],
+            ["outcomes", "--message", message],
+            ["explain", message],
+            ["kafka status", *kafka],
+            ["kafka stop", *kafka],
+        )
+        if (done := place.run(*words[0].split(), *words[1:], "--json")).returncode in (0, 1) and not faults(done)
+    }
+    assert said["topics apply"] == {"changes": [], "refused": 0}
+    assert said["cancel"] == {"message_id": message, "tenant": "default", "requested": True}
+    assert said["send"] == {"sent": 1}
+    assert said["outcomes"]["message_id"] == said["explain"]["message_id"] == message
+    assert said["kafka status"]["kafka"] == f"127.0.0.1:{port}"
+    assert said["kafka stop"] == {"stopped": False, "wiped": False}
+
+
+def contact_input(message: str) -> dict[str, Any]:
+    given = {"id": "1", "tenant": "default", "pk": "11111111", "at": 1, "message_id": message}
+    return {"type": "contact.cancel_requested.v1", **given}
+
+
 def test_doctor_tells_of_a_spool_that_is_not_empty(place: Place) -> None:
     (place.path / "spool").mkdir()
     (place.path / "spool" / "1.spool").write_bytes(b"12345")

@@ -12,7 +12,8 @@ from tests.support.words import code, fault, leaves, told
 
 ROOT = Path(__file__).parents[2]
 LEAVES = dict(leaves())
-READING = ["schemas", "config show", "config check", "doctor", "topics plan", "outcomes", "explain", "kafka status"]
+# What they print is a document, or Kafka's own to choose.
+DOCUMENTS = {"config example", "config table", "kafka console-producer", "kafka console-consumer"}
 
 
 @pytest.mark.parametrize("words", LEAVES)
@@ -30,8 +31,8 @@ def test_an_option_says_what_it_is_for_unless_its_name_does(words: str) -> None:
     assert [option.name for option in options if not option.help and option.name not in plain] == []
 
 
-@pytest.mark.parametrize("words", READING)
-def test_what_is_read_can_be_read_by_a_program(words: str) -> None:
+@pytest.mark.parametrize("words", sorted(set(LEAVES) - DOCUMENTS))
+def test_what_a_command_says_can_be_read_by_a_program(words: str) -> None:
     assert "--json" in [name for option in LEAVES[words].params for name in option.opts]
 
 

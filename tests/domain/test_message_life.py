@@ -153,6 +153,21 @@ def test_where_the_tenant_chose_it_a_doubtful_alert_is_sent_again():
     assert log.message().stage is Stage.RETRYING
 
 
+def test_p2_a_doubtful_answer_that_is_repeated_starts_no_further_attempt():
+    log = given(requested(resend_after_ms=5000), turn(), doubtful())
+    before = log.message()
+    log.then(doubtful())
+    assert (log.events, log.effects, log.message()) == ([], [], before)
+
+
+@pytest.mark.parametrize("late", [doubtful(), abandoned(), refused(ErrorClass.TRANSIENT), refused(ErrorClass.REQUEST)])
+def test_p2_a_late_answer_to_an_attempt_that_was_sent_again_leaves_the_one_under_way_alone(late):
+    log = given(requested(resend_after_ms=5000), turn())
+    log.then(due(DueKind.DOUBT, log.message().attempts[0].claimed_ms + log.message().policy.doubt_after_ms))
+    log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), late)
+    assert (log.message().stage, log.effects, len(log.message().attempts)) == (Stage.FLYING, [], 2)
+
+
 def test_an_abandoned_call_asks_again_at_once():
     log = given(requested(), turn(), abandoned())
     assert [e.attempt for e in log.effects if isinstance(e, Ask)] == [2]

@@ -1,6 +1,8 @@
 """Identities, addresses, segments, lanes."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain import identity
 from app.domain.events import Ask
@@ -39,7 +41,16 @@ def test_an_impossible_number_has_a_problem(raw):
 
 def test_a_mask_hides_the_middle_and_short_ones_whole():
     assert mask("+14155550123") == "+1415•••0123"
-    assert mask("12345") == "•••"
+    assert mask("+4550123456") == "+45•••456"
+    assert {mask(hidden) for hidden in ("12345", "+1415555", "14155550123", "+1415555x123", "anna@example.com")} == {
+        "•••"
+    }
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{0,14}", fullmatch=True) | st.text(max_size=20))
+def test_p8_a_mask_leaves_at_least_three_digits_to_guess(address: str):
+    shown = mask(address).replace("•••", "")
+    assert not shown or len(address) - len(shown) >= 3
 
 
 @pytest.mark.parametrize(

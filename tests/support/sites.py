@@ -49,8 +49,12 @@ def raw(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None]]:
 
 def whole(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
     """Key, value and headers of every record of a topic now."""
-    consumer = Consumer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "site"})
-    name, ends = prefix(stand) + topic, {}
+    return read_topic(stand.env["KAFKA_BOOTSTRAP_SERVERS"], prefix(stand) + topic)
+
+
+def read_topic(servers: str, name: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
+    """The same of a topic by its whole name."""
+    consumer, ends = Consumer({"bootstrap.servers": servers, "group.id": "site"}), {}
     for number in range(8):
         low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
         if high > low:

@@ -21,6 +21,7 @@ from app.streams.engine.exits import die
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.scope import Overlay
 from app.streams.engine.store import Rows
+from app.telemetry import frames_of
 
 # Under load a cycle's fixed cost (two produce requests, a WriteBatch) weighs more than its records: when slices of many
 # partitions wait, each partition pauses a little, so that its next cycle folds more at once. When calm, never.
@@ -155,7 +156,7 @@ class Partition:
 
     def _freeze(self, record: Input, overlay: Overlay, error: Exception) -> None:
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        frames = _frames(error)
+        frames = frames_of(error)
         _log.error("input.froze", agent=self.agent.name, error=type(error).__name__, frames=frames, **where)
         overlay.undo()
         overlay.emit(self.agent.dead_letter(record, "", f"fault of ours: {type(error).__name__}"))
@@ -196,16 +197,6 @@ def _input(record: Any) -> Input:
     )
 
 
-def _frames(error: Exception) -> list[str]:
-    """Where it was raised, without any value: file, line and function of the innermost frames."""
-    frames, trace = [], error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        frames.append(f"{code.co_filename.rpartition('/app/')[2]}:{trace.tb_lineno}:{code.co_name}")
-        trace = trace.tb_next
-    return frames[-4:]
-
-
 def _ended(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        die(f"cycle {task.get_name()} failed: {type(error).__name__} at {_frames(error)}")  # type: ignore[arg-type]
+        die(f"cycle {task.get_name()} failed: {type(error).__name__} at {frames_of(error)}")

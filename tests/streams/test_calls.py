@@ -1,0 +1,176 @@
+"""From a durable claim to the answer on the log: what may leave, what must not, and that it is always told (P1-P4)."""
+
+import asyncio
+
+import pytest
+
+from app.domain.words import Answer, ErrorClass, Progress
+from app.provider.port import Doubtful, Refused, Taken
+from app.records.seal import Unsealable
+from tests.support.calling import Exchange, settled
+
+
+async def test_a_claim_is_called_and_its_answer_told():
+    made = Exchange()
+    await made.start()
+    await made.answer()
+    [told] = made.told
+    assert (told.answer, told.sid, told.progress, told.segments) == (Answer.TAKEN, "SM1", Progress.QUEUED, 2)
+    assert (told.message_id, told.attempt, told.tenant, told.pk) == ("c1-m", 1, "acme", "11111111")
+    assert told.started_ms > 0 and made.calls.in_flight == 0
+
+
+async def test_a_claim_older_than_its_time_is_abandoned_when_the_connection_is_in_hand_and_says_so():
+    made = Exchange()
+    await made.start()
+    made.boot_s += 5.001
+    await made.answer()
+    assert (made.words, made.wire.count["left"]) == ([("abandoned", "claim_ttl")], 0)
+    assert made.told[0].started_ms == 0
+
+
+async def test_a_claim_just_within_its_time_leaves():
+    made = Exchange()
+    await made.start()
+    made.boot_s += 5.0
+    await made.answer()
+    assert made.words == [("taken", "")]
+
+
+async def test_a_claim_whose_time_went_by_in_the_queue_is_not_even_given_a_connection():
+    made = Exchange(concurrency=1)
+    await made.start(1)
+    await made.start(2)
+    await made.connect()
+    made.boot_s += 6
+    await made.answer()
+    assert sorted(made.words) == [("abandoned", "claim_ttl"), ("taken", "")]
+    assert made.wire.most == 1 and made.wire.count["left"] == 1
+
+
+async def test_p2_without_the_lease_nothing_is_called():
+    made = Exchange()
+    made.leased = False
+    await made.start()
+    assert (made.words, made.wire.most) == ([("abandoned", "lease")], 0)
+
+
+async def test_p2_a_lease_that_goes_while_the_connection_is_made_keeps_the_call_back():
+    made = Exchange()
+    await made.start()
+    made.leased = False
+    await made.answer()
+    assert (made.words, made.wire.count["left"]) == ([("abandoned", "lease")], 0)
+
+
+async def test_p3_a_stop_keeps_back_the_calls_of_its_contact_that_have_not_left_and_no_others():
+    made = Exchange()
+    await made.start(1)
+    await made.start(2)
+    made.calls.stop_contact("c1")
+    await made.answer()
+    assert {told.message_id: told.why for told in made.told} == {"c1-m": "opted_out", "c2-m": ""}
+    assert made.wire.count["left"] == 1
+
+
+async def test_a_call_that_has_left_is_answered_though_a_stop_comes_meanwhile():
+    made = Exchange()
+    await made.start()
+    await made.connect()
+    made.calls.stop_contact("c1")
+    await made.answer()
+    assert made.words == [("taken", "")]
+
+
+async def test_p3_a_claim_withdrawn_before_it_starts_is_not_called():
+    made = Exchange()
+    await made.start(withdrawn="opted_out")
+    assert (made.words, made.wire.most) == ([("abandoned", "opted_out")], 0)
+
+
+async def test_p4_closing_waits_for_the_calls_that_have_left_and_their_answers():
+    made = Exchange()
+    await made.start(1)
+    await made.connect()
+    closing = asyncio.ensure_future(made.calls.close())
+    await settled()
+    assert not closing.done() and made.told == []
+    await made.answer()
+    await closing
+    assert made.words == [("taken", "")]
+
+
+async def test_closing_lets_nothing_more_leave_and_says_so():
+    made = Exchange(concurrency=1)
+    await made.start(1)
+    await made.start(2)
+    closing = asyncio.ensure_future(made.calls.close())
+    await settled()
+    await made.answer()
+    await closing
+    assert (made.words, made.wire.count["left"]) == ([("abandoned", "worker_stopping")] * 2, 0)
+
+
+async def test_p7_calls_at_once_are_bounded_for_each_tenant_by_itself():
+    made = Exchange("acme", "beta", concurrency=3)
+    for number in range(10):
+        await made.start(number)
+    await made.start(10, "beta")
+    await made.connect()
+    assert {name: wire.count["left"] for name, wire in made.wires.items()} == {"acme": 3, "beta": 1}
+    await made.answer()
+    assert (made.wire.most, len(made.told), made.calls.in_flight) == (3, 11, 0)
+
+
+async def test_a_tenant_that_left_the_settings_is_told_as_abandoned():
+    made = Exchange()
+    await made.start(tenant="gone")
+    assert made.words == [("abandoned", "unknown_tenant")]
+
+
+@pytest.mark.parametrize("fault", [Unsealable("no key"), KeyError("lane")])
+async def test_a_seal_or_lane_that_is_gone_is_a_fault_of_set_up_and_nothing_is_sent(fault: Exception):
+    def compose():
+        raise fault
+
+    made = Exchange()
+    await made.start(compose=compose)
+    [told] = made.told
+    assert (told.answer, told.error, made.wire.most) == (Answer.REFUSED, ErrorClass.CONFIGURATION, 0)
+
+
+RESULTS = [
+    (Taken(sid="SM7", progress=Progress.ACCEPTED, segments=1), {"answer": Answer.TAKEN, "sid": "SM7"}),
+    (
+        Refused(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=2000),
+        {
+            "answer": Answer.REFUSED,
+            "code": 20429,
+            "http_status": 429,
+            "retry_after_ms": 2000,
+            "progress": Progress.CLAIMED,
+        },
+    ),
+    (
+        Doubtful(why="http 500", http_status=500),
+        {"answer": Answer.DOUBTFUL, "why": "http 500", "http_status": 500, "progress": Progress.CLAIMED},
+    ),
+]
+
+
+@pytest.mark.parametrize(("result", "wanted"), RESULTS)
+async def test_what_twilio_said_is_told_in_full(result, wanted):
+    made = Exchange()
+    made.wire.result = result
+    await made.start()
+    await made.answer()
+    [told] = made.told
+    assert {name: getattr(told, name) for name in wanted} == wanted and told.started_ms > 0
+
+
+async def test_p8_an_answer_that_cannot_be_kept_ends_the_process_and_says_nothing_of_its_content():
+    made = Exchange()
+    made.put_fault = "to +14155550123: the disk is full"
+    await made.start()
+    await made.answer()
+    assert made.failed == ["a call ended without an answer on the log: OSError"]

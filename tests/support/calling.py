@@ -1,0 +1,99 @@
+"""Calls without a network: a provider whose connections come when told, a clock moved by hand, a lease that can go."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from app.domain.inputs import Answered
+from app.domain.words import Progress
+from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
+from app.streams.calls import Calls, Claim
+
+CREATE = Create(
+    to="+14155550123", body="x", media=(), status_callback="", messaging_service_sid="", from_number="", validity_s=1
+)
+
+
+class Wire:
+    """A provider. A call waits for `connected`, asks the last check, has left, waits for `answered`, gives `result`."""
+
+    def __init__(self) -> None:
+        self.connected, self.answered = asyncio.Event(), asyncio.Event()
+        self.result: Result = Taken(sid="SM1", progress=Progress.QUEUED, segments=2)
+        self.count: Counter[str] = Counter()
+        self.most = 0
+
+    async def create(self, _call: Create, last_check: LastCheck) -> Result:
+        self.count["open"] += 1
+        self.most = max(self.most, self.count["open"])
+        try:
+            await self.connected.wait()
+            if why := last_check():
+                return Abandoned(why=why)
+            self.count["left"] += 1
+            await self.answered.wait()
+            return self.result
+        finally:
+            self.count["open"] -= 1
+
+    async def close(self) -> None:
+        return None
+
+
+class Exchange:
+    """`Calls` over wires, by tenant. `told`: answers put, in order; `failed`: why the process would have ended."""
+
+    def __init__(self, *tenants: str, concurrency: int = 20) -> None:
+        self.wires = {name: Wire() for name in tenants or ("acme",)}
+        self.boot_s, self.leased, self.put_fault = 1000.0, True, ""
+        self.told: list[Answered] = []
+        self.failed: list[str] = []
+        self.calls = Calls(self.wires, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
+                           concurrency=concurrency, now=lambda: self.boot_s)  # type: ignore[arg-type] # fmt: skip
+
+    @property
+    def wire(self) -> Wire:
+        return self.wires["acme"]
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        """Answer and reason of all that was told."""
+        return [(answered.answer.value, answered.why) for answered in self.told]
+
+    def may_act(self) -> bool:
+        return self.leased
+
+    async def _put(self, _partition: int, answered: Answered) -> None:
+        if self.put_fault:
+            raise OSError(self.put_fault)
+        self.told.append(answered)
+
+    async def start(self, number: int = 1, tenant: str = "acme", **given: Any) -> Claim:
+        """A claim folded now, its call begun as far as it goes."""
+        named = {
+            "tenant": tenant,
+            "contact_id": f"c{number}",
+            "message_id": f"c{number}-m",
+            "attempt": 1,
+            "partition": 0,
+        }
+        claim = Claim(**{**named, "claimed_s": self.boot_s, "compose": lambda: CREATE, **given})
+        self.calls.start(claim)
+        await settled()
+        return claim
+
+    async def connect(self) -> None:
+        for wire in self.wires.values():
+            wire.connected.set()
+        await settled()
+
+    async def answer(self) -> None:
+        for wire in self.wires.values():
+            wire.answered.set()
+        await self.connect()
+
+
+async def settled() -> None:
+    """Every task has gone as far as it can: none of these needs more turns of the loop than this."""
+    for _ in range(20):
+        await asyncio.sleep(0)
