@@ -1,9 +1,9 @@
 """Recovery: a worker that owns many open messages is started again, with its disk and without.
 
 Warm: same data directory, so the same static member, no rebalance, and only what the disk lacks of the changelogs.
-Empty: a directory of its own, everything from the changelogs; it begins once the group has let the former member go, as when a
-machine is replaced. Each ends with the first fold: a report that waited on the log has become an outcome. The raw
-reading is a plain aiokafka consumer over the same changelogs, in the same run.
+Empty: a directory of its own, everything from the changelogs; it begins once the group has let the former
+member go, as when a machine is replaced. Each ends with the first fold: a report that waited on the log has become an
+outcome. The raw reading is a plain aiokafka consumer over the same changelogs, in the same run.
 """
 
 import argparse
