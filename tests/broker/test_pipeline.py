@@ -106,9 +106,13 @@ def test_cloudevents_structured_and_binary_are_read(stand):
 def test_a_message_is_explained_with_its_inputs_and_decisions(stand):
     produce(stand, event(22))
     told = outcome(stand, "k22")
-    line = command(stand, "explain", told["message_id"], "--json")
-    steps = json.loads(line)["steps"]
-    assert [s["input"] for s in steps][:3] == ["contact.requested.v1", "contact.turn_granted.v1", "contact.answered.v1"]
+    # Reports may overtake the answer.
+    line = until(
+        lambda: (said := command(stand, "explain", told["message_id"], "--json")).count("answered.v1") and said
+    )
+    inputs = [step["input"] for step in json.loads(line)["steps"]]
+    assert inputs[:2] == ["contact.requested.v1", "contact.turn_granted.v1"]
+    assert inputs.count("contact.answered.v1") == 1 and inputs[-1] in ("contact.answered.v1", "contact.reported.v1")
     assert "Build 22." not in line and "+12125550122" not in line
     assert "Build 22." in command(stand, "explain", told["message_id"], "--json", "--reveal")
 
