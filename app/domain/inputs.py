@@ -10,6 +10,9 @@ import msgspec
 
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Provenance
 
+LOOK_AFTER_MS = (900_000, 3_600_000, 86_400_000, 259_200_000)
+DOUBT_LOOK_AFTER_MS = (90_000, 300_000)
+
 
 class Place(msgspec.Struct, frozen=True, gc=False):
     """Where an input stands on its contact's log: partition, offset, and log time (LogAppendTime, ms)."""
@@ -22,8 +25,10 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was resolved for a request when it was read: nothing here is looked up again.
 
-    Times are ms since the epoch or ms; `retry_delays_ms` has one entry per allowed retry; `claim_ttl_ms` and
-    `doubt_after_ms` are durations from the claim; `resend_after_ms` is None unless the tenant chose to resend.
+    Times are ms since the epoch or ms; `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` is a
+    duration from the claim, and so are the entries of `look_after_ms` (Twilio's list is asked while there is no final
+    report) and `doubt_look_after_ms` (more such looks for an attempt in doubt); `resend_after_ms` is a duration from
+    the doubt, None unless the tenant chose to resend.
     """
 
     lane: str
@@ -39,6 +44,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     forget_after_ms: int = 2_592_000_000
     max_open: int = 200
     resend_after_ms: int | None = None
+    look_after_ms: tuple[int, ...] = LOOK_AFTER_MS
+    doubt_look_after_ms: tuple[int, ...] = DOUBT_LOOK_AFTER_MS
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -53,7 +60,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
 
     `fingerprint`: hash of the payload; `sealed`: {to, body, media}; `sealed_to`: {to}; `masked`: +1415•••0123;
     `source`: topic-partition-offset or http; `requested_ms`: when the producer's record was written (Kafka
-    timestamp) or the HTTP request received.
+    timestamp) or the HTTP request received; `digest`: of the text, as the list's texts have it.
     """
 
     message_id: str
@@ -66,6 +73,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     policy: Policy
     requested_ms: int
     source: str
+    digest: str = ""
     campaign: str = ""
     metadata: dict[str, str] = {}
     traceparent: str = ""
@@ -139,7 +147,7 @@ class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
 
 class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):
     """The person texted in. `sealed`: {from, to, body, media}; `answered_by`: who replies to a keyword, twilio or
-    heliograph."""
+    heliograph; `provenance`: reconciled if found on Twilio's list, `at` is then the time that Twilio received it."""
 
     sid: str
     intent: Intent
@@ -152,6 +160,31 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     country: str = ""
     answered_by: str = "twilio"
     media_count: int = 0
+    provenance: Provenance = Provenance.CALLBACK
+
+
+class ListedText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One outgoing text to this contact on Twilio's list. `lanes`: those of the tenant whose sender it bears; `digest`:
+    of its text; `created_ms`: Twilio's time, whole seconds."""
+
+    sid: str
+    created_ms: int
+    progress: Progress
+    status: str
+    lanes: tuple[str, ...] = ()
+    digest: str = ""
+    code: int | None = None
+    error: ErrorClass | None = None
+
+
+class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):
+    """A look at Twilio's list for messages without a final report. `look_ms`: the due time that it answers; `whole`:
+    `texts` are all that Twilio holds to this contact since the claim of the oldest of these messages."""
+
+    message_ids: tuple[str, ...]
+    look_ms: int
+    texts: tuple[ListedText, ...] = ()
+    whole: bool = False
 
 
 class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
@@ -162,4 +195,4 @@ class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.du
     due_ms: int
 
 
-Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Due
+Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Listed | Due

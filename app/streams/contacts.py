@@ -14,7 +14,7 @@ from app.domain.contact import Contact, Message
 from app.domain.events import AttemptClaimed, ConsentChanged, MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Place, Texted
+from app.domain.inputs import Listed, Place, Texted
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
 from app.streams.compose import Composer
@@ -95,8 +95,8 @@ class ContactsAgent:
             raise Unreadable("value", type(error).__name__) from None
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
-        named = getattr(parsed, "message_id", "")
-        if named and named.partition("-")[0] != record.key.decode("latin-1"):
+        named = parsed.message_ids if isinstance(parsed, Listed) else (getattr(parsed, "message_id", ""),)
+        if any(name and name.partition("-")[0] != record.key.decode("latin-1") for name in named):
             raise Unreadable("message_id", "belongs to another contact than the record's key")
         return record.key, parsed
 
@@ -185,7 +185,7 @@ def _forgets(folded: Folded) -> bool:
 
 def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
     """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
-    if isinstance(parsed, Texted) or not parsed.message_id:
+    if isinstance(parsed, Texted | Listed) or not parsed.message_id:
         return None
     if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
         return None

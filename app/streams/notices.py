@@ -43,6 +43,8 @@ class Notices:
             match event:
                 case e.InputRefused():
                     refused.append(event)
+                case e.LookMade() | e.TextsRemembered():
+                    continue
                 case e.TextReceived():
                     scope.emit(self._received(record, contact_id, parsed, cause))
                 case e.ConsentChanged():
@@ -175,6 +177,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
                 yield "request_to_create_ms", max(0, event.started_ms - message.requested_ms)
         case e.AttemptDoubted(n=n):
             yield from _said("doubted", "in_doubt", "no_answer", n)
+        case e.AttemptUnbound(n=n):
+            yield from _said("unbound", "in_doubt", "no_answer", n)
         case e.OutcomeGiven(word=word, reason=reason, revision=revision):
             yield from _said("outcome", word, reason, len(message.attempts) if message else 0, *_error(message))
             yield "revision", revision

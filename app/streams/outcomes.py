@@ -1,9 +1,9 @@
 """The outcome record of a message: its row and the event that concluded it, nothing else."""
 
 from app.clock import iso
-from app.domain.contact import Attempt, Message
+from app.domain.contact import Attempt, Message, may_arrive
 from app.domain.events import OutcomeGiven
-from app.domain.words import Answer, Progress, Word
+from app.domain.words import Progress, Word
 from app.records.envelope import Cause
 from app.records.outcomes import AttemptSeen, NotifyOutcome, Recipient
 
@@ -55,9 +55,8 @@ def _seen(attempt: Attempt) -> AttemptSeen:
 
 
 def _possible_duplicate(message: Message) -> bool:
-    """More than one attempt may have reached the person."""
-    reached = [a for a in message.attempts if a.progress > Progress.CLAIMED or a.doubtful or a.answer is Answer.OPEN]
-    return len(reached) > 1 and any(a.progress >= Progress.DELIVERED or a.doubtful for a in reached)
+    """More than one attempt reached the person or may have: a resend, or a failure that was none."""
+    return sum(may_arrive(attempt) for attempt in message.attempts) > 1
 
 
 def _segments(message: Message) -> int:
