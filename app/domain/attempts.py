@@ -61,12 +61,16 @@ def answered(case: Case, record: Answered) -> None:
     if before.n < len(message.attempts):
         moved(case, message.id, before.n)
         return
-    message, _ = _now(case, message, before)
+    _meant(case, _now(case, message, before)[0], record)
+
+
+def _meant(case: Case, message: Message, record: Answered) -> None:
+    """What the answer to the last attempt means."""
     match record.answer:
         case Answer.TAKEN:
-            moved(case, message.id, before.n)
+            moved(case, message.id, record.attempt)
         case Answer.DOUBTFUL:
-            doubt(case, message, before.n)
+            doubt(case, message, record.attempt)
         case Answer.ABANDONED:
             _ask_again(case, message)
         case Answer.REFUSED:

@@ -18,6 +18,7 @@ from app.domain.inputs import Listed, Place, Texted
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
 from app.streams.compose import Composer
+from app.streams.doubts import Doubts
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
@@ -54,11 +55,12 @@ class ContactsAgent:
         dead_letter: DeadLetters,
         fail: Callable[[str], NoReturn],
         pk: str,
+        doubts: Doubts,
     ) -> None:
         self.topic = topic
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._composer, self._dead_letter = notices, composer, dead_letter
-        self._fail, self._pk = fail, pk
+        self._fail, self._pk, self._doubts = fail, pk, doubts
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self.timers: dict[int, PartitionTimers] = {}
@@ -138,6 +140,7 @@ class ContactsAgent:
             message = rows[contact_id.encode()].messages.get(key)
             if message is not None:
                 timers.arm(message, now)
+                self._doubts.see(partition, message)
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
                 timers.disarm(message_id.decode())
@@ -165,9 +168,11 @@ class ContactsAgent:
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
         """Build the timers from the rows; claims without an answer are inherited and stay in doubt."""
         timers, now = PartitionTimers(), (clock.now_ms(), clock.boot_s())
+        self._doubts.assigned(partition)
         for _, contact in rows[CONTACTS]:
             for message in contact.messages.values():
                 timers.arm(message, now)
+                self._doubts.see(partition, message, log_new=False)
         for _, message in rows[MESSAGES]:
             timers.arm(message, now)
         self.timers[partition] = timers
@@ -175,6 +180,7 @@ class ContactsAgent:
     def revoked(self, partition: int) -> None:
         """Another worker owns the partition now."""
         self.timers.pop(partition, None)
+        self._doubts.revoked(partition)
         self._claimed.pop(partition, None)
         self._touched.pop(partition, None)
 
