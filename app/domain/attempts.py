@@ -38,9 +38,8 @@ def answered(case: Case, record: Answered) -> None:
     if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL):
         return
     message, before = found
-    if record.answer is not Answer.DOUBTFUL:
-        prove(case, message, before, record.sid)
-    message, before = _now(case, message, before)
+    if record.answer is not Answer.DOUBTFUL and prove(case, message, before, record.sid):
+        message, before = _now(case, message, before)
     case.happen(
         AttemptAnswered(
             key=key_of(message.id),
@@ -89,8 +88,8 @@ def reported(case: Case, record: Reported) -> None:
     if attempt.sid and record.sid != attempt.sid and not attempt.inferred:
         case.happen(InputRefused(field="sid", rule="is not the SID of this attempt"))
         return
-    prove(case, message, attempt, record.sid)
-    message, attempt = _now(case, message, attempt)
+    if prove(case, message, attempt, record.sid):
+        message, attempt = _now(case, message, attempt)
     if not attempt.inferred and any(s.progress == record.progress and s.code == record.code for s in attempt.learnt):
         return
     case.happen(

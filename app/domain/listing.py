@@ -48,13 +48,16 @@ def settle(case: Case, told: Iterable[ListedText] = ()) -> None:
         case.happen(TextsRemembered(texts=kept))
 
 
-def prove(case: Case, message: Message, attempt: Attempt, sid: str) -> None:
-    """The attempt's SID is known for sure ("": it has none); what was inferred against that is undone."""
-    if attempt.inferred and attempt.sid != sid:
-        _unbind(case, message, attempt)
-    for other, theirs in tuple(_attempts(case.contact)):
-        if sid and theirs.inferred and theirs.sid == sid and (other.id, theirs.n) != (message.id, attempt.n):
-            _unbind(case, other, theirs)
+def prove(case: Case, message: Message, attempt: Attempt, sid: str) -> bool:
+    """The attempt's SID is known for sure ("": it has none); what was inferred against that, if anything, is undone."""
+    wrong = [(message, attempt)] if attempt.inferred and attempt.sid != sid else []
+    for other in case.contact.messages.values():
+        for theirs in other.attempts:
+            if theirs.inferred and theirs.sid == sid and (theirs.n != attempt.n or other.id != message.id):
+                wrong.append((other, theirs))
+    for held in wrong:
+        _unbind(case, *held)
+    return bool(wrong)
 
 
 def _unbind(case: Case, message: Message, attempt: Attempt) -> None:

@@ -1,6 +1,6 @@
 """When something of a message comes due, and how long a retry waits."""
 
-from app.domain.contact import Attempt, Message, in_doubt, may_arrive
+from app.domain.contact import Attempt, Message, in_doubt
 from app.domain.inputs import Policy
 from app.domain.words import Answer, DueKind, Progress, Stage
 
@@ -32,21 +32,27 @@ def dues(message: Message) -> Dues:
 
 def looks(message: Message) -> Dues:
     """When Twilio's list is asked about it next: at most one due time."""
-    if not message.attempts or message.policy is None or message.stage is Stage.FINAL:
+    policy, first = message.policy, 0
+    if policy is None or message.stage is Stage.FINAL:
         return ()
-    found = [at for attempt in message.attempts if (at := _look_ms(attempt, message.policy))]
-    return ((DueKind.LOOK, min(found)),) if found else ()
+    for attempt in message.attempts:
+        at = _look_ms(attempt, policy)
+        if at and (not first or at < first):
+            first = at
+    return ((DueKind.LOOK, first),) if first else ()
 
 
 def _look_ms(attempt: Attempt, policy: Policy) -> int:
     """0: none. An attempt that is neither answered nor in doubt is let alone: its doubt comes first."""
-    if attempt.progress >= Progress.DELIVERED or not may_arrive(attempt):
+    progress, after = attempt.progress, policy.look_after_ms
+    if progress >= Progress.CANCELED:
         return 0
-    if attempt.progress is Progress.CLAIMED and attempt.answer is Answer.OPEN and not attempt.doubtful:
-        return 0
-    after = policy.look_after_ms + (policy.doubt_look_after_ms if in_doubt(attempt) else ())
-    times = [attempt.claimed_ms + duration for duration in after]
-    return min((at for at in times if at > attempt.looked_ms), default=0)
+    if progress == Progress.CLAIMED:
+        if not in_doubt(attempt):
+            return 0
+        after = tuple(sorted(after + policy.doubt_look_after_ms))
+    since = attempt.looked_ms - attempt.claimed_ms
+    return next((attempt.claimed_ms + duration for duration in after if duration > since), 0)
 
 
 def backoff_ms(failures: int) -> int:
