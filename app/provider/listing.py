@@ -59,6 +59,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[Found, ...]
     after: str
 
+    def reaches(self, before_ms: int) -> bool:
+        """Whether it goes back beyond that time, so that later pages, which are older still, need not be asked for."""
+        return bool(self.texts) and self.texts[-1].created_ms < before_ms
+
 
 class NoPage(msgspec.Struct, frozen=True, kw_only=True):
     """Twilio did not answer, or not with a page."""

@@ -56,6 +56,8 @@ class Inbox:
             for query in self._queries(since):
                 async for page in self._pages.of(query):
                     await self._write([text for text in page.texts if self._is_new(text)])
+                    if page.reaches(since):
+                        break
         except Unlisted:
             return None
         self._seen = {sid: at for sid, at in self._seen.items() if at >= since}

@@ -7,6 +7,7 @@ that are not found so (their text may wait in Twilio's queue). An attempt in dou
 only that shows all there is.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import pairwise
 
@@ -33,6 +34,8 @@ FEW, WINDOWS_EVERY_S = 40, 60.0
 # A text is sent so soon after its claim, or its contact is asked for by recipient; windows further apart are two.
 SENT_WITHIN_MS = 120_000
 MOST_TEXTS = 500
+# Rows read, or records written, between two breaths of the loop.
+AT_ONCE = 200
 
 Rows = Callable[[int, str], Contact | None]
 Put = Callable[[Sequence[Output]], Awaitable[None]]
@@ -72,10 +75,7 @@ class Looks:
 
     async def round(self) -> None:
         """Ask for some of what is wanted; the rest stays wanted. What could not be asked comes due again."""
-        wanted, self._wanted = self._wanted, {}
-        for contact, partition in wanted.items():
-            if (look := self._look(contact, partition)) is not None:
-                (self._doubtful if look.doubtful else self._plain)[contact] = look
+        await self._sort()
         if not self._pages.open:
             return
         try:
@@ -86,6 +86,15 @@ class Looks:
                 await self._by_windows()
         except Unlisted:
             return
+
+    async def _sort(self) -> None:
+        """What is wanted, as its rows stand; the loop breathes in between, for there may be many."""
+        wanted, self._wanted = self._wanted, {}
+        for n, (contact, partition) in enumerate(wanted.items(), 1):
+            if (look := self._look(contact, partition)) is not None:
+                (self._doubtful if look.doubtful else self._plain)[contact] = look
+            if n % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _some(self, looks: dict[str, Look]) -> None:
         for contact in tuple(looks)[: self._few]:
@@ -118,7 +127,7 @@ class Looks:
         texts: list[Found] = []
         async for page in self._pages.of(Query(to=look.address)):
             texts += page.texts
-            if not page.texts or page.texts[-1].created_ms < look.since_ms - SKEW_MS or len(texts) > MOST_TEXTS:
+            if page.reaches(look.since_ms - SKEW_MS) or len(texts) > MOST_TEXTS:
                 break
         await self._put([self._listed(look, texts, whole=len(texts) <= MOST_TEXTS)])
 
@@ -133,7 +142,11 @@ class Looks:
                 for text in page.texts:
                     if not text.inbound and (contact := self._contact(text)) in plain:
                         texts.setdefault(contact, []).append(text)
-        await self._put([self._listed(plain[contact], seen, whole=False) for contact, seen in texts.items()])
+                if page.reaches(start - SKEW_MS):
+                    break
+        seen = list(texts)
+        for n in range(0, len(seen), AT_ONCE):
+            await self._put([self._listed(plain[c], texts[c], whole=False) for c in seen[n : n + AT_ONCE]])
         await self._some({contact: look for contact, look in plain.items() if contact not in texts})
 
     def _contact(self, text: Found) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from app.dev.broker import free_port
-from app.dev.stand import Stand
+from app.dev.stand import ACCOUNT, Stand
+from app.dev.surroundings import TOKEN
 from tests.support.lab import until
 from tests.support.sites import event, produce, read, standing
 
@@ -78,6 +79,8 @@ def test_p2_answers_lost_and_callbacks_lost_the_list_resolves_the_doubt_and_noth
         assert {(d["tenant"], d["attempt"], d["call"]) for d in seen} == {
             ("default", 1, "an answer that proves nothing")
         }
+        metrics = urlopen(stand.parts["worker-1"].ready["internal"] + "/metrics").read().decode()
+        assert 'heliograph_worker_attempts_in_doubt{lane="default",tenant="default"} 5.0' in metrics
         stand.parts["worker-1"].kill()
         stand.parts["worker-1"].restart()
         assert {d["message_id"] for d in doubts(stand)} <= {d["message_id"] for d in seen}
@@ -100,3 +103,34 @@ def test_p2_the_same_text_to_the_same_person_twice_both_in_doubt_is_resolved_by_
         assert doubts(stand, "--tenant", "nobody") == [] and all(d["looks"] >= 3 for d in doubts(stand))
         assert len(creates(stand)) == 2
     assert {o["outcome"] for o in told.values()} == {"in_doubt"}
+
+
+TENANTS = """
+[tenants.default]
+account_sid = "{account}"
+auth_tokens = ["{token}"]
+status_callback_url = "http://127.0.0.1:{port}/twilio/status"
+inbound_url = "http://127.0.0.1:{port}/twilio/inbound"
+resend_after_s = {{alert = 1.5}}
+[tenants.default.lanes.main]
+from_number = "+15005550006"
+rate = 0
+"""
+
+
+def test_p2_an_alert_that_the_tenant_has_sent_again_lists_both_attempts_and_says_possible_duplicate(kafka, tmp_path):
+    port, file = free_port(), tmp_path / "tenants.toml"
+    file.write_text(TENANTS.format(account=ACCOUNT, token=TOKEN, port=port))
+    extra = {**SCALED, "HELIOGRAPH_CONFIG": str(file)}
+    mix = ["--mix", '{"delivered": 1.0}']
+    with standing(kafka, tmp_path, extra=extra, simulator=mix, ports={"ingress": port}) as stand:
+        simulator(stand, "/_sim/faults", lost=1.0, accept_then_500=1.0, calls=2)
+        produce(stand, event(1, category="alert"), event(2, category="transactional"))
+        told = until(lambda: len(found := outcomes(stand)) == 2 and found, 60)
+        texts = sorted((create["body"], create["sid"]) for create in creates(stand))
+    assert [body for body, _ in texts] == ["Build 1.", "Build 1.", "Build 2."]
+    alert, other = told["k1"], told["k2"]
+    assert (alert["outcome"], alert["possible_duplicate"]) == ("delivered", True)
+    assert [(a["attempt"], a["in_doubt"]) for a in alert["attempts"]] == [(1, True), (2, False)]
+    assert {a["message_sid"] for a in alert["attempts"]} == {sid for body, sid in texts if body == "Build 1."}
+    assert (other["outcome"], other["possible_duplicate"], len(other["attempts"])) == ("delivered", False, 1)
