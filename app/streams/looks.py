@@ -2,8 +2,8 @@
 
 A look is due by the message's row (`domain.timing`). What the list holds goes onto the contact's log as one input; with
 it the row's due time moves on, so a look that failed, or whose worker died, is due again by itself. Few contacts are
-asked for one by one, by recipient; many by when their texts were sent, a minute's worth at a time, and then only those
-that are not found so (their text may wait in Twilio's queue). An attempt in doubt is always asked for by recipient:
+asked for one by one, by recipient; many by when their texts were sent, and then only those that are not found so (their
+text may wait in Twilio's queue). An attempt in doubt is always asked for by recipient:
 only that shows all there is.
 """
 
@@ -29,8 +29,9 @@ from app.tenants import Tenant
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
-# By recipient, up to so many contacts at a time; beyond, by windows, one round of them a minute.
-FEW, WINDOWS_EVERY_S = 40, 60.0
+# By recipient, up to so many contacts at a time; beyond, by windows. A window costs its pages however many contacts are
+# looked for in it, so what a pass took is let pass several times, up to a minute, before the next.
+FEW, PAUSES, LONGEST_PAUSE_S = 40, 9, 60.0
 # A text is sent so soon after its claim, or its contact is asked for by recipient; windows further apart are two.
 SENT_WITHIN_MS = 120_000
 MOST_TEXTS = 500
@@ -64,7 +65,7 @@ class Looks:
     ) -> None:
         self._tenant, self._pages, self._rows, self._put = tenant, pages, rows, put
         self._sealer, self._key, self._pk, self._topic = sealer, key, key_fingerprint(key), topic
-        self._few, self._windows_s = few, float("-inf")
+        self._few, self._next_pass_s = few, 0.0
         self._wanted: dict[str, int] = {}
         self._doubtful: dict[str, Look] = {}
         self._plain: dict[str, Look] = {}
@@ -82,8 +83,8 @@ class Looks:
             await self._some(self._doubtful)
             if len(self._plain) <= self._few:
                 await self._some(self._plain)
-            elif clock.boot_s() - self._windows_s >= WINDOWS_EVERY_S:
-                await self._by_windows()
+            elif clock.boot_s() >= self._next_pass_s:
+                await self._pass()
         except Unlisted:
             return
 
@@ -131,9 +132,14 @@ class Looks:
                 break
         await self._put([self._listed(look, texts, whole=len(texts) <= MOST_TEXTS)])
 
+    async def _pass(self) -> None:
+        began = clock.boot_s()
+        await self._by_windows()
+        now = clock.boot_s()
+        self._next_pass_s = now + min(LONGEST_PAUSE_S, PAUSES * (now - began))
+
     async def _by_windows(self) -> None:
         """By when they were sent; then some of those that were not found so."""
-        self._windows_s = clock.boot_s()
         plain, self._plain = self._plain, {}
         texts: dict[str, list[Found]] = {}
         for start, end in _windows(look.since_ms for look in plain.values()):
