@@ -1,13 +1,13 @@
 """Decisions on turns, answers and reports: the life of attempts."""
 
 from app.domain.case import Case, key_of, reason_of
-from app.domain.contact import Attempt, Message
+from app.domain.contact import Attempt, Message, may_arrive
 from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LaneSlowed
 from app.domain.inputs import Answered, Reported, TurnGranted
 from app.domain.listing import prove
 from app.domain.optout import learn_opt_out
 from app.domain.timing import backoff_ms
-from app.domain.verdicts import close, doubt, end, moved, retry
+from app.domain.verdicts import close, doubt, end, expire, moved, retry
 from app.domain.words import Answer, ErrorClass, Progress, Reason, Stage, Word
 
 # Refusals that left nothing at Twilio and say nothing against the message: it waits and asks again until it expires.
@@ -25,7 +25,7 @@ def turn_granted(case: Case, record: TurnGranted) -> None:
     elif case.contact.consent.opted_out:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
     elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
-        close(case, message)
+        expire(case, message)
     else:
         at, offset = case.place.log_ms, case.place.offset
         case.happen(AttemptClaimed(key=key_of(message.id), n=n, offset=offset, at_ms=at))
@@ -55,12 +55,25 @@ def answered(case: Case, record: Answered) -> None:
             why=record.why,
         )
     )
-    if before.progress > Progress.CLAIMED or message.stage is Stage.FINAL:
+    if before.progress > Progress.CLAIMED:
+        return
+    if message.stage is Stage.FINAL:
+        _too_late(case, _now(case, message, before)[0], record)
         return
     if before.n < len(message.attempts):
         moved(case, message.id, before.n)
         return
     _meant(case, _now(case, message, before)[0], record)
+
+
+def _too_late(case: Case, message: Message, record: Answered) -> None:
+    """The outcome was `in_doubt`; an answer kept in a journal proves after all that nothing was sent."""
+    if message.word is not Word.IN_DOUBT or any(may_arrive(attempt) for attempt in message.attempts):
+        return
+    if record.answer is Answer.REFUSED:
+        case.conclude(message, Word.FAILED, reason_of(record.error))
+    else:
+        close(case, message)
 
 
 def _meant(case: Case, message: Message, record: Answered) -> None:
@@ -147,6 +160,6 @@ def _ask_again(case: Case, message: Message) -> None:
     elif message.cancel_requested_ms:
         end(case, message, Word.CANCELED, Reason.CANCEL_REQUESTED)
     elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
-        close(case, message)
+        expire(case, message)
     else:
         case.ask(message, Reason.ABANDONED)

@@ -5,7 +5,7 @@ from app.domain.contact import Message
 from app.domain.events import MessageArchived, MessageForgotten
 from app.domain.inputs import Due
 from app.domain.timing import dues
-from app.domain.verdicts import close, doubt, end
+from app.domain.verdicts import close, doubt, end, expire
 from app.domain.words import DueKind, Reason, Word
 
 
@@ -20,7 +20,9 @@ def due(case: Case, record: Due) -> None:
             _start(case, message, record.kind)
         case DueKind.DOUBT:
             doubt(case, message, len(message.attempts))
-        case DueKind.EXPIRE | DueKind.OUTCOME:
+        case DueKind.EXPIRE:
+            expire(case, message)
+        case DueKind.OUTCOME:
             close(case, message)
         case DueKind.LOOK:
             return

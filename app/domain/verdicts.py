@@ -46,6 +46,14 @@ def close(case: Case, message: Message) -> None:
         case.conclude(message, Word.EXPIRED, Reason.EXPIRED)
 
 
+def expire(case: Case, message: Message) -> None:
+    """No further attempt may start. What may still arrive has until the deadline for reports."""
+    if any(may_arrive(attempt) for attempt in message.attempts):
+        end(case, message, Word.EXPIRED, Reason.EXPIRED)
+    else:
+        close(case, message)
+
+
 def end(case: Case, message: Message, word: Word, reason: Reason) -> None:
     """No further attempt: the outcome, unless one that was made may still arrive; then it goes on as that one."""
     if not any(may_arrive(attempt) for attempt in message.attempts):

@@ -236,3 +236,22 @@ def test_an_attempt_in_doubt_knows_since_when():
 def test_a_row_without_a_digest_is_never_resolved_by_the_list():
     old = msgspec.structs.replace(requested(), digest="")
     assert bound(given(old, turn(), doubtful(), listed(seen("SM7", digest="")))) == [""]
+
+
+def test_a_resend_that_gets_no_turn_in_time_leaves_the_first_attempt_until_the_deadline_for_reports():
+    log = given(requested(resend_after_ms=5000, category=Category.ALERT), turn(), doubtful())
+    log.then(due(DueKind.RETRY, log.message().due_ms))
+    log.then(due(DueKind.EXPIRE, log.message().policy.expires_ms))
+    assert log.message().stage is Stage.FLYING and log.message().word is None
+    log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
+    assert log.message().word is Word.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("late", "word"), [(refused(ErrorClass.NUMBER_INVALID, code=21211), Word.FAILED), (abandoned(), Word.EXPIRED)]
+)
+def test_an_outcome_in_doubt_is_corrected_when_a_journal_proves_that_nothing_was_sent(late, word):
+    log = given(requested(), turn())
+    log.then(due(DueKind.DOUBT, log.message().attempts[0].claimed_ms + 60_000))
+    log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms), late)
+    assert [(e.word, e.revision) for e in log.said(OutcomeGiven)] == [(word, 2)]
