@@ -35,6 +35,13 @@ class Field:
     meaning: str
     secret: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The default as it would be written in the environment; "" if there is none to show."""
+        if self.secret or self.default in ("", None, ()):
+            return ""
+        return ",".join(f"{part:g}" for part in self.default) if isinstance(self.default, tuple) else str(self.default)
+
 
 FIELDS = (
     Field("KAFKA_BOOTSTRAP_SERVERS", "kafka", "127.0.0.1:19092", values.servers, "brokers, host:port[,host:port]"),
@@ -98,7 +105,28 @@ FIELDS = (
     Field(
         "HELIOGRAPH_OUTCOME_GRACE_S", "outcome_grace_s", 259_200.0, values.positive, "s for reports after expires_at"
     ),
-    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "create calls at once, per tenant"),
+    Field(
+        "HELIOGRAPH_LOOK_AFTER_S",
+        "look_after_s",
+        (900.0, 3600.0, 86_400.0, 259_200.0),
+        values.durations,
+        "s after a call without a final report: Twilio's list is asked",
+    ),
+    Field(
+        "HELIOGRAPH_DOUBT_LOOK_AFTER_S",
+        "doubt_look_after_s",
+        (90.0, 300.0),
+        values.durations,
+        "s after a call now in doubt: it is asked too",
+    ),
+    Field(
+        "HELIOGRAPH_INBOUND_LOOK_S",
+        "inbound_look_s",
+        300.0,
+        values.not_negative,
+        "s between looks for texts whose webhook was lost; 0: never",
+    ),
+    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "calls to Twilio at once, per tenant"),
     Field(
         "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
     ),
@@ -168,6 +196,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_timeout_s: float
     doubt_after_s: float
     outcome_grace_s: float
+    look_after_s: tuple[float, ...]
+    doubt_look_after_s: tuple[float, ...]
+    inbound_look_s: float
     call_concurrency: int
     internal_host: str
     internal_port: int

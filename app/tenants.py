@@ -6,6 +6,7 @@ auth_tokens = ["..."]            # or auth_tokens_file = "/run/secrets/acme"
 status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
 api_keys = ["..."]
+resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent again after so many seconds; else never
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from app.domain.words import Category
 from app.settings import BadSettings, Settings
 from app.values import Secret
 
@@ -43,7 +45,8 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module. `resend_after_s`: by category, send again an attempt in doubt after so many seconds."""
+    """See the module. `resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
+    is not named is only reported, marketing always."""
 
     name: str = ""
     account_sid: str = ""
@@ -186,6 +189,12 @@ def _faults(where: str, tenant: Tenant) -> list[str]:
         for name, lane in tenant.lanes.items()
         if bool(lane.messaging_service_sid) == bool(lane.from_number)
     ]
-    if "marketing" in tenant.resend_after_s:
-        faults.append(f"{where}.resend_after_s.marketing: marketing in doubt is never sent again")
-    return faults
+    resends = {name: _kept(name) for name in tenant.resend_after_s}
+    return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
+
+
+def _kept(category: str) -> str:
+    """Why nothing of this category is sent again, or ""."""
+    if category == Category.MARKETING:
+        return "marketing in doubt is never sent again"
+    return "" if category in set(Category) else f"is not a category: {', '.join(Category)}"

@@ -63,6 +63,14 @@ def not_negative(text: str) -> float:
     return number
 
 
+def durations(text: str) -> tuple[float, ...]:
+    """Numbers between commas, each above the one before and above 0."""
+    numbers = tuple(float(part) for part in text.split(","))
+    if not all(before < number for before, number in zip((0.0, *numbers), numbers, strict=False)):
+        raise ValueError("must be numbers between commas, above 0 and rising")
+    return numbers
+
+
 def count(text: str) -> int:
     """A whole number above 0."""
     number = int(text)

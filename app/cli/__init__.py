@@ -30,6 +30,7 @@ COMMANDS = {
     "cancel": "app.cli.cancel",
     "outcomes": "app.cli.outcomes",
     "explain": "app.cli.explain",
+    "doubts": "app.cli.doubts",
     "errors": "app.cli.errors",
     "sign": "app.cli.sign",
 }

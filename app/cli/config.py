@@ -113,8 +113,7 @@ def settings_example() -> str:
         if prefix != part:
             part = prefix
             lines += ["", f"# -- {EXAMPLE_PARTS[part]}"]
-        default = "" if field.secret or field.default in ("", None, ()) else field.default
-        lines += ["", f"# {field.meaning}", f"{'' if field.secret else '# '}{field.env}={default}"]
+        lines += ["", f"# {field.meaning}", f"{'' if field.secret else '# '}{field.env}={field.shown}"]
         lines += [f"# {field.env}_FILE="] if field.secret else []
     return "\n".join(lines)
 
@@ -134,7 +133,7 @@ def settings_table() -> str:
     """The README's table, from the fields."""
     rows = ["| name | default | meaning |", "|---|---|---|"]
     for field in FIELDS:
-        default = "" if field.secret or field.default in ("", None, ()) else f"`{field.default}`"
+        default = f"`{field.shown}`" if field.shown else ""
         name = f"`{field.env}`" + (" (or `_FILE`)" if field.secret else "")
         rows.append(f"| {name} | {default} | {field.meaning} |")
     return "\n".join(rows)

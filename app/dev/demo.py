@@ -61,13 +61,15 @@ class Demo:
         self._span_s = 20 + messages / 100
 
     def plan(self, prefix: str) -> Plan:
-        """Deadlines are scaled down so that a text without a receipt ends within the run."""
+        """Deadlines and looks are scaled down so that a text without a receipt ends within the run."""
         extra = {
             "HELIOGRAPH_OUTCOME_GRACE_S": str(GRACE_S),
             "HELIOGRAPH_RATE": "0",
             "HELIOGRAPH_HTTP_TIMEOUT_S": str(TIMEOUT_S),
             "HELIOGRAPH_CLAIM_TTL_S": str(CLAIM_TTL_S),
             "HELIOGRAPH_DOUBT_AFTER_S": "8",
+            "HELIOGRAPH_LOOK_AFTER_S": "5,10,15",
+            "HELIOGRAPH_DOUBT_LOOK_AFTER_S": "9,12",
         }
         options = ["--seed", str(self._seed)]
         return Plan(

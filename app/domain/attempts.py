@@ -1,31 +1,18 @@
 """Decisions on turns, answers and reports: the life of attempts."""
 
 from app.domain.case import Case, key_of, reason_of
-from app.domain.contact import Attempt, Message
-from app.domain.events import (
-    AttemptAnswered,
-    AttemptClaimed,
-    AttemptDoubted,
-    AttemptProgressed,
-    InputRefused,
-    LaneSlowed,
-    StageChanged,
-)
+from app.domain.contact import Attempt, Message, may_arrive
+from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LaneSlowed
 from app.domain.inputs import Answered, Reported, TurnGranted
+from app.domain.listing import prove
 from app.domain.optout import learn_opt_out
 from app.domain.timing import backoff_ms
-from app.domain.words import Answer, Category, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.verdicts import close, doubt, end, expire, moved, retry
+from app.domain.words import Answer, ErrorClass, Progress, Reason, Stage, Word
 
-FAILED = {
-    Progress.CANCELED: Word.CANCELED,
-    Progress.FAILED: Word.FAILED,
-    Progress.UNDELIVERED: Word.UNDELIVERED,
-}
 # Refusals that left nothing at Twilio and say nothing against the message: it waits and asks again until it expires.
 WAITS = {ErrorClass.THROTTLED, ErrorClass.TRANSIENT, ErrorClass.CONFIGURATION, ErrorClass.FRAUD_BLOCK}
 HOLD_MS = {ErrorClass.THROTTLED: 1_000, ErrorClass.CONFIGURATION: 60_000, ErrorClass.FRAUD_BLOCK: 900_000}
-# Failures after acceptance that permit another attempt (Twilio 30017, 30047, 30001, 30022).
-RETRIED = {ErrorClass.TRANSIENT, ErrorClass.THROTTLED}
 
 
 def turn_granted(case: Case, record: TurnGranted) -> None:
@@ -36,7 +23,7 @@ def turn_granted(case: Case, record: TurnGranted) -> None:
     elif message is None or message.stage is not Stage.WAITING or message.asked != n or case.contact.frozen:
         case.turn(record.message_id, n, record.lane, taken=False)
     elif case.contact.consent.opted_out:
-        case.conclude(message, Word.SUPPRESSED, Reason.OPTED_OUT)
+        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
     elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
         expire(case, message)
     else:
@@ -54,6 +41,8 @@ def answered(case: Case, record: Answered) -> None:
     if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL) or found[1].answer is record.answer:
         return
     message, before = found
+    if record.answer is not Answer.DOUBTFUL and prove(case, message, before, record.sid):
+        message, before = _now(case, message, before)
     case.happen(
         AttemptAnswered(
             key=key_of(message.id),
@@ -69,13 +58,36 @@ def answered(case: Case, record: Answered) -> None:
             why=record.why,
         )
     )
-    if before.progress > Progress.CLAIMED or message.stage is Stage.FINAL or before.n < len(message.attempts):
+    if before.progress > Progress.CLAIMED:
         return
+    if record.error is ErrorClass.OPTED_OUT:
+        learn_opt_out(case, record.at, "")
+    if message.stage is Stage.FINAL:
+        _too_late(case, _now(case, message, before)[0], record)
+        return
+    if before.n < len(message.attempts):
+        moved(case, message.id, before.n)
+        return
+    _meant(case, _now(case, message, before)[0], record)
+
+
+def _too_late(case: Case, message: Message, record: Answered) -> None:
+    """The outcome was `in_doubt`; an answer kept in a journal proves after all what became of the call."""
+    if message.word is not Word.IN_DOUBT:
+        return
+    if record.answer is Answer.REFUSED and not any(may_arrive(attempt) for attempt in message.attempts):
+        case.conclude(message, Word.FAILED, reason_of(record.error))
+    else:
+        close(case, message)
+
+
+def _meant(case: Case, message: Message, record: Answered) -> None:
+    """What the answer to the last attempt means."""
     match record.answer:
         case Answer.TAKEN:
-            _conclude(case, message.id, before.n)
+            moved(case, message.id, record.attempt)
         case Answer.DOUBTFUL:
-            doubt(case, message, before.n)
+            doubt(case, message, record.attempt)
         case Answer.ABANDONED:
             _ask_again(case, message)
         case Answer.REFUSED:
@@ -91,10 +103,12 @@ def reported(case: Case, record: Reported) -> None:
         case.happen(InputRefused(field="message_id", rule="names no attempt of this contact"))
         return
     message, attempt = found
-    if attempt.sid and record.sid != attempt.sid:
+    if attempt.sid and record.sid != attempt.sid and not attempt.inferred:
         case.happen(InputRefused(field="sid", rule="is not the SID of this attempt"))
         return
-    if any(s.progress == record.progress and s.code == record.code for s in attempt.learnt):
+    if prove(case, message, attempt, record.sid):
+        message, attempt = _now(case, message, attempt)
+    if not attempt.inferred and any(s.progress == record.progress and s.code == record.code for s in attempt.learnt):
         return
     case.happen(
         AttemptProgressed(
@@ -110,29 +124,7 @@ def reported(case: Case, record: Reported) -> None:
     )
     if record.error is ErrorClass.OPTED_OUT:
         learn_opt_out(case, record.at, record.sid)
-    _conclude(case, message.id, attempt.n)
-
-
-def doubt(case: Case, message: Message, n: int) -> None:
-    """The attempt may have been sent. Never silently sent again: only where the tenant chose to."""
-    case.happen(AttemptDoubted(key=key_of(message.id), n=n, at_ms=case.place.log_ms))
-    policy = message.policy
-    if policy is None or policy.resend_after_ms is None or policy.category is Category.MARKETING:
-        return
-    due = case.place.log_ms + policy.resend_after_ms
-    if due < policy.expires_ms:
-        _retry(case, message, due, Reason.AMBIGUOUS, None)
-
-
-def expire(case: Case, message: Message) -> None:
-    """The deadline passed with no attempt under way: the last failure speaks, or doubt, else `expired`."""
-    best = max(message.attempts, key=lambda a: a.progress, default=None)
-    if best is not None and best.progress in FAILED:
-        case.conclude(message, FAILED[best.progress], reason_of(best.error))
-    elif any(a.doubtful and a.answer is not Answer.REFUSED for a in message.attempts):
-        case.conclude(message, Word.IN_DOUBT, Reason.NO_ANSWER)
-    else:
-        case.conclude(message, Word.EXPIRED, Reason.EXPIRED)
+    moved(case, message.id, attempt.n)
 
 
 def _attempt(case: Case, message_id: str, n: int) -> tuple[Message, Attempt] | None:
@@ -142,75 +134,35 @@ def _attempt(case: Case, message_id: str, n: int) -> tuple[Message, Attempt] | N
     return message, message.attempts[n - 1]
 
 
-def _conclude(case: Case, message_id: str, n: int) -> None:
-    """What the best attempt means for the message, after attempt `n` moved."""
-    message = case.find(message_id)
-    assert message is not None, "it was there a moment ago"
-    attempt, best = message.attempts[n - 1], max(a.progress for a in message.attempts)
-    pending = message.stage in (Stage.WAITING, Stage.RETRYING)
-    if best >= Progress.DELIVERED:
-        case.conclude(message, Word.DELIVERED, Reason.REPORTED)
-    elif n < len(message.attempts):
-        return
-    elif attempt.progress in FAILED:
-        _failed(case, message, attempt)
-    elif pending and attempt.progress > Progress.CLAIMED:
-        case.withdraw(message)
-        case.happen(StageChanged(key=key_of(message.id), stage=Stage.FLYING, reason=Reason.REPORTED))
-
-
-def _failed(case: Case, message: Message, attempt: Attempt) -> None:
-    pending = message.stage in (Stage.WAITING, Stage.RETRYING)
-    retriable = attempt.error in RETRIED and not case.contact.consent.opted_out
-    if pending and retriable:
-        return
-    delays = message.policy.retry_delays_ms if message.policy else ()
-    if retriable and message.stage is Stage.FLYING and attempt.n <= len(delays) and not message.cancel_requested_ms:
-        due = case.place.log_ms + delays[attempt.n - 1]
-        if message.policy is not None and due < message.policy.expires_ms:
-            _retry(case, message, due, reason_of(attempt.error), attempt)
-            return
-    case.conclude(message, FAILED[attempt.progress], reason_of(attempt.error))
+def _now(case: Case, message: Message, attempt: Attempt) -> tuple[Message, Attempt]:
+    """Both as they stand after what was decided since."""
+    current = case.find(message.id)
+    assert current is not None, "it was there a moment ago"
+    return current, current.attempts[attempt.n - 1]
 
 
 def _refused(case: Case, message: Message, record: Answered) -> None:
     """Nothing was sent. Some refusals wait, an opt-out is learnt, the rest end the message."""
     error, policy = record.error, message.policy
     if error is ErrorClass.OPTED_OUT:
-        learn_opt_out(case, record.at, "")
-        case.conclude(message, Word.SUPPRESSED, Reason.OPTED_OUT)
+        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
     elif error in WAITS and policy is not None and not message.cancel_requested_ms:
-        refusals = sum(a.answer is Answer.REFUSED for a in message.attempts) + 1
+        refusals = sum(a.answer is Answer.REFUSED for a in message.attempts)
         wait = max(record.retry_after_ms or backoff_ms(refusals), HOLD_MS.get(error, 0))
         if error in HOLD_MS:
             case.effect(LaneSlowed(lane=policy.lane, error=error, hold_ms=record.retry_after_ms or HOLD_MS[error]))
-        _retry(case, message, case.place.log_ms + wait, reason_of(error), None)
+        retry(case, message, case.place.log_ms + wait, reason_of(error), None)
     else:
-        case.conclude(message, Word.FAILED, reason_of(error))
+        end(case, message, Word.FAILED, reason_of(error))
 
 
 def _ask_again(case: Case, message: Message) -> None:
     """The call was abandoned before it left: a new attempt, if the message may still go."""
-    current = case.find(message.id)
-    assert current is not None, "it was there a moment ago"
     if case.contact.consent.opted_out:
-        case.conclude(current, Word.SUPPRESSED, Reason.OPTED_OUT)
-    elif current.cancel_requested_ms:
-        case.conclude(current, Word.CANCELED, Reason.CANCEL_REQUESTED)
-    elif current.policy is not None and current.policy.expires_ms <= case.place.log_ms:
-        expire(case, current)
+        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+    elif message.cancel_requested_ms:
+        end(case, message, Word.CANCELED, Reason.CANCEL_REQUESTED)
+    elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
+        expire(case, message)
     else:
-        case.ask(current, Reason.ABANDONED)
-
-
-def _retry(case: Case, message: Message, due_ms: int, reason: Reason, attempt: Attempt | None) -> None:
-    case.happen(
-        StageChanged(
-            key=key_of(message.id),
-            stage=Stage.RETRYING,
-            reason=reason,
-            due_ms=due_ms,
-            error=attempt.error if attempt else None,
-            code=attempt.code if attempt else None,
-        )
-    )
+        case.ask(message, Reason.ABANDONED)

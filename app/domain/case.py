@@ -1,6 +1,6 @@
 """The case under decision: rows that evolve with each event decided, so that later rules of one input see them."""
 
-from app.domain.contact import Contact, Message
+from app.domain.contact import Contact, Message, possible_duplicate
 from app.domain.events import Ask, Effect, Event, OutcomeGiven, StageChanged, TurnAnswered
 from app.domain.evolve import evolve
 from app.domain.inputs import Place
@@ -59,8 +59,8 @@ class Case:
         self.effect(TurnAnswered(message_id=message_id, attempt=attempt, lane=lane, taken=taken))
 
     def conclude(self, message: Message, word: Word, reason: Reason, field: str = "", rule: str = "") -> None:
-        """Give the outcome, or its next revision; the same word again is no news."""
-        if message.word is word:
+        """Give the outcome, or its next revision; the same word again is no news, unless it now is of two texts."""
+        if message.word is word and (message.duplicate or not possible_duplicate(message)):
             return
         self.withdraw(message)
         self.happen(

@@ -6,7 +6,7 @@ Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says
 
 import msgspec
 
-from app.domain.inputs import Policy
+from app.domain.inputs import ListedText, Policy
 from app.domain.words import Answer, ErrorClass, Progress, Provenance, Reason, Stage, Word
 
 
@@ -21,7 +21,11 @@ class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One create call. `progress` only rises; `code`/`error` belong to the worst news of the highest failure rank."""
+    """One create call. `progress` only rises; `code`/`error` belong to the worst news of the highest failure rank.
+
+    `inferred`: the SID was found on Twilio's list and fits, no answer or report bears it together with our id;
+    `looks`, `looked_ms`: how often Twilio's list was asked, and up to which due time.
+    """
 
     n: int
     claimed_ms: int
@@ -35,6 +39,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: int | None = None
     error: ErrorClass | None = None
     doubtful: bool = False
+    doubted_ms: int = 0
+    inferred: bool = False
+    looks: int = 0
+    looked_ms: int = 0
     learnt: tuple[Learnt, ...] = ()
 
 
@@ -42,8 +50,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One text to one contact. Its key is the 20 hex digits of its id behind the contact id.
 
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
-    `revision` counts outcomes given. `watermark` (offset of the last input that changed it) is set once
-    it lives in table `messages`.
+    `revision` counts outcomes given; `duplicate`: the last of them said possible_duplicate. `watermark` (offset of the
+    last input that changed it) is set once it lives in table `messages`.
     """
 
     id: str
@@ -58,6 +66,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str = ""
     country: str = ""
     sealed: str = ""
+    digest: str = ""
     policy: Policy | None = None
     campaign: str = ""
     metadata: dict[str, str] = {}
@@ -70,6 +79,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str = ""
     rule: str = ""
     revision: int = 0
+    duplicate: bool = False
     final_ms: int = 0
     cancel_requested_ms: int = 0
     watermark: int = -1
@@ -94,7 +104,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
-    SIDs; `frozen`: a fault of ours stopped this contact, nothing may be claimed.
+    SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a fault of ours
+    stopped this contact, nothing may be claimed.
     """
 
     tenant: str
@@ -104,4 +115,25 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages: dict[str, Message] = {}
     canceled_ahead: dict[str, int] = {}
     texts: tuple[str, ...] = ()
+    listed: tuple[ListedText, ...] = ()
     frozen: str = ""
+
+
+def may_arrive(attempt: Attempt) -> bool:
+    """Whether it reached the person or may yet: nothing proves that Twilio did not take it, and no report its failure.
+
+    A report outweighs the answer, for it bears our id and a SID.
+    """
+    if attempt.progress > Progress.CLAIMED:
+        return attempt.progress < Progress.CANCELED or attempt.progress >= Progress.DELIVERED
+    return attempt.answer not in (Answer.REFUSED, Answer.ABANDONED)
+
+
+def possible_duplicate(message: Message) -> bool:
+    """More than one attempt reached the person or may have: a resend, or a failure that was none."""
+    return sum(may_arrive(attempt) for attempt in message.attempts) > 1
+
+
+def in_doubt(attempt: Attempt) -> bool:
+    """Whether it may have been sent and nobody knows."""
+    return attempt.doubtful and attempt.progress is Progress.CLAIMED and may_arrive(attempt)

@@ -1,12 +1,12 @@
 """Decisions on due timers. A due input is void unless the row still says the same."""
 
-from app.domain.attempts import doubt, expire
 from app.domain.case import Case, key_of
 from app.domain.contact import Message
 from app.domain.events import MessageArchived, MessageForgotten
 from app.domain.inputs import Due
 from app.domain.timing import dues
-from app.domain.words import DueKind, Progress, Reason, Word
+from app.domain.verdicts import close, doubt, end, expire
+from app.domain.words import DueKind, Reason, Word
 
 
 def due(case: Case, record: Due) -> None:
@@ -18,12 +18,14 @@ def due(case: Case, record: Due) -> None:
     match record.kind:
         case DueKind.START | DueKind.RETRY:
             _start(case, message, record.kind)
-        case DueKind.EXPIRE:
-            expire(case, message)
         case DueKind.DOUBT:
             doubt(case, message, len(message.attempts))
+        case DueKind.EXPIRE:
+            expire(case, message)
         case DueKind.OUTCOME:
-            _close(case, message)
+            close(case, message)
+        case DueKind.LOOK:
+            return
         case DueKind.ARCHIVE:
             case.happen(MessageArchived(key=key))
         case DueKind.FORGET:
@@ -32,14 +34,6 @@ def due(case: Case, record: Due) -> None:
 
 def _start(case: Case, message: Message, kind: DueKind) -> None:
     if case.contact.consent.opted_out:
-        case.conclude(message, Word.SUPPRESSED, Reason.OPTED_OUT)
+        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
     elif not case.contact.frozen:
         case.ask(message, Reason.SCHEDULED if kind is DueKind.START else message.reason or Reason.TRANSIENT)
-
-
-def _close(case: Case, message: Message) -> None:
-    """The deadline for reports: handed to the carrier without a receipt, or never answered at all."""
-    if max(attempt.progress for attempt in message.attempts) > Progress.CLAIMED:
-        case.conclude(message, Word.UNCONFIRMED, Reason.NO_RECEIPT)
-    else:
-        case.conclude(message, Word.IN_DOUBT, Reason.NO_ANSWER)

@@ -7,6 +7,7 @@
 import msgspec
 
 from app.domain.contact import Message
+from app.domain.inputs import ListedText
 from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
 
 
@@ -70,6 +71,27 @@ class AttemptProgressed(_Event, frozen=True, kw_only=True):
     sid: str = ""
     code: int | None = None
     error: ErrorClass | None = None
+    inferred: bool = False
+
+
+class AttemptUnbound(_Event, frozen=True, kw_only=True):
+    """What was inferred from Twilio's list about attempt `n` is disproved: its SID and the facts that came with it."""
+
+    key: str
+    n: int
+
+
+class LookMade(_Event, frozen=True, kw_only=True):
+    """Twilio's list was asked about the message; no further look is due up to `at_ms`."""
+
+    key: str
+    at_ms: int
+
+
+class TextsRemembered(_Event, frozen=True, kw_only=True):
+    """What Twilio's list holds that may be an attempt's whose SID is not known."""
+
+    texts: tuple[ListedText, ...]
 
 
 class AttemptDoubted(_Event, frozen=True, kw_only=True):
@@ -159,6 +181,9 @@ Event = (
     | AttemptAnswered
     | AttemptProgressed
     | AttemptDoubted
+    | AttemptUnbound
+    | LookMade
+    | TextsRemembered
     | OutcomeGiven
     | RequestConflicted
     | CancelKept

@@ -4,17 +4,19 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from app.domain.contact import Attempt, Contact, Learnt, Message
+from app.domain.contact import Attempt, Contact, Learnt, Message, may_arrive, possible_duplicate
 from app.domain.events import (
     AttemptAnswered,
     AttemptClaimed,
     AttemptDoubted,
     AttemptProgressed,
+    AttemptUnbound,
     CancelKept,
     CancelNoted,
     ConsentChanged,
     Event,
     InputRefused,
+    LookMade,
     MessageArchived,
     MessageForgotten,
     MessageOpened,
@@ -22,6 +24,7 @@ from app.domain.events import (
     RequestConflicted,
     StageChanged,
     TextReceived,
+    TextsRemembered,
 )
 from app.domain.inputs import Place
 from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
@@ -47,6 +50,8 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return _consent(contact, event), archived
         case TextReceived(sid=sid):
             return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
+        case TextsRemembered(texts=texts):
+            return replace(contact, listed=texts), archived
         case CancelKept(key=key, at_ms=at):
             return replace(contact, canceled_ahead={**contact.canceled_ahead, key: at}), archived
         case InputRefused() | RequestConflicted():
@@ -56,7 +61,15 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
 
 
 MessageEvent = (
-    StageChanged | AttemptClaimed | AttemptAnswered | AttemptProgressed | AttemptDoubted | OutcomeGiven | CancelNoted
+    StageChanged
+    | AttemptClaimed
+    | AttemptAnswered
+    | AttemptProgressed
+    | AttemptDoubted
+    | AttemptUnbound
+    | LookMade
+    | OutcomeGiven
+    | CancelNoted
 )
 
 
@@ -79,8 +92,12 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return replace(message, stage=Stage.FLYING, asked=0, due_ms=0, attempts=(*message.attempts, attempt))
         case AttemptAnswered(n=n):
             return _with_attempt(message, n, _answered(message.attempts[n - 1], event))
-        case AttemptDoubted(n=n):
-            return _with_attempt(message, n, replace(message.attempts[n - 1], doubtful=True))
+        case AttemptDoubted(n=n, at_ms=at):
+            return _with_attempt(message, n, replace(message.attempts[n - 1], doubtful=True, doubted_ms=at))
+        case AttemptUnbound(n=n):
+            return _with_attempt(message, n, _unbound(message.attempts[n - 1]))
+        case LookMade(at_ms=at):
+            return replace(message, attempts=tuple(_looked(attempt, at) for attempt in message.attempts))
         case OutcomeGiven():
             return _concluded(message, event)
         case CancelNoted(at_ms=at):
@@ -101,6 +118,7 @@ def _concluded(message: Message, event: OutcomeGiven) -> Message:
         word=event.word,
         reason=event.reason,
         revision=event.revision,
+        duplicate=possible_duplicate(message),
         final_ms=message.final_ms or event.at_ms,
         field=event.field,
         rule=event.rule,
@@ -117,6 +135,7 @@ def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
         answered_ms=event.at_ms,
         started_ms=event.started_ms,
         sid=event.sid or attempt.sid,
+        inferred=attempt.inferred and not event.sid,
         segments=event.segments or attempt.segments,
     )
     if event.answer is Answer.ABANDONED:
@@ -125,9 +144,22 @@ def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
 
 
 def _progressed(attempt: Attempt, event: AttemptProgressed) -> Attempt:
-    if not attempt.sid:
-        attempt = replace(attempt, sid=event.sid)
+    if not attempt.sid or attempt.inferred != event.inferred:
+        attempt = replace(attempt, sid=attempt.sid or event.sid, inferred=event.inferred)
     return _learn(attempt, event.progress, event.at_ms, event.provenance, event.code, event.error)
+
+
+def _unbound(attempt: Attempt) -> Attempt:
+    """As if the list had never been asked."""
+    kept = [step for step in attempt.learnt if step.provenance is not Provenance.RECONCILED]
+    bare = replace(attempt, sid="", inferred=False, progress=Progress.CLAIMED, code=None, error=None, learnt=())
+    for step in kept:
+        bare = _learn(bare, step.progress, step.at_ms, step.provenance, step.code, step.error)
+    return bare
+
+
+def _looked(attempt: Attempt, at_ms: int) -> Attempt:
+    return replace(attempt, looks=attempt.looks + 1, looked_ms=at_ms) if may_arrive(attempt) else attempt
 
 
 def _learn(

@@ -48,6 +48,8 @@ Sid = Annotated[str, Meta(description="Twilio's SID, empty without one.", extra_
 Code = Annotated[int, Meta(description="Twilio's error code.", extra_json_schema={"minimum": 1})]
 Source = Annotated[str, Meta(description="Where the request was read: topic-partition-offset of its record.")]
 Fingerprint = Annotated[str, Meta(description="Hash that tells one payload from another and nothing of it.")]
+Digest = Annotated[str, Meta(description="Keyed hash of a text, to find it again on Twilio's list; empty: not known.")]
+TwilioStatus = Annotated[str, Meta(description="Twilio's own word for it.")]
 KeyFingerprint = Annotated[
     str,
     Meta(

@@ -14,6 +14,7 @@ from app.domain.inputs import (
     CancelRequested,
     Due,
     Input,
+    Listed,
     Place,
     Rejected,
     Reported,
@@ -21,6 +22,7 @@ from app.domain.inputs import (
     Texted,
     TurnGranted,
 )
+from app.domain.listing import listed, settle
 from app.domain.optout import texted
 from app.domain.requests import canceled, rejected, requested
 
@@ -53,7 +55,13 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
 
 
 def decide(case: Case, record: Input) -> None:
-    """One decision per type of input."""
+    """One decision per type of input; then whatever it says of texts that wait on Twilio's list."""
+    _decide(case, record)
+    if case.contact.listed:
+        settle(case)
+
+
+def _decide(case: Case, record: Input) -> None:
     match record:
         case Reported():
             reported(case, record)
@@ -67,6 +75,8 @@ def decide(case: Case, record: Input) -> None:
             due(case, record)
         case Texted():
             texted(case, record)
+        case Listed():
+            listed(case, record)
         case CancelRequested():
             canceled(case, record)
         case Rejected():

@@ -14,6 +14,9 @@ from msgspec import Meta
 from app.domain import fields as f
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Provenance
 
+LOOK_AFTER_MS = (900_000, 3_600_000, 86_400_000, 259_200_000)
+DOUBT_LOOK_AFTER_MS = (90_000, 300_000)
+
 
 class Place(msgspec.Struct, frozen=True, gc=False):
     """Where an input stands on its contact's log: partition, offset, and log time (LogAppendTime, ms)."""
@@ -26,8 +29,9 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was resolved for a request when it was read: nothing here is looked up again.
 
-    `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` counts from the claim; `resend_after_ms` is null
-    unless the tenant chose to resend.
+    `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` counts from the claim, and so do the entries of
+    `look_after_ms` (Twilio's list is asked while there is no final report) and `doubt_look_after_ms` (more such looks
+    for an attempt in doubt); `resend_after_ms` counts from the doubt and is null unless the tenant chose to resend.
     """
 
     lane: f.Lane
@@ -43,6 +47,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     forget_after_ms: f.Ms = 2_592_000_000
     max_open: Annotated[int, Meta(description="Most open messages of one contact.")] = 200
     resend_after_ms: f.Ms | None = None
+    look_after_ms: tuple[f.Ms, ...] = LOOK_AFTER_MS
+    doubt_look_after_ms: tuple[f.Ms, ...] = DOUBT_LOOK_AFTER_MS
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -55,7 +61,8 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.requested.v1"):
     """One message to this contact is asked for.
 
-    `fingerprint`: hash of the payload; `requested_ms`: log time of the request's record.
+    `fingerprint`: hash of the payload; `requested_ms`: log time of the request's record; `digest`: of the text, as the
+    texts on Twilio's list have it.
     """
 
     message_id: f.MessageId
@@ -68,6 +75,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     policy: Policy
     requested_ms: f.EpochMs
     source: f.Source
+    digest: f.Digest = ""
     campaign: f.Campaign = ""
     metadata: f.Metadata = {}
     traceparent: f.Traceparent = ""
@@ -132,7 +140,7 @@ class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     attempt: f.Attempt
     sid: f.Sid
     progress: f.ProgressRank
-    status: Annotated[str, Meta(description="Twilio's own word for it.")]
+    status: f.TwilioStatus
     code: f.Code | None = None
     error: ErrorClass | None = None
     provenance: Provenance = Provenance.CALLBACK
@@ -140,7 +148,10 @@ class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
 
 
 class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):
-    """The person texted in; `to` in the seal is the person, `sender` the number of ours that was texted."""
+    """The person texted in; `to` in the seal is the person, `sender` the number of ours that was texted.
+
+    `provenance`: reconciled if found on Twilio's list; `at` is then the time that Twilio received it.
+    """
 
     sid: f.Sid
     intent: Intent
@@ -153,6 +164,30 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     country: f.Country = ""
     answered_by: f.AnsweredBy = "twilio"
     media_count: f.MediaCount = 0
+    provenance: Provenance = Provenance.CALLBACK
+
+
+class ListedText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One outgoing text to this contact on Twilio's list. `created_ms`: Twilio's time, whole seconds."""
+
+    sid: f.Sid
+    created_ms: f.EpochMs
+    progress: f.ProgressRank
+    status: f.TwilioStatus
+    lanes: Annotated[tuple[f.Lane, ...], Meta(description="Lanes of the tenant whose sender it bears.")] = ()
+    digest: f.Digest = ""
+    code: f.Code | None = None
+    error: ErrorClass | None = None
+
+
+class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):
+    """A look at Twilio's list for messages without a final report. `look_ms`: the due time that it answers; `whole`:
+    `texts` are all that Twilio holds to this contact since the claim of the oldest of these messages."""
+
+    message_ids: tuple[f.MessageId, ...]
+    look_ms: f.EpochMs
+    texts: tuple[ListedText, ...] = ()
+    whole: bool = False
 
 
 class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
@@ -163,4 +198,4 @@ class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.du
     due_ms: f.EpochMs
 
 
-Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Due
+Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Listed | Due

@@ -4,11 +4,17 @@ from app.domain.case import Case
 from app.domain.events import ConsentChanged, TextReceived
 from app.domain.evolve import opted_out_after
 from app.domain.inputs import Texted
-from app.domain.words import Answer, Intent, Progress, Reason, Stage, Word
+from app.domain.verdicts import end
+from app.domain.words import Answer, Intent, Progress, Provenance, Reason, Stage, Word
 
 
 def texted(case: Case, record: Texted) -> None:
-    """STOP closes and ends what has not left; START reopens; the text itself is told once per SID."""
+    """STOP closes and ends what has not left; START reopens; the text itself is told once per SID.
+
+    One found on Twilio's list is nothing new if its webhook came.
+    """
+    if record.provenance is Provenance.RECONCILED and record.sid in case.contact.texts:
+        return
     if record.intent in (Intent.STOP, Intent.START):
         source = "opt_out_type" if record.opt_out_type else "keyword"
         _change(case, record.intent, record.at, source, record.sid)
@@ -45,9 +51,5 @@ def _suppress(case: Case) -> None:
         if message.stage in (Stage.FLYING, Stage.FINAL):
             continue
         last = message.attempts[-1] if message.attempts else None
-        if last is not None and last.progress > Progress.CLAIMED and last.answer is not Answer.REFUSED:
-            case.conclude(message, Word.FAILED, Reason.OPTED_OUT)
-        elif last is not None and last.doubtful:
-            case.conclude(message, Word.IN_DOUBT, Reason.OPTED_OUT)
-        else:
-            case.conclude(message, Word.SUPPRESSED, Reason.OPTED_OUT)
+        failed = last is not None and last.progress > Progress.CLAIMED and last.answer is not Answer.REFUSED
+        end(case, message, Word.FAILED if failed else Word.SUPPRESSED, Reason.OPTED_OUT)

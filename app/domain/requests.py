@@ -1,7 +1,7 @@
 """Decisions on requests, refusals at the door, and cancels."""
 
 from app.domain.case import Case, key_of
-from app.domain.contact import Message
+from app.domain.contact import Message, may_arrive
 from app.domain.events import CancelKept, CancelNoted, MessageOpened, RequestConflicted, StageChanged
 from app.domain.inputs import CancelRequested, Rejected, Requested
 from app.domain.words import Reason, Stage, Word
@@ -55,16 +55,12 @@ def canceled(case: Case, record: CancelRequested) -> None:
         case.happen(CancelKept(key=key, at_ms=now))
     elif message.stage is Stage.FLYING:
         case.happen(CancelNoted(key=key, at_ms=now))
-    elif message.stage is not Stage.FINAL and _may_have_been_sent(message):
+    elif message.stage is not Stage.FINAL and any(may_arrive(attempt) for attempt in message.attempts):
         case.withdraw(message)
         case.happen(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
         case.happen(CancelNoted(key=key, at_ms=now))
     elif message.stage is not Stage.FINAL:
         case.conclude(message, Word.CANCELED, Reason.CANCEL_REQUESTED)
-
-
-def _may_have_been_sent(message: Message) -> bool:
-    return any(attempt.doubtful and not attempt.error for attempt in message.attempts)
 
 
 def _known(case: Case, record: Requested | Rejected) -> bool:
@@ -105,6 +101,7 @@ def _message(case: Case, record: Requested) -> Message:
         source=record.source,
         country=record.country,
         sealed=record.sealed,
+        digest=record.digest,
         policy=record.policy,
         campaign=record.campaign,
         metadata=record.metadata,

@@ -1,7 +1,8 @@
 """When something of a message comes due, and how long a retry waits."""
 
-from app.domain.contact import Message
-from app.domain.words import Answer, DueKind, Stage
+from app.domain.contact import Attempt, Message, in_doubt
+from app.domain.inputs import Policy
+from app.domain.words import Answer, DueKind, Progress, Stage
 
 Dues = tuple[tuple[DueKind, int], ...]
 
@@ -9,7 +10,7 @@ FIRST_BACKOFF_MS, LAST_BACKOFF_MS = 1_000, 60_000
 
 
 def dues(message: Message) -> Dues:
-    """The next due times (ms since the epoch) of a message as it stands."""
+    """The next due times (ms since the epoch) of a message as it stands; the last of them is its deadline."""
     if message.stage is Stage.FINAL:
         if message.watermark >= 0:
             return ((DueKind.FORGET, message.final_ms + message.forget_after_ms),)
@@ -19,12 +20,39 @@ def dues(message: Message) -> Dues:
     if message.stage is Stage.FLYING:
         last, outcome = message.attempts[-1], (DueKind.OUTCOME, policy.outcome_ms)
         if last.answer is Answer.OPEN and not last.doubtful and not last.progress:
-            return ((DueKind.DOUBT, last.claimed_ms + policy.doubt_after_ms), outcome)
-        return (outcome,)
+            return (*looks(message), (DueKind.DOUBT, last.claimed_ms + policy.doubt_after_ms), outcome)
+        return (*looks(message), outcome)
     expire = (DueKind.EXPIRE, policy.expires_ms)
     if message.stage is Stage.SCHEDULED:
         return ((DueKind.START, policy.start_ms), expire)
-    return ((DueKind.RETRY, message.due_ms), expire) if message.stage is Stage.RETRYING else (expire,)
+    if message.stage is Stage.RETRYING:
+        return (*looks(message), (DueKind.RETRY, message.due_ms), expire)
+    return (*looks(message), expire)
+
+
+def looks(message: Message) -> Dues:
+    """When Twilio's list is asked about it next: at most one due time."""
+    policy, first = message.policy, 0
+    if policy is None or message.stage is Stage.FINAL:
+        return ()
+    for attempt in message.attempts:
+        at = _look_ms(attempt, policy)
+        if at and (not first or at < first):
+            first = at
+    return ((DueKind.LOOK, first),) if first else ()
+
+
+def _look_ms(attempt: Attempt, policy: Policy) -> int:
+    """0: none. An attempt that is neither answered nor in doubt is let alone: its doubt comes first."""
+    progress, after = attempt.progress, policy.look_after_ms
+    if progress >= Progress.CANCELED:
+        return 0
+    if progress == Progress.CLAIMED:
+        if not in_doubt(attempt):
+            return 0
+        after = tuple(sorted(after + policy.doubt_look_after_ms))
+    since = attempt.looked_ms - attempt.claimed_ms
+    return next((attempt.claimed_ms + duration for duration in after if duration > since), 0)
 
 
 def backoff_ms(failures: int) -> int:

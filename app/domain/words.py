@@ -145,12 +145,13 @@ class Intent(StrEnum):
 
 
 class DueKind(StrEnum):
-    """What a timer of a message is for."""
+    """What a timer of a message is for. `look` alone is no record: the lister asks Twilio and writes what it found."""
 
     START = "start"
     RETRY = "retry"
     EXPIRE = "expire"
     DOUBT = "doubt"
+    LOOK = "look"
     OUTCOME = "outcome"
     ARCHIVE = "archive"
     FORGET = "forget"

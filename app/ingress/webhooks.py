@@ -11,10 +11,8 @@ from typing import Any
 import msgspec
 
 from app import clock, telemetry
-from app.domain.identity import contact_id
 from app.domain.inputs import Reported, Texted
 from app.domain.keywords import Reading, read_intent
-from app.domain.phone import read_address
 from app.domain.words import Intent
 from app.ingress.answers import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
 from app.ingress.hooks import Hook, Hooks, Kind, read_path
@@ -24,7 +22,8 @@ from app.provider.callbacks import Fields, Text, Unplaced, read_report, read_tex
 from app.provider.webhooks import MAX_BODY_BYTES, BadForm, digest_of, read_form, read_query, verified
 from app.records.deadletters import dead_letter
 from app.records.requests import MESSAGE_ID
-from app.records.seal import Content, Sealer
+from app.records.seal import Sealer
+from app.records.texting import Came, Texting
 from app.records.topics import Topics
 from app.tenants import Tenant
 
@@ -38,7 +37,7 @@ class Webhooks:
 
     def __init__(self, hooks: Hooks, log: Log, sealer: Sealer, topics: Topics, key: bytes, pk: str) -> None:
         self._hooks, self._log, self._sealer, self._topics = hooks, log, sealer, topics
-        self._key, self._pk = key, pk
+        self._texting, self._pk = Texting(sealer, key), pk
         self.answered: Counter[tuple[str, int]] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -124,25 +123,18 @@ class Webhooks:
         return twiml(tenant.help_text) if ours else EMPTY_TWIML
 
     def _texted(self, tenant: Tenant, text: Text, reading: Reading, ours: bool) -> tuple[str, Texted]:
-        address, known = read_address(text.sender), reading.intent is not Intent.NONE
-        content = Content(address.canonical, text.body, text.media, text.to)
-        return contact_id(self._key, tenant.name, address.canonical), Texted(
-            id=clock.new_id(),
-            tenant=tenant.name,
-            pk=self._pk,
-            at=clock.now_ms(),
+        came = Came(
             sid=text.sid,
-            intent=reading.intent,
-            sealed=self._sealer.seal_content(content, tenant.name, text.sid),
-            masked=address.masked,
-            keyword=reading.keyword if known else "",
-            arguments_count=len(reading.arguments),
-            opt_out_type=text.opt_out_type,
-            sender=text.service,
-            country=address.country,
-            answered_by="heliograph" if ours else "twilio" if known else "",
+            person=text.sender,
+            to=text.to,
+            body=text.body,
+            at_ms=clock.now_ms(),
+            media=text.media,
             media_count=len(text.media),
+            opt_out_type=text.opt_out_type,
+            service=text.service,
         )
+        return self._texting.input(clock.new_id(), tenant.name, came, reading, ours=ours)
 
 
 def _rejected(kind: Kind, why: str, body: bytes, hook: Hook | None = None) -> Answer:

@@ -30,12 +30,12 @@ class Forbidden(Exception):
 
 
 class Flight:
-    """One call on its way. `status` 0: no status line came; `left`: bytes may have left."""
+    """One call on its way. `status` 0: no status line came; `left`: bytes may have left. `total_s` 0: the client's."""
 
-    __slots__ = ("check", "forbidden", "headers", "left", "status")
+    __slots__ = ("check", "forbidden", "headers", "left", "status", "total_s")
 
-    def __init__(self, check: LastCheck) -> None:
-        self.check, self.left, self.forbidden = check, False, ""
+    def __init__(self, check: LastCheck, total_s: float = 0.0) -> None:
+        self.check, self.left, self.forbidden, self.total_s = check, False, "", total_s
         self.status: int = 0
         self.headers: Mapping[str, str] = {}
 
@@ -71,9 +71,9 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
         self._base = base_url.rstrip("/")
         # Small answers: identity costs nothing and cannot fail in the middle of decompression.
         self._own = {"Authorization": aiohttp.encode_basic_auth(*auth), "Accept-Encoding": "identity"}
+        self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
             connector=AskingConnector(limit=limit, keepalive_timeout=KEEPALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_S, timeout_s)),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -87,6 +87,9 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
             data=urlencode(given.get("data") or {}, doseq=True).encode(),
             headers={**(given.get("headers") or {}), **self._own},
             allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=flight.total_s or self._timeout_s, connect=min(CONNECT_S, self._timeout_s)
+            ),
         ) as answer:
             flight.status, flight.headers = answer.status, answer.headers
             return Response(answer.status, (await answer.read()).decode("utf-8", "replace"), answer.headers)

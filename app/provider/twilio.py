@@ -12,6 +12,7 @@ from twilio.rest import Client
 
 from app.domain.words import ErrorClass, Progress
 from app.provider.http import API, Flight, Forbidden, PooledHttpClient, current_flight
+from app.provider.listing import NoPage, Page, Query, ask_page
 from app.provider.port import Abandoned, Create, Doubtful, LastCheck, Refused, Result, Taken
 from app.provider.words import PROGRESS, error_class
 
@@ -28,6 +29,7 @@ class TwilioProvider:
     def __init__(
         self, account_sid: str, credentials: tuple[str, str], base_url: str, timeout_s: float, concurrency: int
     ) -> None:
+        self._account_sid = account_sid
         self._http = PooledHttpClient(base_url or API, credentials, timeout_s, concurrency)
         client = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
         self._messages = client.messages
@@ -48,6 +50,10 @@ class TwilioProvider:
             # What the SDK raises over a 2xx body that is no message resource.
             return _failed(flight, "unreadable answer")
         return _taken(message, flight.status)
+
+    async def page(self, query: Query, after: str = "") -> Page | NoPage:
+        """See `Catalogue`."""
+        return await ask_page(self._http, self._account_sid, query, after)
 
     async def close(self) -> None:
         """Close the pool."""

@@ -37,6 +37,13 @@ class Slowed(msgspec.Struct, frozen=True, kw_only=True, tag="lane.slowed.v1", ta
     hold_ms: f.Ms
 
 
-LaneRecord = Asked | TurnAnswered | Slowed
+class InboundLooked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.inbound_looked.v1", tag_field="type"):
+    """Twilio's list was read for texts that came in to this tenant up to `until_ms`: the next look begins there."""
+
+    tenant: f.Tenant
+    until_ms: f.EpochMs
+
+
+LaneRecord = Asked | TurnAnswered | Slowed | InboundLooked
 decoder = msgspec.json.Decoder(LaneRecord)
 encode = msgspec.json.Encoder().encode

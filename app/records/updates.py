@@ -17,6 +17,7 @@ EVENTS = [
     *(a for a in Answer if a is not Answer.OPEN),
     "progressed",
     "doubted",
+    "unbound",
     "outcome",
     "conflicted",
 ]

@@ -8,7 +8,7 @@ lane is gone was not sent: a fault of set-up, it waits as one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -51,7 +51,7 @@ class Calls:
 
     def __init__(
         self,
-        providers: dict[str, Provider],
+        providers: Mapping[str, Provider],
         put: Callable[[int, Answered], Awaitable[None]],
         lease: Leased,
         fail: Callable[[str], NoReturn],
@@ -68,6 +68,10 @@ class Calls:
         self._open: dict[str, set[Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
+
+    def slot(self, tenant: str) -> asyncio.Semaphore:
+        """One of the requests at once that Twilio allows the tenant, for whoever else asks it something."""
+        return self._slots[tenant]
 
     @property
     def in_flight(self) -> int:

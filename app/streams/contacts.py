@@ -14,10 +14,11 @@ from app.domain.contact import Contact, Message
 from app.domain.events import AttemptClaimed, ConsentChanged, MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Place, Texted
+from app.domain.inputs import Listed, Place, Texted
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
 from app.streams.compose import Composer
+from app.streams.doubts import Doubts
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
@@ -55,11 +56,12 @@ class ContactsAgent:
         dead_letter: DeadLetters,
         fail: Callable[[str], NoReturn],
         pk: str,
+        doubts: Doubts,
     ) -> None:
         self.topic = topic
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._composer, self._dead_letter = notices, composer, dead_letter
-        self._fail, self._pk = fail, pk
+        self._fail, self._pk, self._doubts = fail, pk, doubts
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self.timers: dict[int, PartitionTimers] = {}
@@ -96,8 +98,8 @@ class ContactsAgent:
             raise Unreadable("value", type(error).__name__) from None
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
-        named = getattr(parsed, "message_id", "")
-        if named and named.partition("-")[0] != record.key.decode("latin-1"):
+        named = parsed.message_ids if isinstance(parsed, Listed) else (getattr(parsed, "message_id", ""),)
+        if any(name and name.partition("-")[0] != record.key.decode("latin-1") for name in named):
             raise Unreadable("message_id", "belongs to another contact than the record's key")
         return record.key, parsed
 
@@ -139,6 +141,7 @@ class ContactsAgent:
             message = rows[contact_id.encode()].messages.get(key)
             if message is not None:
                 timers.arm(message, now)
+                self._doubts.see(partition, message)
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
                 timers.disarm(message_id.decode())
@@ -166,9 +169,11 @@ class ContactsAgent:
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
         """Build the timers from the rows; claims without an answer are inherited and stay in doubt."""
         timers, now = PartitionTimers(), (clock.now_ms(), clock.boot_s())
+        self._doubts.assigned(partition)
         for _, contact in rows[CONTACTS]:
             for message in contact.messages.values():
                 timers.arm(message, now)
+                self._doubts.see(partition, message, log_new=False)
         for _, message in rows[MESSAGES]:
             timers.arm(message, now)
         self.timers[partition] = timers
@@ -176,6 +181,7 @@ class ContactsAgent:
     def revoked(self, partition: int) -> None:
         """Another worker owns the partition now."""
         self.timers.pop(partition, None)
+        self._doubts.revoked(partition)
         self._claimed.pop(partition, None)
         self._touched.pop(partition, None)
 
@@ -186,7 +192,7 @@ def _forgets(folded: Folded) -> bool:
 
 def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
     """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
-    if isinstance(parsed, Texted) or not parsed.message_id:
+    if isinstance(parsed, Texted | Listed) or not parsed.message_id:
         return None
     if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
         return None

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.internal import Served, internal_app
+from app.streams.doubts import Doubts
 from app.streams.engine.app import Runtime
 from app.streams.engine.engine import Health
 
@@ -40,7 +41,7 @@ def health_of(runtime: Runtime) -> Health | None:
     return None if engine is None or engine.app is None else engine.health()
 
 
-async def serve(runtime: Runtime, host: str, port: int) -> Served:
+async def serve(runtime: Runtime, doubts: Doubts, host: str, port: int) -> Served:
     """Alive: no stall. Ready: partitions assigned and recovered."""
 
     def alive() -> str:
@@ -52,5 +53,6 @@ async def serve(runtime: Runtime, host: str, port: int) -> Served:
 
     registry = CollectorRegistry()
     registry.register(EngineCollector(runtime))
+    registry.register(doubts)
     ProcessCollector(registry=registry)
     return Served(internal_app(alive, ready, registry), host, port)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.identity import contact_id, key_fingerprint, message_id, payload_fingerprint
+from app.domain.identity import contact_id, key_fingerprint, message_id, payload_fingerprint, text_digest
 from app.domain.inputs import CancelRequested, Rejected, Requested
 from app.domain.phone import Address, read_address
 from app.records.codec import Unreadable as BadRecord
@@ -108,6 +108,7 @@ class IntakeAgent:
             sealed_to=self._sealer.seal_content(Content(address.canonical), request.tenant, message),
             masked=address.masked,
             country=address.country,
+            digest=text_digest(self._key, contact, request.body, len(request.media)),
             policy=policy,
             requested_ms=record.at_ms,
             source=_place(record),

@@ -1,7 +1,8 @@
 """Agent `lanes`: owns every lane of its tenants, grants turns back onto the contact's log.
 
-Rows (table `asks`) are waiting asks only: a grant writes no row; the ask goes when the contact answers. Buckets live
-in memory and start empty, so a restart never sends above the rate. The clock drives grants through `Engine.wake`.
+Rows (table `asks`) are waiting asks: a grant writes no row; the ask goes when the contact answers. Beside them stands
+how far each tenant's inbound texts were looked for. Buckets live in memory and start empty, so a restart never sends
+above the rate. The clock drives grants through `Engine.wake`.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from app.tenants import Tenant
 
 ASKS = "asks"
 _encode = msgspec.json.Encoder().encode
-_spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked).decode, _encode)
+_spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked | wire.InboundLooked).decode, _encode)
 
 LaneKey = tuple[str, str]
 
 
 class LanesAgent:
-    """See the module. `wake` asks the engine for a cycle of one partition."""
+    """See the module. `wake` asks the engine for a cycle of one partition; `looked`: by tenant, ms since the epoch."""
 
     name = "lanes"
     rest_s = 0.0
@@ -42,6 +43,7 @@ class LanesAgent:
         self.dead_letter = dead_letters
         self.wake: Callable[[int], None] = lambda partition: None
         self._lanes: dict[int, dict[LaneKey, Lane]] = {}
+        self.looked: dict[str, int] = {}
         self._alarms: dict[int, asyncio.TimerHandle] = {}
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
@@ -65,6 +67,9 @@ class LanesAgent:
             case wire.Slowed():
                 lane = self._lane(record.partition, parsed.tenant, parsed.lane)
                 lane.hold(record.at_ms + parsed.hold_ms)
+            case wire.InboundLooked(tenant=tenant, until_ms=until):
+                scope.put(ASKS, f"looked.{tenant}".encode(), parsed)
+                self.looked[tenant] = until
 
     def _ask(self, partition: int, asked: wire.Asked) -> None:
         ask = Ask(
@@ -131,7 +136,13 @@ class LanesAgent:
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
         """Every waiting ask waits again, in the order of its deadline and id: the rows keep no other."""
         self._lanes[partition] = {}
-        for _, asked in sorted(rows[ASKS], key=lambda row: (row[1].expires_ms, row[0])):
+        asks = []
+        for key, row in rows[ASKS]:
+            if isinstance(row, wire.InboundLooked):
+                self.looked[row.tenant] = row.until_ms
+            else:
+                asks.append((row.expires_ms, key, row))
+        for _, _, asked in sorted(asks):
             self._ask(partition, asked)
         if self._lanes[partition]:
             self._alarm(partition, 0.0)

@@ -48,6 +48,8 @@ class Notices:
                     self._update(record, contact_id, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
+                case e.LookMade() | e.TextsRemembered():
+                    continue
                 case e.TextReceived():
                     scope.emit(self._received(record, contact_id, parsed, cause))
                 case e.ConsentChanged():
@@ -180,6 +182,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
                 yield "request_to_create_ms", max(0, event.started_ms - message.requested_ms)
         case e.AttemptDoubted(n=n):
             yield from _said("doubted", "in_doubt", "no_answer", n)
+        case e.AttemptUnbound(n=n):
+            yield from _said("unbound", "in_doubt", "no_answer", n)
         case e.OutcomeGiven(word=word, reason=reason, revision=revision):
             yield from _said("outcome", word, reason, len(message.attempts) if message else 0, *_error(message))
             yield "revision", revision
@@ -197,6 +201,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("forgotten", "final", "final")
         case e.ConsentChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
             raise AssertionError("has a record of its own")
+        case e.LookMade() | e.TextsRemembered():
+            raise AssertionError("has no record")
         case _:
             assert_never(event)
 

@@ -3,7 +3,7 @@
 from app.clock import iso
 from app.domain.contact import Attempt, Message
 from app.domain.events import OutcomeGiven
-from app.domain.words import PROGRESS_WORDS, Answer, Progress, Word
+from app.domain.words import PROGRESS_WORDS, Progress, Word
 from app.records.envelope import Cause
 from app.records.outcomes import AttemptSeen, NotifyOutcome, Recipient
 
@@ -25,7 +25,7 @@ def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> Notif
         revision=event.revision,
         error_code=None if event.word is Word.DELIVERED or speaks is None else speaks.code,
         attempts=tuple(_seen(attempt) for attempt in message.attempts),
-        possible_duplicate=_possible_duplicate(message),
+        possible_duplicate=message.duplicate,
         segments=_segments(message),
         country=message.country,
         requested_at=iso(message.requested_ms),
@@ -52,12 +52,6 @@ def _seen(attempt: Attempt) -> AttemptSeen:
         claimed_at=iso(attempt.claimed_ms),
         started_at=iso(attempt.started_ms) if attempt.started_ms else None,
     )
-
-
-def _possible_duplicate(message: Message) -> bool:
-    """More than one attempt may have reached the person."""
-    reached = [a for a in message.attempts if a.progress > Progress.CLAIMED or a.doubtful or a.answer is Answer.OPEN]
-    return len(reached) > 1 and any(a.progress >= Progress.DELIVERED or a.doubtful for a in reached)
 
 
 def _segments(message: Message) -> int:

@@ -1,6 +1,6 @@
 """The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
 
-from app.domain.inputs import Policy
+from app.domain.inputs import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
 from app.domain.segments import count
 from app.domain.words import Category
 from app.records.requests import NotifyRequested
@@ -22,6 +22,8 @@ class Policies:
     def __init__(self, settings: Settings) -> None:
         self._grace_ms = int(settings.outcome_grace_s * 1000)
         self._doubt_ms = int(settings.doubt_after_s * 1000)
+        self._looks = _ms(settings.look_after_s, LOOK_AFTER_MS)
+        self._doubt_looks = _ms(settings.doubt_look_after_s, DOUBT_LOOK_AFTER_MS)
 
     def resolve(self, request: NotifyRequested, tenant: Tenant, lane: str, now_ms: int) -> Policy:
         """`now_ms`: when the request was written (log time)."""
@@ -42,4 +44,12 @@ class Policies:
             retry_delays_ms=tuple(int(delay * 1000) for delay in tenant.retry_delays_s),
             doubt_after_ms=self._doubt_ms,
             resend_after_ms=None if resend_s is None else int(resend_s * 1000),
+            look_after_ms=self._looks,
+            doubt_look_after_ms=self._doubt_looks,
         )
+
+
+def _ms(durations_s: tuple[float, ...], default: tuple[int, ...]) -> tuple[int, ...]:
+    """In ms; the default itself where it is equal, so that rows need not hold it."""
+    found = tuple(int(duration * 1000) for duration in durations_s)
+    return default if found == default else found

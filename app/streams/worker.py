@@ -1,7 +1,8 @@
-"""The worker: settings to agents, agents to engine, and what runs beside them: calls, timers, journal, health."""
+"""The worker: settings to agents, agents to engine, and what runs beside them: calls, timers, lister, journal."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import phonenumbers
@@ -10,7 +11,7 @@ from app import clock, kafka, telemetry
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Due
 from app.domain.series import Lists
-from app.provider.port import Provider
+from app.domain.words import DueKind
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
 from app.records.journal import Journal
@@ -22,11 +23,13 @@ from app.streams.calls import Calls
 from app.streams.compose import Composer
 from app.streams.contacts import ContactsAgent
 from app.streams.deadletters import DeadLetters
+from app.streams.doubts import Doubts
 from app.streams.engine.agent import Agent, Output
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
 from app.streams.intake import IntakeAgent
 from app.streams.lanes import LanesAgent
+from app.streams.lister import Lister
 from app.streams.metrics import MetricsAgent
 from app.streams.notices import Notices
 from app.streams.policy import Policies
@@ -52,11 +55,12 @@ class Worker:
         self.runtime.started.append(self._start_effects)
         self.runtime.stopping.append(self._stop_effects)
         self._background: list[asyncio.Task[None]] = []
+        self.doubts = Doubts()
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
         notices, composer = Notices(topics), Composer(self._tenants, self._sealer)
-        self.contacts = ContactsAgent(topics.contacts, notices, composer, letters, die, self._pk)
+        self.contacts = ContactsAgent(topics.contacts, notices, composer, letters, die, self._pk, self.doubts)
         self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters)
         intake = IntakeAgent(
             topics.requests,
@@ -78,10 +82,9 @@ class Worker:
         engine = self.runtime.engine
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         answers = Answers(self._topics.contacts, self._journal, engine.send)
-        providers: dict[str, Provider] = {name: _provider(t, self._settings) for name, t in self._tenants.items()}
-        self._providers = providers
-        self.contacts.calls = Calls(
-            providers,
+        self._providers = {name: _provider(tenant, self._settings) for name, tenant in self._tenants.items()}
+        calls = self.contacts.calls = Calls(
+            self._providers,
             answers.put,
             engine.lease,
             die,
@@ -91,20 +94,25 @@ class Worker:
         )
         if left := await answers.replay():
             log.info("answers.replayed", count=left)
-        self._background.append(asyncio.get_running_loop().create_task(self._timers(), name="timers"))
+        self._lister = Lister(self._tenants, self._providers, calls.slot, engine, self._lanes.looked, self._settings)
+        self._beside(self._timers(), "timers")
+        for tenant in self._tenants:
+            self._beside(self._lister.run(tenant), f"lister {tenant}")
+
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._background.append(asyncio.get_running_loop().create_task(work, name=name))
         self._background[-1].add_done_callback(_must_not_end)
 
     async def _timers(self) -> None:
-        """Send what came due onto the contact's log."""
+        """Send what came due onto the contact's log; a look is for the lister, which writes what it finds there."""
         while True:
             await asyncio.sleep(TIMER_LOOK_S)
             now_s = clock.boot_s()
-            due = [
-                self._due(partition, entry)
-                for partition, timers in self.contacts.timers.items()
-                for entry in timers.due(now_s)
-            ]
-            if due:
+            entries = [(n, entry) for n, timers in self.contacts.timers.items() for entry in timers.due(now_s)]
+            for partition, (message_id, kind, _, tenant) in entries:
+                if kind is DueKind.LOOK:
+                    self._lister.want(tenant, partition, message_id)
+            if due := [self._due(partition, entry) for partition, entry in entries if entry[1] is not DueKind.LOOK]:
                 await self.runtime.engine.send_all(due)
 
     def _due(self, partition: int, entry: Entry) -> Output:

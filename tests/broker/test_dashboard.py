@@ -13,9 +13,11 @@ from app.dev.broker import free_port
 from app.domain.windows import BOUNDS, METRICS
 from app.internal import Served, internal_app
 from app.records.metrics import NotifyMetric
+from app.streams.doubts import Doubts
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
 from tests.support.door import Door, FakeKafka, door
+from tests.support.given import doubtful, given, requested, turn
 from tests.support.lab import until
 from tests.support.prometheus import Prometheus, running
 
@@ -61,9 +63,12 @@ async def troubled(ingress: Door) -> None:
 
 
 async def stalled() -> Served:
-    """The internal port of a worker that has work and does none."""
-    registry = CollectorRegistry()
+    """The internal port of a worker that has work and does none, and an attempt in doubt."""
+    registry, doubts = CollectorRegistry(), Doubts()
+    doubts.assigned(0)
+    doubts.see(0, given(requested(), turn(), doubtful()).message())
     registry.register(worker(waiting=3, idle_s=60.0))
+    registry.register(doubts)
     ProcessCollector(registry=registry)
     served = Served(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
     await served.listening()

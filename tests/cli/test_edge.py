@@ -5,7 +5,8 @@ import json
 import pytest
 from twilio.request_validator import RequestValidator
 
-from app.domain.attempts import HOLD_MS, RETRIED, WAITS
+from app.domain.attempts import HOLD_MS, WAITS
+from app.domain.verdicts import RETRIED
 from app.domain.words import ErrorClass
 from app.provider.advice import ADVICE, every
 from app.provider.words import ERRORS

@@ -17,9 +17,11 @@ from tests.support.given import (
     cancel,
     doubtful,
     due,
+    listed,
     refused,
     report,
     requested,
+    seen,
     taken,
     text,
     turn,
@@ -60,6 +62,12 @@ def test_p5_the_answer_may_come_at_any_place_among_the_reports(history, at):
     assert state(one) == state(other)
 
 
+def texts():
+    """Texts on Twilio's list: of attempts that are known, and of nobody's."""
+    sids, news = st.sampled_from(["SM1", "SM2", "SM3"]), st.sampled_from([p for p in Progress if p > Progress.CLAIMED])
+    return st.builds(seen, sids, news, created_ms=st.integers(START_MS, START_MS + 60_000))
+
+
 @st.composite
 def inputs(draw):
     n = draw(st.integers(1, 3))
@@ -84,6 +92,7 @@ def inputs(draw):
                 report(Progress.FAILED, n, f"SM{n}", 30017, ErrorClass.TRANSIENT),
                 text(draw(st.sampled_from(list(Intent))), START_MS + draw(st.integers(0, 10_000)), f"IN{n}"),
                 cancel(),
+                listed(*draw(st.lists(texts(), max_size=2)), look_ms=START_MS + draw(st.integers(0, 4)) * 900_000),
             ]
         )
     )

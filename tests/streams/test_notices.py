@@ -26,10 +26,12 @@ from tests.support.given import (
     cancel,
     doubtful,
     due,
+    listed,
     refused,
     rejected,
     report,
     requested,
+    seen,
     taken,
     text,
     turn,
@@ -95,6 +97,13 @@ LIVES: dict[str, Callable[[], Told]] = {
         .then(report(Progress.DELIVERED, 2))
     ),
     "never answered": lambda: Told().then(requested(), turn()).when(DueKind.DOUBT, DueKind.OUTCOME),
+    "found on the list, and disproved": lambda: Told().then(
+        requested(),
+        turn(),
+        doubtful(),
+        listed(seen("SM9", created_ms=START_MS + 2000)),
+        report(Progress.SENT, sid="SM1"),
+    ),
     "doubtful": lambda: Told().then(requested(), turn(), doubtful()).when(DueKind.OUTCOME),
     "abandoned, expired": lambda: Told().then(requested(), turn(), abandoned()).when(DueKind.EXPIRE),
     "no receipt": lambda: Told().then(requested(), turn(), taken()).when(DueKind.OUTCOME),
@@ -127,7 +136,7 @@ def test_every_published_event_of_an_update_comes_about() -> None:
 
 
 def test_these_lives_lead_to_every_type_that_the_contacts_agent_writes() -> None:
-    others = ("contact.", "notify.requested", "notify.canceled", "notify.metric", "notify.deadletter")
+    others = ("contact.", "lane.inbound", "notify.requested", "notify.canceled", "notify.metric", "notify.deadletter")
     assert {record["type"] for *_, record in records()} == {kind for kind in KINDS if not kind.startswith(others)}
 
 

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from app.bridge.counters import Counters
 from app.domain.series import beforehand
 from app.ingress.api import Ingress, IngressCollector
+from app.streams.doubts import Doubts
 from app.streams.engine.engine import Health
 from app.streams.health import EngineCollector
 
@@ -90,7 +91,13 @@ def worker(**given: Any) -> EngineCollector:
 def exposed(ingress: Ingress) -> dict[str, set[str]]:
     """Every sample our processes can expose, with its labels, from the registries themselves."""
     names: dict[str, set[str]] = {name: set(labels) for name, labels in BEYOND.items()}
-    for collector in (Counters(beforehand(LANES, COUNTRIES)), IngressCollector(ingress), worker(), _process()):
+    for collector in (
+        Counters(beforehand(LANES, COUNTRIES)),
+        IngressCollector(ingress),
+        worker(),
+        Doubts(),
+        _process(),
+    ):
         for family in collector.collect():
             for name, labels in _samples(family):
                 names.setdefault(name, set()).update(labels | FROM_SCRAPE)

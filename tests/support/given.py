@@ -10,6 +10,8 @@ from app.domain.inputs import (
     CancelRequested,
     Due,
     Input,
+    Listed,
+    ListedText,
     Place,
     Policy,
     Rejected,
@@ -41,7 +43,7 @@ def policy(**given: object) -> Policy:
     return Policy(**{**defaults, **given})
 
 
-def requested(key: str = KEY, *, fingerprint: str = "f", **given: object) -> Requested:
+def requested(key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", **given: object) -> Requested:
     return Requested(
         **BASE,
         message_id=f"{CONTACT}-{key}",
@@ -54,6 +56,7 @@ def requested(key: str = KEY, *, fingerprint: str = "f", **given: object) -> Req
         policy=policy(**given),
         requested_ms=START_MS,
         source="notify.requests-0-0",
+        digest=digest,
     )
 
 
@@ -86,10 +89,9 @@ def refused(error: ErrorClass, n: int = 1, code: int | None = None) -> Answered:
     return msgspec.structs.replace(answered, progress=Progress.CLAIMED, http_status=400)
 
 
-def doubtful(n: int = 1) -> Answered:
-    return Answered(
-        **BASE, message_id=MESSAGE, attempt=n, answer=Answer.DOUBTFUL, why="http 500", progress=Progress.CLAIMED
-    )
+def doubtful(n: int = 1, key: str = KEY) -> Answered:
+    given = {"message_id": f"{CONTACT}-{key}", "attempt": n, "progress": Progress.CLAIMED}
+    return Answered(**BASE, **given, answer=Answer.DOUBTFUL, why="http 500")
 
 
 def abandoned(n: int = 1) -> Answered:
@@ -98,11 +100,27 @@ def abandoned(n: int = 1) -> Answered:
 
 
 def report(
-    progress: Progress, n: int = 1, sid: str = "SM1", code: int | None = None, error: ErrorClass | None = None
+    progress: Progress,
+    n: int = 1,
+    sid: str = "SM1",
+    code: int | None = None,
+    error: ErrorClass | None = None,
+    key: str = KEY,
 ) -> Reported:
     status = progress.name.lower()
     given = {"progress": progress, "status": status, "code": code, "error": error}
-    return Reported(**BASE, message_id=MESSAGE, attempt=n, sid=sid, **given)
+    return Reported(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, **given)
+
+
+def seen(sid: str = "SM1", progress: Progress = Progress.SENT, **given: object) -> ListedText:
+    """A text on Twilio's list, by default the one that `requested` asked for, made two seconds after the start."""
+    defaults = {"created_ms": START_MS + 2000, "lanes": ("main",), "digest": "d1", "status": progress.name.lower()}
+    return ListedText(sid=sid, progress=progress, **{**defaults, **given})
+
+
+def listed(*texts: ListedText, keys: tuple[str, ...] = (KEY,), look_ms: int = 0, whole: bool = True) -> Listed:
+    ids = tuple(f"{CONTACT}-{key}" for key in keys)
+    return Listed(**BASE, message_ids=ids, look_ms=look_ms, texts=texts, whole=whole)
 
 
 def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Texted:

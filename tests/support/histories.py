@@ -20,6 +20,7 @@ import msgspec
 
 from app.records.topics import Topics
 from app.streams.contacts import CONTACTS, ContactsAgent
+from app.streams.doubts import Doubts
 from app.streams.engine.agent import Input, Output, Unreadable
 from app.streams.notices import Notices
 
@@ -107,7 +108,9 @@ class Replay:
     def __init__(
         self, history: History, *, times: int = 1, redelivered: bool = False, checkpointed: bool = False
     ) -> None:
-        self._agent = ContactsAgent("contacts", Notices(Topics("", "")), _Never(), _letter, _end, KEY_OF_TESTS)  # type: ignore[arg-type]
+        self._agent = ContactsAgent(
+            "contacts", Notices(Topics("", "")), _Never(), _letter, _end, KEY_OF_TESTS, Doubts()
+        )  # type: ignore[arg-type]
         self._table = Table(self._agent, checkpointed=checkpointed)
         self.steps: list[Step] = []
         for number, step in enumerate(history.steps):

@@ -74,6 +74,10 @@ class Partition:
         self._woken = True
         self._work.set()
 
+    def row(self, table: str, key: bytes) -> bytes | None:
+        """A durable row, encoded."""
+        return self._rows[table].get(key)
+
     def told(self) -> str:
         """Cycles done, slices queued."""
         return f"{self.cycles} cycles, {len(self._waiting)} slices queued"

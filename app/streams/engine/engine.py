@@ -67,6 +67,11 @@ class Engine:
         """Several at once."""
         await self.producer.send_all(outputs)
 
+    def row(self, topic: str, partition: int, table: str, key: bytes) -> bytes | None:
+        """A row as it is durable now, encoded; None if there is none or the partition is not ours."""
+        runner = self._partitions.get((topic, partition))
+        return None if runner is None else runner.row(table, key)
+
     def owns(self, topic: str, partition: int) -> bool:
         """Whether the partition is assigned to us, recovered and running."""
         return (topic, partition) in self._partitions

@@ -1,0 +1,95 @@
+"""`heliograph doubts`: attempts that may have been sent, and nobody knows; from the changelog of table contacts."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+import orjson
+
+from app import clock, kafka
+from app.cli import reaching_kafka, settings_or_exit
+from app.cli.moments import moment
+from app.cli.topicio import follow
+from app.domain.contact import Attempt, Contact, Message, in_doubt
+from app.domain.timing import looks
+from app.domain.words import Answer, Stage
+from app.records.topics import Topics
+
+_decode = msgspec.json.Decoder(Contact).decode
+
+
+@click.command("doubts")
+@click.option("--tenant", help="Only this tenant's.")
+@click.option(
+    "--since", callback=moment, help="Only those in doubt from then on: RFC 3339 with offset, or 30s, 2h ago."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per attempt and line.")
+def command(tenant: str | None, since: int | None, as_json: bool) -> None:
+    """List attempts in doubt: since when, and what was tried. The oldest come first.
+
+    A message that ended `in_doubt` is listed for as long as it stays with its contact (24 h).
+
+    \b
+    Examples:
+      heliograph doubts
+      heliograph doubts --since 1h --json
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    topic = Topics(settings.topic_prefix, settings.group).all["<app>-contacts-changelog"].name
+    with reaching_kafka(settings):
+        rows = asyncio.run(_rows(topic, kafka.client(settings)))
+    found = [told for contact in rows for told in _doubts(contact) if since is None or told["since_ms"] >= since]
+    for told in sorted(found, key=lambda told: told["since_ms"]):
+        since_ms = told.pop("since_ms")
+        told = {"since": clock.iso(since_ms), **told}
+        if tenant in (None, told["tenant"]):
+            click.echo(orjson.dumps(told).decode() if as_json else _line(told))
+
+
+async def _rows(topic: str, client: dict[str, Any]) -> list[Contact]:
+    """The last row of each contact that has an attempt in doubt."""
+    rows: dict[bytes, Contact] = {}
+    async for record, _ in follow(topic, client, from_start=True, forever=False):
+        contact = _decode(record.value)
+        if any(in_doubt(attempt) for message in contact.messages.values() for attempt in message.attempts):
+            rows[record.key] = contact
+        else:
+            rows.pop(record.key, None)
+    return list(rows.values())
+
+
+def _doubts(contact: Contact) -> Iterator[dict[str, Any]]:
+    for message in contact.messages.values():
+        for attempt in message.attempts:
+            if in_doubt(attempt):
+                yield _told(message, attempt)
+
+
+def _told(message: Message, attempt: Attempt) -> dict[str, Any]:
+    looked = [clock.iso(at) for _, at in looks(message)]
+    return {
+        "since_ms": attempt.doubted_ms,
+        "tenant": message.tenant,
+        "lane": message.policy.lane if message.policy else "",
+        "message_id": message.id,
+        "attempt": attempt.n,
+        "call": "no answer" if attempt.answer is Answer.OPEN else "an answer that proves nothing",
+        "looks": attempt.looks,
+        "next_look": looked[0] if looked else None,
+        "sent_again_as": [later.n for later in message.attempts[attempt.n :]],
+        "sent_again_at": clock.iso(message.due_ms) if message.stage is Stage.RETRYING else None,
+        "outcome": message.word.value if message.word else None,
+    }
+
+
+def _line(told: dict[str, Any]) -> str:
+    tried = [told["call"], f"{told['looks']} looks at Twilio's list"]
+    tried += [f"next look {told['next_look']}"] if told["next_look"] else []
+    tried += [f"sent again as attempt {n}" for n in told["sent_again_as"]]
+    tried += [f"to be sent again {told['sent_again_at']}"] if told["sent_again_at"] else []
+    tried += [f"outcome {told['outcome']}"] if told["outcome"] else []
+    place = f"{told['tenant']}/{told['lane']}"
+    return f"{told['since']}  {place}  {told['message_id']}  attempt {told['attempt']}  {', '.join(tried)}"

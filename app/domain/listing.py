@@ -1,0 +1,129 @@
+"""Decisions on what Twilio's list holds: facts about attempts whose SID is known, and the SID of one in doubt.
+
+The list bears no id of ours. It can prove *sent*, never *not sent*: a text that fits an attempt in doubt by sender,
+text and time is taken for it only if it fits no other attempt whose SID is unknown, and no other text fits it. What
+may be an attempt's is remembered until that is known, so that answers, reports and lists may come in any order. An
+answer or a report that bears our id proves; what was inferred against it is undone.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from app.domain.case import Case, key_of
+from app.domain.contact import Attempt, Contact, Message, in_doubt, may_arrive
+from app.domain.events import AttemptProgressed, AttemptUnbound, LookMade, TextsRemembered
+from app.domain.inputs import Listed, ListedText
+from app.domain.optout import learn_opt_out
+from app.domain.verdicts import moved
+from app.domain.words import ErrorClass, Provenance, Reason, Stage, Word
+
+# What the clocks of the broker and of Twilio may differ by.
+SKEW_MS = 30_000
+
+Held = tuple[Message, Attempt]
+
+
+def listed(case: Case, record: Listed) -> None:
+    """The look is made, whatever was found. Only a whole list can show that a text has no rival."""
+    at_ms = max(record.look_ms, case.place.log_ms)
+    for message_id in record.message_ids:
+        message = case.find(message_id)
+        if message is not None and message.stage is not Stage.FINAL:
+            case.happen(LookMade(key=key_of(message.id), at_ms=at_ms))
+    owned = (text for text in record.texts if _owner(case.contact, text.sid))
+    settle(case, record.texts if record.whole else tuple(owned))
+
+
+def settle(case: Case, told: Iterable[ListedText] = ()) -> None:
+    """What is known of texts on the list, old and new, goes to the attempts; the rest is remembered or forgotten."""
+    texts = {text.sid: text for text in sorted((*case.contact.listed, *told), key=lambda text: text.progress)}
+    for text in texts.values():
+        if (owner := _owner(case.contact, text.sid)) is not None:
+            _learn(case, *owner, text, inferred=owner[1].inferred)
+    loose = [text for text in texts.values() if _owner(case.contact, text.sid) is None]
+    for text in loose:
+        if (fitting := _fitting(case, text, loose)) is not None:
+            _learn(case, *fitting, text, inferred=True)
+    kept = tuple(t for t in loose if not _owner(case.contact, t.sid) and any(_candidates(case.contact, t)))
+    if kept != case.contact.listed:
+        case.happen(TextsRemembered(texts=kept))
+
+
+def prove(case: Case, message: Message, attempt: Attempt, sid: str) -> bool:
+    """The attempt's SID is known for sure ("": it has none); what was inferred against that, if anything, is undone."""
+    wrong = [(message, attempt)] if attempt.inferred and attempt.sid != sid else []
+    for other in case.contact.messages.values():
+        for theirs in other.attempts:
+            if theirs.inferred and theirs.sid == sid and (theirs.n != attempt.n or other.id != message.id):
+                wrong.append((other, theirs))
+    for held in wrong:
+        _unbind(case, *held)
+    return bool(wrong)
+
+
+def _unbind(case: Case, message: Message, attempt: Attempt) -> None:
+    case.happen(AttemptUnbound(key=key_of(message.id), n=attempt.n))
+    after = case.find(message.id)
+    assert after is not None, "it was there a moment ago"
+    if after.stage is Stage.FINAL and any(in_doubt(each) for each in after.attempts):
+        case.conclude(after, Word.IN_DOUBT, Reason.NO_ANSWER)
+
+
+def _learn(case: Case, message: Message, attempt: Attempt, text: ListedText, *, inferred: bool) -> None:
+    behind = text.code is None and text.progress <= attempt.progress
+    if behind or any(s.progress == text.progress and s.code == text.code for s in attempt.learnt):
+        return
+    case.happen(
+        AttemptProgressed(
+            key=key_of(message.id),
+            n=attempt.n,
+            progress=text.progress,
+            at_ms=case.place.log_ms,
+            provenance=Provenance.RECONCILED,
+            sid=text.sid,
+            code=text.code,
+            error=text.error,
+            inferred=inferred,
+        )
+    )
+    if text.error is ErrorClass.OPTED_OUT:
+        learn_opt_out(case, text.created_ms, text.sid)
+    moved(case, message.id, attempt.n)
+
+
+def _fitting(case: Case, text: ListedText, loose: list[ListedText]) -> Held | None:
+    """The one attempt in doubt that fits, if neither it nor the text has a rival.
+
+    Rivals may have left the row once it is older than what final messages stay in it: then nothing is inferred.
+    """
+    candidates = list(_candidates(case.contact, text))
+    if len(candidates) != 1:
+        return None
+    message, attempt = candidates[0]
+    recent = case.place.log_ms - attempt.claimed_ms <= message.archive_after_ms
+    alone = sum(_fits(message, attempt, other) for other in loose) == 1
+    return candidates[0] if in_doubt(attempt) and recent and alone else None
+
+
+def _candidates(contact: Contact, text: ListedText) -> Iterator[Held]:
+    """Attempts whose SID is unknown and may be this one, in doubt or not yet answered."""
+    for message, attempt in _attempts(contact):
+        if not attempt.sid and may_arrive(attempt) and _fits(message, attempt, text):
+            yield message, attempt
+
+
+def _fits(message: Message, attempt: Attempt, text: ListedText) -> bool:
+    """By sender, text, and the time within which the call must have left."""
+    policy = message.policy
+    if policy is None or policy.lane not in text.lanes or not message.digest or message.digest != text.digest:
+        return False
+    return -SKEW_MS <= text.created_ms - attempt.claimed_ms <= policy.doubt_after_ms + SKEW_MS
+
+
+def _owner(contact: Contact, sid: str) -> Held | None:
+    return next((held for held in _attempts(contact) if held[1].sid == sid), None)
+
+
+def _attempts(contact: Contact) -> Iterator[Held]:
+    for message in contact.messages.values():
+        for attempt in message.attempts:
+            yield message, attempt

@@ -1,0 +1,166 @@
+"""Twilio's list of texts, page by page: what was sent and received, in our words.
+
+It is asked by recipient (newest first) or by when texts were sent. As Twilio has it, a text that waits in its queue has
+no DateSent and is found by recipient alone.
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from app.domain.words import ErrorClass, Progress
+from app.provider.http import Flight, PooledHttpClient, current_flight
+from app.provider.words import PROGRESS, error_class
+
+PAGE_SIZE = 1000
+# A page of a thousand texts is slower to make than one text to take.
+PAGE_S = 30.0
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """`to`: a recipient, "" for all; `sent_from_ms`, `sent_until_ms`: when it was sent, whole seconds, both ends in."""
+
+    to: str = ""
+    sent_from_ms: int | None = None
+    sent_until_ms: int | None = None
+
+    def __repr__(self) -> str:
+        return "<Query>"
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A text on the list. `sender`: "" until a service chose one; `progress`: None for a text that came in."""
+
+    sid: str
+    to: str
+    sender: str
+    service: str
+    body: str
+    media: int
+    inbound: bool
+    by_api: bool
+    status: str
+    progress: Progress | None
+    code: int | None
+    error: ErrorClass | None
+    created_ms: int
+
+    def __repr__(self) -> str:
+        return "<Found>"
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """`after`: what to ask for the next page with, "" if this is the last."""
+
+    texts: tuple[Found, ...]
+    after: str
+
+    def reaches(self, before_ms: int) -> bool:
+        """Whether it goes back beyond that time, so that later pages, which are older still, need not be asked for."""
+        return bool(self.texts) and self.texts[-1].created_ms < before_ms
+
+
+class NoPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Twilio did not answer, or not with a page."""
+
+    why: str
+    http_status: int = 0
+
+
+class Catalogue(Protocol):
+    """What one tenant's account holds."""
+
+    async def page(self, query: Query, after: str = "") -> Page | NoPage:
+        """A page of what `query` asks for, or the one after."""
+        ...
+
+
+class _Resource(msgspec.Struct, frozen=True, kw_only=True):
+    sid: str
+    status: str
+    date_created: str
+    direction: str = ""
+    to: str | None = None
+    from_: str | None = msgspec.field(name="from", default=None)
+    messaging_service_sid: str | None = None
+    body: str | None = None
+    num_media: str | None = None
+    error_code: int | None = None
+
+
+class _Content(msgspec.Struct, frozen=True):
+    messages: list[_Resource]
+    next_page_uri: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Content).decode
+
+
+async def ask_page(http: PooledHttpClient, account_sid: str, query: Query, after: str = "") -> Page | NoPage:
+    """One page of what `query` asks for, or the one after. Never raises for what the network or Twilio does."""
+    flight = Flight(lambda: None, PAGE_S)
+    current_flight.set(flight)
+    uri, params = after, {}
+    if not after:
+        uri, params = f"/2010-04-01/Accounts/{account_sid}/Messages.json", _params(query)
+    try:
+        answer = await http.request("GET", uri, params=params)
+        if answer.status_code != 200:
+            return NoPage(why=f"http {answer.status_code}", http_status=answer.status_code)
+        content = _decode(answer.text)
+        page = Page(texts=tuple(map(_found, content.messages)), after=_local(content.next_page_uri or ""))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return NoPage(why=type(error).__name__, http_status=flight.status)
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        return NoPage(why="unreadable page", http_status=flight.status)
+    return page
+
+
+def _local(uri: str) -> str:
+    """A next page is asked of the same server, or not at all."""
+    if uri and not uri.startswith("/2010-04-01/"):
+        raise ValueError("a next page elsewhere")
+    return uri
+
+
+def _params(query: Query) -> dict[str, str]:
+    given = {"PageSize": str(PAGE_SIZE)}
+    if query.to:
+        given["To"] = query.to
+    if query.sent_from_ms is not None:
+        given["DateSent>"] = _second(query.sent_from_ms)
+    if query.sent_until_ms is not None:
+        given["DateSent<"] = _second(query.sent_until_ms)
+    return given
+
+
+def _second(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _found(resource: _Resource) -> Found:
+    inbound, code = resource.direction == "inbound", resource.error_code
+    return Found(
+        sid=resource.sid,
+        to=resource.to or "",
+        sender=resource.from_ or "",
+        service=resource.messaging_service_sid or "",
+        body=resource.body or "",
+        media=int(resource.num_media or 0),
+        inbound=inbound,
+        by_api=resource.direction == "outbound-api",
+        status=resource.status,
+        progress=None if inbound else PROGRESS.get(resource.status),
+        code=code or None,
+        error=error_class(code) if code else None,
+        created_ms=_ms(resource.date_created),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _ms(rfc2822: str) -> int:
+    return int(parsedate_to_datetime(rfc2822).timestamp() * 1000)

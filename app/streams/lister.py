@@ -1,0 +1,75 @@
+"""Lister: one task per tenant that asks Twilio's list, for looks that are due and for texts that came in."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from app import clock
+from app.domain.contact import Contact
+from app.provider.listing import Catalogue
+from app.records.seal import Sealer
+from app.records.texting import Texting
+from app.records.topics import Topics
+from app.settings import Settings
+from app.streams.contacts import CONTACTS
+from app.streams.engine.engine import Engine
+from app.streams.engine.producer import partition_of
+from app.streams.inbox import Inbox
+from app.streams.looks import Looks
+from app.streams.pages import Pages
+from app.tenants import Tenant
+
+_decode = msgspec.json.Decoder(Contact).decode
+ROUND_S = 0.5
+
+
+class Lister:
+    """All tenants. `looked`: up to when (ms) each tenant's inbox was looked through, as topic `lanes` has it."""
+
+    def __init__(
+        self,
+        tenants: Mapping[str, Tenant],
+        catalogues: Mapping[str, Catalogue],
+        slot: Callable[[str], asyncio.Semaphore],
+        engine: Engine,
+        looked: Mapping[str, int],
+        settings: Settings,
+    ) -> None:
+        self._tenants, self._engine, self._looked = tenants, engine, looked
+        self._topics = Topics(settings.topic_prefix, settings.group)
+        self._interval_s, self._partitions = settings.inbound_look_s, settings.partitions
+        sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
+        texting, put = Texting(sealer, key), engine.send_all
+        accounts = [tenant.account_sid for tenant in tenants.values()]
+        self._looks, self._inboxes = {}, {}
+        for name, tenant in tenants.items():
+            pages = Pages(name, catalogues[name], slot(name))
+            self._looks[name] = Looks(tenant, pages, self._row, put, sealer, key, self._topics.contacts)
+            shared = accounts.count(tenant.account_sid) > 1
+            self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, shared=shared)
+
+    def want(self, tenant: str, partition: int, message_id: str) -> None:
+        """A look of this message is due."""
+        if (looks := self._looks.get(tenant)) is not None:
+            looks.want(partition, message_id)
+
+    async def run(self, tenant: str) -> None:
+        """For ever."""
+        looks, inbox, looked_ms = self._looks[tenant], self._inboxes[tenant], None
+        while True:
+            await asyncio.sleep(ROUND_S)
+            await looks.round()
+            if not self._interval_s or not self._owns(tenant):
+                continue
+            looked_ms = max(filter(None, (looked_ms, self._looked.get(tenant))), default=None)
+            if looked_ms is None or clock.now_ms() - looked_ms >= self._interval_s * 1000:
+                looked_ms = await inbox.look(looked_ms) or looked_ms
+
+    def _owns(self, tenant: str) -> bool:
+        lanes = self._topics.lanes
+        return self._engine.owns(lanes, partition_of(tenant.encode(), self._partitions))
+
+    def _row(self, partition: int, contact: str) -> Contact | None:
+        raw = self._engine.row(self._topics.contacts, partition, CONTACTS, contact.encode())
+        return None if raw is None else _decode(raw)

@@ -1,0 +1,54 @@
+"""Asking Twilio's list for one tenant: within its limit of requests at once, one after another, backing off on failure.
+
+What goes wrong here is told once per failure and tried again by whoever asked: a look stays due until it was made.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from app import clock, telemetry
+from app.provider.listing import Catalogue, NoPage, Page, Query
+
+log = telemetry.logger(__name__)
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 10.0, 300.0
+
+
+class Unlisted(Exception):
+    """Twilio gave no page: nothing can be said now."""
+
+
+class Pages:
+    """See the module. `slot`: one of the requests at once that the tenant's calls share."""
+
+    def __init__(
+        self, tenant: str, catalogue: Catalogue, slot: asyncio.Semaphore, backoff_s: float = FIRST_BACKOFF_S
+    ) -> None:
+        self._tenant, self._catalogue, self._slot = tenant, catalogue, slot
+        self._first_s, self._backoff_s, self._not_before_s = backoff_s, backoff_s, 0.0
+        self.asked = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it makes sense to ask now."""
+        return clock.boot_s() >= self._not_before_s
+
+    async def of(self, query: Query) -> AsyncIterator[Page]:
+        """Page after page. Raises Unlisted."""
+        after = ""
+        while True:
+            page = await self._ask(query, after)
+            yield page
+            if not (after := page.after):
+                return
+
+    async def _ask(self, query: Query, after: str) -> Page:
+        async with self._slot:
+            page = await self._catalogue.page(query, after)
+        self.asked += 1
+        if isinstance(page, NoPage):
+            self._not_before_s = clock.boot_s() + self._backoff_s
+            self._backoff_s = min(LAST_BACKOFF_S, 2 * self._backoff_s)
+            log.warning("list.failed", tenant=self._tenant, why=page.why, status=page.http_status)
+            raise Unlisted
+        self._backoff_s = self._first_s
+        return page
