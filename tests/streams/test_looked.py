@@ -1,0 +1,57 @@
+"""How far texts that came in were looked for: kept beside the asks, known again after a restart."""
+
+from typing import Any
+
+import msgspec
+
+from app.records import lanes as wire
+from app.records.seal import Sealer
+from app.streams.deadletters import DeadLetters
+from app.streams.engine.agent import Input
+from app.streams.lanes import ASKS, LanesAgent
+from app.tenants import Lane, Tenant
+from tests.support.simulated import eventually
+
+
+class Rows:
+    """The scope of a cycle, as far as it is used here."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Any] = {}
+
+    def put(self, _table: str, key: bytes, row: Any) -> None:
+        self.rows[key] = row
+
+
+def agent() -> LanesAgent:
+    tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006")})}
+    return LanesAgent("lanes", "contacts", tenants, "11111111", DeadLetters("dead", Sealer({"k1": b"s" * 32})))
+
+
+def stored(rows: Rows) -> list[tuple[bytes, Any]]:
+    """As the table gives them back."""
+    spec = LanesAgent.tables[0]
+    return [(key, spec.decode(spec.encode(row))) for key, row in rows.rows.items()]
+
+
+async def test_a_new_owner_of_the_tenants_lanes_looks_on_from_where_the_last_look_ended() -> None:
+    first, rows = agent(), Rows()
+    for until in (1000, 2000):
+        value = wire.encode(wire.InboundLooked(tenant="acme", until_ms=until))
+        first.fold(Input("lanes", 3, until, until, b"acme", value, []), rows)  # type: ignore[arg-type] # all that is used
+    assert first.looked == {"acme": 2000}
+    second = agent()
+    second.assigned(3, {ASKS: iter(stored(rows))})
+    assert second.looked == {"acme": 2000}
+
+
+async def test_beside_it_the_asks_wait_again() -> None:
+    ask = {"message_id": "m-1", "attempt": 1, "lane": "main", "priority": "normal", "segments": 1, "expires_ms": 1}
+    asked = msgspec.convert({"type": "lane.asked.v1", "tenant": "acme", **ask}, wire.Asked)
+    rows, owner, woken = Rows(), agent(), []
+    owner.wake = woken.append
+    rows.rows = {b"m-1.1": asked, b"looked.acme": wire.InboundLooked(tenant="acme", until_ms=5)}
+    owner.assigned(3, {ASKS: iter(stored(rows))})
+    assert owner.looked == {"acme": 5}
+    await eventually(lambda: woken == [3])
+    owner.revoked(3)
