@@ -181,13 +181,12 @@ class ListedText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):
-    """A look at Twilio's list for messages without a final report. `look_ms`: the due time that it answers; `whole`:
-    `texts` are all that Twilio holds to this contact since the claim of the oldest of these messages."""
+    """A look at Twilio's list for messages without a final report. `look_ms`: the due time that it answers."""
 
     message_ids: tuple[f.MessageId, ...]
     look_ms: f.EpochMs
     texts: tuple[ListedText, ...] = ()
-    whole: bool = False
+    whole: Annotated[bool, Meta(description="All that Twilio holds since the claim of the oldest message.")] = False
 
 
 class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):

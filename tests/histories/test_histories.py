@@ -10,7 +10,6 @@ from app.domain.inputs import Input
 from tests.support.histories import DIRECTORY, History, Replay, remake
 
 PATHS = {path.stem: path for path in sorted(DIRECTORY.glob("*.jsonl"))}
-# Where an input stood on the log, which is all that a repeat of it may change.
 # Where inputs stand, and how often the list was looked at: what a second copy of an input may change.
 PLACES = {"watermark", "claimed_offset", "stopped_offset", "evidence", "looks", "looked_ms"}
 
