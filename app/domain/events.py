@@ -145,6 +145,13 @@ class MessageForgotten(_Event, frozen=True, kw_only=True):
     key: str
 
 
+class CheckpointKept(_Event, frozen=True, kw_only=True):
+    """The row can be folded from here: this input carries all that came before."""
+
+    at_ms: int
+    offset: int
+
+
 class InputRefused(_Event, frozen=True, kw_only=True):
     """The input makes no sense here (another tenant's, an unknown message): kept as a dead letter."""
 
@@ -167,6 +174,7 @@ Event = (
     | TextReceived
     | MessageArchived
     | MessageForgotten
+    | CheckpointKept
     | InputRefused
 )
 
@@ -199,4 +207,8 @@ class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True):
     hold_ms: int
 
 
-Effect = Ask | TurnAnswered | LaneSlowed
+class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect: write the row as it stands after this input onto the contact's log."""
+
+
+Effect = Ask | TurnAnswered | LaneSlowed | CheckpointWanted

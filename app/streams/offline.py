@@ -16,8 +16,8 @@ from app.records.logs import Logs
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.cycle import input_of
-from app.streams.proof import Different, Proof
-from app.streams.replay import Replay, Unwatched, contact_fold
+from app.streams.proof import Different, Proof, based_offset
+from app.streams.replay import Bases, Replay, Unwatched, contact_fold
 from app.streams.shelf import Shelf
 
 Rows = dict[str, Shelf]
@@ -73,7 +73,7 @@ class Offline:
         start, end = await self._logs.span(topic, number)
         fold = contact_fold(wanted.topics, wanted.fingerprint)
         bases = await self._bases(number, start, end, live) if start else None
-        proof = Proof(fold, live, committed, start)
+        proof = Proof(fold, live, rows, committed, start)
         watch = proof if wanted.prove else Unwatched()
         replay = Replay(fold, rows, watch, bases, live[MESSAGES], wanted.until_ms)
         begins_ms = await self._fold(number, start, end, replay)
@@ -96,7 +96,13 @@ class Offline:
         return key is not None and (contact is None or key.partition(b"-")[0] == contact)
 
     async def _bases(self, number: int, start: int, end: int, live: Rows) -> dict[bytes, int]:
-        return {}
+        bases = Bases(start)
+        async for records in self._logs.read(self._wanted.topics.contacts, number, start, end):
+            for record in records:
+                bases.look(input_of(record))
+        for contact, row in live[CONTACTS].items():
+            bases.name(contact, based_offset(row))
+        return bases.offsets
 
     async def _fold(self, number: int, start: int, end: int, replay: Replay) -> int | None:
         """Log time of the first record."""

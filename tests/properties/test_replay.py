@@ -35,12 +35,12 @@ def ran(history: list[tuple[str, object]]) -> Crashing:
     return worker
 
 
-def proved(worker: Crashing) -> Proof:
+def proved(worker: Crashing, start: int = 0) -> Proof:
     with tempfile.TemporaryDirectory() as directory:
-        return worker.prove(Path(directory))
+        return worker.prove(Path(directory), start)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @cases(st.lists(steps, max_size=30))
 def test_p6_rows_are_what_the_log_folds_to_wherever_the_worker_died(history):
     worker = ran(history)
@@ -49,7 +49,7 @@ def test_p6_rows_are_what_the_log_folds_to_wherever_the_worker_died(history):
     assert proof.compared == {table: len(rows) for table, rows in worker.rows.items()}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @cases(st.lists(steps, max_size=20), st.lists(st.one_of(inputs(), opted_out), max_size=5), st.integers(0, 3))
 def test_p6_it_holds_between_any_two_rows_that_a_worker_writes(history, more, rows):
     worker = ran(history)
@@ -59,7 +59,19 @@ def test_p6_it_holds_between_any_two_rows_that_a_worker_writes(history, more, ro
     assert proved(worker).told == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=120, deadline=None)
+@cases(st.lists(steps, max_size=40), st.data())
+def test_p6_it_holds_wherever_the_older_part_of_the_log_is_deleted(history, data):
+    worker = ran(history)
+    start = data.draw(st.integers(1, len(worker.log)))
+    proof = proved(worker, start)
+    assert proof.told == []
+    assert all(proof.compared[t] + proof.not_provable[t] == len(rows) for t, rows in worker.rows.items())
+    if any(contact.based_offset >= start for contact in worker.contacts()):
+        assert proof.compared[CONTACTS] + len(proof._unsure) == 1
+
+
+@settings(max_examples=50, deadline=None)
 @cases(st.lists(steps, max_size=20), st.data())
 def test_p6_a_row_with_any_other_value_in_it_is_named(history, data):
     worker = ran(history)
