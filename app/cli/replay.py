@@ -143,10 +143,11 @@ class _Summary:
             for table, count in more.items():
                 sums[table] += count
         self._told += [{name: getattr(found, name) for name in found.__struct_fields__} for found in done.told]
-        if done.begins_ms is not None:
-            self._cut.append(f"partition {done.partition} begins {clock.iso(done.begins_ms)}")
-            if until is not None and until < done.begins_ms:
-                self._cut[-1] += ": what was so before is on notify.consent alone"
+        if done.cut:
+            begins = "is empty" if done.begins_ms is None else f"begins {clock.iso(done.begins_ms)}"
+            early = until is not None and until < (done.begins_ms or until + 1)
+            said = ": what was so before is on notify.consent alone" if early else ""
+            self._cut.append(f"partition {done.partition} {begins}{said}")
 
     def code(self, *, must_be_there: bool) -> int:
         """0; 1 for a difference, or for nothing where something must be."""

@@ -36,12 +36,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, kw_only=True):
-    """One partition. `rows` are open until the next partition is asked for. `begins_ms`: log time of the log's first
-    record, if its older part is deleted; `not_provable`: contacts and messages whose part of the log is gone."""
+    """One partition. `rows` are open until the next partition is asked for. `cut`: the log's older part is deleted;
+    `begins_ms`: log time of its first record that is left; `not_provable`: contacts and messages whose part of the log is gone."""
 
     partition: int
     inputs: int
     rows: Rows
+    cut: bool = False
     begins_ms: int | None = None
     compared: dict[str, int] = {}
     not_provable: dict[str, int] = {}
@@ -77,7 +78,7 @@ class Offline:
         watch = proof if wanted.prove else Unwatched()
         replay = Replay(fold, rows, watch, bases, live[MESSAGES], wanted.until_ms)
         begins_ms = await self._fold(number, start, end, replay)
-        done = Replayed(partition=number, inputs=replay.inputs, rows=rows, begins_ms=begins_ms if start else None)
+        done = Replayed(partition=number, inputs=replay.inputs, rows=rows, cut=start > 0, begins_ms=begins_ms)
         if wanted.prove:
             proof.finish()
             done.compared, done.not_provable = proof.compared, proof.not_provable
