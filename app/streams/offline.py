@@ -37,7 +37,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Replayed(msgspec.Struct, kw_only=True):
     """One partition. `rows` are open until the next partition is asked for. `cut`: the log's older part is deleted;
-    `begins_ms`: log time of its first record that is left; `not_provable`: contacts and messages whose part of the log is gone."""
+    `begins_ms`: log time of its first record that is left; `not_provable`: rows whose part of the log is gone."""
 
     partition: int
     inputs: int
