@@ -100,10 +100,10 @@ class _Progress:
     def __init__(self) -> None:
         self._said_s = clock.boot_s()
 
-    def __call__(self, partition: int, read: int, of: int) -> None:
+    def __call__(self, where: str, read: int, of: int) -> None:
         if clock.boot_s() - self._said_s >= TELL_S:
             self._said_s = clock.boot_s()
-            click.echo(f"partition {partition}: {read} of {of} inputs", err=True)
+            click.echo(f"{where}: read {read} of {of}", err=True)
 
 
 def _show(done: Replayed, as_json: bool) -> int:

@@ -37,10 +37,16 @@ def due(case: Case, record: Due) -> None:
 
 
 def checkpointed(case: Case, record: Checkpointed) -> None:
-    """Nothing changes but where the row can be folded from; void if the row is no more what the record carries."""
-    now = case.contact
+    """Nothing changes but where the row can be folded from; void if the row is no more what the record carries.
+
+    Where a table is built anew from a log whose older part is gone, the row began later than the one the record
+    carries, and that one takes its place, if nothing came between the two.
+    """
+    now, at, offset = case.contact, case.place.log_ms, case.place.offset
     if replace(record.row, watermark=now.watermark, touched_ms=now.touched_ms) == now:
-        case.happen(CheckpointKept(at_ms=case.place.log_ms, offset=case.place.offset))
+        case.happen(CheckpointKept(at_ms=at, offset=offset))
+    elif record.row.based_offset < now.based_offset and record.row.watermark == now.watermark:
+        case.happen(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
 
 
 def _start(case: Case, message: Message, kind: DueKind) -> None:

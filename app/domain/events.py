@@ -6,7 +6,7 @@
 
 import msgspec
 
-from app.domain.contact import Message
+from app.domain.contact import Contact, Message
 from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
 
 
@@ -146,10 +146,12 @@ class MessageForgotten(_Event, frozen=True, kw_only=True):
 
 
 class CheckpointKept(_Event, frozen=True, kw_only=True):
-    """The row can be folded from here: this input carries all that came before."""
+    """The row can be folded from here: this input carries all that came before. `restored`: the row it carries, when
+    the row as folded began later than that one, with inputs before it gone."""
 
     at_ms: int
     offset: int
+    restored: Contact | None = None
 
 
 class InputRefused(_Event, frozen=True, kw_only=True):

@@ -6,9 +6,10 @@ changelogs, then the log up to its end, which so holds every input that any of t
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,7 +22,7 @@ from app.streams.replay import Bases, Replay, Unwatched, contact_fold
 from app.streams.shelf import Shelf
 
 Rows = dict[str, Shelf]
-Tell = Callable[[int, int, int], None]
+Tell = Callable[[str, int, int], None]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class Replayed(msgspec.Struct, kw_only=True):
 
 
 class Offline:
-    """See the module. `tell` hears how far it is: partition, records read, records to read."""
+    """See the module. `tell` hears how far it is: topic and partition, records read, records to read."""
 
     def __init__(self, logs: Logs, wanted: Wanted, tell: Tell) -> None:
         self._logs, self._wanted, self._tell = logs, wanted, tell
@@ -87,10 +88,15 @@ class Offline:
 
     async def _load(self, changelog: str, number: int, shelf: Shelf) -> None:
         """The last value of each key."""
-        async for records in self._logs.read(changelog, number, *await self._logs.span(changelog, number)):
+        async for records in self._read(changelog, number, *await self._logs.span(changelog, number)):
             for record in records:
                 if self._mine(record.key):
                     shelf.put(record.key, record.value)
+
+    async def _read(self, topic: str, number: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+        async for records in self._logs.read(topic, number, start, end):
+            yield records
+            self._tell(f"{topic}-{number}", records[-1].offset + 1 - start, end - start)
 
     def _mine(self, key: bytes | None) -> bool:
         contact = self._wanted.contact
@@ -98,7 +104,7 @@ class Offline:
 
     async def _bases(self, number: int, start: int, end: int, live: Rows) -> dict[bytes, int]:
         bases = Bases(start)
-        async for records in self._logs.read(self._wanted.topics.contacts, number, start, end):
+        async for records in self._read(self._wanted.topics.contacts, number, start, end):
             for record in records:
                 bases.look(input_of(record))
         for contact, row in live[CONTACTS].items():
@@ -108,11 +114,10 @@ class Offline:
     async def _fold(self, number: int, start: int, end: int, replay: Replay) -> int | None:
         """Log time of the first record."""
         first_ms, contact = None, self._wanted.contact
-        async for records in self._logs.read(self._wanted.topics.contacts, number, start, end):
+        async for records in self._read(self._wanted.topics.contacts, number, start, end):
             first_ms = records[0].timestamp if first_ms is None else first_ms
             if not replay.take(input_of(r) for r in records if contact is None or r.key == contact):
                 break
-            self._tell(number, records[-1].offset + 1 - start, end - start)
         return first_ms
 
 

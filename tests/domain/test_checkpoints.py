@@ -1,6 +1,7 @@
 """Checkpoints: where a contact's log may be folded from when what lies before is deleted."""
 
 import msgspec
+import pytest
 
 from app.domain.events import CheckpointWanted
 from app.domain.inputs import Checkpointed, Due
@@ -8,7 +9,7 @@ from app.domain.words import DueKind, Intent
 from app.settings import Settings
 from app.streams.checkpoints import AT_ONCE, PartitionCheckpoints, base_of
 from app.streams.timers import RESEND_S
-from tests.support.given import BASE, CONTACT, START_MS, Log, given, requested, text, turn
+from tests.support.given import BASE, CONTACT, START_MS, Log, cancel, given, requested, text, turn
 
 DAY_MS = 86_400_000
 
@@ -52,6 +53,18 @@ def test_p6_a_checkpoint_alone_gives_the_row_that_the_whole_log_gives():
     alone.then(kept)
     assert msgspec.json.encode(alone.contact) == msgspec.json.encode(log.contact)
     assert alone.contact.consent.opted_out
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_p3_a_table_built_anew_from_what_is_left_of_the_log_has_its_stop_from_the_checkpoint(gone):
+    log = given(text(Intent.STOP), requested(), cancel("b" * 20), checkpoint_due(0))
+    inputs = (text(Intent.STOP), requested(), cancel("b" * 20), checkpoint_due(0), checkpoint(log))
+    log.then(inputs[-1])
+    left = Log()
+    left.offset, left.now_ms = gone - 1, START_MS + 1000 * gone
+    left.then(*inputs[gone:])
+    assert left.contact.consent.opted_out
+    assert msgspec.json.encode(left.contact) == msgspec.json.encode(log.contact)
 
 
 def test_p7_a_checkpoint_of_another_tenant_is_refused():
