@@ -104,3 +104,34 @@ def test_p3_an_opt_out_told_by_the_report_of_an_archived_message_outlives_a_deat
     worker.cycle()
     assert json.loads(worker.rows[CONTACTS][CONTACT.encode()])["consent"]["opted_out"] is True
     assert proved(worker).told == []
+
+
+def archived_and_checkpointed() -> tuple[Crashing, int]:
+    """A message archived before its contact's checkpoint; the worker, and where the checkpoint stands."""
+    worker = Crashing()
+    for record in (requested(), turn(), taken(), report(Progress.DELIVERED)):
+        worker.write(record)
+    worker.cycle()
+    for timer in (0, 1):  # archive, then checkpoint
+        worker.fire(timer)
+        worker.cycle()
+    worker.cycle()
+    assert worker.contacts()[0].based_offset == len(worker.log) - 1
+    return worker, len(worker.log) - 1
+
+
+def test_p6_a_repeat_of_a_request_that_is_deleted_leans_on_the_live_row_of_its_message():
+    worker, base = archived_and_checkpointed()
+    worker.write(requested())
+    worker.cycle()
+    proof = proved(worker, base)
+    assert (proof.told, proof.compared[CONTACTS], proof.not_provable[MESSAGES]) == ([], 1, 1)
+
+
+def test_p6_a_repeat_of_a_request_whose_message_is_forgotten_since_is_not_provable_rather_than_different():
+    worker, base = archived_and_checkpointed()
+    worker.write(requested())
+    worker.fire(0)  # forget
+    worker.cycle()
+    proof = proved(worker, base)
+    assert (proof.told, proof.compared[CONTACTS], proof.not_provable[CONTACTS]) == ([], 0, 1)
