@@ -43,6 +43,9 @@ class Field:
         return ",".join(f"{part:g}" for part in self.default) if isinstance(self.default, tuple) else str(self.default)
 
 
+# When Twilio's list is asked about a call, seconds after it.
+LOOKS = (900.0, 3600.0, 86_400.0, 259_200.0)
+
 FIELDS = (
     Field("KAFKA_BOOTSTRAP_SERVERS", "kafka", "127.0.0.1:19092", values.servers, "brokers, host:port[,host:port]"),
     Field(
@@ -108,23 +111,16 @@ FIELDS = (
     Field(
         "HELIOGRAPH_LOOK_AFTER_S",
         "look_after_s",
-        (900.0, 3600.0, 86_400.0, 259_200.0),
+        LOOKS,
         values.durations,
-        "s after a call without a final report: Twilio's list is asked",
+        "s after a call without a final report: a look",
     ),
     Field(
-        "HELIOGRAPH_DOUBT_LOOK_AFTER_S",
-        "doubt_look_after_s",
-        (90.0, 300.0),
-        values.durations,
-        "s after a call now in doubt: it is asked too",
+        "HELIOGRAPH_DOUBT_LOOK_AFTER_S", "doubt_look_after_s", (90.0, 300.0), values.durations, "s: a look, in doubt"
     ),
+    Field("HELIOGRAPH_INBOUND_LOOK_S", "inbound_look_s", 300.0, values.not_negative, "s between looks for lost texts"),
     Field(
-        "HELIOGRAPH_INBOUND_LOOK_S",
-        "inbound_look_s",
-        300.0,
-        values.not_negative,
-        "s between looks for texts whose webhook was lost; 0: never",
+        "HELIOGRAPH_CHECKPOINT_AFTER_S", "checkpoint_after_s", 1_209_600.0, values.positive, "s: row on log, <= 15 d"
     ),
     Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "calls to Twilio at once, per tenant"),
     Field(
@@ -167,6 +163,8 @@ FIELDS = (
 ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
 # Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker), or by none of ours.
 TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT"}
+# Two checkpoints within the 30 days that the contact log is kept: no contact is ever without one.
+MAX_CHECKPOINT_S = 15 * 86_400
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     look_after_s: tuple[float, ...]
     doubt_look_after_s: tuple[float, ...]
     inbound_look_s: float
+    checkpoint_after_s: float
     call_concurrency: int
     internal_host: str
     internal_port: int
@@ -232,6 +231,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         faults += _unknown(env)
         if read["doubt_after_s"] <= read["claim_ttl_s"] + read["http_timeout_s"]:
             faults.append("HELIOGRAPH_DOUBT_AFTER_S: must exceed claim ttl + http timeout")
+        if read["checkpoint_after_s"] > MAX_CHECKPOINT_S:
+            faults.append("HELIOGRAPH_CHECKPOINT_AFTER_S: must be at most 1296000, half of what topic contacts keeps")
         if read["kafka_protocol"].startswith("SASL") and not read["sasl_username"]:
             faults.append("KAFKA_SASL_USERNAME: is required with KAFKA_SECURITY_PROTOCOL " + read["kafka_protocol"])
         return cls(**read), tuple(faults)

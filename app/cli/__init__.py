@@ -31,6 +31,8 @@ COMMANDS = {
     "outcomes": "app.cli.outcomes",
     "explain": "app.cli.explain",
     "doubts": "app.cli.doubts",
+    "replay": "app.cli.replay",
+    "deadletters": "app.cli.deadletters",
     "errors": "app.cli.errors",
     "sign": "app.cli.sign",
 }

@@ -6,7 +6,8 @@ Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says
 
 import msgspec
 
-from app.domain.inputs import ListedText, Policy
+from app.domain.listed import ListedText
+from app.domain.policy import Policy
 from app.domain.words import Answer, ErrorClass, Progress, Provenance, Reason, Stage, Word
 
 
@@ -105,7 +106,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
     SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a fault of ours
-    stopped this contact, nothing may be claimed.
+    stopped this contact, nothing may be claimed; `based_ms`, `based_offset`: log time and offset of the input the row
+    can be folded from again: the last checkpoint, or else the first input.
     """
 
     tenant: str
@@ -117,6 +119,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     texts: tuple[str, ...] = ()
     listed: tuple[ListedText, ...] = ()
     frozen: str = ""
+    based_ms: int = 0
+    based_offset: int = -1
 
 
 def may_arrive(attempt: Attempt) -> bool:

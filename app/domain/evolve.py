@@ -13,6 +13,7 @@ from app.domain.events import (
     AttemptUnbound,
     CancelKept,
     CancelNoted,
+    CheckpointKept,
     ConsentChanged,
     Event,
     InputRefused,
@@ -54,6 +55,8 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return replace(contact, listed=texts), archived
         case CancelKept(key=key, at_ms=at):
             return replace(contact, canceled_ahead={**contact.canceled_ahead, key: at}), archived
+        case CheckpointKept(at_ms=at, offset=offset, restored=restored):
+            return replace(restored or contact, based_ms=at, based_offset=offset), archived
         case InputRefused() | RequestConflicted():
             return contact, archived
         case _:

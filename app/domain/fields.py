@@ -101,4 +101,5 @@ def sealed(holds: str, subject: str) -> Meta:
 SealedContent = Annotated[str, sealed("{to, body, media}", "tenant and message_id")]
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
+SealedEnvelope = Annotated[str, sealed("the record's key and headers", "the empty tenant and `source`")]
 SealedPayload = Annotated[str, sealed("the record's value as it was", "the empty tenant and `source`")]

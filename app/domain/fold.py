@@ -4,14 +4,15 @@ from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from app.domain.attempts import answered, reported, turn_granted
+from app.domain.attempts import answered, reported, reported_again, turn_granted
 from app.domain.case import Case
 from app.domain.contact import Contact, Message
-from app.domain.deadlines import due
+from app.domain.deadlines import checkpointed, due
 from app.domain.events import Effect, Event, InputRefused
 from app.domain.inputs import (
     Answered,
     CancelRequested,
+    Checkpointed,
     Due,
     Input,
     Listed,
@@ -42,7 +43,7 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
     `archived`: the row of table `messages` for the message the record names, if the contact's row does not hold it.
     """
     if contact is None:
-        contact = Contact(tenant=record.tenant)
+        contact = _begun(record, place)
     if place.offset <= contact.watermark:
         return None
     case = Case(contact, archived, place)
@@ -50,8 +51,20 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
     elif archived is None or archived.watermark < place.offset:
         decide(case, record)
+    elif isinstance(record, Reported):
+        reported_again(case, record)
     after = replace(case.contact, watermark=place.offset, touched_ms=place.log_ms)
     return Folded(after, case.archived, tuple(case.events), tuple(case.effects))
+
+
+def _begun(record: Input, place: Place) -> Contact:
+    """The row before its first input: nothing, or what a checkpoint says, when the log before it is gone.
+
+    That row's watermark may be of another log (a new generation of the topic): it counts no input here as folded.
+    """
+    if isinstance(record, Checkpointed):
+        return replace(record.row, watermark=-1)
+    return Contact(tenant=record.tenant, based_ms=place.log_ms, based_offset=place.offset)
 
 
 def decide(case: Case, record: Input) -> None:
@@ -79,6 +92,8 @@ def _decide(case: Case, record: Input) -> None:
             listed(case, record)
         case CancelRequested():
             canceled(case, record)
+        case Checkpointed():
+            checkpointed(case, record)
         case Rejected():
             rejected(case, record)
         case _:

@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Meta
 
 from app.domain import fields as f
-from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Provenance
-
-LOOK_AFTER_MS = (900_000, 3_600_000, 86_400_000, 259_200_000)
-DOUBT_LOOK_AFTER_MS = (90_000, 300_000)
+from app.domain.contact import Contact
+from app.domain.listed import ListedText
+from app.domain.policy import Policy
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Provenance
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -24,31 +24,6 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     partition: int
     offset: int
     log_ms: int
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was resolved for a request when it was read: nothing here is looked up again.
-
-    `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` counts from the claim, and so do the entries of
-    `look_after_ms` (Twilio's list is asked while there is no final report) and `doubt_look_after_ms` (more such looks
-    for an attempt in doubt); `resend_after_ms` counts from the doubt and is null unless the tenant chose to resend.
-    """
-
-    lane: f.Lane
-    priority: Priority
-    category: Category
-    segments: f.Segments
-    expires_ms: f.EpochMs
-    outcome_ms: f.EpochMs
-    start_ms: f.EpochMs = 0
-    retry_delays_ms: tuple[f.Ms, ...] = ()
-    doubt_after_ms: f.Ms = 60_000
-    archive_after_ms: f.Ms = 86_400_000
-    forget_after_ms: f.Ms = 2_592_000_000
-    max_open: Annotated[int, Meta(description="Most open messages of one contact.")] = 200
-    resend_after_ms: f.Ms | None = None
-    look_after_ms: tuple[f.Ms, ...] = LOOK_AFTER_MS
-    doubt_look_after_ms: tuple[f.Ms, ...] = DOUBT_LOOK_AFTER_MS
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -167,19 +142,6 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     provenance: Provenance = Provenance.CALLBACK
 
 
-class ListedText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One outgoing text to this contact on Twilio's list. `created_ms`: Twilio's time, whole seconds."""
-
-    sid: f.Sid
-    created_ms: f.EpochMs
-    progress: f.ProgressRank
-    status: f.TwilioStatus
-    lanes: Annotated[tuple[f.Lane, ...], Meta(description="Lanes of the tenant whose sender it bears.")] = ()
-    digest: f.Digest = ""
-    code: f.Code | None = None
-    error: ErrorClass | None = None
-
-
 class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):
     """A look at Twilio's list for messages without a final report. `look_ms`: the due time that it answers."""
 
@@ -190,11 +152,26 @@ class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
 
 
 class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
-    """A timer came due. Void unless the row still says the same."""
+    """A timer came due. Void unless the row still says the same.
+
+    `based`: with kind checkpoint, the base (see `Contact.based_offset`) that grew old.
+    """
 
     message_id: f.MessageId
     kind: DueKind
     due_ms: f.EpochMs
+    based: Annotated[int, Meta(description="Offset of the row's base, of kind checkpoint.")] = -1
 
 
-Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Listed | Due
+class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.checkpointed.v1"):
+    """The contact's row as it stood when a checkpoint came due: the log may be folded from here.
+
+    Void if the row was changed between the two: then it is not what the log says here, and another one will come.
+    """
+
+    row: Contact
+
+
+Input = (
+    Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Listed | Due | Checkpointed
+)

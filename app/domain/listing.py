@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from app.domain.case import Case, key_of
 from app.domain.contact import Attempt, Contact, Message, in_doubt, may_arrive
 from app.domain.events import AttemptProgressed, AttemptUnbound, LookMade, TextsRemembered
-from app.domain.inputs import Listed, ListedText
+from app.domain.inputs import Listed
+from app.domain.listed import ListedText
 from app.domain.optout import learn_opt_out
 from app.domain.verdicts import moved
 from app.domain.words import ErrorClass, Provenance, Reason, Stage, Word

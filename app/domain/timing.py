@@ -1,7 +1,7 @@
 """When something of a message comes due, and how long a retry waits."""
 
 from app.domain.contact import Attempt, Message, in_doubt
-from app.domain.inputs import Policy
+from app.domain.policy import Policy
 from app.domain.words import Answer, DueKind, Progress, Stage
 
 Dues = tuple[tuple[DueKind, int], ...]

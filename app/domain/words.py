@@ -145,7 +145,10 @@ class Intent(StrEnum):
 
 
 class DueKind(StrEnum):
-    """What a timer of a message is for. `look` alone is no record: the lister asks Twilio and writes what it found."""
+    """What a timer is for: of a message, but for `checkpoint`, which is the contact's.
+
+    `look` alone is no record: the lister asks Twilio and writes what it found.
+    """
 
     START = "start"
     RETRY = "retry"
@@ -155,6 +158,7 @@ class DueKind(StrEnum):
     OUTCOME = "outcome"
     ARCHIVE = "archive"
     FORGET = "forget"
+    CHECKPOINT = "checkpoint"
 
 
 class Provenance(StrEnum):

@@ -12,7 +12,7 @@ from app.records.seal import Sealer
 from app.records.texting import Texting
 from app.records.topics import Topics
 from app.settings import Settings
-from app.streams.contacts import CONTACTS
+from app.streams.contactfold import CONTACTS
 from app.streams.engine.engine import Engine
 from app.streams.engine.producer import partition_of
 from app.streams.inbox import Inbox

@@ -16,7 +16,8 @@ import msgspec
 from app import clock, telemetry
 from app.domain.contact import Contact, Message, in_doubt, may_arrive
 from app.domain.identity import contact_id, key_fingerprint, text_digest
-from app.domain.inputs import Listed, ListedText
+from app.domain.inputs import Listed
+from app.domain.listed import ListedText
 from app.domain.listing import SKEW_MS
 from app.domain.phone import read_address
 from app.domain.timing import looks

@@ -20,6 +20,7 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.answers import Answers
 from app.streams.calls import Calls
+from app.streams.checkpoints import Base
 from app.streams.compose import Composer
 from app.streams.contacts import ContactsAgent
 from app.streams.deadletters import DeadLetters
@@ -60,7 +61,10 @@ class Worker:
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
         notices, composer = Notices(topics), Composer(self._tenants, self._sealer)
-        self.contacts = ContactsAgent(topics.contacts, notices, composer, letters, die, self._pk, self.doubts)
+        checkpoint_after_ms = int(settings.checkpoint_after_s * 1000)
+        self.contacts = ContactsAgent(
+            topics.contacts, notices, composer, letters, die, self._pk, self.doubts, checkpoint_after_ms
+        )
         self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters)
         intake = IntakeAgent(
             topics.requests,
@@ -107,12 +111,18 @@ class Worker:
         """Send what came due onto the contact's log; a look is for the lister, which writes what it finds there."""
         while True:
             await asyncio.sleep(TIMER_LOOK_S)
-            now_s = clock.boot_s()
-            entries = [(n, entry) for n, timers in self.contacts.timers.items() for entry in timers.due(now_s)]
+            now = clock.now_ms(), clock.boot_s()
+            entries = [(n, entry) for n, timers in self.contacts.timers.items() for entry in timers.due(now[1])]
             for partition, (message_id, kind, _, tenant) in entries:
                 if kind is DueKind.LOOK:
                     self._lister.want(tenant, partition, message_id)
-            if due := [self._due(partition, entry) for partition, entry in entries if entry[1] is not DueKind.LOOK]:
+            due = [self._due(partition, entry) for partition, entry in entries if entry[1] is not DueKind.LOOK]
+            due += [
+                self._checkpoint(partition, *entry)
+                for partition, checkpoints in self.contacts.checkpoints.items()
+                for entry in checkpoints.due(now)
+            ]
+            if due:
                 await self.runtime.engine.send_all(due)
 
     def _due(self, partition: int, entry: Entry) -> Output:
@@ -126,6 +136,19 @@ class Worker:
             message_id=message_id,
             kind=kind,
             due_ms=due_ms,
+        )
+        return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
+
+    def _checkpoint(self, partition: int, contact: str, base: Base, due_ms: int) -> Output:
+        value = Due(
+            id=f"checkpoint@{due_ms}",
+            tenant=base.tenant,
+            pk=self._pk,
+            at=clock.now_ms(),
+            message_id="",
+            kind=DueKind.CHECKPOINT,
+            due_ms=due_ms,
+            based=base.offset,
         )
         return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.inputs import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
+from app.domain.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
 from app.domain.words import Category
 from app.records.requests import NotifyRequested
 from app.settings import BadSettings, Settings

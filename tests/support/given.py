@@ -11,15 +11,15 @@ from app.domain.inputs import (
     Due,
     Input,
     Listed,
-    ListedText,
     Place,
-    Policy,
     Rejected,
     Reported,
     Requested,
     Texted,
     TurnGranted,
 )
+from app.domain.listed import ListedText
+from app.domain.policy import Policy
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress
 
 CONTACT = "0123456789abcdef0123"

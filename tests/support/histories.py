@@ -19,8 +19,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from app.records.topics import Topics
-from app.streams.contacts import CONTACTS, ContactsAgent
-from app.streams.doubts import Doubts
+from app.streams.contactfold import CONTACTS, ContactFold
 from app.streams.engine.agent import Input, Output, Unreadable
 from app.streams.notices import Notices
 
@@ -74,7 +73,7 @@ class History(msgspec.Struct):
 class Table:
     """Tables and outputs of a fold. `checkpointed`: rows are encoded and decoded again after every input."""
 
-    def __init__(self, agent: ContactsAgent, *, checkpointed: bool) -> None:
+    def __init__(self, agent: ContactFold, *, checkpointed: bool) -> None:
         self._specs = {spec.name: spec for spec in agent.tables}
         self._rows: dict[tuple[str, bytes], Any] = {}
         self._checkpointed = checkpointed
@@ -108,9 +107,7 @@ class Replay:
     def __init__(
         self, history: History, *, times: int = 1, redelivered: bool = False, checkpointed: bool = False
     ) -> None:
-        self._agent = ContactsAgent(
-            "contacts", Notices(Topics("", "")), _Never(), _letter, _end, KEY_OF_TESTS, Doubts()
-        )  # type: ignore[arg-type]
+        self._agent = ContactFold(Notices(Topics("", "")), _letter, _end, KEY_OF_TESTS)
         self._table = Table(self._agent, checkpointed=checkpointed)
         self.steps: list[Step] = []
         for number, step in enumerate(history.steps):
@@ -138,13 +135,6 @@ class Replay:
         """Every outcome, in order, without the place of the input that caused it."""
         told = [msgspec.json.decode(outcome) for step in self.steps for outcome in step.outcomes]
         return [{name: value for name, value in outcome.items() if name != "cause"} for outcome in told]
-
-
-class _Never:
-    """No call starts while a history is folded."""
-
-    def create(self, *_: object) -> NoReturn:
-        raise AssertionError("a fold calls nobody")
 
 
 def _record(step: Step, offset: int) -> Input:
@@ -178,6 +168,7 @@ TELLING: dict[str, Callable[[dict[str, Any]], str]] = {
     "notify.inbound": lambda i: f"received: {i['intent']}",
     "notify.consent": lambda c: f"consent: {c['state']} by {c['source']}{'' if c['changed'] else ', as before'}",
     "notify.deadletters": lambda d: f"dead letter: {d['field']} {d['rule']}",
+    "contacts": lambda c: f"written on its own log: {c['type'].split('.')[1]}",
     "lanes": lambda lane: f"lane: {lane['type'].split('.')[1]}{_of(lane)}{_taken(lane)}",
 }
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from app.dev.stand import Plan, Stand
 
@@ -44,7 +44,7 @@ def read(stand: Stand, topic: str) -> list[dict[str, Any]]:
 
 
 def raw(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None]]:
-    return [(key, value) for key, value, _ in whole(stand, topic)]
+    return [(message.key(), message.value()) for message in records(stand, topic)]
 
 
 def whole(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
@@ -54,17 +54,27 @@ def whole(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None, di
 
 def read_topic(servers: str, name: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
     """The same of a topic by its whole name."""
+    return [(m.key(), m.value(), dict(m.headers() or ())) for m in records_of(servers, name)]
+
+
+def records(stand: Stand, topic: str) -> list[Message]:
+    """Every record of a topic now, with its place and headers."""
+    return records_of(stand.env["KAFKA_BOOTSTRAP_SERVERS"], prefix(stand) + topic)
+
+
+def records_of(servers: str, name: str) -> list[Message]:
+    """The same of a topic by its whole name."""
     consumer, ends = Consumer({"bootstrap.servers": servers, "group.id": "site"}), {}
     for number in range(8):
         low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
         if high > low:
             ends[number] = high
-    consumer.assign([TopicPartition(name, number, 0) for number in ends])
+    consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in ends])
     rows, done = [], dict.fromkeys(ends, 0)
     while any(done[number] < high for number, high in ends.items()):
         for message in consumer.consume(1000, 1.0):
             assert message.error() is None
-            rows.append((message.key(), message.value(), dict(message.headers() or ())))
+            rows.append(message)
             done[message.partition()] = message.offset() + 1
     consumer.close()
     return rows

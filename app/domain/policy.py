@@ -1,0 +1,37 @@
+"""The policy of a request: what was resolved for it when it was read."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from app.domain import fields as f
+from app.domain.words import Category, Priority
+
+LOOK_AFTER_MS = (900_000, 3_600_000, 86_400_000, 259_200_000)
+DOUBT_LOOK_AFTER_MS = (90_000, 300_000)
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What was resolved for a request when it was read: nothing here is looked up again.
+
+    `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` counts from the claim, and so do the entries of
+    `look_after_ms` (Twilio's list is asked while there is no final report) and `doubt_look_after_ms` (more such looks
+    for an attempt in doubt); `resend_after_ms` counts from the doubt and is null unless the tenant chose to resend.
+    """
+
+    lane: f.Lane
+    priority: Priority
+    category: Category
+    segments: f.Segments
+    expires_ms: f.EpochMs
+    outcome_ms: f.EpochMs
+    start_ms: f.EpochMs = 0
+    retry_delays_ms: tuple[f.Ms, ...] = ()
+    doubt_after_ms: f.Ms = 60_000
+    archive_after_ms: f.Ms = 86_400_000
+    forget_after_ms: f.Ms = 2_592_000_000
+    max_open: Annotated[int, Meta(description="Most open messages of one contact.")] = 200
+    resend_after_ms: f.Ms | None = None
+    look_after_ms: tuple[f.Ms, ...] = LOOK_AFTER_MS
+    doubt_look_after_ms: tuple[f.Ms, ...] = DOUBT_LOOK_AFTER_MS
