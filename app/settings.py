@@ -137,8 +137,8 @@ FIELDS = (
     Field("TWILIO_API_BASE_URL", "api_base_url", "", str, "another server than api.twilio.com"),
 )
 ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
-# Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker), or by none of ours.
-TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT"}
+# Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker, the harness's kill points).
+TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT", "HELIOGRAPH_DIE_AT"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from app.domain.inputs import Answered
 from app.domain.words import Answer, ErrorClass, Progress
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
 from app.records.seal import Unsealable
+from app.streams.engine import points
 
 log = telemetry.logger(__name__)
 
@@ -125,6 +126,7 @@ class Calls:
         if why := self._refusal(claim):
             return why
         claim.started_ms = clock.now_ms()
+        points.reach("during_call")
         return None
 
     def _refusal(self, claim: Claim) -> str:

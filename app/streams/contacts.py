@@ -18,6 +18,7 @@ from app.domain.inputs import Place, Texted
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
 from app.streams.compose import Composer
+from app.streams.engine import points
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
@@ -160,6 +161,7 @@ class ContactsAgent:
         )
         if contact.consent.opted_out or contact.frozen:
             claim.withdrawn = "opted_out" if contact.consent.opted_out else "frozen"
+        points.reach("after_claim")
         self.calls.start(claim)
 
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
