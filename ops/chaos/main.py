@@ -17,6 +17,7 @@ from app.dev.parts import PartFault
 from ops.chaos.battle import Plan, Result, Run
 from ops.chaos.deadlines import FULL, SHORT
 from ops.chaos.diary import Diary
+from ops.chaos.plant import PLANTS
 from ops.chaos.schedule import KINDS
 
 SHORT_RUN_MINUTES = 6
@@ -28,7 +29,7 @@ SHORT_RUN_MINUTES = 6
 @click.option("--seed", default=7, show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(sorted(KINDS)), metavar="KIND", help="These kinds alone.")
 @click.option("--rate", default=12.0, show_default=True, help="Requests a second.")
-@click.option("--plant", default="", help="Plant a fault in the workers: the run must find it (see plant.py).")
+@click.option("--plant", type=click.Choice(sorted(PLANTS)), help="Plant a fault in the workers; the run must find it.")
 @click.option("--short", is_flag=True, help="The deadlines of a short run.")
 @click.option("--keep", is_flag=True, help="Keep data, diary and logs, and say where.")
 @click.option("--json", "as_json", is_flag=True, help="The last line is a summary object.")
@@ -38,7 +39,7 @@ def command(
     seed: int,
     only: tuple[str, ...],
     rate: float,
-    plant: str,
+    plant: str | None,
     short: bool,
     keep: bool,
     as_json: bool,
@@ -50,6 +51,8 @@ def command(
       ops/chaos/run --minutes 20 --seed 7 --json
       ops/chaos/run --faults 3 --only worker_kill
     """
+    if plant:
+        only, faults = only or PLANTS[plant].kinds, faults or (PLANTS[plant].faults if minutes is None else None)
     if (minutes is None) == (faults is None):
         raise click.UsageError("give one of --minutes and --faults")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is killed on purpose
@@ -60,7 +63,7 @@ def command(
         seed=seed,
         only=only,
         rate=rate,
-        plant=plant,
+        plant=plant or "",
         deadlines=SHORT if short else FULL,
     )
     sys.exit(_go(plan, keep=keep, as_json=as_json))

@@ -121,3 +121,24 @@ class Poison:
 
     async def undo(self, ground: Ground) -> None:
         """It stays on the log."""
+
+
+class SlowAnswers:
+    """A worker's line to Kafka is cut while Twilio's answers are on their way."""
+
+    lasts_s = 0.0
+
+    async def do(self, ground: Ground) -> None:
+        """See `Fault`."""
+        self.lasts_s = 0.7 * ground.deadlines.session
+        await ground.faults(slow_ms=1600)
+        await asyncio.sleep(3)
+        self._proxies = [ground.stand.kafka[name] for name in ("worker-1", "worker-2")]
+        for proxy in self._proxies:
+            proxy.cut()
+
+    async def undo(self, ground: Ground) -> None:
+        """Both as ever."""
+        await ground.faults()
+        for proxy in self._proxies:
+            await proxy.start()

@@ -179,6 +179,47 @@ class DiskLost:
         ground.stand.down.discard(self._name)
 
 
+class KillSlow:
+    """kill -9 of a worker whose line to Kafka is slow; what was on its way is lost."""
+
+    lasts_s = 0.0
+
+    async def do(self, ground: Ground) -> None:
+        """See `Fault`."""
+        self._name = ground.worker()
+        proxy = ground.stand.kafka[self._name]
+        proxy.delay_s = 0.4
+        await asyncio.sleep(ground.rng.uniform(3, 4))
+        ground.stand.parts[self._name].signal(signal.SIGKILL)
+        proxy.cut()
+        proxy.delay_s = 0.0
+
+    async def undo(self, ground: Ground) -> None:
+        """The line is back."""
+        await ground.stand.kafka[self._name].start()
+
+
+class DiskLostDuringCall(DieAt):
+    """A worker with a slow line to Kafka dies during a call, what was on its way is lost, and so is its disk."""
+
+    def __init__(self) -> None:
+        super().__init__("during_call", 6)
+
+    async def _struck(self, ground: Ground) -> None:
+        stand, proxy = ground.stand, ground.stand.kafka[self._name]
+        await stand.ready(self._name, READY_S)
+        proxy.delay_s = 0.4
+        stand.down.add(self._name)
+        await super()._struck(ground)
+        proxy.cut()
+        proxy.delay_s = 0.0
+        if stand.parts[self._name].dead() is not None:
+            ground.diary.note("wiped", part=self._name, since_ms=3000)
+            stand.wipe_data(self._name)
+        await proxy.start()
+        stand.down.discard(self._name)
+
+
 def stopped(pid: int) -> bool:
     """Whether a process is paused."""
     try:

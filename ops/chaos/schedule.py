@@ -4,8 +4,19 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from ops.chaos.ground import Fault
-from ops.chaos.networks import BrokerKilled, BrokerPaused, KafkaAway, Line, Poison, Twilio
-from ops.chaos.processes import DieAt, DiskLost, Kill, Pause, PauseAt, Rolling, Terminate, Third
+from ops.chaos.networks import BrokerKilled, BrokerPaused, KafkaAway, Line, Poison, SlowAnswers, Twilio
+from ops.chaos.processes import (
+    DieAt,
+    DiskLost,
+    DiskLostDuringCall,
+    Kill,
+    KillSlow,
+    Pause,
+    PauseAt,
+    Rolling,
+    Terminate,
+    Third,
+)
 
 KINDS: dict[str, Callable[[], Fault]] = {
     "worker_kill": Kill,
@@ -23,6 +34,9 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "third_worker": Third,
     "rolling_restart": Rolling,
     "disk_lost": DiskLost,
+    "kill_slow": KillSlow,
+    "disk_lost_during_call": DiskLostDuringCall,
+    "kafka_cut_slow_answers": SlowAnswers,
     "broker_kill": BrokerKilled,
     "broker_pause": BrokerPaused,
     "ingress_kill": lambda: Kill("ingress"),
