@@ -120,7 +120,7 @@ class Run:
         await fault.undo(ground)
         self._diary.note("undone", kind=kind)
         self._done[kind] += 1
-        took = await self._lag.caught_up(deadlines.recover)
+        took = await self._recovery()
         if took is None:
             self._problems.append(f"not recovered within {deadlines.recover:g} s after {kind}")
         else:
@@ -130,6 +130,13 @@ class Run:
         recovered = "NOT recovered" if took is None else f"recovered in {took:.1f} s"
         self._say(f"{sum(self._done.values())} {kind}: {recovered}; {self._load.acked} acknowledged")
         await asyncio.sleep(ground.rng.uniform(*deadlines.calm))
+
+    async def _recovery(self) -> float | None:
+        """Seconds until every process is ready and all that was on the topics is committed; None if it takes too long."""
+        began, patience = time.monotonic(), self._plan.deadlines.recover
+        caught = await self._lag.caught_up(patience)
+        ready = [await self._stand.ready(name, patience) for name in tuple(self._stand.parts)]
+        return None if caught is None or not all(ready) else time.monotonic() - began
 
     async def _settle(self) -> None:
         """Until every acknowledged request has its outcome, or the last deadline has passed."""

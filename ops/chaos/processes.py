@@ -110,7 +110,9 @@ class Terminate:
 
     async def do(self, ground: Ground) -> None:
         """See `Fault`."""
-        ground.stand.parts[ground.worker()].terminate()
+        name = ground.worker()
+        ground.stand.parts[name].terminate()
+        await ground.dead(name, READY_S)
 
     async def undo(self, ground: Ground) -> None:
         """The supervisor brings it back."""
