@@ -29,6 +29,7 @@ COMMANDS = {
     "cancel": "app.cli.cancel",
     "outcomes": "app.cli.outcomes",
     "explain": "app.cli.explain",
+    "replay": "app.cli.replay",
 }
 
 

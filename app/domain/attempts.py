@@ -93,21 +93,37 @@ def reported(case: Case, record: Reported) -> None:
         return
     if any(s.progress == record.progress and s.code == record.code for s in attempt.learnt):
         return
-    case.happen(
-        AttemptProgressed(
-            key=key_of(message.id),
-            n=attempt.n,
-            progress=record.progress,
-            at_ms=case.place.log_ms,
-            provenance=record.provenance,
-            sid=record.sid,
-            code=record.code,
-            error=record.error,
-        )
-    )
+    case.happen(_progressed(case, record))
     if record.error is ErrorClass.OPTED_OUT:
         learn_opt_out(case, record.at, record.sid)
     _conclude(case, message.id, attempt.n)
+
+
+def reported_again(case: Case, record: Reported) -> None:
+    """The message's row shows this report or a later one, the contact's row does not: a worker died between the two.
+
+    What the report says of the person is learnt again, if it was news: then it left a step of this very log time.
+    """
+    found = _attempt(case, record.message_id, record.attempt)
+    if found is None or record.error is not ErrorClass.OPTED_OUT:
+        return
+    step = (record.progress, record.code, case.place.log_ms)
+    if any((s.progress, s.code, s.at_ms) == step for s in found[1].learnt):
+        case.repeat(_progressed(case, record))
+        learn_opt_out(case, record.at, record.sid)
+
+
+def _progressed(case: Case, record: Reported) -> AttemptProgressed:
+    return AttemptProgressed(
+        key=key_of(record.message_id),
+        n=record.attempt,
+        progress=record.progress,
+        at_ms=case.place.log_ms,
+        provenance=record.provenance,
+        sid=record.sid,
+        code=record.code,
+        error=record.error,
+    )
 
 
 def doubt(case: Case, message: Message, n: int) -> None:

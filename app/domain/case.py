@@ -22,6 +22,10 @@ class Case:
         self.events.append(event)
         self.contact, self.archived = evolve(self.contact, self.archived, event, self.place)
 
+    def repeat(self, event: Event) -> None:
+        """An event that the rows show already: told once more under its old number, not folded again."""
+        self.events.append(event)
+
     def effect(self, effect: Effect) -> None:
         """Decide an effect."""
         self.effects.append(effect)

@@ -4,7 +4,7 @@ from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from app.domain.attempts import answered, reported, turn_granted
+from app.domain.attempts import answered, reported, reported_again, turn_granted
 from app.domain.case import Case
 from app.domain.contact import Contact, Message
 from app.domain.deadlines import due
@@ -48,6 +48,8 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
     elif archived is None or archived.watermark < place.offset:
         decide(case, record)
+    elif isinstance(record, Reported):
+        reported_again(case, record)
     after = replace(case.contact, watermark=place.offset, touched_ms=place.log_ms)
     return Folded(after, case.archived, tuple(case.events), tuple(case.effects))
 

@@ -1,51 +1,28 @@
 """Agent `contacts`: folds the log of each contact into its row; the only writer of tables `contacts` and `messages`.
 
-No rule lives here: it decodes, hands the input to `domain.fold`, turns events into records (`notices`) and, once the
-rows are durable, starts the calls of fresh claims and arms the timers from the rows as they stand.
+No rule lives here: `contactfold` turns inputs into rows and records; once the rows are durable, this agent starts the
+calls of fresh claims and arms the timers from the rows as they stand.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
 
-import msgspec
-
-from app import clock, telemetry
-from app.domain.contact import Contact, Message
-from app.domain.events import AttemptClaimed, ConsentChanged, MessageForgotten
-from app.domain.fold import Folded, fold
-from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Place, Texted
+from app import clock
+from app.domain.contact import Contact
+from app.domain.events import AttemptClaimed, ConsentChanged
+from app.domain.fold import Folded
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
 from app.streams.compose import Composer
+from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, DeadLetters
 from app.streams.engine import points
-from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import Scope
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
 
-log = telemetry.logger(__name__)
 
-CONTACTS, MESSAGES = "contacts", "messages"
-_decode_input = msgspec.json.Decoder(ContactInput).decode
-_contact = TableSpec(
-    CONTACTS, msgspec.json.Decoder(Contact).decode, msgspec.json.Encoder().encode, lambda contact: contact.watermark
-)
-# Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
-_message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, msgspec.json.Encoder().encode)
-
-
-class DeadLetters(Protocol):
-    """Writes the dead letter of a record, payload sealed."""
-
-    def __call__(self, record: Input, field: str, rule: str) -> Output:
-        """The record for `notify.deadletters`."""
-        ...
-
-
-class ContactsAgent:
-    """See the module. `fail` ends the process: a record written under another pseudonym key is not ours to fold."""
-
-    name = CONTACTS
+class ContactsAgent(ContactFold):
+    """See the module."""
 
     def __init__(
         self,
@@ -56,58 +33,15 @@ class ContactsAgent:
         fail: Callable[[str], NoReturn],
         pk: str,
     ) -> None:
-        self.topic = topic
-        self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
-        self._notices, self._composer, self._dead_letter = notices, composer, dead_letter
-        self._fail, self._pk = fail, pk
+        super().__init__(notices, dead_letter, fail, pk)
+        self.topic, self._composer = topic, composer
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self.timers: dict[int, PartitionTimers] = {}
         self.calls: Calls | None = None
 
-    def dead_letter(self, record: Input, field: str, rule: str) -> Output:
-        """See `DeadLetters`."""
-        return self._dead_letter(record, field, rule)
-
-    def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
-        """One input changes one row."""
-        return ((CONTACTS, record.key),) if record.key else ()
-
-    def fold(self, record: Input, scope: Scope) -> None:
-        """Decode, fold, emit. Raises Unreadable for what cannot be decoded or names another contact."""
-        key, parsed = self._read(record)
-        contact = scope.get(CONTACTS, key)
-        archived = _archived(contact, parsed, scope)
-        folded = fold(contact, archived, parsed, Place(record.partition, record.offset, record.at_ms))
-        if folded is None:
-            return
-        scope.put(CONTACTS, key, folded.contact)
-        self._keep_archived(folded, archived, scope)
-        for refused in self._notices.emit(record, key.decode(), parsed, folded, scope):
-            scope.emit(self._dead_letter(record, refused.field, refused.rule))
-        self._note(record.partition, key.decode(), folded, parsed)
-
-    def _read(self, record: Input) -> tuple[bytes, ContactInput]:
-        if record.key is None or record.value is None:
-            raise Unreadable("key" if record.key is None else "value", "must not be empty")
-        try:
-            parsed = _decode_input(record.value)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise Unreadable("value", type(error).__name__) from None
-        if parsed.pk != self._pk:
-            self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
-        named = getattr(parsed, "message_id", "")
-        if named and named.partition("-")[0] != record.key.decode("latin-1"):
-            raise Unreadable("message_id", "belongs to another contact than the record's key")
-        return record.key, parsed
-
-    def _keep_archived(self, folded: Folded, before: Message | None, scope: Scope) -> None:
-        if folded.archived is not None and folded.archived is not before:
-            scope.put(MESSAGES, folded.archived.id.encode(), folded.archived)
-        elif folded.archived is None and before is not None and _forgets(folded):
-            scope.drop(MESSAGES, before.id.encode())
-
-    def _note(self, partition: int, contact_id: str, folded: Folded, parsed: ContactInput) -> None:
+    def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
+        """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
         touched = self._touched.setdefault(partition, set())
         for event in folded.events:
             if (key := getattr(event, "key", None)) is not None:
@@ -116,15 +50,6 @@ class ContactsAgent:
                 self._claimed.setdefault(partition, set()).add((contact_id, event.key, event.n))
             elif isinstance(event, ConsentChanged) and event.opted_out and self.calls is not None:
                 self.calls.stop_contact(contact_id)
-
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
-        """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
-        log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
-        if record.key is None:
-            return
-        contact = scope.get(CONTACTS, record.key) or Contact(tenant="")
-        frozen = msgspec.structs.replace(contact, frozen=type(error).__name__, watermark=record.offset)
-        scope.put(CONTACTS, record.key, frozen)
 
     def tick(self, partition: int, scope: Scope) -> None:
         """Nothing here is driven by the clock: timers write inputs."""
@@ -179,17 +104,3 @@ class ContactsAgent:
         self.timers.pop(partition, None)
         self._claimed.pop(partition, None)
         self._touched.pop(partition, None)
-
-
-def _forgets(folded: Folded) -> bool:
-    return any(isinstance(event, MessageForgotten) for event in folded.events)
-
-
-def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
-    """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
-    if isinstance(parsed, Texted) or not parsed.message_id:
-        return None
-    if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
-        return None
-    row: Message | None = scope.get(MESSAGES, parsed.message_id.encode())
-    return row

@@ -86,7 +86,7 @@ class Run:
             await self._load.stop()
             await self._settle()
             seen = await self._evidence()
-            equal = await replay_equal(self._stand.environment(""))
+            equal = await replay_equal(self._stand.environment(""), self._directory / "logs" / "replay.log")
         finally:
             await self._stand.stop()
             self._diary.close()
@@ -132,7 +132,7 @@ class Run:
         await asyncio.sleep(ground.rng.uniform(*deadlines.calm))
 
     async def _recovery(self) -> float | None:
-        """Seconds until every process is ready and all that was on the topics is committed; None if it takes too long."""
+        """Seconds until every process is ready and all that was on the topics is committed; None: it takes too long."""
         began, patience = time.monotonic(), self._plan.deadlines.recover
         caught = await self._lag.caught_up(patience)
         ready = [await self._stand.ready(name, patience) for name in tuple(self._stand.parts)]
@@ -194,6 +194,9 @@ class Run:
             "recovery_seconds": _span(self._recovered),
         }
         lines = [f"{name}: {line}" for name, lines in problems.items() for line in _shown(lines)]
+        if equal is not True:
+            said = (self._directory / "logs" / "replay.log").read_text().splitlines()
+            self._problems += [f"replay_equal: {line}" for line in _shown(said)]
         return Result(summary, self._problems + self._unfit(seen) + lines)
 
     def _unfit(self, seen: Evidence) -> list[str]:

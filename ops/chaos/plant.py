@@ -56,15 +56,15 @@ def changelog_not_awaited() -> None:
 
 def row_guard_off() -> None:
     """A redelivered input is folded again."""
-    from app.streams import contacts
+    from app.streams import contactfold
 
-    inner = contacts.fold  # type: ignore[attr-defined]
+    inner = contactfold.fold  # type: ignore[attr-defined]
 
     def fold(contact: Any, archived: Any, record: Any, place: Any) -> Any:
         unguarded = None if contact is None else msgspec.structs.replace(contact, watermark=-1)
         return inner(unguarded, archived, record, place)
 
-    contacts.fold = fold  # type: ignore[attr-defined]
+    contactfold.fold = fold  # type: ignore[attr-defined]
 
 
 def store_before_changelog() -> None:

@@ -3,21 +3,20 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-
-from app.cli import COMMANDS
+from pathlib import Path
 
 LONGEST_S = 300.0
+EQUAL = {0: True, 1: False}
 
 
-async def replay_equal(env: Mapping[str, str]) -> bool | None:
-    """True or False as the command says; None if it could not say."""
-    if "replay" not in COMMANDS:
-        return None
+async def replay_equal(env: Mapping[str, str], log: Path) -> bool | None:
+    """True or False as the command says, None if it could not say; its own words go to `log`."""
     command = [sys.executable, "-m", "app", "replay", "--verify"]
-    process = await asyncio.create_subprocess_exec(*command, env=dict(env))
-    try:
-        code = await asyncio.wait_for(process.wait(), LONGEST_S)
-    except TimeoutError:
-        process.kill()
-        return None
-    return {0: True, 1: False}.get(code)
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, env=dict(env), stdout=output, stderr=output)
+        try:
+            code = await asyncio.wait_for(process.wait(), LONGEST_S)
+        except TimeoutError:
+            process.kill()
+            return None
+    return EQUAL.get(code)

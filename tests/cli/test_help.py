@@ -12,7 +12,7 @@ from tests.support.words import code, fault, leaves, told
 
 ROOT = Path(__file__).parents[2]
 LEAVES = dict(leaves())
-READING = ["config show", "config check", "doctor", "topics plan", "outcomes", "explain", "kafka status"]
+READING = ["config show", "config check", "doctor", "topics plan", "outcomes", "explain", "replay", "kafka status"]
 
 
 @pytest.mark.parametrize("words", LEAVES)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from app.dev.stand import Plan, Stand
 
@@ -44,18 +44,23 @@ def read(stand: Stand, topic: str) -> list[dict[str, Any]]:
 
 
 def raw(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    return [(message.key(), message.value()) for message in records(stand, topic)]
+
+
+def records(stand: Stand, topic: str) -> list[Message]:
+    """Every record of a topic now, with its place and headers."""
     consumer = Consumer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "site"})
     name, ends = prefix(stand) + topic, {}
     for number in range(8):
         low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
         if high > low:
             ends[number] = high
-    consumer.assign([TopicPartition(name, number, 0) for number in ends])
+    consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in ends])
     rows, done = [], dict.fromkeys(ends, 0)
     while any(done[number] < high for number, high in ends.items()):
         for message in consumer.consume(1000, 1.0):
             assert message.error() is None
-            rows.append((message.key(), message.value()))
+            rows.append(message)
             done[message.partition()] = message.offset() + 1
     consumer.close()
     return rows

@@ -72,11 +72,10 @@ class Scope(Protocol):
         ...
 
 
-class Agent(Protocol):
-    """See the module. One agent may read one topic only (its tables follow that topic's partitions)."""
+class Folding(Protocol):
+    """The part of an agent that rows follow from: the same in a cycle and in a replay."""
 
     name: str
-    topic: str
     tables: Sequence[TableSpec[Any]]
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
@@ -94,6 +93,12 @@ class Agent(Protocol):
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
         """The dead letter of a record, its payload sealed."""
         ...
+
+
+class Agent(Folding, Protocol):
+    """See the module. One agent may read one topic only (its tables follow that topic's partitions)."""
+
+    topic: str
 
     def tick(self, partition: int, scope: Scope) -> None:
         """After the records of a slice, and alone when woken."""

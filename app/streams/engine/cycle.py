@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from app.streams.engine import points
-from app.streams.engine.agent import Agent, Input, Unreadable
+from app.streams.engine.agent import Agent, Folding, Input, Unreadable
 from app.streams.engine.exits import die
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.scope import Overlay
@@ -124,27 +124,11 @@ class Partition:
             piece.ack()
 
     def _fold(self, slices: list[Slice], overlay: Overlay) -> None:
-        records = [_input(record) for piece in slices for record in piece.records]
+        records = [input_of(record) for piece in slices for record in piece.records]
         if self._rows:
             overlay.preload(key for record in records for key in self.agent.row_keys(record))
-        fold = self.agent.fold
         for record in records:
-            overlay.begin()
-            try:
-                fold(record, overlay)
-            except Unreadable as refused:
-                overlay.undo()
-                overlay.emit(self.agent.dead_letter(record, refused.field, refused.rule))
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not crash-loop the partition
-                self._freeze(record, overlay, error)
-
-    def _freeze(self, record: Input, overlay: Overlay, error: Exception) -> None:
-        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        frames = _frames(error)
-        _log.error("input.froze", agent=self.agent.name, error=type(error).__name__, frames=frames, **where)
-        overlay.undo()
-        overlay.emit(self.agent.dead_letter(record, "", f"fault of ours: {type(error).__name__}"))
-        self.agent.frozen(record, overlay, error)
+            fold_record(self.agent, record, overlay)
 
     async def _store(self, overlay: Overlay) -> None:
         for table, encoded in overlay.encoded().items():
@@ -175,7 +159,30 @@ class Partition:
                 rows.write((), await self._producer.changelog(rows.changelog, self.number, again))
 
 
-def _input(record: Any) -> Input:
+def fold_record(agent: Folding, record: Input, overlay: Overlay) -> None:
+    """Fold one record, in the cycle and in a replay: what is refused becomes a dead letter and changes no row, what
+    raises freezes. `overlay.latest` then tells the rows it changed."""
+    overlay.begin()
+    try:
+        agent.fold(record, overlay)
+    except Unreadable as refused:
+        overlay.undo()
+        overlay.emit(agent.dead_letter(record, refused.field, refused.rule))
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not crash-loop the partition
+        _freeze(agent, record, overlay, error)
+
+
+def _freeze(agent: Folding, record: Input, overlay: Overlay, error: Exception) -> None:
+    where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    frames = _frames(error)
+    _log.error("input.froze", agent=agent.name, error=type(error).__name__, frames=frames, **where)
+    overlay.undo()
+    overlay.emit(agent.dead_letter(record, "", f"fault of ours: {type(error).__name__}"))
+    agent.frozen(record, overlay, error)
+
+
+def input_of(record: Any) -> Input:
+    """A record as aiokafka has it."""
     return Input(
         record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
     )

@@ -1,18 +1,29 @@
 """The overlay of one cycle over the rows of one partition."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from app.streams.engine.agent import Output, TableSpec
-from app.streams.engine.store import Rows
 
 _MISSING = object()
+
+
+class Stored(Protocol):
+    """Rows as they are stored, encoded: the engine's own, or a replay's."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """One row."""
+        ...
+
+    def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
+        """Rows in the order of `keys`."""
+        ...
 
 
 class Overlay:
     """Reads through to the store once per row; keeps changes apart until they are durable; can undo one record."""
 
-    def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, Rows]) -> None:
+    def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, Stored]) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._rows = rows
         self._seen: dict[str, dict[bytes, Any]] = {name: {} for name in self._specs}
@@ -71,6 +82,11 @@ class Overlay:
             _restore(self._seen[table], key, seen)
             _restore(self.changed[table], key, changed)
         self._undo.clear()
+
+    def latest(self) -> list[tuple[str, bytes, Any | None]]:
+        """Table, key and row (None: dropped) of what changed since `begin`."""
+        changed = dict.fromkeys((table, key) for table, key, *_ in self._undo)
+        return [(table, key, self.changed[table][key]) for table, key in changed]
 
     def encoded(self) -> dict[str, list[tuple[bytes, bytes | None]]]:
         """Per table the changed rows as they go to changelog and store; None is a tombstone."""

@@ -1,0 +1,71 @@
+"""Partitions read from where they begin to where they end now, by offset and not by group: nothing is committed."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+AT_ONCE = 1000
+POLL_MS = 500
+# aiokafka has one request per broker under way: an offset asked for waits behind a fetch that waits for records.
+WAIT_MS = 10
+# A compacted partition may end in a gap that no record fills; the broker then has nothing to send, however often asked.
+EMPTY_POLLS = 20
+
+
+class Logs:
+    """One consumer for many reads, one after another. Use as an async context."""
+
+    def __init__(self, client: dict[str, Any]) -> None:
+        self._client = client
+        self._consumer = AIOKafkaConsumer(
+            enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=WAIT_MS, **client
+        )
+
+    async def __aenter__(self) -> "Logs":
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def partitions(self, topic: str) -> Sequence[int]:
+        """Partition numbers, in order."""
+        await self._consumer._client.add_topic(topic)
+        return sorted(self._consumer.partitions_for_topic(topic) or ())
+
+    async def span(self, topic: str, number: int) -> tuple[int, int]:
+        """First offset that is not deleted, and the offset after the last record, now."""
+        where = TopicPartition(topic, number)
+        starts = await self._consumer.beginning_offsets([where])
+        ends = await self._consumer.end_offsets([where])
+        return int(starts[where]), int(ends[where])
+
+    async def read(self, topic: str, number: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+        """Slices of records from `start` to before `end`. Raises OffsetOutOfRangeError when retention overtakes it."""
+        where = TopicPartition(topic, number)
+        self._consumer.assign([where])
+        self._consumer.seek(where, start)
+        empty = 0
+        while await self._consumer.position(where) < end and empty < EMPTY_POLLS:
+            got = await self._consumer.getmany(where, timeout_ms=POLL_MS, max_records=AT_ONCE)
+            empty = 0 if got else empty + 1
+            if records := [record for record in got.get(where, ()) if record.offset < end]:
+                yield records
+        if empty:
+            await self._consumer.end_offsets([where])  # raises when it is the broker that is gone
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """What a group committed, by partition; 0 where it did not."""
+        admin = AIOKafkaAdminClient(**self._client)
+        try:
+            await admin.start()
+            offsets = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        return {place.partition: max(0, told.offset) for place, told in offsets.items() if place.topic == topic}

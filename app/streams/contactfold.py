@@ -1,0 +1,115 @@
+"""What is around `domain.fold`: decode, look up, keep, emit, freeze. It reads nothing but record and rows.
+
+The agent `contacts` runs it in its cycles, a replay over the log alone: there is one way from inputs to rows.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, Protocol
+
+import msgspec
+
+from app import telemetry
+from app.domain.contact import Contact, Message
+from app.domain.events import MessageForgotten
+from app.domain.fold import Folded, fold
+from app.domain.inputs import Input as ContactInput
+from app.domain.inputs import Place, Texted
+from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.notices import Notices
+
+log = telemetry.logger(__name__)
+
+CONTACTS, MESSAGES = "contacts", "messages"
+_decode_input = msgspec.json.Decoder(ContactInput).decode
+_contact = TableSpec(
+    CONTACTS, msgspec.json.Decoder(Contact).decode, msgspec.json.Encoder().encode, lambda contact: contact.watermark
+)
+# Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
+_message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, msgspec.json.Encoder().encode)
+
+
+class DeadLetters(Protocol):
+    """Writes the dead letter of a record, payload sealed."""
+
+    def __call__(self, record: Input, field: str, rule: str) -> Output:
+        """The record for `notify.deadletters`."""
+        ...
+
+
+class ContactFold:
+    """See the module. `fail` ends the process: a record written under another pseudonym key is not ours to fold."""
+
+    name = CONTACTS
+
+    def __init__(self, notices: Notices, dead_letter: DeadLetters, fail: Callable[[str], NoReturn], pk: str) -> None:
+        self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
+        self._notices, self._dead_letter = notices, dead_letter
+        self._fail, self._pk = fail, pk
+
+    def dead_letter(self, record: Input, field: str, rule: str) -> Output:
+        """See `DeadLetters`."""
+        return self._dead_letter(record, field, rule)
+
+    def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
+        """One input changes one row."""
+        return ((CONTACTS, record.key),) if record.key else ()
+
+    def fold(self, record: Input, scope: Scope) -> None:
+        """Decode, fold, emit. Raises Unreadable for what cannot be decoded or names another contact."""
+        key, parsed = self._read(record)
+        contact = scope.get(CONTACTS, key)
+        archived = _archived(contact, parsed, scope)
+        folded = fold(contact, archived, parsed, Place(record.partition, record.offset, record.at_ms))
+        if folded is None:
+            return
+        scope.put(CONTACTS, key, folded.contact)
+        self._keep_archived(folded, archived, scope)
+        for refused in self._notices.emit(record, key.decode(), parsed, folded, scope):
+            scope.emit(self._dead_letter(record, refused.field, refused.rule))
+        self.folded(record.partition, key.decode(), folded)
+
+    def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
+        """What the agent notes of a fold for when its rows are durable; no row follows from it."""
+
+    def _read(self, record: Input) -> tuple[bytes, ContactInput]:
+        if record.key is None or record.value is None:
+            raise Unreadable("key" if record.key is None else "value", "must not be empty")
+        try:
+            parsed = _decode_input(record.value)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise Unreadable("value", type(error).__name__) from None
+        if parsed.pk != self._pk:
+            self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
+        named = getattr(parsed, "message_id", "")
+        if named and named.partition("-")[0] != record.key.decode("latin-1"):
+            raise Unreadable("message_id", "belongs to another contact than the record's key")
+        return record.key, parsed
+
+    def _keep_archived(self, folded: Folded, before: Message | None, scope: Scope) -> None:
+        if folded.archived is not None and folded.archived is not before:
+            scope.put(MESSAGES, folded.archived.id.encode(), folded.archived)
+        elif folded.archived is None and before is not None and _forgets(folded):
+            scope.drop(MESSAGES, before.id.encode())
+
+    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+        """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
+        log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
+        if record.key is None:
+            return
+        contact = scope.get(CONTACTS, record.key) or Contact(tenant="")
+        frozen = msgspec.structs.replace(contact, frozen=type(error).__name__, watermark=record.offset)
+        scope.put(CONTACTS, record.key, frozen)
+
+
+def _forgets(folded: Folded) -> bool:
+    return any(isinstance(event, MessageForgotten) for event in folded.events)
+
+
+def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
+    """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
+    if isinstance(parsed, Texted) or not parsed.message_id:
+        return None
+    if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
+        return None
+    row: Message | None = scope.get(MESSAGES, parsed.message_id.encode())
+    return row

@@ -1,0 +1,127 @@
+"""The proof of P6: live rows against the rows that the log folds to, byte for byte, at equal watermark.
+
+While workers run the log is ahead of the rows and the rows are ahead of each other, so each live row is compared with
+the folded one as it stood after the very input that the live row says it folded last. A row that lags behind the inputs
+which the workers committed is different too: an update was lost.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
+from app.streams.difference import Difference, first_difference
+from app.streams.shelf import Shelf
+
+TOLD = 20  # differences told in words; the others are counted
+_COMPARED = b""  # on the shelf of live rows in place of one that was compared
+
+
+class Different(msgspec.Struct, frozen=True, kw_only=True):
+    """A live row that does not follow from the log. `key`: contact or message id; `field`: where the first difference
+    lies; `folded` and `live`: what the two say there."""
+
+    table: str
+    key: str
+    field: str
+    folded: str
+    live: str
+
+
+class _Stand(msgspec.Struct):
+    """What is read of any row. `based_offset`: see `Contact`."""
+
+    watermark: int = -1
+    based_offset: int = -1
+
+
+_stand = msgspec.json.Decoder(_Stand).decode
+
+
+class Proof:
+    """Watches the replay of one partition.
+
+    `live`: a shelf of live rows for each table, used up. `committed`: inputs below this offset were folded by the
+    workers, and rows read later show it. `start`: the log's first offset that is not deleted.
+    """
+
+    def __init__(self, fold: ContactFold, live: Mapping[str, Shelf], committed: int, start: int) -> None:
+        self._encode = {spec.name: spec.encode for spec in fold.tables}
+        self._live, self._committed, self._start = live, committed, start
+        self._missing: dict[bytes, int] = {}
+        self.compared = {CONTACTS: 0, MESSAGES: 0}
+        self.not_provable = {CONTACTS: 0, MESSAGES: 0}
+        self._wrong: set[tuple[str, bytes]] = set()
+        self.told: list[Different] = []
+
+    @property
+    def different(self) -> int:
+        """Rows that differ, are missing, or should not be there."""
+        return len(self._wrong)
+
+    def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
+        """See `replay.Watch`."""
+        live = self._live[table].get(key)
+        if live is None:
+            self._without_row(table, key, row, offset)
+            return
+        stands = -1 if live == _COMPARED else _watermark(live)
+        if stands is None:
+            self._differs(table, key, Difference("row", "a row", "not readable"))
+        elif stands == offset and row is not None:
+            self._compare(table, key, row, live)
+        elif stands < offset < self._committed:
+            dropped = Difference("row", "dropped by the log", "still there")
+            stale = Difference("watermark", str(offset), "an earlier input")
+            self._differs(table, key, dropped if row is None else stale)
+
+    def _without_row(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
+        """A contact's row is for ever; that of a message may have been dropped by an input still to come."""
+        if row is None:
+            self._missing.pop(key, None)
+        elif offset < self._committed and key not in self._missing:
+            self._missing[key] = offset
+            if table == CONTACTS:
+                self._differs(table, key, Difference("row", "a row", "nothing"))
+
+    def _compare(self, table: str, key: bytes, row: Any, live: bytes) -> None:
+        self.compared[table] += 1
+        self._live[table].put(key, _COMPARED)
+        if (found := first_difference(self._encode[table](row), live)) is not None:
+            self._differs(table, key, found)
+
+    def finish(self) -> None:
+        """The log is folded to its end: what was not met is missing, unfounded, or not to be proved."""
+        for key in self._missing:
+            if b"-" in key:
+                self._differs(MESSAGES, key, Difference("row", "a row", "nothing"))
+        for table in (CONTACTS, MESSAGES):
+            for key, live in self._live[table].items():
+                if live != _COMPARED:
+                    self._unmet(table, key, live)
+
+    def _unmet(self, table: str, key: bytes, live: bytes) -> None:
+        if self._start and not self._whole(table, live):
+            self.not_provable[table] += 1
+        else:
+            words = f"offset {_watermark(live)}, where the log has no input that leads to this row"
+            self._differs(table, key, Difference("watermark", "another", words))
+
+    def _whole(self, table: str, live: bytes) -> bool:
+        """Whether what a row follows from is on the log still."""
+        return False
+
+    def _differs(self, table: str, key: bytes, found: Difference) -> None:
+        if (table, key) in self._wrong:
+            return
+        self._wrong.add((table, key))
+        if len(self.told) < TOLD:
+            self.told.append(Different(table=table, key=key.decode("latin-1"), **found._asdict()))
+
+
+def _watermark(live: bytes) -> int | None:
+    try:
+        return _stand(live).watermark
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,127 @@
+"""Replay: one partition of the contact log folded again, offline, by the very fold of the agent.
+
+Pure but for the shelves it keeps rows on. What the fold would produce is made, so that a fault in the making freezes as
+it does in the worker, and thrown away.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+from app.domain.contact import Message
+from app.records.topics import Topics
+from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
+from app.streams.engine.agent import Input, Output
+from app.streams.engine.cycle import fold_record
+from app.streams.engine.scope import Overlay
+from app.streams.notices import Notices
+from app.streams.shelf import Shelf
+
+
+class ForeignLog(BaseException):
+    """A record written under another pseudonym key. Not an Exception: a fault of ours would freeze the contact."""
+
+
+class Watch(Protocol):
+    """Looks on while rows change."""
+
+    def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
+        """The input at `offset` made this of a row; None: it dropped it."""
+        ...
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
+        """See `Watch`."""
+
+
+class Replay:
+    """Folds slices of one partition, in order, onto `rows` (a shelf for each table).
+
+    `bases`: where to begin with each contact, for a log whose older part is deleted: a contact without one is left out.
+    None: from the log's first record. `live`: message rows as they are now, to lean on where the part of the log that
+    they follow from is gone. `until_ms`: log time after which nothing is folded.
+    """
+
+    def __init__(
+        self,
+        fold: ContactFold,
+        rows: Mapping[str, Shelf],
+        watch: Watch,
+        bases: Mapping[bytes, int] | None = None,
+        live: Shelf | None = None,
+        until_ms: int | None = None,
+    ) -> None:
+        self._fold, self.rows, self._watch = fold, rows, watch
+        self._bases, self._until_ms = bases, until_ms
+        self._messages = _Leaning(rows[MESSAGES], None if bases is None else live, fold)
+        self.inputs = 0
+
+    @property
+    def leant(self) -> int:
+        """Message rows taken as they are in the live table: the log they follow from is gone."""
+        return len(self._messages.leant)
+
+    def take(self, records: Iterable[Input]) -> bool:
+        """Fold a slice. False once the log is past `until_ms`: nothing more is to be taken."""
+        overlay = Overlay(self._fold.tables, {CONTACTS: self.rows[CONTACTS], MESSAGES: self._messages})
+        wanted, goes_on = self._wanted(records)
+        overlay.preload(key for record in wanted for key in self._fold.row_keys(record))
+        for record in wanted:
+            self._messages.now_ms = record.at_ms
+            fold_record(self._fold, record, overlay)
+            for table, key, row in overlay.latest():
+                self._watch.changed(table, key, row, record.offset)
+            overlay.outputs.clear()
+        for table, changed in overlay.encoded().items():
+            for key, value in changed:
+                self.rows[table].put(key, value)
+        self.inputs += len(wanted)
+        return goes_on
+
+    def _wanted(self, records: Iterable[Input]) -> tuple[list[Input], bool]:
+        wanted: list[Input] = []
+        for record in records:
+            if self._until_ms is not None and record.at_ms > self._until_ms:
+                return wanted, False
+            if self._bases is None or record.offset >= self._bases.get(record.key or b"", record.offset + 1):
+                wanted.append(record)
+        return wanted, True
+
+
+class _Leaning:
+    """Message rows as replayed; what the replay does not know but the live table had before `now_ms` is taken as is."""
+
+    def __init__(self, replayed: Shelf, live: Shelf | None, fold: ContactFold) -> None:
+        self._replayed, self._live = replayed, live
+        self._decode = next(spec.decode for spec in fold.tables if spec.name == MESSAGES)
+        self.now_ms = 0
+        self.leant: set[bytes] = set()
+
+    def get(self, key: bytes) -> bytes | None:
+        """One row."""
+        value = self._replayed.get(key)
+        if value is not None or self._live is None or not (live := self._live.get(key)):
+            return value
+        message: Message = self._decode(live)
+        if message.logged_ms >= self.now_ms:
+            return None
+        self.leant.add(key)
+        return live
+
+    def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
+        """Rows in the order of `keys`."""
+        return [self.get(key) for key in keys]
+
+
+def contact_fold(topics: Topics, pk: str) -> ContactFold:
+    """The agent's fold with nothing behind it. It raises ForeignLog for a record of another pseudonym key than `pk`."""
+
+    def dead_letter(record: Input, field: str, rule: str) -> Output:
+        return Output(topics.deadletters, record.key, None)
+
+    def fail(reason: str) -> NoReturn:
+        raise ForeignLog(reason)
+
+    return ContactFold(Notices(topics), dead_letter, fail, pk)

@@ -1,0 +1,94 @@
+"""P6 as a property: whatever a worker did and wherever it died, its rows are what the log folds to; what was touched shows."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from hypothesis import given as cases
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from app.domain.words import ErrorClass, Progress
+from app.streams.contactfold import CONTACTS, MESSAGES
+from app.streams.proof import Proof
+from tests.properties.test_fold import inputs
+from tests.support.crashing import Crashing
+from tests.support.given import CONTACT, report, requested, taken, turn
+
+opted_out = st.builds(
+    lambda n: report(Progress.UNDELIVERED, n, f"SM{n}", 30004, ErrorClass.OPTED_OUT), st.integers(1, 2)
+)
+steps = st.one_of(
+    st.tuples(st.just("write"), st.one_of(inputs(), opted_out)),
+    st.tuples(st.just("write"), st.sampled_from([b"{broken", b'{"type":"contact.guessed.v1"}'])),
+    st.tuples(st.just("fire"), st.integers(0, 9)),
+    st.tuples(st.just("cycle"), st.one_of(st.none(), st.integers(0, 3))),
+)
+
+
+def ran(history: list[tuple[str, object]]) -> Crashing:
+    worker = Crashing()
+    worker.write(requested())
+    for what, given in history:
+        getattr(worker, what)(given)
+    worker.cycle()
+    return worker
+
+
+def proved(worker: Crashing) -> Proof:
+    with tempfile.TemporaryDirectory() as directory:
+        return worker.prove(Path(directory))
+
+
+@settings(max_examples=150, deadline=None)
+@cases(st.lists(steps, max_size=30))
+def test_p6_rows_are_what_the_log_folds_to_wherever_the_worker_died(history):
+    worker = ran(history)
+    proof = proved(worker)
+    assert proof.told == []
+    assert proof.compared == {table: len(rows) for table, rows in worker.rows.items()}
+
+
+@settings(max_examples=100, deadline=None)
+@cases(st.lists(steps, max_size=20), st.lists(st.one_of(inputs(), opted_out), max_size=5), st.integers(0, 3))
+def test_p6_it_holds_between_any_two_rows_that_a_worker_writes(history, more, rows):
+    worker = ran(history)
+    for record in more:
+        worker.write(record)
+    worker.cycle(rows)
+    assert proved(worker).told == []
+
+
+@settings(max_examples=100, deadline=None)
+@cases(st.lists(steps, max_size=20), st.data())
+def test_p6_a_row_with_any_other_value_in_it_is_named(history, data):
+    worker = ran(history)
+    table = data.draw(st.sampled_from([CONTACTS, MESSAGES] if worker.rows[MESSAGES] else [CONTACTS]))
+    key = data.draw(st.sampled_from(sorted(worker.rows[table])))
+    row = json.loads(worker.rows[table][key])
+    name = data.draw(st.sampled_from(sorted(row)))
+    row[name] = data.draw(st.sampled_from([7, "+12125550100", {}]).filter(lambda value: value != row[name]))
+    worker.rows[table][key] = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode()
+    told = proved(worker).told
+    assert [(found.table, found.key) for found in told] == [(table, key.decode())]
+    assert "+12125550100" not in str(told)
+
+
+def test_a_row_that_nobody_wrote_for_a_committed_input_is_missing():
+    worker = ran([])
+    del worker.rows[CONTACTS][CONTACT.encode()]
+    assert [(found.field, found.folded, found.live) for found in proved(worker).told] == [("row", "a row", "nothing")]
+
+
+def test_p3_an_opt_out_told_by_the_report_of_an_archived_message_outlives_a_death_between_its_two_rows():
+    worker = Crashing()
+    for record in (requested(), turn(), taken(), report(Progress.SENT), report(Progress.DELIVERED)):
+        worker.write(record)
+    worker.cycle()
+    worker.fire(0)
+    worker.cycle()
+    worker.write(report(Progress.UNDELIVERED, 1, "SM1", 30004, ErrorClass.OPTED_OUT))
+    worker.cycle(dies_after=1)
+    worker.cycle()
+    assert json.loads(worker.rows[CONTACTS][CONTACT.encode()])["consent"]["opted_out"] is True
+    assert proved(worker).told == []

@@ -1,0 +1,80 @@
+"""A worker that folds in slices and may die after any row it wrote, over a log kept in memory."""
+
+from pathlib import Path
+
+import msgspec
+
+from app.domain.contact import Contact, Message
+from app.domain.inputs import Input as ContactInput
+from app.domain.timing import dues
+from app.records.topics import Topics
+from app.streams.contactfold import CONTACTS, MESSAGES
+from app.streams.engine.agent import Input
+from app.streams.engine.cycle import fold_record
+from app.streams.engine.scope import Overlay
+from app.streams.proof import Proof
+from app.streams.replay import Replay, contact_fold
+from app.streams.shelf import Shelf
+from tests.support.given import BASE, CONTACT, START_MS, due
+
+TOPICS = Topics("", "heliograph")
+
+
+class Kept(dict[bytes, bytes]):
+    """Rows in memory."""
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
+
+class Crashing:
+    """`log`: what was written; `rows`: what the changelogs say; `committed`: inputs below it are done."""
+
+    def __init__(self) -> None:
+        self.fold = contact_fold(TOPICS, str(BASE["pk"]))
+        self.log: list[Input] = []
+        self.rows: dict[str, Kept] = {CONTACTS: Kept(), MESSAGES: Kept()}
+        self.committed, self.now_ms = 0, START_MS
+
+    def write(self, record: ContactInput | bytes, contact: str = CONTACT) -> None:
+        self.now_ms += 1000
+        value = record if isinstance(record, bytes) else msgspec.json.encode(record)
+        self.log.append(Input("contacts", 0, len(self.log), self.now_ms, contact.encode(), value, []))
+
+    def fire(self, pick: int) -> None:
+        """One of the timers that the rows have armed, as the owner would write it."""
+        rows = [msgspec.json.decode(row, type=Message) for row in self.rows[MESSAGES].values()]
+        for row in self.rows[CONTACTS].values():
+            rows += msgspec.json.decode(row, type=Contact).messages.values()
+        armed = [(message, kind, at) for message in rows for kind, at in dues(message)]
+        if armed:
+            message, kind, at = armed[pick % len(armed)]
+            self.now_ms = max(self.now_ms, at)
+            self.write(due(kind, at, message.id.partition("-")[2]))
+
+    def cycle(self, dies_after: int | None = None) -> None:
+        """Fold what is not committed; die after so many rows, if told to."""
+        overlay = Overlay(self.fold.tables, self.rows)
+        for record in self.log[self.committed :]:
+            fold_record(self.fold, record, overlay)
+        written = [(t, key, row) for t, rows in overlay.encoded().items() for key, row in rows]
+        for table, key, row in written[:dies_after]:
+            if row is None:
+                self.rows[table].pop(key, None)
+            else:
+                self.rows[table][key] = row
+        if dies_after is None or dies_after >= len(written):
+            self.committed = len(self.log)
+
+    def prove(self, path: Path, start: int = 0, bases: dict[bytes, int] | None = None) -> Proof:
+        """Replay what is left of the log from `start` and compare."""
+        live, rows = ({t: Shelf(path / f"{side}-{t}") for t in (CONTACTS, MESSAGES)} for side in ("live", "rows"))
+        for table, kept in self.rows.items():
+            for key, row in kept.items():
+                live[table].put(key, row)
+        proof = Proof(self.fold, live, self.committed, start)
+        Replay(self.fold, rows, proof, bases, live[MESSAGES]).take(self.log[start:])
+        proof.finish()
+        for shelf in (*live.values(), *rows.values()):
+            shelf.close()
+        return proof

@@ -1,0 +1,67 @@
+"""Inputs put on a stand's contact log directly, as a worker or the door would write them."""
+
+import json
+from typing import Any
+
+import msgspec
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from app.dev.stand import Stand
+from app.domain.identity import contact_id, key_fingerprint, message_id
+from app.domain.inputs import Input, Rejected
+from app.settings import Settings
+from tests.support.sites import prefix
+
+
+def contact_of(stand: Stand, number: str) -> str:
+    return contact_id(Settings.read(stand.env).pseudonym_key, "default", number)
+
+
+def rejected(stand: Stand, contact: str, key: str, *, archive_after_ms: int = 100, **given: int) -> Rejected:
+    """A message that is final at once, and archived soon after."""
+    return Rejected(
+        id="by-hand",
+        tenant="default",
+        pk=key_fingerprint(Settings.read(stand.env).pseudonym_key),
+        at=1,
+        message_id=message_id("default", key, contact),
+        idempotency_key=key,
+        fingerprint="f",
+        sealed_to="sealed",
+        masked="•••",
+        field="body",
+        rule="is empty",
+        requested_ms=1,
+        source="by-hand",
+        archive_after_ms=archive_after_ms,
+        **given,
+    )
+
+
+def write(stand: Stand, contact: str, *inputs: Input) -> None:
+    write_raw(stand, "contacts", *((contact.encode(), msgspec.json.encode(record)) for record in inputs))
+
+
+def write_raw(stand: Stand, topic: str, *records: tuple[bytes, bytes | None], partition: int | None = None) -> None:
+    servers = stand.env["KAFKA_BOOTSTRAP_SERVERS"]
+    producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random"})
+    given = {} if partition is None else {"partition": partition}
+    for key, value in records:
+        producer.produce(prefix(stand) + topic, key=key, value=value, **given)
+    assert producer.flush(20) == 0
+
+
+def cut(stand: Stand, topic: str, ends: dict[int, int]) -> None:
+    """Delete what lies before an offset of each partition, as retention does."""
+    admin = AdminClient({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"]})
+    places = [TopicPartition(prefix(stand) + topic, number, offset) for number, offset in ends.items()]
+    for future in admin.delete_records(places).values():
+        future.result()
+
+
+def tampered(value: bytes, change: Any) -> bytes:
+    """A row with something else in it, encoded as rows are."""
+    row = json.loads(value)
+    change(row)
+    return json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode()
