@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -70,6 +70,8 @@ def command(
 
 
 def _go(plan: Plan, *, keep: bool, as_json: bool) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="heliograph-chaos-"))
     result: Result | None = None
     try:
@@ -97,5 +99,4 @@ def _say(began: float):  # type: ignore[no-untyped-def] # a closure over the sta
 
 
 if __name__ == "__main__":
-    random.seed()
     command()
