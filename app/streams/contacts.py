@@ -22,7 +22,7 @@ from app.streams.timers import PartitionTimers
 
 
 class ContactsAgent(ContactFold):
-    """See the module."""
+    """See the module. `log_ms`: the broker's clock as of the last acknowledged output."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class ContactsAgent(ContactFold):
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self.timers: dict[int, PartitionTimers] = {}
         self.calls: Calls | None = None
+        self.log_ms: Callable[[], int] = lambda: 0
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
@@ -75,13 +76,16 @@ class ContactsAgent(ContactFold):
         attempt = message.attempts[n - 1]
         if self.calls is None or attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
             return
+        # The notice of this claim was acknowledged a moment ago, so the broker's clock tells how old the turn is: a
+        # STOP that we have not read yet may lie between, and must not wait for longer than claim_ttl.
+        age_s = max(0, self.log_ms() - attempt.claimed_ms) / 1000
         claim = Claim(
             tenant=message.tenant,
             contact_id=contact_id,
             message_id=message.id,
             attempt=n,
             partition=partition,
-            claimed_s=clock.boot_s(),
+            claimed_s=clock.boot_s() - age_s,
             compose=lambda: self._composer.create(message, n),
         )
         if contact.consent.opted_out or contact.frozen:

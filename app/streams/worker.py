@@ -77,6 +77,7 @@ class Worker:
     async def _start_effects(self) -> None:
         engine = self.runtime.engine
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
+        self.contacts.log_ms = lambda: engine.producer.log_ms
         answers = Answers(self._topics.contacts, self._journal, engine.send)
         providers: dict[str, Provider] = {name: _provider(t, self._settings) for name, t in self._tenants.items()}
         self._providers = providers
