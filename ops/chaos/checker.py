@@ -159,17 +159,19 @@ def lost_webhooks(seen: Evidence) -> list[str]:
 
 
 def lost_answers(seen: Evidence) -> list[str]:
-    """Every answer that a living process got is on the log."""
-    logged = {(*record.attempt, (record.value or {}).get("sid", "")) for record in seen.inputs("contact.answered.v1")}
+    """Every answer that a living process got is on the log: with its SID, or as a refusal or doubt of that attempt."""
+    logged = defaultdict(set)
+    for record in seen.inputs("contact.answered.v1"):
+        logged[record.attempt].add((record.value or {}).get("sid", ""))
     ends: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for entry in (*seen.told("died"), *seen.told("paused"), *seen.told("wiped")):
         ends[entry["part"]].append((entry["at"] - entry.get("since_ms", 0) - FSYNC_MS, entry["at"] + FSYNC_MS))
     problems = []
     for answer in seen.told("answered"):
         lived = not any(start <= answer["at"] <= end for start, end in ends[answer["worker"]])
-        kept = (answer["message_id"], answer["attempt"], answer["sid"]) in logged
-        if answer["sid"] and lived and not kept:
-            problems.append(f"message {answer['message_id']}: answer {answer['sid']} of attempt {answer['attempt']}")
+        if lived and answer["sid"] not in logged[answer["message_id"], answer["attempt"]]:
+            what = f"answer {answer['status']} {answer['sid']} of attempt {answer['attempt']}"
+            problems.append(f"message {answer['message_id']}: {what} at {answer['at']} is not on the log")
     return problems
 
 
