@@ -143,6 +143,8 @@ async def test_the_tap_sees_what_came_and_what_was_passed_on():
         proxy._tap = Tap
         line = await connect(proxy)
         assert await said(line, b"hello") == b"HELLO"
-        await asyncio.sleep(0)
+        async with asyncio.timeout(WAIT_S):
+            while len(seen) < 2:
+                await asyncio.sleep(0.001)
         line[1].close()
     assert seen == [("up", b"hello"), ("down", b"HELLO")]
