@@ -150,7 +150,7 @@ PLANTS = {
     "store_before_changelog": Plant(store_before_changelog, ("kill_slow",), 5),
     "lease_off": Plant(lease_off, ("pause_after_outputs",), 6),
     "outputs_after_rows": Plant(outputs_after_rows, ("kill_after_rows",), 5),
-    "resend_on_timeout": Plant(resend_on_timeout, ("accept_then_timeout",), 2),
+    "resend_on_timeout": Plant(resend_on_timeout, ("accept_then_late",), 3),
     "effects_before_rows": Plant(effects_before_rows, ("kill_after_outputs",), 6),
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
@@ -158,7 +158,9 @@ PLANTS = {
 
 
 if __name__ == "__main__":
+    from app import telemetry
     from app.__main__ import main  # type: ignore[attr-defined]
 
+    telemetry.configure("info")  # the first line on stdout belongs to the worker
     PLANTS[os.environ["CHAOS_PLANT"]].patch()
     main()

@@ -50,6 +50,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "twilio_reset": lambda: Line("twilio", "reset"),
     "twilio_half_open": lambda: Line("twilio", "hold"),
     "accept_then_timeout": lambda: Twilio(accept_then_timeout=0.2),
+    "accept_then_late": lambda: Twilio(accept_then_timeout=0.3, late=1.0, late_ms=5000),
     "accept_then_500": lambda: Twilio(accept_then_500=0.2),
     "throttle": lambda: Twilio(throttle=0.6),
     "carrier_overflow": lambda: Twilio(overflow=0.5),
