@@ -18,6 +18,9 @@ DELIVERED = 10
 FSYNC_MS = 1500
 # From the last check of a call until its bytes are at the proxy, on a busy machine, ms.
 LEAVING_MS = 750
+# Faults that hold a request back on its way, and for how long after them it may still arrive, ms.
+HOLDING = ("kafka_half_open", "kafka_delay", "broker_pause", "kill_slow", "disk_lost_during_call")
+HELD_MS = 5000
 
 Rule = Callable[[Evidence], list[str]]
 
@@ -204,6 +207,34 @@ def rows_behind(seen: Evidence) -> list[str]:
     return problems
 
 
+def rows_gone_back(seen: Evidence) -> list[str]:
+    """No row's watermark falls on its changelog: an input folded again, or a former owner's write. A request that the
+    network held back past a take-over is beyond any cure but the rows being put once more, and is not counted."""
+    held = _spans(seen, HOLDING)
+    stands: dict[str, int] = {}
+    problems = []
+    for record in seen.topics["contacts-changelog"]:
+        before, now = stands.get(record.key, -1), (record.value or {}).get("watermark", -1)
+        if now < before and not any(start <= record.at_ms <= end for start, end in held):
+            place = f"{record.partition}-{record.offset}"
+            problems.append(
+                f"contact {record.key}: its row went back from {before} to {now} at {place}, {record.at_ms}"
+            )
+        stands[record.key] = now
+    return problems
+
+
+def _spans(seen: Evidence, kinds: tuple[str, ...]) -> list[tuple[int, int]]:
+    """When faults of these kinds were on, and a little after."""
+    spans, began = [], {}
+    for entry in seen.diary:
+        if entry["did"] == "fault":
+            began[entry["kind"]] = entry["at"]
+        elif entry["did"] == "undone" and entry["kind"] in kinds:
+            spans.append((began[entry["kind"]], entry["at"] + HELD_MS))
+    return spans
+
+
 def lost_poison(seen: Evidence) -> list[str]:
     """A record that cannot be read is on notify.deadletters."""
     refused = _refused(seen)
@@ -240,7 +271,7 @@ def messages_of(seen: Evidence) -> dict[str, dict[str, Any]]:
     return found
 
 
-LOST: tuple[Rule, ...] = (lost_webhooks, lost_answers, lost_reports, lost_poison, rows_behind)
+LOST: tuple[Rule, ...] = (lost_webhooks, lost_answers, lost_reports, lost_poison, rows_behind, rows_gone_back)
 RULES: dict[str, tuple[Rule, ...]] = {
     "duplicate_creates": (duplicate_creates,),
     "missing_outcomes": (missing_outcomes,),

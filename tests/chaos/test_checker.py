@@ -205,7 +205,14 @@ def test_a_row_behind_its_log_or_gone_back_is_found():
     story = good()
     story.topics["contacts-changelog"].clear()
     assert len(only(story.row(2, {"progress": 10}), "lost_acknowledged")) == 1
-    assert len(only(good().row(1, {"progress": 10}), "lost_acknowledged")) == 1
+    assert len(only(good().row(1, {"progress": 10}), "lost_acknowledged")) == 2
+
+
+def test_a_row_that_goes_back_is_found_though_it_is_put_right_again_unless_the_network_held_it():
+    back = good().row(1, {"progress": 10}).row(3, {"progress": 10})
+    assert "went back from 3 to 1" in only(back, "lost_acknowledged")[0]
+    held = back.note("fault", 500, kind="kafka_half_open").note("undone", 900, kind="kafka_half_open")
+    assert set(checker.counts(held.judged()).values()) == {0}
 
 
 def test_what_cannot_be_read_must_be_in_a_dead_letter_and_is_not_waited_for_in_the_row():
