@@ -69,7 +69,15 @@ def row_guard_off() -> None:
 
 def store_before_changelog() -> None:
     """The local store is written before the changelog's acknowledgement."""
-    _unsafe("store_first")
+    from app.streams.engine.cycle import Partition
+
+    async def store(self: Any, overlay: Any) -> None:
+        for table, encoded in overlay.encoded().items():
+            rows = self._rows[table]
+            rows.write(encoded, int(rows._db.get(b"__faust\0offset__") or -1))
+            rows.write((), await self._producer.changelog(rows.changelog, self.number, encoded))
+
+    Partition._store = store  # type: ignore[method-assign]
 
 
 def lease_off() -> None:
