@@ -36,7 +36,7 @@ def _unsafe(*names: str) -> None:
 
 
 def changelog_not_awaited() -> None:
-    """Rows go to the store and effects start while their changelog records are still on the way."""
+    """Rows go to the store and effects start while their changelog records wait in a buffer."""
     from app.streams.engine.producer import LeasedProducer
 
     inner, known = LeasedProducer.changelog, dict[tuple[str, int], int]()
@@ -44,6 +44,7 @@ def changelog_not_awaited() -> None:
 
     async def changelog(self: Any, topic: str, partition: int, rows: Any) -> int:
         async def send() -> None:
+            await asyncio.sleep(2.0)
             known[topic, partition] = await inner(self, topic, partition, rows)
 
         task = asyncio.ensure_future(send())
@@ -75,6 +76,7 @@ def store_before_changelog() -> None:
         for table, encoded in overlay.encoded().items():
             rows = self._rows[table]
             rows.write(encoded, int(rows._db.get(b"__faust\0offset__") or -1))
+            await asyncio.sleep(0.5)  # most kills come now
             rows.write((), await self._producer.changelog(rows.changelog, self.number, encoded))
 
     Partition._store = store  # type: ignore[method-assign]
@@ -153,9 +155,9 @@ def start_overtakes_stop() -> None:
 
 
 PLANTS = {
-    "changelog_not_awaited": Plant(changelog_not_awaited, ("kill_slow", "disk_lost_during_call"), 6),
+    "changelog_not_awaited": Plant(changelog_not_awaited, ("worker_kill",), 4),
     "row_guard_off": Plant(row_guard_off, ("worker_kill", "kill_after_rows"), 6),
-    "store_before_changelog": Plant(store_before_changelog, ("kill_slow",), 5),
+    "store_before_changelog": Plant(store_before_changelog, ("worker_kill",), 6),
     "lease_off": Plant(lease_off, ("pause_after_outputs",), 6),
     "outputs_after_rows": Plant(outputs_after_rows, ("kill_after_rows",), 5),
     "resend_on_timeout": Plant(resend_on_timeout, ("accept_then_late",), 3),
