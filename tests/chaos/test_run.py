@@ -22,4 +22,4 @@ def test_every_promise_holds_under_faults_of_many_kinds():
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-2000:]
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["messages"] > 300
-    assert sum(summary["faults"].values()) >= 6
+    assert len(summary["faults"]) >= 4
