@@ -98,6 +98,13 @@ FIELDS = (
     Field(
         "HELIOGRAPH_OUTCOME_GRACE_S", "outcome_grace_s", 259_200.0, values.positive, "s for reports after expires_at"
     ),
+    Field(
+        "HELIOGRAPH_CHECKPOINT_AFTER_S",
+        "checkpoint_after_s",
+        1_209_600.0,
+        values.positive,
+        "s; a contact's row is put on its log this often, <= 15 days",
+    ),
     Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "create calls at once, per tenant"),
     Field(
         "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
@@ -139,6 +146,8 @@ FIELDS = (
 ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
 # Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker, the harness's kill points).
 TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT", "HELIOGRAPH_DIE_AT"}
+# Two checkpoints within the 30 days that the contact log is kept: no contact is ever without one.
+MAX_CHECKPOINT_S = 15 * 86_400
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_timeout_s: float
     doubt_after_s: float
     outcome_grace_s: float
+    checkpoint_after_s: float
     call_concurrency: int
     internal_host: str
     internal_port: int
@@ -201,6 +211,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         faults += _unknown(env)
         if read["doubt_after_s"] <= read["claim_ttl_s"] + read["http_timeout_s"]:
             faults.append("HELIOGRAPH_DOUBT_AFTER_S: must exceed claim ttl + http timeout")
+        if read["checkpoint_after_s"] > MAX_CHECKPOINT_S:
+            faults.append("HELIOGRAPH_CHECKPOINT_AFTER_S: must be at most 1296000, half of what topic contacts keeps")
         if read["kafka_protocol"].startswith("SASL") and not read["sasl_username"]:
             faults.append("KAFKA_SASL_USERNAME: is required with KAFKA_SECURITY_PROTOCOL " + read["kafka_protocol"])
         return cls(**read), tuple(faults)

@@ -30,6 +30,7 @@ COMMANDS = {
     "outcomes": "app.cli.outcomes",
     "explain": "app.cli.explain",
     "replay": "app.cli.replay",
+    "deadletters": "app.cli.deadletters",
 }
 
 

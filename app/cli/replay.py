@@ -100,10 +100,10 @@ class _Progress:
     def __init__(self) -> None:
         self._said_s = clock.boot_s()
 
-    def __call__(self, partition: int, read: int, of: int) -> None:
+    def __call__(self, where: str, read: int, of: int) -> None:
         if clock.boot_s() - self._said_s >= TELL_S:
             self._said_s = clock.boot_s()
-            click.echo(f"partition {partition}: {read} of {of} inputs", err=True)
+            click.echo(f"{where}: read {read} of {of}", err=True)
 
 
 def _show(done: Replayed, as_json: bool) -> int:
@@ -143,10 +143,11 @@ class _Summary:
             for table, count in more.items():
                 sums[table] += count
         self._told += [{name: getattr(found, name) for name in found.__struct_fields__} for found in done.told]
-        if done.begins_ms is not None:
-            self._cut.append(f"partition {done.partition} begins {clock.iso(done.begins_ms)}")
-            if until is not None and until < done.begins_ms:
-                self._cut[-1] += ": what was so before is on notify.consent alone"
+        if done.cut:
+            begins = "is empty" if done.begins_ms is None else f"begins {clock.iso(done.begins_ms)}"
+            early = until is not None and until < (done.begins_ms or until + 1)
+            said = ": what was so before is on notify.consent alone" if early else ""
+            self._cut.append(f"partition {done.partition} {begins}{said}")
 
     def code(self, *, must_be_there: bool) -> int:
         """0; 1 for a difference, or for nothing where something must be."""

@@ -6,7 +6,7 @@ Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says
 
 import msgspec
 
-from app.domain.inputs import Policy
+from app.domain.policy import Policy
 from app.domain.words import Answer, ErrorClass, Progress, Provenance, Reason, Stage, Word
 
 
@@ -94,7 +94,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
-    SIDs; `frozen`: a fault of ours stopped this contact, nothing may be claimed.
+    SIDs; `frozen`: a fault of ours stopped this contact, nothing may be claimed; `based_ms`, `based_offset`: log time
+    and offset of the input the row can be folded from again: the last checkpoint, or else the first input.
     """
 
     tenant: str
@@ -105,3 +106,5 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     canceled_ahead: dict[str, int] = {}
     texts: tuple[str, ...] = ()
     frozen: str = ""
+    based_ms: int = 0
+    based_offset: int = -1

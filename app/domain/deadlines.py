@@ -1,16 +1,22 @@
 """Decisions on due timers. A due input is void unless the row still says the same."""
 
+from msgspec.structs import replace
+
 from app.domain.attempts import doubt, expire
 from app.domain.case import Case, key_of
 from app.domain.contact import Message
-from app.domain.events import MessageArchived, MessageForgotten
-from app.domain.inputs import Due
+from app.domain.events import CheckpointKept, CheckpointWanted, MessageArchived, MessageForgotten
+from app.domain.inputs import Checkpointed, Due
 from app.domain.timing import dues
 from app.domain.words import DueKind, Progress, Reason, Word
 
 
 def due(case: Case, record: Due) -> None:
     """See the module."""
+    if record.kind is DueKind.CHECKPOINT:
+        if record.based == case.contact.based_offset:
+            case.effect(CheckpointWanted())
+        return
     message = case.find(record.message_id)
     if message is None or (record.kind, record.due_ms) not in dues(message):
         return
@@ -28,6 +34,19 @@ def due(case: Case, record: Due) -> None:
             case.happen(MessageArchived(key=key))
         case DueKind.FORGET:
             case.happen(MessageForgotten(key=key))
+
+
+def checkpointed(case: Case, record: Checkpointed) -> None:
+    """Nothing changes but where the row can be folded from; void if the row is no more what the record carries.
+
+    Where a table is built anew from a log whose older part is gone, the row began later than the one the record
+    carries, and that one takes its place, if nothing came between the two.
+    """
+    now, at, offset = case.contact, case.place.log_ms, case.place.offset
+    if replace(record.row, watermark=now.watermark, touched_ms=now.touched_ms) == now:
+        case.happen(CheckpointKept(at_ms=at, offset=offset))
+    elif record.row.based_offset < now.based_offset and record.row.watermark == now.watermark:
+        case.happen(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
 
 
 def _start(case: Case, message: Message, kind: DueKind) -> None:

@@ -6,7 +6,7 @@
 
 import msgspec
 
-from app.domain.contact import Message
+from app.domain.contact import Contact, Message
 from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
 
 
@@ -145,6 +145,15 @@ class MessageForgotten(_Event, frozen=True, kw_only=True):
     key: str
 
 
+class CheckpointKept(_Event, frozen=True, kw_only=True):
+    """The row can be folded from here: this input carries all that came before. `restored`: the row it carries, when
+    the row as folded began later than that one, with inputs before it gone."""
+
+    at_ms: int
+    offset: int
+    restored: Contact | None = None
+
+
 class InputRefused(_Event, frozen=True, kw_only=True):
     """The input makes no sense here (another tenant's, an unknown message): kept as a dead letter."""
 
@@ -167,6 +176,7 @@ Event = (
     | TextReceived
     | MessageArchived
     | MessageForgotten
+    | CheckpointKept
     | InputRefused
 )
 
@@ -199,4 +209,8 @@ class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True):
     hold_ms: int
 
 
-Effect = Ask | TurnAnswered | LaneSlowed
+class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect: write the row as it stands after this input onto the contact's log."""
+
+
+Effect = Ask | TurnAnswered | LaneSlowed | CheckpointWanted

@@ -12,6 +12,7 @@ from app.domain.events import (
     AttemptProgressed,
     CancelKept,
     CancelNoted,
+    CheckpointKept,
     ConsentChanged,
     Event,
     InputRefused,
@@ -47,6 +48,8 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
         case CancelKept(key=key, at_ms=at):
             return replace(contact, canceled_ahead={**contact.canceled_ahead, key: at}), archived
+        case CheckpointKept(at_ms=at, offset=offset, restored=restored):
+            return replace(restored or contact, based_ms=at, based_offset=offset), archived
         case InputRefused() | RequestConflicted():
             return contact, archived
         case _:

@@ -7,11 +7,12 @@ from msgspec.structs import replace
 from app.domain.attempts import answered, reported, reported_again, turn_granted
 from app.domain.case import Case
 from app.domain.contact import Contact, Message
-from app.domain.deadlines import due
+from app.domain.deadlines import checkpointed, due
 from app.domain.events import Effect, Event, InputRefused
 from app.domain.inputs import (
     Answered,
     CancelRequested,
+    Checkpointed,
     Due,
     Input,
     Place,
@@ -40,7 +41,7 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
     `archived`: the row of table `messages` for the message the record names, if the contact's row does not hold it.
     """
     if contact is None:
-        contact = Contact(tenant=record.tenant)
+        contact = _begun(record, place)
     if place.offset <= contact.watermark:
         return None
     case = Case(contact, archived, place)
@@ -52,6 +53,16 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
         reported_again(case, record)
     after = replace(case.contact, watermark=place.offset, touched_ms=place.log_ms)
     return Folded(after, case.archived, tuple(case.events), tuple(case.effects))
+
+
+def _begun(record: Input, place: Place) -> Contact:
+    """The row before its first input: nothing, or what a checkpoint says, when the log before it is gone.
+
+    That row's watermark may be of another log (a new generation of the topic): it counts no input here as folded.
+    """
+    if isinstance(record, Checkpointed):
+        return replace(record.row, watermark=-1)
+    return Contact(tenant=record.tenant, based_ms=place.log_ms, based_offset=place.offset)
 
 
 def decide(case: Case, record: Input) -> None:
@@ -71,6 +82,8 @@ def decide(case: Case, record: Input) -> None:
             texted(case, record)
         case CancelRequested():
             canceled(case, record)
+        case Checkpointed():
+            checkpointed(case, record)
         case Rejected():
             rejected(case, record)
         case _:

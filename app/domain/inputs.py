@@ -8,7 +8,9 @@ Common fields: `id` (unique per writing), `tenant` (verified by the writer), `pk
 
 import msgspec
 
-from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Provenance
+from app.domain.contact import Contact
+from app.domain.policy import Policy
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Provenance
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -17,28 +19,6 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     partition: int
     offset: int
     log_ms: int
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was resolved for a request when it was read: nothing here is looked up again.
-
-    Times are ms since the epoch or ms; `retry_delays_ms` has one entry per allowed retry; `claim_ttl_ms` and
-    `doubt_after_ms` are durations from the claim; `resend_after_ms` is None unless the tenant chose to resend.
-    """
-
-    lane: str
-    priority: Priority
-    category: Category
-    segments: int
-    expires_ms: int
-    outcome_ms: int
-    start_ms: int = 0
-    retry_delays_ms: tuple[int, ...] = ()
-    doubt_after_ms: int = 60_000
-    archive_after_ms: int = 86_400_000
-    forget_after_ms: int = 2_592_000_000
-    max_open: int = 200
-    resend_after_ms: int | None = None
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -155,11 +135,24 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
 
 
 class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
-    """A timer came due. Void unless the row still says the same. `message_id` is empty for a timer of the contact."""
+    """A timer came due. Void unless the row still says the same. `message_id` is empty for a timer of the contact.
+
+    `based`: with kind checkpoint, the base (see `Contact.based_offset`) that grew old.
+    """
 
     message_id: str
     kind: DueKind
     due_ms: int
+    based: int = -1
 
 
-Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Due
+class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.checkpointed.v1"):
+    """The contact's row as it stood when a checkpoint came due: the log may be folded from here.
+
+    Void if the row was changed between the two: then it is not what the log says here, and another one will come.
+    """
+
+    row: Contact
+
+
+Input = Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Due | Checkpointed

@@ -141,7 +141,7 @@ class Intent(StrEnum):
 
 
 class DueKind(StrEnum):
-    """What a timer of a message is for."""
+    """What a timer is for: of a message, but for `checkpoint`, which is the contact's."""
 
     START = "start"
     RETRY = "retry"
@@ -150,6 +150,7 @@ class DueKind(StrEnum):
     OUTCOME = "outcome"
     ARCHIVE = "archive"
     FORGET = "forget"
+    CHECKPOINT = "checkpoint"
 
 
 class Provenance(StrEnum):

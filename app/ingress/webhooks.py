@@ -22,7 +22,7 @@ from app.ingress.log import Log, Unavailable
 from app.ingress.record import Record
 from app.provider.callbacks import Fields, Text, Unplaced, read_report, read_text
 from app.provider.webhooks import MAX_BODY_BYTES, BadForm, digest_of, read_form, read_query, verified
-from app.records.deadletters import dead_letter
+from app.records.deadletters import Lost, dead_letter
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Content, Sealer
 from app.records.topics import Topics
@@ -107,7 +107,8 @@ class Webhooks:
     async def _keep(self, tenant: Tenant, fields: Fields, query: dict[str, str], why: Unplaced) -> Answer:
         """A signed callback that we cannot place: kept as a dead letter."""
         raw, place = _encode({"tenant": tenant.name, "query": query, "form": fields}), clock.new_id()
-        value = dead_letter(self._sealer, "ingress", place, None, raw, (why.field, why.rule), clock.now_ms())
+        lost = Lost("ingress", place, None, raw, clock.now_ms())
+        value = dead_letter(self._sealer, lost, why.field, why.rule)
         await self._log.put(Record(self._topics.deadletters, f"ingress-{place}".encode(), value))
         return NO_CONTENT
 

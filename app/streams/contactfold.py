@@ -12,8 +12,8 @@ from app import telemetry
 from app.domain.contact import Contact, Message
 from app.domain.events import MessageForgotten
 from app.domain.fold import Folded, fold
+from app.domain.inputs import Checkpointed, Place, Texted
 from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Place, Texted
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 
@@ -96,7 +96,8 @@ class ContactFold:
         log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
         if record.key is None:
             return
-        contact = scope.get(CONTACTS, record.key) or Contact(tenant="")
+        nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
+        contact = scope.get(CONTACTS, record.key) or nothing
         frozen = msgspec.structs.replace(contact, frozen=type(error).__name__, watermark=record.offset)
         scope.put(CONTACTS, record.key, frozen)
 
@@ -107,7 +108,7 @@ def _forgets(folded: Folded) -> bool:
 
 def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
     """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
-    if isinstance(parsed, Texted) or not parsed.message_id:
+    if isinstance(parsed, Texted | Checkpointed) or not parsed.message_id:
         return None
     if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
         return None

@@ -13,6 +13,7 @@ from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
 from app.domain.words import Answer, Progress
 from app.streams.calls import Calls, Claim
+from app.streams.checkpoints import Base, PartitionCheckpoints, base_of
 from app.streams.compose import Composer
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, DeadLetters
 from app.streams.engine import points
@@ -32,17 +33,23 @@ class ContactsAgent(ContactFold):
         dead_letter: DeadLetters,
         fail: Callable[[str], NoReturn],
         pk: str,
+        checkpoint_after_ms: int,
     ) -> None:
         super().__init__(notices, dead_letter, fail, pk)
         self.topic, self._composer = topic, composer
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
+        self._based: dict[int, set[str]] = {}
+        self._checkpoint_after_ms = checkpoint_after_ms
         self.timers: dict[int, PartitionTimers] = {}
+        self.checkpoints: dict[int, PartitionCheckpoints] = {}
         self.calls: Calls | None = None
         self.log_ms: Callable[[], int] = lambda: 0
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
+        if folded.contact.based_offset == folded.contact.watermark:
+            self._based.setdefault(partition, set()).add(contact_id)
         touched = self._touched.setdefault(partition, set())
         for event in folded.events:
             if (key := getattr(event, "key", None)) is not None:
@@ -65,6 +72,8 @@ class ContactsAgent(ContactFold):
             message = rows[contact_id.encode()].messages.get(key)
             if message is not None:
                 timers.arm(message, now)
+        for contact_id in self._based.pop(partition, ()):
+            self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()])
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
                 timers.disarm(message_id.decode())
@@ -96,15 +105,20 @@ class ContactsAgent(ContactFold):
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
         """Build the timers from the rows; claims without an answer are inherited and stay in doubt."""
         timers, now = PartitionTimers(), (clock.now_ms(), clock.boot_s())
-        for _, contact in rows[CONTACTS]:
+        bases: list[tuple[Base, str]] = []
+        for key, contact in rows[CONTACTS]:
+            bases.append((base_of(contact), key.decode("latin-1")))
             for message in contact.messages.values():
                 timers.arm(message, now)
         for _, message in rows[MESSAGES]:
             timers.arm(message, now)
         self.timers[partition] = timers
+        self.checkpoints[partition] = PartitionCheckpoints(self._checkpoint_after_ms, bases)
 
     def revoked(self, partition: int) -> None:
         """Another worker owns the partition now."""
         self.timers.pop(partition, None)
+        self.checkpoints.pop(partition, None)
+        self._based.pop(partition, None)
         self._claimed.pop(partition, None)
         self._touched.pop(partition, None)

@@ -1,6 +1,6 @@
 """Dead letters of the worker: the record that could not be folded, sealed, with field and rule."""
 
-from app.records.deadletters import dead_letter
+from app.records.deadletters import Lost, dead_letter
 from app.records.seal import Sealer
 from app.streams.engine.agent import Input, Output
 
@@ -14,6 +14,6 @@ class DeadLetters:
     def __call__(self, record: Input, field: str, rule: str) -> Output:
         """The record for `notify.deadletters`, in the partition of the input's number."""
         place = f"{record.partition}-{record.offset}"
-        fault = (field, rule)
-        value = dead_letter(self._sealer, record.topic, place, record.key, record.value, fault, record.at_ms)
+        lost = Lost(record.topic, place, record.key, record.value, record.at_ms, list(record.headers))
+        value = dead_letter(self._sealer, lost, field, rule)
         return Output(self._topic, f"{record.topic}-{place}".encode(), value, record.partition)

@@ -12,6 +12,7 @@ from app.domain.identity import contact_id, key_fingerprint, message_id, payload
 from app.domain.inputs import CancelRequested, Rejected, Requested
 from app.domain.phone import Address, read_address
 from app.records.codec import Unreadable as BadRecord
+from app.records.deadletters import retried_from
 from app.records.requests import Loose, NotifyCanceled, NotifyRequested, read_loosely, read_request, recipients_of
 from app.records.seal import Content, Sealer
 from app.streams.deadletters import DeadLetters
@@ -167,7 +168,8 @@ class IntakeAgent:
 
 
 def _place(record: Input) -> str:
-    return f"{record.topic}-{record.partition}-{record.offset}"
+    """Where the record stood first: produced again from a dead letter it is the same request, key or no key."""
+    return retried_from(record.headers) or f"{record.topic}-{record.partition}-{record.offset}"
 
 
 def _key_of(request: NotifyRequested, record: Input) -> str:

@@ -12,8 +12,8 @@ from app.clock import iso
 from app.domain import events as e
 from app.domain.contact import Message
 from app.domain.fold import Folded
+from app.domain.inputs import Checkpointed, Texted
 from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Texted
 from app.domain.words import Answer, Progress, Word
 from app.records import lanes
 from app.records.consent import NotifyConsentChanged
@@ -47,10 +47,15 @@ class Notices:
                     scope.emit(self._received(record, contact_id, parsed, cause))
                 case e.ConsentChanged():
                     scope.emit(self._consent(record, contact_id, parsed, event, cause))
+                case e.CheckpointKept():
+                    continue  # changes nothing that anybody could see
                 case _:
                     self._update(record, contact_id, folded, event, cause, scope)
         for effect in folded.effects:
-            scope.emit(self._lane(folded.contact.tenant, effect))
+            if isinstance(effect, e.CheckpointWanted):
+                scope.emit(self._checkpoint(record, contact_id, parsed, folded))
+            else:
+                scope.emit(self._lane(folded.contact.tenant, effect))
         return refused
 
     def _update(
@@ -102,7 +107,18 @@ class Notices:
         )
         return self._output(self._topics.consent, contact_id, "notify.consent_changed.v1", changed, record)
 
-    def _lane(self, tenant: str, effect: e.Effect) -> Output:
+    def _checkpoint(self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded) -> Output:
+        """What is sealed in the row stays sealed."""
+        value = Checkpointed(
+            id=f"{contact_id}.checkpoint@{record.offset}",
+            tenant=folded.contact.tenant,
+            pk=parsed.pk,
+            at=record.at_ms,
+            row=folded.contact,
+        )
+        return Output(self._topics.contacts, contact_id.encode(), _encode(value), record.partition)
+
+    def _lane(self, tenant: str, effect: e.Ask | e.TurnAnswered | e.LaneSlowed) -> Output:
         match effect:
             case e.Ask():
                 value: lanes.LaneRecord = lanes.Asked(tenant=tenant, **msgspec.structs.asdict(effect))

@@ -6,9 +6,10 @@ changelogs, then the log up to its end, which so holds every input that any of t
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,12 +17,12 @@ from app.records.logs import Logs
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.cycle import input_of
-from app.streams.proof import Different, Proof
-from app.streams.replay import Replay, Unwatched, contact_fold
+from app.streams.proof import Different, Proof, based_offset
+from app.streams.replay import Bases, Replay, Unwatched, contact_fold
 from app.streams.shelf import Shelf
 
 Rows = dict[str, Shelf]
-Tell = Callable[[int, int, int], None]
+Tell = Callable[[str, int, int], None]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +37,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, kw_only=True):
-    """One partition. `rows` are open until the next partition is asked for. `begins_ms`: log time of the log's first
-    record, if its older part is deleted; `not_provable`: contacts and messages whose part of the log is gone."""
+    """One partition. `rows` are open until the next partition is asked for. `cut`: the log's older part is deleted;
+    `begins_ms`: log time of its first record that is left; `not_provable`: rows whose part of the log is gone."""
 
     partition: int
     inputs: int
     rows: Rows
+    cut: bool = False
     begins_ms: int | None = None
     compared: dict[str, int] = {}
     not_provable: dict[str, int] = {}
@@ -50,7 +52,7 @@ class Replayed(msgspec.Struct, kw_only=True):
 
 
 class Offline:
-    """See the module. `tell` hears how far it is: partition, records read, records to read."""
+    """See the module. `tell` hears how far it is: topic and partition, records read, records to read."""
 
     def __init__(self, logs: Logs, wanted: Wanted, tell: Tell) -> None:
         self._logs, self._wanted, self._tell = logs, wanted, tell
@@ -73,11 +75,11 @@ class Offline:
         start, end = await self._logs.span(topic, number)
         fold = contact_fold(wanted.topics, wanted.fingerprint)
         bases = await self._bases(number, start, end, live) if start else None
-        proof = Proof(fold, live, committed, start)
+        proof = Proof(fold, live, rows, committed, start)
         watch = proof if wanted.prove else Unwatched()
         replay = Replay(fold, rows, watch, bases, live[MESSAGES], wanted.until_ms)
         begins_ms = await self._fold(number, start, end, replay)
-        done = Replayed(partition=number, inputs=replay.inputs, rows=rows, begins_ms=begins_ms if start else None)
+        done = Replayed(partition=number, inputs=replay.inputs, rows=rows, cut=start > 0, begins_ms=begins_ms)
         if wanted.prove:
             proof.finish()
             done.compared, done.not_provable = proof.compared, proof.not_provable
@@ -86,26 +88,36 @@ class Offline:
 
     async def _load(self, changelog: str, number: int, shelf: Shelf) -> None:
         """The last value of each key."""
-        async for records in self._logs.read(changelog, number, *await self._logs.span(changelog, number)):
+        async for records in self._read(changelog, number, *await self._logs.span(changelog, number)):
             for record in records:
                 if self._mine(record.key):
                     shelf.put(record.key, record.value)
+
+    async def _read(self, topic: str, number: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+        async for records in self._logs.read(topic, number, start, end):
+            yield records
+            self._tell(f"{topic}-{number}", records[-1].offset + 1 - start, end - start)
 
     def _mine(self, key: bytes | None) -> bool:
         contact = self._wanted.contact
         return key is not None and (contact is None or key.partition(b"-")[0] == contact)
 
     async def _bases(self, number: int, start: int, end: int, live: Rows) -> dict[bytes, int]:
-        return {}
+        bases = Bases(start)
+        async for records in self._read(self._wanted.topics.contacts, number, start, end):
+            for record in records:
+                bases.look(input_of(record))
+        for contact, row in live[CONTACTS].items():
+            bases.name(contact, based_offset(row))
+        return bases.offsets
 
     async def _fold(self, number: int, start: int, end: int, replay: Replay) -> int | None:
         """Log time of the first record."""
         first_ms, contact = None, self._wanted.contact
-        async for records in self._logs.read(self._wanted.topics.contacts, number, start, end):
+        async for records in self._read(self._wanted.topics.contacts, number, start, end):
             first_ms = records[0].timestamp if first_ms is None else first_ms
             if not replay.take(input_of(r) for r in records if contact is None or r.key == contact):
                 break
-            self._tell(number, records[-1].offset + 1 - start, end - start)
         return first_ms
 
 

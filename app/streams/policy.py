@@ -1,6 +1,6 @@
 """The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
 
-from app.domain.inputs import Policy
+from app.domain.policy import Policy
 from app.domain.segments import count
 from app.domain.words import Category
 from app.records.requests import NotifyRequested

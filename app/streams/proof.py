@@ -42,16 +42,19 @@ _stand = msgspec.json.Decoder(_Stand).decode
 class Proof:
     """Watches the replay of one partition.
 
-    `live`: a shelf of live rows for each table, used up. `committed`: inputs below this offset were folded by the
-    workers, and rows read later show it. `start`: the log's first offset that is not deleted.
+    `live`: a shelf of live rows for each table, used up; `rows`: those of the replay. `committed`: inputs below this
+    offset were folded by the workers, and rows read later show it. `start`: the log's first offset that is not deleted.
     """
 
-    def __init__(self, fold: ContactFold, live: Mapping[str, Shelf], committed: int, start: int) -> None:
+    def __init__(
+        self, fold: ContactFold, live: Mapping[str, Shelf], rows: Mapping[str, Shelf], committed: int, start: int
+    ) -> None:
         self._encode = {spec.name: spec.encode for spec in fold.tables}
-        self._live, self._committed, self._start = live, committed, start
+        self._live, self._rows, self._committed, self._start = live, rows, committed, start
         self._missing: dict[bytes, int] = {}
         self.compared = {CONTACTS: 0, MESSAGES: 0}
         self.not_provable = {CONTACTS: 0, MESSAGES: 0}
+        self._unsure: set[bytes] = set()
         self._wrong: set[tuple[str, bytes]] = set()
         self.told: list[Different] = []
 
@@ -76,6 +79,10 @@ class Proof:
             stale = Difference("watermark", str(offset), "an earlier input")
             self._differs(table, key, dropped if row is None else stale)
 
+    def unsure(self, contact: bytes) -> None:
+        """See `replay.Watch`."""
+        self._unsure.add(contact)
+
     def _without_row(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
         """A contact's row is for ever; that of a message may have been dropped by an input still to come."""
         if row is None:
@@ -86,9 +93,13 @@ class Proof:
                 self._differs(table, key, Difference("row", "a row", "nothing"))
 
     def _compare(self, table: str, key: bytes, row: Any, live: bytes) -> None:
-        self.compared[table] += 1
         self._live[table].put(key, _COMPARED)
-        if (found := first_difference(self._encode[table](row), live)) is not None:
+        found = first_difference(self._encode[table](row), live)
+        if found is not None and key in self._unsure:
+            self.not_provable[table] += 1
+            return
+        self.compared[table] += 1
+        if found is not None:
             self._differs(table, key, found)
 
     def finish(self) -> None:
@@ -102,15 +113,15 @@ class Proof:
                     self._unmet(table, key, live)
 
     def _unmet(self, table: str, key: bytes, live: bytes) -> None:
-        if self._start and not self._whole(table, live):
+        if self._start and not self._whole(table, key, live):
             self.not_provable[table] += 1
         else:
             words = f"offset {_watermark(live)}, where the log has no input that leads to this row"
             self._differs(table, key, Difference("watermark", "another", words))
 
-    def _whole(self, table: str, live: bytes) -> bool:
-        """Whether what a row follows from is on the log still."""
-        return False
+    def _whole(self, table: str, key: bytes, live: bytes) -> bool:
+        """Whether what a row follows from is on the log still; for a message, if the replay led to such a row."""
+        return self._rows[table].get(key) is not None or (table == CONTACTS and based_offset(live) >= self._start)
 
     def _differs(self, table: str, key: bytes, found: Difference) -> None:
         if (table, key) in self._wrong:
@@ -118,6 +129,14 @@ class Proof:
         self._wrong.add((table, key))
         if len(self.told) < TOLD:
             self.told.append(Different(table=table, key=key.decode("latin-1"), **found._asdict()))
+
+
+def based_offset(live: bytes) -> int:
+    """The base that a contact's row names; -1 for none, or for what is no row."""
+    try:
+        return _stand(live).based_offset
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return -1
 
 
 def _watermark(live: bytes) -> int | None:

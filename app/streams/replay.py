@@ -7,7 +7,11 @@ it does in the worker, and thrown away.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
+import msgspec
+
+from app.domain.case import key_of
 from app.domain.contact import Message
+from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
 from app.streams.engine.agent import Input, Output
@@ -28,11 +32,18 @@ class Watch(Protocol):
         """The input at `offset` made this of a row; None: it dropped it."""
         ...
 
+    def unsure(self, contact: bytes) -> None:
+        """From here this contact's row may be another than it was: it hangs on inputs that are deleted."""
+        ...
+
 
 class Unwatched:
     """Nobody looks on."""
 
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
+        """See `Watch`."""
+
+    def unsure(self, contact: bytes) -> None:
         """See `Watch`."""
 
 
@@ -58,11 +69,6 @@ class Replay:
         self._messages = _Leaning(rows[MESSAGES], None if bases is None else live, fold)
         self.inputs = 0
 
-    @property
-    def leant(self) -> int:
-        """Message rows taken as they are in the live table: the log they follow from is gone."""
-        return len(self._messages.leant)
-
     def take(self, records: Iterable[Input]) -> bool:
         """Fold a slice. False once the log is past `until_ms`: nothing more is to be taken."""
         overlay = Overlay(self._fold.tables, {CONTACTS: self.rows[CONTACTS], MESSAGES: self._messages})
@@ -70,6 +76,8 @@ class Replay:
         overlay.preload(key for record in wanted for key in self._fold.row_keys(record))
         for record in wanted:
             self._messages.now_ms = record.at_ms
+            if self._bases is not None and _contradicts(record, overlay):
+                self._watch.unsure(record.key or b"")
             fold_record(self._fold, record, overlay)
             for table, key, row in overlay.latest():
                 self._watch.changed(table, key, row, record.offset)
@@ -90,6 +98,55 @@ class Replay:
         return wanted, True
 
 
+def _contradicts(record: Input, overlay: Overlay) -> bool:
+    """A message is forgotten that the replay has as an open one: its request repeated one that is deleted."""
+    if record.key is None or record.value is None or not record.value.startswith(_DUE):
+        return False
+    due = _due(record.value)
+    contact = overlay.get(CONTACTS, record.key)
+    return due.kind == DueKind.FORGET and contact is not None and key_of(due.message_id) in contact.messages
+
+
+class Bases:
+    """Where the replay of a log begins whose part before `start` is deleted: with each contact at the first input that
+    a row names as its base (live rows, and those that checkpoints carry). Only what is named is proved to be one: the
+    first input that is left of a contact may have had others before it, a checkpoint may have been void.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self.offsets: dict[bytes, int] = {}
+
+    def look(self, record: Input) -> None:
+        """Take note of the base that a checkpoint carries; other inputs name none."""
+        if record.key is not None and record.value is not None and record.value.startswith(_CHECKPOINT):
+            self.name(record.key, _carried(record.value).row.based_offset)
+
+    def name(self, contact: bytes, offset: int) -> None:
+        """A row of this contact names `offset` as its base."""
+        if offset >= self._start:
+            self.offsets[contact] = min(offset, self.offsets.get(contact, offset))
+
+
+class _Named(msgspec.Struct):
+    based_offset: int = -1
+
+
+class _Carrying(msgspec.Struct):
+    row: _Named
+
+
+class _Fallen(msgspec.Struct):
+    message_id: str = ""
+    kind: str = ""
+
+
+# The type is what msgspec writes first.
+_CHECKPOINT, _DUE = b'{"type":"contact.checkpointed.v1"', b'{"type":"contact.due.v1"'
+_carried = msgspec.json.Decoder(_Carrying).decode
+_due = msgspec.json.Decoder(_Fallen).decode
+
+
 class _Leaning:
     """Message rows as replayed; what the replay does not know but the live table had before `now_ms` is taken as is."""
 
@@ -97,7 +154,6 @@ class _Leaning:
         self._replayed, self._live = replayed, live
         self._decode = next(spec.decode for spec in fold.tables if spec.name == MESSAGES)
         self.now_ms = 0
-        self.leant: set[bytes] = set()
 
     def get(self, key: bytes) -> bytes | None:
         """One row."""
@@ -105,10 +161,7 @@ class _Leaning:
         if value is not None or self._live is None or not (live := self._live.get(key)):
             return value
         message: Message = self._decode(live)
-        if message.logged_ms >= self.now_ms:
-            return None
-        self.leant.add(key)
-        return live
+        return live if message.logged_ms < self.now_ms else None
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
         """Rows in the order of `keys`."""

@@ -10,6 +10,7 @@ from app import clock, kafka, telemetry
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Due
 from app.domain.series import Lists
+from app.domain.words import DueKind
 from app.provider.port import Provider
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
@@ -19,6 +20,7 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.answers import Answers
 from app.streams.calls import Calls
+from app.streams.checkpoints import Base
 from app.streams.compose import Composer
 from app.streams.contacts import ContactsAgent
 from app.streams.deadletters import DeadLetters
@@ -56,7 +58,8 @@ class Worker:
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
         notices, composer = Notices(topics), Composer(self._tenants, self._sealer)
-        self.contacts = ContactsAgent(topics.contacts, notices, composer, letters, die, self._pk)
+        checkpoint_after_ms = int(settings.checkpoint_after_s * 1000)
+        self.contacts = ContactsAgent(topics.contacts, notices, composer, letters, die, self._pk, checkpoint_after_ms)
         self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters)
         intake = IntakeAgent(
             topics.requests,
@@ -99,11 +102,16 @@ class Worker:
         """Send what came due onto the contact's log."""
         while True:
             await asyncio.sleep(TIMER_LOOK_S)
-            now_s = clock.boot_s()
+            now = clock.now_ms(), clock.boot_s()
             due = [
                 self._due(partition, entry)
                 for partition, timers in self.contacts.timers.items()
-                for entry in timers.due(now_s)
+                for entry in timers.due(now[1])
+            ]
+            due += [
+                self._checkpoint(partition, *entry)
+                for partition, checkpoints in self.contacts.checkpoints.items()
+                for entry in checkpoints.due(now)
             ]
             if due:
                 await self.runtime.engine.send_all(due)
@@ -119,6 +127,19 @@ class Worker:
             message_id=message_id,
             kind=kind,
             due_ms=due_ms,
+        )
+        return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
+
+    def _checkpoint(self, partition: int, contact: str, base: Base, due_ms: int) -> Output:
+        value = Due(
+            id=f"checkpoint@{due_ms}",
+            tenant=base.tenant,
+            pk=self._pk,
+            at=clock.now_ms(),
+            message_id="",
+            kind=DueKind.CHECKPOINT,
+            due_ms=due_ms,
+            based=base.offset,
         )
         return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
 

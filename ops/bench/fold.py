@@ -20,7 +20,8 @@ from aiokafka import AIOKafkaProducer
 from app.dev.broker import DevBroker, free_port
 from app.dev.stand import Plan, Stand
 from app.domain.identity import contact_id, key_fingerprint, message_id
-from app.domain.inputs import Answered, Policy, Reported, Requested, TurnGranted
+from app.domain.inputs import Answered, Reported, Requested, TurnGranted
+from app.domain.policy import Policy
 from app.domain.words import Answer, Category, Priority, Progress
 from app.streams.engine.producer import partition_of
 

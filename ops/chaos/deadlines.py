@@ -15,6 +15,7 @@ class Deadlines:
     http_timeout: float
     doubt_after: float
     stall: float
+    checkpoint: float
     away: float
     calm: tuple[float, float]
     recover: float
@@ -27,6 +28,7 @@ class Deadlines:
             "HELIOGRAPH_CLAIM_TTL_S": str(self.claim_ttl),
             "HELIOGRAPH_HTTP_TIMEOUT_S": str(self.http_timeout),
             "HELIOGRAPH_DOUBT_AFTER_S": str(self.doubt_after),
+            "HELIOGRAPH_CHECKPOINT_AFTER_S": str(self.checkpoint),
             "HELIOGRAPH_STALL_TIMEOUT_S": str(self.stall),
         }
 
@@ -43,6 +45,7 @@ FULL = Deadlines(
     http_timeout=3,
     doubt_after=9,
     stall=30,
+    checkpoint=300,
     away=60,
     calm=(2, 6),
     recover=60,
@@ -56,6 +59,7 @@ SHORT = Deadlines(
     http_timeout=2,
     doubt_after=7,
     stall=30,
+    checkpoint=60,
     away=20,
     calm=(1, 3),
     recover=60,

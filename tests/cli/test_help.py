@@ -13,6 +13,7 @@ from tests.support.words import code, fault, leaves, told
 ROOT = Path(__file__).parents[2]
 LEAVES = dict(leaves())
 READING = ["config show", "config check", "doctor", "topics plan", "outcomes", "explain", "replay", "kafka status"]
+READING += ["deadletters list", "deadletters show"]
 
 
 @pytest.mark.parametrize("words", LEAVES)

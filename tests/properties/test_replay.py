@@ -35,12 +35,12 @@ def ran(history: list[tuple[str, object]]) -> Crashing:
     return worker
 
 
-def proved(worker: Crashing) -> Proof:
+def proved(worker: Crashing, start: int = 0) -> Proof:
     with tempfile.TemporaryDirectory() as directory:
-        return worker.prove(Path(directory))
+        return worker.prove(Path(directory), start)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @cases(st.lists(steps, max_size=30))
 def test_p6_rows_are_what_the_log_folds_to_wherever_the_worker_died(history):
     worker = ran(history)
@@ -49,7 +49,7 @@ def test_p6_rows_are_what_the_log_folds_to_wherever_the_worker_died(history):
     assert proof.compared == {table: len(rows) for table, rows in worker.rows.items()}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @cases(st.lists(steps, max_size=20), st.lists(st.one_of(inputs(), opted_out), max_size=5), st.integers(0, 3))
 def test_p6_it_holds_between_any_two_rows_that_a_worker_writes(history, more, rows):
     worker = ran(history)
@@ -59,7 +59,19 @@ def test_p6_it_holds_between_any_two_rows_that_a_worker_writes(history, more, ro
     assert proved(worker).told == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=120, deadline=None)
+@cases(st.lists(steps, max_size=40), st.data())
+def test_p6_it_holds_wherever_the_older_part_of_the_log_is_deleted(history, data):
+    worker = ran(history)
+    start = data.draw(st.integers(1, len(worker.log)))
+    proof = proved(worker, start)
+    assert proof.told == []
+    assert all(proof.compared[t] + proof.not_provable[t] == len(rows) for t, rows in worker.rows.items())
+    if any(contact.based_offset >= start for contact in worker.contacts()):
+        assert proof.compared[CONTACTS] + len(proof._unsure) == 1
+
+
+@settings(max_examples=50, deadline=None)
 @cases(st.lists(steps, max_size=20), st.data())
 def test_p6_a_row_with_any_other_value_in_it_is_named(history, data):
     worker = ran(history)
@@ -92,3 +104,34 @@ def test_p3_an_opt_out_told_by_the_report_of_an_archived_message_outlives_a_deat
     worker.cycle()
     assert json.loads(worker.rows[CONTACTS][CONTACT.encode()])["consent"]["opted_out"] is True
     assert proved(worker).told == []
+
+
+def archived_and_checkpointed() -> tuple[Crashing, int]:
+    """A message archived before its contact's checkpoint; the worker, and where the checkpoint stands."""
+    worker = Crashing()
+    for record in (requested(), turn(), taken(), report(Progress.DELIVERED)):
+        worker.write(record)
+    worker.cycle()
+    for timer in (0, 1):  # archive, then checkpoint
+        worker.fire(timer)
+        worker.cycle()
+    worker.cycle()
+    assert worker.contacts()[0].based_offset == len(worker.log) - 1
+    return worker, len(worker.log) - 1
+
+
+def test_p6_a_repeat_of_a_request_that_is_deleted_leans_on_the_live_row_of_its_message():
+    worker, base = archived_and_checkpointed()
+    worker.write(requested())
+    worker.cycle()
+    proof = proved(worker, base)
+    assert (proof.told, proof.compared[CONTACTS], proof.not_provable[MESSAGES]) == ([], 1, 1)
+
+
+def test_p6_a_repeat_of_a_request_whose_message_is_forgotten_since_is_not_provable_rather_than_different():
+    worker, base = archived_and_checkpointed()
+    worker.write(requested())
+    worker.fire(0)  # forget
+    worker.cycle()
+    proof = proved(worker, base)
+    assert (proof.told, proof.compared[CONTACTS], proof.not_provable[CONTACTS]) == ([], 0, 1)

@@ -71,9 +71,8 @@ async def called(age_ms: int) -> tuple[Twilio, list[Answered]]:
     async def put(partition: int, answered: Answered) -> None:
         answers.append(answered)
 
-    agent = ContactsAgent(
-        "contacts", Notices(Topics("", "app")), Composer(), lambda *_: fail("a letter"), fail, BASE["pk"]
-    )
+    notices = Notices(Topics("", "app"))
+    agent = ContactsAgent("contacts", notices, Composer(), lambda *_: fail("a letter"), fail, BASE["pk"], 10**9)
     agent.calls = Calls({"acme": twilio}, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S, concurrency=5)
     now = clock.now_ms()
     agent.log_ms = lambda: now

@@ -1,22 +1,26 @@
 """A worker that folds in slices and may die after any row it wrote, over a log kept in memory."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from app.domain.contact import Contact, Message
+from app.domain.inputs import Due
 from app.domain.inputs import Input as ContactInput
 from app.domain.timing import dues
+from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
 from app.streams.engine.cycle import fold_record
 from app.streams.engine.scope import Overlay
-from app.streams.proof import Proof
-from app.streams.replay import Replay, contact_fold
+from app.streams.proof import Proof, based_offset
+from app.streams.replay import Bases, Replay, contact_fold
 from app.streams.shelf import Shelf
 from tests.support.given import BASE, CONTACT, START_MS, due
 
+CHECKPOINT_AFTER_MS = 3_600_000
 TOPICS = Topics("", "heliograph")
 
 
@@ -44,19 +48,33 @@ class Crashing:
     def fire(self, pick: int) -> None:
         """One of the timers that the rows have armed, as the owner would write it."""
         rows = [msgspec.json.decode(row, type=Message) for row in self.rows[MESSAGES].values()]
-        for row in self.rows[CONTACTS].values():
-            rows += msgspec.json.decode(row, type=Contact).messages.values()
-        armed = [(message, kind, at) for message in rows for kind, at in dues(message)]
+        for contact in self.contacts():
+            rows += contact.messages.values()
+        armed: list[Any] = [
+            due(kind, at, message.id.partition("-")[2]) for message in rows for kind, at in dues(message)
+        ]
+        armed += [self.checkpoint_due(contact) for contact in self.contacts()]
         if armed:
-            message, kind, at = armed[pick % len(armed)]
-            self.now_ms = max(self.now_ms, at)
-            self.write(due(kind, at, message.id.partition("-")[2]))
+            chosen = armed[pick % len(armed)]
+            self.now_ms = max(self.now_ms, chosen.due_ms)
+            self.write(chosen)
+
+    def contacts(self) -> list[Contact]:
+        return [msgspec.json.decode(row, type=Contact) for row in self.rows[CONTACTS].values()]
+
+    def checkpoint_due(self, contact: Contact) -> Due:
+        at = contact.based_ms + CHECKPOINT_AFTER_MS
+        return Due(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=at, based=contact.based_offset)
 
     def cycle(self, dies_after: int | None = None) -> None:
+        end = len(self.log)
         """Fold what is not committed; die after so many rows, if told to."""
         overlay = Overlay(self.fold.tables, self.rows)
         for record in self.log[self.committed :]:
             fold_record(self.fold, record, overlay)
+        for output in overlay.outputs:
+            if output.topic == TOPICS.contacts:
+                self.write(output.value)
         written = [(t, key, row) for t, rows in overlay.encoded().items() for key, row in rows]
         for table, key, row in written[:dies_after]:
             if row is None:
@@ -64,16 +82,25 @@ class Crashing:
             else:
                 self.rows[table][key] = row
         if dies_after is None or dies_after >= len(written):
-            self.committed = len(self.log)
+            self.committed = end
 
-    def prove(self, path: Path, start: int = 0, bases: dict[bytes, int] | None = None) -> Proof:
+    def bases(self, start: int) -> dict[bytes, int] | None:
+        """Where a replay begins when what lies before `start` is deleted."""
+        bases = Bases(start)
+        for record in self.log[start:]:
+            bases.look(record)
+        for key, row in self.rows[CONTACTS].items():
+            bases.name(key, based_offset(row))
+        return bases.offsets if start else None
+
+    def prove(self, path: Path, start: int = 0) -> Proof:
         """Replay what is left of the log from `start` and compare."""
         live, rows = ({t: Shelf(path / f"{side}-{t}") for t in (CONTACTS, MESSAGES)} for side in ("live", "rows"))
         for table, kept in self.rows.items():
             for key, row in kept.items():
                 live[table].put(key, row)
-        proof = Proof(self.fold, live, self.committed, start)
-        Replay(self.fold, rows, proof, bases, live[MESSAGES]).take(self.log[start:])
+        proof = Proof(self.fold, live, rows, self.committed, start)
+        Replay(self.fold, rows, proof, self.bases(start), live[MESSAGES]).take(self.log[start:])
         proof.finish()
         for shelf in (*live.values(), *rows.values()):
             shelf.close()

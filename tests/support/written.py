@@ -18,12 +18,16 @@ def contact_of(stand: Stand, number: str) -> str:
     return contact_id(Settings.read(stand.env).pseudonym_key, "default", number)
 
 
+def fingerprint(stand: Stand) -> str:
+    return key_fingerprint(Settings.read(stand.env).pseudonym_key)
+
+
 def rejected(stand: Stand, contact: str, key: str, *, archive_after_ms: int = 100, **given: int) -> Rejected:
     """A message that is final at once, and archived soon after."""
     return Rejected(
         id="by-hand",
         tenant="default",
-        pk=key_fingerprint(Settings.read(stand.env).pseudonym_key),
+        pk=fingerprint(stand),
         at=1,
         message_id=message_id("default", key, contact),
         idempotency_key=key,

@@ -1,0 +1,253 @@
+"""`heliograph deadletters`: what could not be read or was refused; looked at, produced again, or done with."""
+
+import asyncio
+import base64
+import getpass
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import click
+import msgspec
+import orjson
+from aiokafka import AIOKafkaProducer
+
+from app import clock, kafka
+from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
+from app.cli.letters import Letter, line, newest_first, read_letters
+from app.cli.moments import moment
+from app.records.deadletters import (
+    NotifyDeadletterHandled,
+    NotifyDeadletterOpened,
+    Opened,
+    again,
+    open_letter,
+    place_of,
+)
+from app.records.seal import Sealer, Unsealable
+from app.records.topics import Topics
+from app.settings import Settings
+
+LETTER_ID = re.compile(r"\d{1,9}-\d{1,18}\Z", re.ASCII)
+
+
+def _ids(_context: click.Context, _parameter: click.Parameter, given: str | tuple[str, ...]) -> Any:
+    for letter_id in (given,) if isinstance(given, str) else given:
+        if not LETTER_ID.match(letter_id):
+            raise click.BadParameter("must be partition-offset, as `deadletters list` shows it")
+    return given
+
+
+def _whoever(_context: click.Context, _option: click.Parameter, given: str | None) -> str:
+    name = given or os.environ.get("USER") or getpass.getuser()
+    if not re.fullmatch(r"[\w.@-]{1,64}", name, re.ASCII):
+        raise click.BadParameter("must be 1 to 64 letters, digits, dots, dashes or @")
+    return name
+
+
+_by = click.option("--by", callback=_whoever, help="Who does it, kept with it; default: $USER.")
+_many = click.argument("letter_ids", nargs=-1, required=True, callback=_ids)
+
+
+@click.group("deadletters")
+def command() -> None:
+    """Look at dead letters, produce their records again, or mark them as done with."""
+
+
+@command.command("list")
+@click.option("--since", callback=moment, help="Only from then on: RFC 3339 with offset, or 30s, 15m, 2h, 7d ago.")
+@click.option("--field", help="Only with this field at fault.")
+@click.option("--topic", help="Only of records that came from this topic; `ingress` for the door's own.")
+@click.option("--all", "everything", is_flag=True, help="Those that were retried or dropped too.")
+@click.option("--json", "as_json", is_flag=True, help="One object per line.")
+def list_letters(since: int | None, field: str | None, topic: str | None, everything: bool, as_json: bool) -> None:
+    """List letters, the newest first; nothing sealed is opened.
+
+    \b
+    Examples:
+      heliograph deadletters list --since 2h
+      heliograph deadletters list --topic contacts --field tenant --json
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    topics = (topic, settings.topic_prefix + (topic or ""))
+    with reaching_kafka(settings):
+        letters = asyncio.run(read_letters(_topic(settings), kafka.client(settings), since))
+    for letter in newest_first(letters):
+        asked = field in (None, letter.record.field) and (topic is None or letter.topic in topics)
+        if asked and (everything or letter.handled is None):
+            click.echo(orjson.dumps(letter.view()).decode() if as_json else line(letter))
+
+
+@command.command("show")
+@click.argument("letter_id", callback=_ids)
+@click.option("--reveal", is_flag=True, help="Open the seal (needs HELIOGRAPH_SEAL_KEYS); that it was is kept.")
+@_by
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(letter_id: str, reveal: bool, by: str, as_json: bool) -> None:
+    """Show one letter, and with --reveal the record it is about, number and text and all.
+
+    \b
+    Examples:
+      heliograph deadletters show 3-17
+      heliograph deadletters show 3-17 --reveal --by ada
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    with reaching_kafka(settings):
+        sys.exit(asyncio.run(_show(settings, letter_id, reveal, by, as_json)))
+
+
+async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_json: bool) -> int:
+    letter = (await _found(settings, [letter_id]))[0]
+    view = letter.view()
+    if reveal:
+        opened = _opened(settings, letter)
+        told = NotifyDeadletterOpened(**_about(letter), by=by)
+        await _append(settings, [(letter, told)])
+        click.echo(f"kept on {_topic(settings)}: letter {letter_id} was opened by {by}", err=True)
+        view |= _content(opened)
+    if as_json:
+        click.echo(orjson.dumps(view).decode())
+    else:
+        for name, value in view.items():
+            click.echo(f"{name:8} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
+    return OK
+
+
+@command.command("retry")
+@_many
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_by
+def retry(letter_ids: tuple[str, ...], yes: bool, by: str) -> None:
+    """Produce the records of letters again, each to the topic it came from, with its key and headers.
+
+    Nothing is sent twice by it: a request keeps the identity it had, with or without an idempotency key. All letters
+    must be fit for it (there, not handled, opened by HELIOGRAPH_SEAL_KEYS), or nothing is produced.
+
+    \b
+    Examples:
+      heliograph deadletters retry 3-17
+      heliograph deadletters retry 3-17 5-2 --yes --by ada
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    with reaching_kafka(settings):
+        letters = asyncio.run(_found(settings, letter_ids))
+        records = [_again(settings, letter) for letter in letters]
+        if not yes:
+            topics = ", ".join(sorted({letter.topic for letter in letters}))
+            click.confirm(f"Produce {len(letters)} records again to {topics}?", abort=True, err=True)
+        asyncio.run(_retry(settings, letters, records, by))
+
+
+@command.command("drop")
+@_many
+@_by
+def drop(letter_ids: tuple[str, ...], by: str) -> None:
+    """Mark letters as done with: `list` shows them no more. They stay on the topic for as long as it keeps them.
+
+    \b
+    Example:
+      heliograph deadletters drop 3-17 5-2 --by ada
+    """
+    settings, _ = settings_or_exit(dict(os.environ))
+    with reaching_kafka(settings):
+        letters = asyncio.run(_found(settings, letter_ids))
+        asyncio.run(_append(settings, [(letter, _handled(letter, "dropped", by)) for letter in letters]))
+    click.echo(f"dropped {len(letters)}")
+
+
+async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
+    """In the order asked for, each once; exit 1 naming those that are not there."""
+    wanted = list(dict.fromkeys(letter_ids))
+    letters = await read_letters(_topic(settings), kafka.client(settings), wanted=set(wanted))
+    if missing := [letter_id for letter_id in wanted if letter_id not in letters]:
+        give_up(*(f"{letter_id}: is no letter on {_topic(settings)}" for letter_id in missing), code=PROBLEMS)
+    return [letters[letter_id] for letter_id in wanted]
+
+
+def _again(settings: Settings, letter: Letter) -> tuple[str, int, Opened]:
+    """Topic, partition and record. Exit 1 for a letter that was handled or that came from no topic of ours."""
+    known = {topic.name for topic in Topics(settings.topic_prefix, settings.group).all.values()}
+    place = place_of(letter.record.source)
+    if (done := letter.handled) is not None:
+        give_up(f"{letter.letter_id}: was {done.how} by {done.by} at {done.at} already", code=PROBLEMS)
+    if place is None or place[0] not in known:
+        give_up(f"{letter.letter_id}: its record came from no topic of ours ({letter.topic})", code=PROBLEMS)
+    return *place, _opened(settings, letter)
+
+
+def _opened(settings: Settings, letter: Letter) -> Opened:
+    if not settings.seal_keys:
+        give_up("HELIOGRAPH_SEAL_KEYS: is required to open a letter", code=USAGE)
+    try:
+        return open_letter(Sealer(settings.seal_keys), letter.record)
+    except Unsealable:
+        give_up(f"{letter.letter_id}: is sealed by a key that is not in HELIOGRAPH_SEAL_KEYS", code=PROBLEMS)
+
+
+async def _retry(
+    settings: Settings, letters: Sequence[Letter], records: Sequence[tuple[str, int, Opened]], by: str
+) -> None:
+    """One after another: a record is acknowledged before its letter is marked, so a crash loses none."""
+    async with _Line(settings) as producer:
+        for letter, (topic, partition, opened) in zip(letters, records, strict=True):
+            headers = again(opened, letter.record.source)
+            await producer.send_and_wait(topic, opened.value, key=opened.key, partition=partition, headers=headers)
+            await _mark(producer, settings, letter, _handled(letter, "retried", by))
+            click.echo(f"{letter.letter_id} is on {topic} again")
+
+
+async def _append(settings: Settings, records: Sequence[tuple[Letter, msgspec.Struct]]) -> None:
+    async with _Line(settings) as producer:
+        for letter, record in records:
+            await _mark(producer, settings, letter, record)
+
+
+async def _mark(producer: Any, settings: Settings, letter: Letter, record: msgspec.Struct) -> None:
+    """Beside its letter: same key, same partition."""
+    value = msgspec.json.encode(record)
+    await producer.send_and_wait(_topic(settings), value, key=letter.key, partition=letter.partition)
+
+
+class _Line:
+    """A producer as an async context."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._producer = AIOKafkaProducer(acks="all", max_request_size=1 << 22, **kafka.client(settings))
+
+    async def __aenter__(self) -> Any:
+        try:
+            await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
+        return self._producer
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+
+def _handled(letter: Letter, how: Literal["retried", "dropped"], by: str) -> NotifyDeadletterHandled:
+    return NotifyDeadletterHandled(**_about(letter), how=how, by=by)
+
+
+def _about(letter: Letter) -> dict[str, str]:
+    at = clock.iso(clock.now_ms())
+    return {"id": clock.new_id(), "at": at, "letter": letter.letter_id, "source": letter.record.source}
+
+
+def _content(opened: Opened) -> dict[str, Any]:
+    headers = {name: _text(value) for name, value in opened.headers}
+    return {"key": None if opened.key is None else _text(opened.key), "headers": headers, "value": _text(opened.value)}
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "base64:" + base64.b64encode(raw).decode()
+
+
+def _topic(settings: Settings) -> str:
+    return Topics(settings.topic_prefix, settings.group).deadletters

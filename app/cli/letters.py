@@ -1,0 +1,87 @@
+"""Dead letters as they stand on their topic: each with what became of it."""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from app.cli.topicio import follow
+from app.records.deadletters import (
+    DeadletterRecord,
+    NotifyDeadletter,
+    NotifyDeadletterHandled,
+    NotifyDeadletterOpened,
+    place_of,
+)
+
+View = dict[str, Any]
+TYPES = {kind.__struct_config__.tag for kind in (NotifyDeadletter, NotifyDeadletterHandled, NotifyDeadletterOpened)}
+
+
+class Letter(msgspec.Struct, kw_only=True):
+    """`letter_id`: its partition-offset on the topic; `record`: the letter, `handled` and `opened` what came later."""
+
+    letter_id: str
+    partition: int
+    key: bytes | None
+    record: NotifyDeadletter
+    handled: NotifyDeadletterHandled | None = None
+    opened: list[NotifyDeadletterOpened] = []
+
+    @property
+    def topic(self) -> str:
+        """The topic its record came from, `ingress` for the door's."""
+        place = place_of(self.record.source)
+        return place[0] if place else self.record.source.partition("-")[0]
+
+    def view(self) -> View:
+        """What may be shown without a key."""
+        record, handled = self.record, self.handled
+        return {
+            "id": self.letter_id,
+            "at": record.at,
+            "source": record.source,
+            "field": record.field,
+            "rule": record.rule,
+            "bytes": record.bytes,
+            "handled": None if handled is None else {"how": handled.how, "by": handled.by, "at": handled.at},
+            "opened": [{"by": opened.by, "at": opened.at} for opened in self.opened],
+        }
+
+
+async def read_letters(
+    topic: str, client: dict[str, Any], since_ms: int | None = None, wanted: Collection[str] | None = None
+) -> dict[str, Letter]:
+    """Letters by id, oldest first; all, or those `wanted`, whose payloads alone are kept."""
+    letters: dict[str, Letter] = {}
+    async for record, value in follow(topic, client, from_start=True, forever=False, since_ms=since_ms):
+        if value.get("type") in TYPES:  # a later build may append more than this one knows
+            letter_id = f"{record.partition}-{record.offset}"
+            _note(letters, msgspec.convert(value, DeadletterRecord), record, letter_id, wanted)
+    return letters
+
+
+def _note(letters: dict[str, Letter], said: Any, record: Any, letter_id: str, wanted: Collection[str] | None) -> None:
+    match said:
+        case NotifyDeadletter():
+            if wanted is None or letter_id in wanted:
+                kept = said if wanted is not None else msgspec.structs.replace(said, payload="", envelope="")
+                place = {"letter_id": letter_id, "partition": record.partition, "key": record.key}
+                letters[letter_id] = Letter(record=kept, **place)
+        case NotifyDeadletterHandled() if said.letter in letters:
+            letters[said.letter].handled = said
+        case NotifyDeadletterOpened() if said.letter in letters:
+            letters[said.letter].opened.append(said)
+
+
+def newest_first(letters: dict[str, Letter]) -> list[Letter]:
+    """By the time of the record each is about."""
+    return sorted(letters.values(), key=lambda letter: letter.record.at, reverse=True)
+
+
+def line(letter: Letter) -> str:
+    """One letter as text."""
+    record, handled = letter.record, letter.handled
+    done = f"  {handled.how} by {handled.by} {handled.at}" if handled else ""
+    field = f"{record.field}: " if record.field else ""
+    return f"{letter.letter_id:>10}  {record.at}  {record.source}  {field}{record.rule}  ({record.bytes} bytes){done}"
