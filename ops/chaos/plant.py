@@ -161,7 +161,7 @@ PLANTS = {
     "lease_off": Plant(lease_off, ("pause_after_outputs",), 6),
     "outputs_after_rows": Plant(outputs_after_rows, ("kill_after_rows",), 5),
     "resend_on_timeout": Plant(resend_on_timeout, ("accept_then_late",), 3),
-    "effects_before_rows": Plant(effects_before_rows, ("kill_during_call",), 4),
+    "effects_before_rows": Plant(effects_before_rows, ("kill_unheard",), 3),
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
 }

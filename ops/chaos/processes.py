@@ -59,6 +59,23 @@ class DieAt:
         """The supervisor brings it back."""
 
 
+class DieUnheard(DieAt):
+    """A worker dies during a call, and Twilio's reports come late: nothing tells its heir that the text was taken."""
+
+    def __init__(self) -> None:
+        super().__init__("during_call", 12)
+
+    async def do(self, ground: Ground) -> None:
+        """See `Fault`."""
+        await ground.faults(late=1.0, late_ms=8000)
+        await super().do(ground)
+        self.lasts_s = 5.0  # until the heir has read all that was not committed
+
+    async def undo(self, ground: Ground) -> None:
+        """Reports come in time again."""
+        await ground.faults()
+
+
 class PauseAt(DieAt):
     """Paused at a named point for longer than the session, then continued."""
 

@@ -24,6 +24,7 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "kill_after_rows": lambda: DieAt("after_rows", 60),
     "kill_after_claim": lambda: DieAt("after_claim", 12),
     "kill_during_call": lambda: DieAt("during_call", 12),
+    "kill_unheard": DieUnheard,
     "kill_after_answer": lambda: DieAt("after_answer", 12),
     "kill_after_journal": lambda: DieAt("after_journal", 12),
     "kill_during_recovery": lambda: DieAt("during_recovery", 3, wiped=True),
