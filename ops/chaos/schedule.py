@@ -7,6 +7,7 @@ from ops.chaos.ground import Fault
 from ops.chaos.networks import BrokerKilled, BrokerPaused, KafkaAway, Line, Poison, SlowAnswers, Twilio
 from ops.chaos.processes import (
     DieAt,
+    DieUnheard,
     DiskLost,
     DiskLostDuringCall,
     Kill,
