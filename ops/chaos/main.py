@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -90,7 +91,7 @@ def _go(plan: Plan, *, keep: bool, as_json: bool) -> int:
     return 0 if result.kept else 1
 
 
-def _say(began: float):  # type: ignore[no-untyped-def] # a closure over the start
+def _say(began: float) -> Callable[[str], None]:
     def say(line: str) -> None:
         passed = int(time.monotonic() - began)
         click.echo(f"[{passed // 60:02d}:{passed % 60:02d}] {line}", err=True)
