@@ -161,8 +161,8 @@ FIELDS = (
     Field("TWILIO_API_BASE_URL", "api_base_url", "", str, "another server than api.twilio.com"),
 )
 ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
-# Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker), or by none of ours.
-TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT"}
+# Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker, the harness's kill points).
+TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT", "HELIOGRAPH_DIE_AT"}
 # Two checkpoints within the 30 days that the contact log is kept: no contact is ever without one.
 MAX_CHECKPOINT_S = 15 * 86_400
 

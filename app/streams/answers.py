@@ -7,6 +7,7 @@ import msgspec
 
 from app.domain.inputs import Answered
 from app.domain.words import Answer
+from app.streams.engine import points
 from app.streams.engine.agent import Output
 
 _encode = msgspec.json.Encoder().encode
@@ -38,7 +39,9 @@ class Answers:
         """Journal, log, forget. An abandoned call left nothing at Twilio that a crash could hide: no journal for it."""
         value = _encode(answered)
         if answered.answer is not Answer.ABANDONED:
+            points.reach("after_answer")
             await self._journal.keep(answered.id, value)
+            points.reach("after_journal")
         await self._send(Output(self._topic, _contact(answered.message_id), value, partition))
         self._journal.done(answered.id)
 

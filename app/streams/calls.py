@@ -1,6 +1,6 @@
 """Calls: from a durable claim to Twilio's answer on the contact's log.
 
-A claim may start its call within `claim_ttl` of being folded (boot clock, so a paused process cannot stretch it),
+A claim may start its call within `claim_ttl` of its turn being logged (boot clock, so a pause cannot stretch it),
 while this worker holds the lease, and never once it has folded a STOP of that contact. The last look is when the
 connection is in hand. A call that may not start is *abandoned* and says so on the log. An answer is fsynced to the
 journal before it is sent, and sent from there at the next start if this process dies first. A message whose seal or
@@ -19,6 +19,7 @@ from app.domain.inputs import Answered
 from app.domain.words import Answer, ErrorClass, Progress
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
 from app.records.seal import Unsealable
+from app.streams.engine import points
 
 log = telemetry.logger(__name__)
 
@@ -33,7 +34,8 @@ class Leased(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
-    """One attempt to start. `compose` opens the seal and yields the create call; `claimed_s` is boot time."""
+    """One attempt to start. `compose` opens the seal and yields the create call; `claimed_s`: when its turn was put on
+    the log, in boot time."""
 
     tenant: str
     contact_id: str
@@ -131,6 +133,7 @@ class Calls:
         if why := self._refusal(claim):
             return why
         claim.started_ms = clock.now_ms()
+        points.reach("during_call")
         return None
 
     def _refusal(self, claim: Claim) -> str:

@@ -17,13 +17,14 @@ from app.streams.checkpoints import Base, PartitionCheckpoints, base_of
 from app.streams.compose import Composer
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, DeadLetters
 from app.streams.doubts import Doubts
+from app.streams.engine import points
 from app.streams.engine.agent import Scope
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
 
 
 class ContactsAgent(ContactFold):
-    """See the module."""
+    """See the module. `log_ms`: the broker's clock as of the last acknowledged output."""
 
     rest_s = 0.0
 
@@ -47,6 +48,7 @@ class ContactsAgent(ContactFold):
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
         self.calls: Calls | None = None
+        self.log_ms: Callable[[], int] = lambda: 0
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
@@ -88,17 +90,21 @@ class ContactsAgent(ContactFold):
         attempt = message.attempts[n - 1]
         if self.calls is None or attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
             return
+        # The notice of this claim was acknowledged a moment ago, so the broker's clock tells how old the turn is: a
+        # STOP that we have not read yet may lie between, and must not wait for longer than claim_ttl.
+        age_s = max(0, self.log_ms() - attempt.claimed_ms) / 1000
         claim = Claim(
             tenant=message.tenant,
             contact_id=contact_id,
             message_id=message.id,
             attempt=n,
             partition=partition,
-            claimed_s=clock.boot_s(),
+            claimed_s=clock.boot_s() - age_s,
             compose=lambda: self._composer.create(message, n),
         )
         if contact.consent.opted_out or contact.frozen:
             claim.withdrawn = "opted_out" if contact.consent.opted_out else "frozen"
+        points.reach("after_claim")
         self.calls.start(claim)
 
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:

@@ -85,6 +85,7 @@ class Worker:
     async def _start_effects(self) -> None:
         engine = self.runtime.engine
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
+        self.contacts.log_ms = lambda: engine.producer.log_ms
         answers = Answers(self._topics.contacts, self._journal, engine.send)
         self._providers = {name: _provider(tenant, self._settings) for name, tenant in self._tenants.items()}
         calls = self.contacts.calls = Calls(

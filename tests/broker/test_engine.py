@@ -199,3 +199,16 @@ def test_rows_written_after_an_assignment_are_put_once_more_two_sessions_later(l
     assert len(lab.read("app-state-changelog")) == 50
     until(lambda: len(lab.read("app-state-changelog")) == 100)
     assert counts(lab) == expected_counts(50)
+
+
+def test_a_recovery_of_several_fetches_ends_with_the_last_row_of_every_key(lab):
+    """Rows of one key in several fetches: an earlier one must never come to lie over a later one."""
+    lab.produce(8000, values=[b"%01500d" % n for n in range(8000)])
+    toy = lab.toy("a", slice_records=20)
+    until(lambda: lab.committed() >= 8000)
+    assert toy.stop() == 0
+    lab.toy("b")
+    until(lambda: len(lab.notes("assigned", "b")) == lab.partitions)
+    lab.produce(50, start=8000)
+    until(lambda: lab.committed() >= 8050)
+    assert counts(lab) == expected_counts(8050)

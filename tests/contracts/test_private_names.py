@@ -9,6 +9,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.sender import Sender
 from faust.stores.rocksdb import Store
+from faust.tables.base import Collection as FaustTable
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -18,7 +19,7 @@ USED = [
     (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"),
     (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"),
     (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
-    (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
+    (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
 ]  # fmt: skip
 
 

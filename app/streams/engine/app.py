@@ -53,6 +53,14 @@ class Transport(driver.Transport):  # type: ignore[misc] # faust is Any here
     Consumer = Consumer
 
 
+class Table(faust.Table):  # type: ignore[misc] # faust is Any here
+    """Faust's table, which leaves the restoring of rows to our consumer."""
+
+    def apply_changelog_batch(self, batch: Any) -> None:
+        """Nothing: these rows are in the store. Faust keeps them back until the end of a recovery, and would put them
+        over later rows of the same keys."""
+
+
 class App(faust.App):  # type: ignore[misc] # faust is Any here
     """Faust's app with our transport and engine."""
 
@@ -140,6 +148,7 @@ def _settings(config: EngineConfig, data: DataDir) -> dict[str, Any]:
         "id": config.app_id,
         "broker": [f"kafka://{server}" for server in config.servers.split(",")],
         "store": "rocksdb://",
+        "Table": Table,
         "datadir": str(data.tables),
         "topic_partitions": config.partitions,
         "processing_guarantee": "at_least_once",

@@ -11,6 +11,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 
 from app import clock
+from app.streams.engine import points
 from app.streams.engine.cycle import Slice
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.store import write_rows
@@ -135,11 +136,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             await self._slice(tp, records)
 
     async def _restore(self, recovery: Any, tp: Any, records: list[Any]) -> None:
-        """Changelog records straight into one WriteBatch; the last takes Faust's path, which ends the recovery."""
-        rest, last = records[:-1], records[-1]
-        if rest:
-            db = recovery.tp_to_table[tp].data._db_for_partition(tp.partition)
-            write_rows(db, ((r.key, r.value) for r in rest), rest[-1].offset)
+        """Changelog records straight into one WriteBatch; the last takes Faust's path too, which ends the recovery."""
+        last = records[-1]
+        db = recovery.tp_to_table[tp].data._db_for_partition(tp.partition)
+        write_rows(db, ((r.key, r.value) for r in records), last.offset)
+        points.reach("during_recovery")
         self.app.engine.progressed()
         await self.callback(self._to_message(tp, last))
 

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from app import clock
+from app.streams.engine import points
 from app.streams.engine.agent import Agent, Folding, Input, Unreadable
 from app.streams.engine.exits import die
 from app.streams.engine.producer import LeasedProducer
@@ -134,10 +135,13 @@ class Partition:
         self.agent.tick(self.number, overlay)
         if "rows_first" in self._unsafe:
             await self._store(overlay)
+            points.reach("after_rows")
             await self._producer.send_all(overlay.outputs)
         else:
             await self._producer.send_all(overlay.outputs)
+            points.reach("after_outputs")
             await self._store(overlay)
+            points.reach("after_rows")
         self.agent.settled(self.number, overlay.changed)
         self.cycles += 1
         for piece in slices:

@@ -4,7 +4,7 @@ Faust's producer is not used: it buffers per record, reports failures to a log o
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,10 @@ def partition_of(key: bytes, count: int) -> int:
 
 
 class LeasedProducer:
-    """Batches in, acknowledgements out. Any failure to produce ends the process: nothing may be acked past it."""
+    """Batches in, acknowledgements out. Any failure to produce ends the process: nothing may be acked past it.
+
+    `log_ms`: the latest log time of an acknowledged output, ms since the epoch: what the broker's clock said then.
+    """
 
     def __init__(self, lease: Lease, **client: Any) -> None:
         self._lease, self._client = lease, client
@@ -36,6 +39,7 @@ class LeasedProducer:
         self._rows: AIOKafkaProducer | None = None
         self._counts: dict[str, int] = {}
         self._lines: dict[tuple[str, int], _Line] = {}
+        self.log_ms = 0
 
     async def start(self) -> None:
         """Connect; call inside the running loop.
@@ -91,8 +95,11 @@ class LeasedProducer:
     ) -> int:
         line = self._lines.get((topic, partition))
         if line is None:
-            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
+            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition, self._logged)
         return await line.put(records)
+
+    def _logged(self, at_ms: int) -> None:
+        self.log_ms = max(self.log_ms, at_ms)  # -1 where the topic keeps the producer's time
 
 
 class _Line:
@@ -101,8 +108,8 @@ class _Line:
     aiokafka's own queue of whole batches takes one at a time and counts every waiter's time twice.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
-        self._producer, self._topic, self._partition = producer, topic, partition
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, logged: Callable[[int], None]) -> None:
+        self._producer, self._topic, self._partition, self._logged = producer, topic, partition, logged
         self._pending: list[tuple[Records, asyncio.Future[int]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -137,7 +144,9 @@ class _Line:
         bases = []
         for batch in batches:
             acked = await self._producer.send_batch(batch, self._topic, partition=self._partition)
-            bases.append((await acked).offset)
+            metadata = await acked
+            bases.append(metadata.offset)
+            self._logged(metadata.timestamp)
         for (_, future), (index, last) in zip(taken, ends, strict=True):
             if not future.done():
                 future.set_result(bases[index] + last)

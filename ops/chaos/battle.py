@@ -1,0 +1,223 @@
+"""One run: everything up, load, faults with calm between, a long calm, the checker."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiokafka import AIOKafkaConsumer
+
+from ops.chaos import checker, doubt
+from ops.chaos.deadlines import Deadlines
+from ops.chaos.diary import Diary, read_diary
+from ops.chaos.evidence import TOPICS, Evidence, read_topic, topic_name
+from ops.chaos.ground import Ground
+from ops.chaos.lag import Lag
+from ops.chaos.load import Load
+from ops.chaos.replay import replay_equal
+from ops.chaos.schedule import KINDS, order
+from ops.chaos.stand import PREFIX, Stand
+
+SHOWN = 12
+SETTLE_S = 5.0
+# Faults, calm and recovery take time: none begins when so little of the given time is left.
+LAST_FAULT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`seconds` or `faults`: how long, or how many; `only`: these kinds; `plant`: a planted fault."""
+
+    seconds: float | None
+    faults: int | None
+    seed: int
+    only: tuple[str, ...]
+    rate: float
+    plant: str
+    deadlines: Deadlines
+
+
+@dataclass(frozen=True)
+class Result:
+    """`summary`: the object of --json; `problems`: a line each."""
+
+    summary: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise held."""
+        zeros = not any(self.summary[name] for name in checker.RULES)
+        return zeros and self.summary["replay_equal"] is True and not self.problems
+
+    def told(self) -> str:
+        """For people."""
+        return "\n".join(f"{name:22} {value}" for name, value in self.summary.items())
+
+
+class Run:
+    """See the module. `say` shows progress. Raises BrokerFault, PartFault."""
+
+    def __init__(self, plan: Plan, directory: Path, diary: Diary, say: Callable[[str], None]) -> None:
+        self._plan, self._directory, self._diary, self._say = plan, directory, diary, say
+        self._rng = random.Random(plan.seed)
+        self._stand = Stand(directory, plan.deadlines, diary, random.Random(), plan.plant)
+        self._done: Counter[str] = Counter()
+        self._recovered: list[float] = []
+        self._problems: list[str] = []
+
+    async def go(self) -> Result:
+        """The whole run."""
+        self._say(f"seed {self._plan.seed}; deadlines in s: {self._plan.deadlines.told()}")
+        try:
+            await self._stand.start()
+            self._lag = self._lagging()
+            self._load = Load(self._stand, self._diary, self._plan.deadlines, self._branch(), self._plan.rate)
+            await self._load.start()
+            self._say("up; load runs")
+            await self._faults()
+            await self._load.stop()
+            await self._settle()
+            seen = await self._evidence()
+            equal = await replay_equal(self._stand.environment(""), self._directory / "logs" / "replay.log")
+        finally:
+            await self._stand.stop()
+            self._diary.close()
+        return self._result(seen, equal)
+
+    def _branch(self) -> random.Random:
+        return random.Random(self._rng.random())
+
+    def _lagging(self) -> Lag:
+        servers = f"127.0.0.1:{self._stand.kafka_port}"
+        topics = (f"{PREFIX}notify.requests", f"{PREFIX}contacts", f"{PREFIX}lanes")
+        return Lag(servers, self._stand.settings().group, topics)
+
+    async def _faults(self) -> None:
+        ground = Ground(self._stand, self._branch(), self._diary, self._plan.deadlines)
+        await asyncio.sleep(SETTLE_S)
+        began, kinds = time.monotonic(), order(self._branch(), self._plan.only)
+        while self._more(time.monotonic() - began):
+            await self._fault(next(kinds), ground)
+
+    def _more(self, passed: float) -> bool:
+        if self._plan.faults is not None:
+            return sum(self._done.values()) < self._plan.faults
+        return passed + LAST_FAULT_S < (self._plan.seconds or 0)
+
+    async def _fault(self, kind: str, ground: Ground) -> None:
+        fault, deadlines = KINDS[kind](), self._plan.deadlines
+        self._diary.note("fault", kind=kind)
+        await fault.do(ground)
+        await asyncio.sleep(fault.lasts_s)
+        await fault.undo(ground)
+        self._diary.note("undone", kind=kind)
+        self._done[kind] += 1
+        took = await self._recovery()
+        if took is None:
+            self._problems.append(f"not recovered within {deadlines.recover:g} s after {kind}")
+        else:
+            self._recovered.append(took)
+        if not self._load.healthy():
+            self._problems.append("the load generator failed")
+        recovered = "NOT recovered" if took is None else f"recovered in {took:.1f} s"
+        self._say(f"{sum(self._done.values())} {kind}: {recovered}; {self._load.acked} acknowledged")
+        await asyncio.sleep(ground.rng.uniform(*deadlines.calm))
+
+    async def _recovery(self) -> float | None:
+        """Seconds until every process is ready and all that was on the topics is committed; None: it takes too long."""
+        began, patience = time.monotonic(), self._plan.deadlines.recover
+        caught = await self._lag.caught_up(patience)
+        ready = [await self._stand.ready(name, patience) for name in tuple(self._stand.parts)]
+        return None if caught is None or not all(ready) else time.monotonic() - began
+
+    async def _settle(self) -> None:
+        """Until every acknowledged request has its outcome, or the last deadline has passed."""
+        deadlines = self._plan.deadlines
+        wanted = {entry["key"] for entry in read_diary(self._diary.path) if entry["did"] == "requested"}
+        patience = deadlines.expires + deadlines.grace + 30
+        self._say(f"load stopped; waiting for {len(wanted)} outcomes, {patience:g} s at most")
+        try:
+            async with asyncio.timeout(patience):
+                await self._outcomes(wanted)
+        except TimeoutError:
+            self._say("some outcomes are missing")
+        await self._lag.caught_up(deadlines.recover)
+        # Late callbacks, rows put once more after a take-over: two sessions and a little.
+        await asyncio.sleep(2 * deadlines.session + SETTLE_S)
+        await self._lag.caught_up(deadlines.recover)
+
+    async def _outcomes(self, wanted: set[str]) -> None:
+        consumer = AIOKafkaConsumer(
+            f"{PREFIX}notify.outcomes",
+            bootstrap_servers=f"127.0.0.1:{self._stand.kafka_port}",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        left = set(wanted)
+        try:
+            while left:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    left -= {_key(record.value) for record in records}
+        finally:
+            await consumer.stop()
+
+    async def _evidence(self) -> Evidence:
+        servers, group = f"127.0.0.1:{self._stand.kafka_port}", self._stand.settings().group
+        topics = {short: await read_topic(topic_name(short, PREFIX, group), servers) for short in TOPICS}
+        url = f"http://127.0.0.1:{self._stand.simulator_port}/_sim/creates"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            creates = (await answer.json())["creates"]
+        return Evidence(topics, creates, read_diary(self._diary.path), self._plan.deadlines.claim_ttl)
+
+    def _result(self, seen: Evidence, equal: bool | None) -> Result:
+        problems = checker.judge(seen)
+        found = doubt.doubts(seen)
+        took = sorted(d.took_ms / 1000 for d in found if d.took_ms is not None)
+        if took:
+            self._say(f"{len(found)} in doubt; resolved in p50 {statistics.median(took):.1f} s, max {took[-1]:.1f} s")
+        summary = {
+            "faults": dict(self._done),
+            "messages": len({entry["key"] for entry in seen.told("requested")}),
+            "creates": len(seen.creates),
+            **checker.counts(problems),
+            "replay_equal": equal,
+            "in_doubt": doubt.tally(found),
+            "recovery_seconds": _span(self._recovered),
+        }
+        lines = [f"{name}: {line}" for name, lines in problems.items() for line in _shown(lines)]
+        if equal is not True:
+            said = (self._directory / "logs" / "replay.log").read_text().splitlines()
+            self._problems += [f"replay_equal: {line}" for line in _shown(said)]
+        return Result(summary, self._problems + self._unfit(seen) + lines)
+
+    def _unfit(self, seen: Evidence) -> list[str]:
+        """A worker that gave up for good would be down until an operator came."""
+        return [
+            f"{entry['part']} ended with {entry['code']}: {entry['said']}"
+            for entry in seen.told("died")
+            if entry["code"] in (1, 2, 78)
+        ]
+
+
+def _key(raw: bytes) -> str:
+    return str(orjson.loads(raw)["idempotency_key"])
+
+
+def _shown(lines: list[str]) -> list[str]:
+    more = len(lines) - SHOWN
+    return lines[:SHOWN] + ([f"... and {more} more"] if more > 0 else [])
+
+
+def _span(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {"p50": 0.0, "max": 0.0}
+    return {"p50": round(statistics.median(seconds), 1), "max": round(max(seconds), 1)}

@@ -1,0 +1,291 @@
+"""The independent checker: what was acknowledged, what Twilio's side took, what the topics say. Pure; no worker code.
+
+Each rule takes the evidence and returns what breaks it, in words that name ids and offsets, never a number or a text.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from ops.chaos.consent import Consent
+from ops.chaos.evidence import Attempt, Evidence, Record, attempt_of
+
+# Reports of failure as topic `contacts` has progress, and the classes of errors that allow another attempt.
+FAILED = (6, 7)
+RETRIED = ("transient", "throttled")
+DELIVERED = 10
+# An answer passed on this shortly before its process died may not have been on its disk yet, ms.
+FSYNC_MS = 1500
+# From the last check of a call until its bytes are at the proxy, on a busy machine, ms.
+LEAVING_MS = 750
+# Faults that hold a request back on its way, and for how long after them it may still arrive, ms.
+HOLDING = ("kafka_half_open", "kafka_delay", "broker_pause", "kill_slow", "disk_lost_during_call")
+HELD_MS = 5000
+
+Rule = Callable[[Evidence], list[str]]
+
+
+def missing_outcomes(seen: Evidence) -> list[str]:
+    """Every acknowledged request has exactly one outcome id of revision 1."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for record in seen.topics["outcomes"]:
+        value = record.value or {}
+        if value.get("revision") == 1:
+            found[value["idempotency_key"]].add(value["id"])
+    asked = {entry["key"] for entry in seen.told("requested")}
+    return [f"request {key}: {len(found[key])} outcomes of revision 1" for key in sorted(asked) if len(found[key]) != 1]
+
+
+def conflicting_outcomes(seen: Evidence) -> list[str]:
+    """No two different contents under one id."""
+    problems = []
+    for topic in ("outcomes", "updates", "consent", "inbound"):
+        contents: defaultdict[str, set[bytes]] = defaultdict(set)
+        for record in seen.topics[topic]:
+            contents[(record.value or {})["id"]].add(record.raw)
+        problems += [f"{topic}: {name} has {len(raws)} contents" for name, raws in contents.items() if len(raws) > 1]
+    return problems
+
+
+def duplicate_creates(seen: Evidence) -> list[str]:
+    """One accepted create for each message; each further one covered by a folded permission that its outcome lists."""
+    turns = _turns(seen)
+    failures, doubts, resends = _failures(seen), _doubts(seen), _resends(seen)
+    listed = _listed(seen)
+    before: defaultdict[str, list[Attempt]] = defaultdict(list)
+    problems = []
+    for create in seen.creates:
+        attempt = attempt_of(create)
+        turn = turns.get(attempt, -1)
+        for earlier in before[attempt[0]]:
+            allowed = failures.get(earlier, turn) < turn or (attempt[0] in resends and doubts.get(earlier, turn) < turn)
+            if earlier == attempt or not allowed:
+                problems.append(f"message {attempt[0]}: attempt {attempt[1]} was created after attempt {earlier[1]}")
+            elif not {earlier[1], attempt[1]} <= listed[attempt[0]]:
+                problems.append(f"message {attempt[0]}: its outcome does not list attempts {earlier[1]}, {attempt[1]}")
+        before[attempt[0]].append(attempt)
+    return problems
+
+
+def _turns(seen: Evidence) -> dict[Attempt, int]:
+    """Offset of the first turn of each attempt."""
+    turns: dict[Attempt, int] = {}
+    for record in seen.inputs("contact.turn_granted.v1"):
+        turns.setdefault(record.attempt, record.offset)
+    return turns
+
+
+def _failures(seen: Evidence) -> dict[Attempt, int]:
+    """Offset of the first report of a failure that allows another attempt."""
+    found: dict[Attempt, int] = {}
+    for record in seen.inputs("contact.reported.v1"):
+        value = record.value or {}
+        if value["progress"] in FAILED and value.get("error") in RETRIED:
+            found.setdefault(record.attempt, record.offset)
+    return found
+
+
+def _doubts(seen: Evidence) -> dict[Attempt, int]:
+    """Offset at which an attempt came into doubt."""
+    found: dict[Attempt, int] = {}
+    for record in seen.topics["updates"]:
+        value = record.value or {}
+        if value["event"] == "doubted":
+            found.setdefault(record.attempt, value["cause"]["offset"])
+    return found
+
+
+def _resends(seen: Evidence) -> set[str]:
+    """Messages whose tenant chose to send again in doubt."""
+    records = seen.inputs("contact.requested.v1")
+    return {
+        record.attempt[0] for record in records if (record.value or {})["policy"].get("resend_after_ms") is not None
+    }
+
+
+def _listed(seen: Evidence) -> defaultdict[str, set[int]]:
+    """Attempts in the last outcome of each message."""
+    last: dict[str, dict[str, Any]] = {}
+    for record in seen.topics["outcomes"]:
+        value = record.value or {}
+        if value["revision"] >= last.get(value["message_id"], value)["revision"]:
+            last[value["message_id"]] = value
+    listed: defaultdict[str, set[int]] = defaultdict(set)
+    for message, value in last.items():
+        listed[message] = {attempt["attempt"] for attempt in value["attempts"]}
+    return listed
+
+
+def sends_after_stop(seen: Evidence) -> list[str]:
+    """No call whose turn lies after a STOP, none that left later than a STOP's log time + claim_ttl."""
+    consents = {key: Consent(records) for key, records in _by_key(seen).items()}
+    turns: defaultdict[Attempt, list[Record]] = defaultdict(list)
+    for record in seen.inputs("contact.turn_granted.v1"):
+        turns[record.attempt].append(record)
+    problems = []
+    for call in seen.told("called"):
+        attempt = (call["message_id"], call["attempt"])
+        consent = consents.get(attempt[0].partition("-")[0])
+        if consent is None:
+            problems.append(f"message {attempt[0]}: called, and nothing of it is on the log")
+        elif all(consent.closed_at(turn.offset) for turn in turns[attempt] if turn.at_ms <= call["at"]):
+            problems.append(f"message {attempt[0]}: attempt {attempt[1]} was called, its turn lies after a STOP")
+        elif consent.closed_since(call["at"]) > seen.claim_ttl_s * 1000 + LEAVING_MS:
+            late = consent.closed_since(call["at"])
+            problems.append(f"message {attempt[0]}: attempt {attempt[1]} was called {late} ms after a STOP")
+    return problems
+
+
+def _by_key(seen: Evidence) -> dict[str, list[Record]]:
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in seen.topics["contacts"]:
+        found[record.key].append(record)
+    return found
+
+
+def lost_webhooks(seen: Evidence) -> list[str]:
+    """Every webhook answered 2xx is on the log."""
+    texts = {(record.value or {})["sid"] for record in seen.inputs("contact.texted.v1")}
+    reports = {
+        (*record.attempt, (record.value or {})["sid"], (record.value or {})["status"])
+        for record in seen.inputs("contact.reported.v1")
+    }
+    problems = []
+    for hook in seen.told("webhook"):
+        if hook["path"].endswith("/status"):
+            kept = (hook["message_id"], hook["attempt"], hook["sid"], hook["status"]) in reports
+        else:
+            kept = hook["sid"] in texts
+        if not kept:
+            problems.append(f"webhook {hook['path']} of {hook['sid']} was answered 2xx at {hook['at']}")
+    return problems + [f"text {e['sid']} was acknowledged" for e in seen.told("texted") if e["sid"] not in texts]
+
+
+def lost_answers(seen: Evidence) -> list[str]:
+    """Every answer that a living process got is on the log: with its SID, or as a refusal or doubt of that attempt."""
+    logged = defaultdict(set)
+    for record in seen.inputs("contact.answered.v1"):
+        logged[record.attempt].add((record.value or {}).get("sid", ""))
+    ends: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for entry in (*seen.told("died"), *seen.told("paused"), *seen.told("wiped")):
+        ends[entry["part"]].append((entry["at"] - entry.get("since_ms", 0) - FSYNC_MS, entry["at"] + FSYNC_MS))
+    problems = []
+    for answer in seen.told("answered"):
+        lived = not any(start <= answer["at"] <= end for start, end in ends[answer["worker"]])
+        if lived and answer["sid"] not in logged[answer["message_id"], answer["attempt"]]:
+            what = f"answer {answer['status']} {answer['sid']} of attempt {answer['attempt']}"
+            problems.append(f"message {answer['message_id']}: {what} at {answer['at']} is not on the log")
+    return problems
+
+
+def lost_reports(seen: Evidence) -> list[str]:
+    """Every report of a known message is reflected in its state."""
+    rows, refused, problems = messages_of(seen), _refused(seen), []
+    for record in seen.inputs("contact.reported.v1"):
+        value, (message, number) = record.value or {}, record.attempt
+        if (record.partition, record.offset) in refused:
+            continue
+        attempts = rows.get(message, {}).get("attempts", [])
+        reached = attempts[number - 1].get("progress", 0) if 0 < number <= len(attempts) else -1
+        if reached < value["progress"]:
+            problems.append(f"message {message}: attempt {number} stands at {reached}, reported {value['progress']}")
+    return problems
+
+
+def rows_behind(seen: Evidence) -> list[str]:
+    """Every readable record of a contact's log is folded into its row, and no row went back for good."""
+    last, highest = rows_of(seen)
+    refused, wanted = _refused(seen), {}
+    for record in seen.topics["contacts"]:
+        if record.value is not None and (record.partition, record.offset) not in refused:
+            wanted[record.key] = record.offset
+    problems = []
+    for key, offset in wanted.items():
+        watermark = last.get(key, {}).get("watermark", -1)
+        if watermark < max(offset, highest.get(key, -1)):
+            problems.append(f"contact {key}: its row stands at {watermark}, its log at {offset}")
+    return problems
+
+
+def rows_gone_back(seen: Evidence) -> list[str]:
+    """No row's watermark falls on its changelog: an input folded again, or a former owner's write. A request that the
+    network held back past a take-over is beyond any cure but the rows being put once more, and is not counted."""
+    held = _spans(seen, HOLDING)
+    stands: dict[str, int] = {}
+    problems = []
+    for record in seen.topics["contacts-changelog"]:
+        before, now = stands.get(record.key, -1), (record.value or {}).get("watermark", -1)
+        if now < before and not any(start <= record.at_ms <= end for start, end in held):
+            place = f"{record.partition}-{record.offset}"
+            problems.append(
+                f"contact {record.key}: its row went back from {before} to {now} at {place}, {record.at_ms}"
+            )
+        stands[record.key] = now
+    return problems
+
+
+def _spans(seen: Evidence, kinds: tuple[str, ...]) -> list[tuple[int, int]]:
+    """When faults of these kinds were on, and a little after."""
+    spans, began = [], {}
+    for entry in seen.diary:
+        if entry["did"] == "fault":
+            began[entry["kind"]] = entry["at"]
+        elif entry["did"] == "undone" and entry["kind"] in kinds:
+            spans.append((began[entry["kind"]], entry["at"] + HELD_MS))
+    return spans
+
+
+def lost_poison(seen: Evidence) -> list[str]:
+    """A record that cannot be read is on notify.deadletters."""
+    refused = _refused(seen)
+    poison = ((entry["partition"], entry["offset"]) for entry in seen.told("poisoned"))
+    return [f"contacts-{p}-{o} is in no dead letter" for p, o in poison if (p, o) not in refused]
+
+
+def _refused(seen: Evidence) -> set[tuple[int, int]]:
+    """Places on topic contacts that have a dead letter."""
+    found = set()
+    for record in seen.topics["deadletters"]:
+        topic, _, place = str((record.value or {}).get("source", "")).rpartition("contacts-")
+        partition, dash, offset = place.partition("-")
+        if dash and partition.isdigit() and offset.isdigit() and topic.endswith((".", "")):
+            found.add((int(partition), int(offset)))
+    return found
+
+
+def rows_of(seen: Evidence) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Rows of table contacts as the changelog has them last, and the highest watermark each ever had."""
+    last: dict[str, dict[str, Any]] = {}
+    highest: dict[str, int] = {}
+    for record in seen.topics["contacts-changelog"]:
+        last[record.key] = record.value or {}
+        highest[record.key] = max(highest.get(record.key, -1), (record.value or {}).get("watermark", -1))
+    return last, highest
+
+
+def messages_of(seen: Evidence) -> dict[str, dict[str, Any]]:
+    """Every message as its row says: in its contact's, else in table messages."""
+    found = {record.key: record.value or {} for record in seen.topics["messages-changelog"]}
+    for row in rows_of(seen)[0].values():
+        found |= {message["id"]: message for message in row.get("messages", {}).values()}
+    return found
+
+
+LOST: tuple[Rule, ...] = (lost_webhooks, lost_answers, lost_reports, lost_poison, rows_behind, rows_gone_back)
+RULES: dict[str, tuple[Rule, ...]] = {
+    "duplicate_creates": (duplicate_creates,),
+    "missing_outcomes": (missing_outcomes,),
+    "conflicting_outcomes": (conflicting_outcomes,),
+    "sends_after_stop": (sends_after_stop,),
+    "lost_acknowledged": LOST,
+}
+
+
+def judge(seen: Evidence) -> dict[str, list[str]]:
+    """By the names of the summary: what breaks each."""
+    return {name: [problem for rule in rules for problem in rule(seen)] for name, rules in RULES.items()}
+
+
+def counts(problems: dict[str, list[str]]) -> dict[str, int]:
+    """How many of each."""
+    return dict(Counter({name: len(found) for name, found in problems.items()}))

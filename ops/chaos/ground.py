@@ -1,0 +1,56 @@
+"""What a fault may lay hands on."""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from ops.chaos.deadlines import Deadlines
+from ops.chaos.diary import Diary
+from ops.chaos.stand import Stand
+
+
+@dataclass
+class Ground:
+    """The stand, chance, the diary."""
+
+    stand: Stand
+    rng: random.Random
+    diary: Diary
+    deadlines: Deadlines
+
+    def worker(self) -> str:
+        """One of the two that are always there."""
+        return self.rng.choice(("worker-1", "worker-2"))
+
+    async def faults(self, **shares: Any) -> None:
+        """Set the simulator's faults; none named: none."""
+        url = f"http://127.0.0.1:{self.stand.simulator_port}/_sim/faults"
+        async with aiohttp.ClientSession() as http, http.post(url, json=shares) as answer:
+            answer.raise_for_status()
+
+    async def dead(self, name: str, seconds: float) -> bool:
+        """Whether the part's present life ends in time."""
+        process = self.stand.parts[name].process
+        assert process is not None, "it was started"
+        for _ in range(int(seconds / 0.05)):
+            if process.poll() is not None:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+
+class Fault(Protocol):
+    """Something that goes wrong, and its end. `lasts_s` lies between the two."""
+
+    lasts_s: float
+
+    async def do(self, ground: Ground) -> None:
+        """Make it go wrong."""
+        ...
+
+    async def undo(self, ground: Ground) -> None:
+        """Nothing is wrong any more from our side; the product may still have to recover."""
+        ...

@@ -1,0 +1,176 @@
+"""Planted faults: what the harness must find. `python -m ops.chaos.plant worker --json` with CHAOS_PLANT=name.
+
+Each patch takes one cure out of the worker before it starts; the kinds are the faults that bring it to light.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from app.domain.words import Answer, ErrorClass, Intent
+
+
+@dataclass(frozen=True)
+class Plant:
+    """`kinds`: faults that show it; `faults`: so many of them."""
+
+    patch: Callable[[], None]
+    kinds: tuple[str, ...]
+    faults: int
+
+
+def _unsafe(*names: str) -> None:
+    """The engine's own switches, made for its tests."""
+    from app.streams import worker
+
+    inner = worker._engine_config
+
+    def config(settings: Any) -> Any:
+        return replace(inner(settings), unsafe=frozenset(names))
+
+    worker._engine_config = config
+
+
+def changelog_not_awaited() -> None:
+    """Rows go to the store and effects start while their changelog records wait in a buffer."""
+    from app.streams.engine.producer import LeasedProducer
+
+    inner, known = LeasedProducer.changelog, dict[tuple[str, int], int]()
+    running: set[asyncio.Task[None]] = set()
+
+    async def changelog(self: Any, topic: str, partition: int, rows: Any) -> int:
+        async def send() -> None:
+            await asyncio.sleep(2.0)
+            known[topic, partition] = await inner(self, topic, partition, rows)
+
+        task = asyncio.ensure_future(send())
+        running.add(task)
+        task.add_done_callback(running.discard)
+        return known.get((topic, partition), -1)
+
+    LeasedProducer.changelog = changelog  # type: ignore[method-assign]
+
+
+def row_guard_off() -> None:
+    """A redelivered input is folded again."""
+    from app.streams import contactfold
+
+    inner = contactfold.fold  # type: ignore[attr-defined]
+
+    def fold(contact: Any, archived: Any, record: Any, place: Any) -> Any:
+        unguarded = None if contact is None else msgspec.structs.replace(contact, watermark=-1)
+        return inner(unguarded, archived, record, place)
+
+    contactfold.fold = fold  # type: ignore[attr-defined]
+
+
+def store_before_changelog() -> None:
+    """The local store is written before the changelog's acknowledgement."""
+    from app.streams.engine.cycle import Partition
+
+    async def store(self: Any, overlay: Any) -> None:
+        for table, encoded in overlay.encoded().items():
+            rows = self._rows[table]
+            rows.write(encoded, int(rows._db.get(b"__faust\0offset__") or -1))
+            await asyncio.sleep(0.5)  # most kills come now
+            rows.write((), await self._producer.changelog(rows.changelog, self.number, encoded))
+
+    Partition._store = store  # type: ignore[method-assign]
+
+
+def lease_off() -> None:
+    """A former owner goes on as if nothing had happened."""
+    _unsafe("lease")
+
+
+def outputs_after_rows() -> None:
+    """Rows that make an input look done, before its outputs."""
+    _unsafe("rows_first")
+
+
+def resend_on_timeout() -> None:
+    """No answer is taken for a refusal."""
+    from app.streams import calls
+
+    inner = calls._words
+
+    def words(result: Any) -> dict[str, object]:
+        told = inner(result)
+        if told["answer"] is Answer.DOUBTFUL:
+            told |= {"answer": Answer.REFUSED, "error": ErrorClass.TRANSIENT, "code": None}
+        return told
+
+    calls._words = words
+
+
+def effects_before_rows() -> None:
+    """Calls start when the fold is done, before anything of it is durable."""
+    from app.streams.engine import points
+    from app.streams.engine.cycle import Overlay, Partition  # type: ignore[attr-defined]
+
+    async def cycle(self: Any, slices: Any) -> None:
+        overlay = Overlay(self.agent.tables, self._rows)
+        self._fold(slices, overlay)
+        self.agent.tick(self.number, overlay)
+        self.agent.settled(self.number, overlay.changed)
+        await self._producer.send_all(overlay.outputs)
+        await asyncio.sleep(0.05)  # time for a call to leave
+        points.reach("after_outputs")
+        await self._store(overlay)
+        points.reach("after_rows")
+        self.cycles += 1
+        for piece in slices:
+            piece.ack()
+
+    Partition._cycle = cycle  # type: ignore[method-assign]
+
+
+def answer_dropped() -> None:
+    """An answer that comes while Kafka is away is forgotten: no heartbeat was accepted lately."""
+    from app.streams.answers import Answers
+
+    inner = Answers.put
+
+    async def put(self: Any, partition: int, answered: Any) -> None:
+        lease = self._send.__self__.lease
+        if lease.left_s() < lease.length_s * 0.7:
+            return
+        await inner(self, partition, answered)
+
+    Answers.put = put  # type: ignore[method-assign]
+
+
+def start_overtakes_stop() -> None:
+    """Consent by order of arrival, not by time of receipt."""
+    from app.domain import optout
+
+    def opted_out_after(contact: Any, intent: Intent, received_ms: int) -> bool:
+        return intent is Intent.STOP
+
+    optout.opted_out_after = opted_out_after  # type: ignore[attr-defined]
+
+
+PLANTS = {
+    "changelog_not_awaited": Plant(changelog_not_awaited, ("worker_kill",), 4),
+    "row_guard_off": Plant(row_guard_off, ("worker_kill", "kill_after_rows"), 6),
+    "store_before_changelog": Plant(store_before_changelog, ("worker_kill",), 6),
+    "lease_off": Plant(lease_off, ("pause_after_outputs",), 6),
+    "outputs_after_rows": Plant(outputs_after_rows, ("kill_after_rows",), 5),
+    "resend_on_timeout": Plant(resend_on_timeout, ("accept_then_late",), 3),
+    "effects_before_rows": Plant(effects_before_rows, ("kill_unheard",), 3),
+    "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
+    "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
+}
+
+
+if __name__ == "__main__":
+    from app import telemetry
+    from app.__main__ import main  # type: ignore[attr-defined]
+
+    telemetry.configure("info")  # the first line on stdout belongs to the worker
+    PLANTS[os.environ["CHAOS_PLANT"]].patch()
+    main()

@@ -1,0 +1,73 @@
+"""Every kind of fault, and a seeded order of them."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from ops.chaos.ground import Fault
+from ops.chaos.networks import BrokerKilled, BrokerPaused, KafkaAway, Line, Poison, SlowAnswers, Twilio
+from ops.chaos.processes import (
+    DieAt,
+    DieUnheard,
+    DiskLost,
+    DiskLostDuringCall,
+    Kill,
+    KillSlow,
+    Pause,
+    PauseAt,
+    Rolling,
+    Terminate,
+    Third,
+)
+
+KINDS: dict[str, Callable[[], Fault]] = {
+    "worker_kill": Kill,
+    "kill_after_outputs": lambda: DieAt("after_outputs", 60),
+    "kill_after_rows": lambda: DieAt("after_rows", 60),
+    "kill_after_claim": lambda: DieAt("after_claim", 12),
+    "kill_during_call": lambda: DieAt("during_call", 12),
+    "kill_unheard": DieUnheard,
+    "kill_after_answer": lambda: DieAt("after_answer", 12),
+    "kill_after_journal": lambda: DieAt("after_journal", 12),
+    "kill_during_recovery": lambda: DieAt("during_recovery", 3, wiped=True),
+    "worker_pause": Pause,
+    "pause_after_outputs": lambda: PauseAt("after_outputs", 60),
+    "pause_after_claim": lambda: PauseAt("after_claim", 8),
+    "worker_term": Terminate,
+    "third_worker": Third,
+    "rolling_restart": Rolling,
+    "disk_lost": DiskLost,
+    "kill_slow": KillSlow,
+    "disk_lost_during_call": DiskLostDuringCall,
+    "kafka_cut_slow_answers": SlowAnswers,
+    "broker_kill": BrokerKilled,
+    "broker_pause": BrokerPaused,
+    "ingress_kill": lambda: Kill("ingress"),
+    "kafka_away": KafkaAway,
+    "kafka_delay": lambda: Line("kafka", "delay"),
+    "kafka_cut": lambda: Line("kafka", "cut"),
+    "kafka_reset": lambda: Line("kafka", "reset"),
+    "kafka_half_open": lambda: Line("kafka", "hold"),
+    "twilio_delay": lambda: Line("twilio", "delay"),
+    "twilio_cut": lambda: Line("twilio", "cut"),
+    "twilio_reset": lambda: Line("twilio", "reset"),
+    "twilio_half_open": lambda: Line("twilio", "hold"),
+    "accept_then_timeout": lambda: Twilio(accept_then_timeout=0.2),
+    "accept_then_late": lambda: Twilio(accept_then_timeout=0.3, late=1.0, late_ms=5000),
+    "accept_then_500": lambda: Twilio(accept_then_500=0.2),
+    "throttle": lambda: Twilio(throttle=0.6),
+    "carrier_overflow": lambda: Twilio(overflow=0.5),
+    "callback_before_answer": lambda: Twilio(before_response=0.5),
+    "callback_duplicate": lambda: Twilio(duplicate=0.6),
+    "callback_reorder": lambda: Twilio(reorder=0.6),
+    "callback_late": lambda: Twilio(late=0.5, late_ms=6000),
+    "callback_lost": lambda: Twilio(lost=0.4),
+    "poison": Poison,
+}
+
+
+def order(rng: random.Random, only: Sequence[str] = ()) -> Iterator[str]:
+    """Kinds without end: each once in some order, then again in another."""
+    kinds = list(only or KINDS)
+    while True:
+        rng.shuffle(kinds)
+        yield from kinds

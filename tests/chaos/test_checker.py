@@ -1,0 +1,235 @@
+"""The checker: in a good story it finds nothing; each planted violation it finds, by the rule meant for it."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ops.chaos import checker, doubt
+from ops.chaos.evidence import TOPICS, Evidence, Record
+
+CONTACT, MESSAGE = "c1", "c1-m1"
+CALLBACK = "http://127.0.0.1:1/twilio/status?m={}&a={}#rc=5"
+
+
+class Story:
+    """Topics as they grow: log times are 1000 ms apart, offsets follow."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[Record]] = {name: [] for name in TOPICS}
+        self.creates: list[dict[str, Any]] = []
+        self.diary: list[dict[str, Any]] = []
+
+    def put(self, topic: str, key: str, **value: Any) -> "Story":
+        records = self.topics[topic]
+        raw = orjson.dumps(value)
+        records.append(Record(0, len(records), 1000 * len(records), key, raw, orjson.loads(raw)))
+        return self
+
+    def log(self, kind: str, **value: Any) -> "Story":
+        return self.put("contacts", CONTACT, type=f"contact.{kind}.v1", **value)
+
+    def note(self, did: str, at: int = 0, **what: Any) -> "Story":
+        self.diary.append({"did": did, "at": at, **what})
+        return self
+
+    def turn(self, attempt: int = 1) -> "Story":
+        return self.log("turn_granted", message_id=MESSAGE, attempt=attempt)
+
+    def text(self, intent: str, at: int, sid: str = "SM0") -> "Story":
+        return self.log("texted", intent=intent, at=at, sid=sid)
+
+    def report(self, progress: int, attempt: int = 1, **more: Any) -> "Story":
+        value = {"message_id": MESSAGE, "attempt": attempt, "sid": f"SM{attempt}", "status": "s", "at": 0, **more}
+        return self.log("reported", progress=progress, **value)
+
+    def create(self, attempt: int = 1) -> "Story":
+        self.creates.append({"status_callback": CALLBACK.format(MESSAGE, attempt), "created_at": 0.0})
+        return self
+
+    def call(self, at: int, attempt: int = 1) -> "Story":
+        return self.note("called", at, worker="worker-1", message_id=MESSAGE, attempt=attempt)
+
+    def outcome(self, *attempts: int, revision: int = 1, word: str = "delivered") -> "Story":
+        listed = [{"attempt": number} for number in attempts]
+        made = {"id": f"{MESSAGE}:{revision}", "revision": revision, "message_id": MESSAGE, "attempts": listed}
+        return self.put("outcomes", MESSAGE, idempotency_key="k1", outcome=word, **made)
+
+    def row(self, watermark: int, *attempts: dict[str, Any]) -> "Story":
+        messages = {"m1": {"id": MESSAGE, "attempts": list(attempts)}}
+        return self.put("contacts-changelog", CONTACT, watermark=watermark, messages=messages)
+
+    def judged(self) -> dict[str, list[str]]:
+        return checker.judge(self.evidence())
+
+    def evidence(self) -> Evidence:
+        return Evidence(self.topics, self.creates, self.diary, claim_ttl_s=3.0)
+
+
+def good() -> Story:
+    """Asked, sent once, answered, delivered, told once."""
+    story = Story().note("requested", key="k1")
+    story.log("requested", message_id=MESSAGE, policy={}).turn().call(1500).create()
+    story.note("answered", 1600, worker="worker-1", message_id=MESSAGE, attempt=1, sid="SM1", status=201)
+    story.log("answered", message_id=MESSAGE, attempt=1, sid="SM1", answer="taken").report(10)
+    story.note("webhook", 3000, path="/twilio/status", message_id=MESSAGE, attempt=1, sid="SM1", status="s")
+    return story.outcome(1).row(3, {"progress": 10, "sid": "SM1", "answer": "taken"})
+
+
+def only(story: Story, name: str) -> list[str]:
+    """What the story breaks, which must be `name` alone."""
+    problems = story.judged()
+    assert [rule for rule, found in problems.items() if found] == [name]
+    return problems[name]
+
+
+def test_a_good_story_has_no_fault():
+    assert set(checker.counts(good().judged()).values()) == {0}
+
+
+def test_an_acknowledged_request_without_an_outcome_is_missing():
+    assert only(good().note("requested", key="k2"), "missing_outcomes") == ["request k2: 0 outcomes of revision 1"]
+
+
+def test_two_messages_for_one_request_are_no_single_outcome():
+    story = good()
+    listed = {"id": "c1-m2:1", "revision": 1, "message_id": "c1-m2", "attempts": []}
+    story.put("outcomes", "c1-m2", idempotency_key="k1", outcome="delivered", **listed)
+    assert len(only(story, "missing_outcomes")) == 1
+
+
+def test_the_same_outcome_again_is_no_fault_but_another_content_under_its_id_is():
+    assert set(checker.counts(good().outcome(1).judged()).values()) == {0}
+    assert len(only(good().outcome(1, word="failed"), "conflicting_outcomes")) == 1
+
+
+@pytest.mark.parametrize("topic", ["updates", "consent", "inbound"])
+def test_other_notices_keep_their_contents_too(topic):
+    story = good()
+    for word in ("a", "b"):
+        story.put(topic, CONTACT, id="x", event=word)
+    assert len(only(story, "conflicting_outcomes")) == 1
+
+
+def test_a_second_create_of_one_attempt_is_a_duplicate():
+    assert len(only(good().create(), "duplicate_creates")) == 1
+
+
+def test_a_second_attempt_without_a_permission_is_a_duplicate():
+    story = good().turn(2).row(5, {"progress": 10}).create(2)
+    assert len(only(story, "duplicate_creates")) == 1
+
+
+def retried(error: str = "transient", *, before: bool = True) -> Story:
+    """The first attempt fails by a report, before the second turn or after it."""
+    story = Story().log("requested", message_id=MESSAGE, policy={}).turn().create()
+    steps = [lambda: story.report(7, error=error), lambda: story.turn(2)]
+    for step in steps if before else reversed(steps):
+        step()
+    return story.create(2).outcome(1, 2).row(3, {"progress": 7}, {})
+
+
+def test_a_folded_failure_that_allows_a_retry_covers_a_second_create():
+    assert set(checker.counts(retried().judged()).values()) == {0}
+
+
+def test_a_failure_folded_after_the_turn_or_of_another_class_covers_nothing():
+    assert len(only(retried(before=False), "duplicate_creates")) == 1
+    assert len(only(retried(error="filtered"), "duplicate_creates")) == 1
+
+
+def test_an_outcome_must_list_every_attempt_that_was_created():
+    story = retried()
+    story.topics["outcomes"].clear()
+    assert "does not list" in only(story.outcome(2), "duplicate_creates")[0]
+
+
+@pytest.mark.parametrize(("policy", "faults"), [({"resend_after_ms": 2000}, 0), ({}, 1)])
+def test_a_resend_in_doubt_is_covered_where_the_tenant_chose_it(policy, faults):
+    story = Story().log("requested", message_id=MESSAGE, policy=policy).turn().create()
+    story.put("updates", MESSAGE, id="u", event="doubted", message_id=MESSAGE, attempt=1, at_ms=1, cause={"offset": 1})
+    story.turn(2).create(2).outcome(1, 2).row(2, {}, {})
+    assert checker.counts(story.judged())["duplicate_creates"] == faults
+
+
+def test_a_call_whose_turn_lies_after_a_stop_is_found():
+    story = Story().text("stop", 100).turn().call(1200).row(1)
+    assert "its turn lies after a STOP" in only(story, "sends_after_stop")[0]
+
+
+def test_a_call_of_an_earlier_turn_must_leave_within_claim_ttl_of_the_stop():
+    assert set(checker.counts(Story().turn().text("stop", 100).call(3900).row(1).judged()).values()) == {0}
+    assert "ms after a STOP" in only(Story().turn().text("stop", 100).call(5000).row(1), "sends_after_stop")[0]
+
+
+def test_a_start_received_well_after_the_stop_reopens_whatever_their_order_on_the_log():
+    assert set(
+        checker.counts(Story().text("stop", 100).text("start", 5000).turn().call(2500).row(2).judged()).values()
+    ) == {0}
+    assert set(
+        checker.counts(Story().text("start", 5000).text("stop", 100).turn().call(2500).row(2).judged()).values()
+    ) == {0}
+
+
+def test_a_start_received_too_soon_after_the_stop_does_not_reopen():
+    assert len(only(Story().text("stop", 100).text("start", 1500).turn().call(2500).row(2), "sends_after_stop")) == 1
+
+
+def test_twilios_word_that_a_person_opted_out_closes_too():
+    story = good().report(6, error="opted_out", at=50, sid="SM1").turn(2).call(6000, 2).row(5, {"progress": 10})
+    assert len(only(story, "sends_after_stop")) == 1
+
+
+def test_a_webhook_that_was_answered_and_is_not_on_the_log_is_lost():
+    hook = {"path": "/twilio/status", "message_id": MESSAGE, "attempt": 1, "sid": "SM1", "status": "delivered"}
+    assert len(only(good().note("webhook", **hook), "lost_acknowledged")) == 1
+    assert len(only(good().note("texted", sid="SM9", word="STOP"), "lost_acknowledged")) == 1
+
+
+def test_an_answer_that_a_living_process_got_must_be_on_the_log():
+    answer = {"worker": "worker-1", "message_id": MESSAGE, "attempt": 2, "sid": "SM2", "status": 201}
+    assert len(only(good().note("answered", 9000, **answer), "lost_acknowledged")) == 1
+    died = good().note("answered", 9000, **answer).note("died", 9100, part="worker-1")
+    assert set(checker.counts(died.judged()).values()) == {0}
+    other = good().note("answered", 9000, **answer).note("died", 9100, part="worker-2")
+    assert len(only(other, "lost_acknowledged")) == 1
+
+
+def test_a_report_that_its_attempt_does_not_reflect_is_lost():
+    story = good()
+    story.topics["contacts-changelog"].clear()
+    assert "stands at 4, reported 10" in only(story.row(3, {"progress": 4}), "lost_acknowledged")[0]
+
+
+def test_a_row_behind_its_log_or_gone_back_is_found():
+    story = good()
+    story.topics["contacts-changelog"].clear()
+    assert len(only(story.row(2, {"progress": 10}), "lost_acknowledged")) == 1
+    assert len(only(good().row(1, {"progress": 10}), "lost_acknowledged")) == 2
+
+
+def test_a_row_that_goes_back_is_found_though_it_is_put_right_again_unless_the_network_held_it():
+    back = good().row(1, {"progress": 10}).row(3, {"progress": 10})
+    assert "went back from 3 to 1" in only(back, "lost_acknowledged")[0]
+    held = back.note("fault", 500, kind="kafka_half_open").note("undone", 900, kind="kafka_half_open")
+    assert set(checker.counts(held.judged()).values()) == {0}
+
+
+def test_what_cannot_be_read_must_be_in_a_dead_letter_and_is_not_waited_for_in_the_row():
+    story = good().note("poisoned", partition=0, offset=4)
+    story.topics["contacts"].append(Record(0, 4, 4000, CONTACT, b"{", None))
+    assert len(only(story, "lost_acknowledged")) == 1
+    story.put("deadletters", CONTACT, source="chaos.contacts-0-4")
+    assert set(checker.counts(story.judged()).values()) == {0}
+
+
+def test_doubts_are_counted_by_how_they_were_resolved():
+    story = Story()
+    for number in (1, 2, 3):
+        said = {"message_id": MESSAGE, "attempt": number, "at_ms": 1000, "cause": {"offset": 0}}
+        story.put("updates", MESSAGE, id=str(number), event="doubted", **said)
+    story.log("requested", message_id=MESSAGE, policy={}).turn().turn().report(4, 1)
+    story.row(3, {"progress": 4, "sid": "SM1"}, {"answer": "refused"}, {"answer": "doubtful"})
+    found = doubt.doubts(story.evidence())
+    assert doubt.tally(found) == {"resolved_sent": 1, "resolved_not_sent": 1, "reported": 1}
+    assert [d.took_ms for d in found] == [2000, 0, None]

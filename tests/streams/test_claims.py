@@ -1,0 +1,107 @@
+"""From a folded turn to the call: what may leave, and what is abandoned because it comes too late."""
+
+import asyncio
+from typing import Any, NoReturn
+
+import msgspec
+import pytest
+
+from app import clock
+from app.domain.inputs import Answered
+from app.domain.words import Answer, Progress
+from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
+from app.records.topics import Topics
+from app.streams.calls import Calls
+from app.streams.contacts import ContactsAgent
+from app.streams.doubts import Doubts
+from app.streams.engine.agent import Input
+from app.streams.engine.scope import Overlay
+from app.streams.notices import Notices
+from tests.support.given import BASE, CONTACT, requested, turn
+
+TTL_S = 5.0
+
+
+class Twilio:
+    """Takes every call that may leave."""
+
+    def __init__(self) -> None:
+        self.created: list[Create] = []
+
+    async def create(self, call: Create, last_check: LastCheck) -> Result:
+        if why := last_check():
+            return Abandoned(why=why)
+        self.created.append(call)
+        return Taken(sid="SM" + "0" * 32, progress=Progress.QUEUED, segments=1)
+
+    async def close(self) -> None:
+        pass
+
+
+class Composer:
+    """Needs no seal."""
+
+    def create(self, message: Any, attempt: int) -> Create:
+        service, callback = "MG" + "0" * 32, "https://hooks.example.com/status"
+        return Create(
+            to="+14155550123", body="hello", media=(), status_callback=callback,
+            messaging_service_sid=service, from_number="", validity_s=60,
+        )  # fmt: skip
+
+
+class Leased:
+    def may_act(self) -> bool:
+        return True
+
+
+class Empty:
+    """A table without rows."""
+
+    def get(self, key: bytes) -> bytes | None:
+        return None
+
+
+def fail(why: str) -> NoReturn:
+    raise AssertionError(why)
+
+
+async def called(age_ms: int) -> tuple[Twilio, list[Answered]]:
+    """A turn that was logged `age_ms` before the broker's clock of now, folded."""
+    twilio, answers = Twilio(), list[Answered]()
+
+    async def put(partition: int, answered: Answered) -> None:
+        answers.append(answered)
+
+    notices = Notices(Topics("", "app"))
+    agent = ContactsAgent(
+        "contacts", notices, Composer(), lambda *_: fail("a letter"), fail, BASE["pk"], Doubts(), 10**9
+    )
+    agent.calls = Calls({"acme": twilio}, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S, concurrency=5)
+    now = clock.now_ms()
+    agent.log_ms = lambda: now
+    agent.assigned(0, {"contacts": (), "messages": ()})
+    overlay = Overlay(agent.tables, {spec.name: Empty() for spec in agent.tables})
+    ask = requested(expires_ms=now + 60_000, outcome_ms=now + 120_000)
+    for offset, record in enumerate((ask, turn())):
+        agent.fold(
+            Input("contacts", 0, offset, now - age_ms, CONTACT.encode(), msgspec.json.encode(record), []), overlay
+        )
+    agent.settled(0, overlay.changed)
+    async with asyncio.timeout(5):
+        while agent.calls.in_flight:
+            await asyncio.sleep(0)
+    return twilio, answers
+
+
+@pytest.mark.parametrize("age_ms", [0, 4000])
+async def test_a_turn_that_is_folded_in_time_is_called(age_ms):
+    twilio, answers = await called(age_ms)
+    assert len(twilio.created) == 1
+    assert [a.answer for a in answers] == [Answer.TAKEN]
+
+
+async def test_a_turn_that_lay_on_the_log_for_longer_than_claim_ttl_is_abandoned():
+    """A STOP may lie behind it that this worker has not read yet."""
+    twilio, answers = await called(int(TTL_S * 1000) + 1)
+    assert twilio.created == []
+    assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "claim_ttl")]
