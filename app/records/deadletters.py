@@ -4,7 +4,6 @@ What became of a letter is appended to the same topic, under the same key: a top
 """
 
 import base64
-import hashlib
 import re
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,14 +15,6 @@ from app.domain import fields as f
 from app.records.envelope import Headers, headers
 from app.records.seal import Sealer
 
-# A producer's key may hold anything.
-KeyHash = Annotated[
-    str,
-    Meta(
-        description="First 16 hex digits of the SHA-256 of the record's key.",
-        extra_json_schema={"pattern": "^[0-9a-f]{16}$"},
-    ),
-]
 # A record that is produced again says what it was: with it a request without a key keeps the identity it had.
 RETRY_OF = "heliograph-retry-of"
 _SOURCE = re.compile(r"(?P<topic>[\w.-]{1,249})-(?P<partition>\d{1,9})-(?P<offset>\d{1,18})\Z", re.ASCII)
@@ -40,7 +31,6 @@ class NotifyDeadletter(msgspec.Struct, frozen=True, kw_only=True, tag="notify.de
     source: Source
     field: f.FaultyField
     rule: f.Rule
-    key_hash: KeyHash
     payload: f.SealedPayload
     bytes: Annotated[int, Meta(description="Length of the value before it was sealed.")]
     envelope: f.SealedEnvelope = ""
@@ -111,7 +101,6 @@ def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[byte
         source=source,
         field=field,
         rule=rule,
-        key_hash=hashlib.sha256(lost.key or b"").hexdigest()[:16],
         payload=sealer.seal(lost.value or b"", "", source),
         bytes=len(lost.value or b""),
         envelope=sealer.seal(msgspec.json.encode(envelope), "", source),

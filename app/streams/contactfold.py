@@ -22,7 +22,7 @@ log = telemetry.logger(__name__)
 CONTACTS, MESSAGES = "contacts", "messages"
 _decode_input = msgspec.json.Decoder(ContactInput).decode
 _contact = TableSpec(
-    CONTACTS, msgspec.json.Decoder(Contact).decode, msgspec.json.Encoder().encode, lambda contact: contact.watermark
+    CONTACTS, msgspec.json.Decoder(Contact).decode, msgspec.json.Encoder().encode, lambda row: row.watermark, vital=True
 )
 # Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
 _message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, msgspec.json.Encoder().encode)

@@ -106,7 +106,7 @@ def by_hand(stand: Stand, value: dict[str, Any], lost: Lost | None = None) -> st
     lost = lost or Lost(topic, "2-7777", b"a key", raw, clock.now_ms(), [("x", b"1")])
     source = f"{lost.topic}-{lost.place}"
     sealer = Sealer(Settings.read(stand.env).seal_keys)
-    plain(stand, "notify.deadletters", source.encode(), dead_letter(sealer, lost, "body", "was refused then"), [], 2)
+    plain(stand, "notify.deadletters", source.encode(), dead_letter(sealer, lost, "body", "was refused then")[0], [], 2)
     return next(row["id"] for row in listed(stand) if row["source"] == source)
 
 

@@ -173,6 +173,20 @@ def test_a_recreated_topic_is_refused_with_a_clear_word(lab):
     assert "re-created" in again.output.read_text()
 
 
+def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(lab):
+    """Else a worker on a new disk would take everybody for somebody it never heard of."""
+    lab.produce(2000)
+    toy = lab.toy("a")
+    until(lambda: lab.committed() >= 2000)
+    assert toy.stop() == 0
+    lab.delete("app-state-changelog")
+    until(lambda: lab.prefix + "app-state-changelog" not in lab.admin.list_topics(timeout=5).topics)
+    lab.create("app-state-changelog")
+    fresh = lab.toy("b")
+    until(fresh.ended)
+    assert fresh.process.returncode == 78 and "is empty, but inputs" in fresh.output.read_text()
+
+
 def test_a_data_directory_in_use_is_refused(lab):
     lab.toy("a")
     until(lambda: lab.notes("assigned", "a"))

@@ -31,7 +31,7 @@ class Toy:
     name = "toy"
     rest_s = 0.0
     topic = PREFIX + "in"
-    tables = (TableSpec("state", bytes, bytes, lambda row: int(row.split(b"|")[0])),)
+    tables = (TableSpec("state", bytes, bytes, lambda row: int(row.split(b"|")[0]), vital=True),)
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
         return (("state", record.key or b""),)

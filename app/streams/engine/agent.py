@@ -36,12 +36,14 @@ class Output(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class TableSpec(Generic[R]):
     """A table an agent writes, co-partitioned with its topic. `watermark` gives the offset of the last input folded
-    into a row, so that a re-created topic is found out before anything is folded."""
+    into a row, so that a re-created topic is found out before anything is folded. `vital`: its rows are in no other
+    place; an empty changelog beside inputs that were folded ends the process."""
 
     name: str
     decode: Callable[[bytes], R]
     encode: Callable[[R], bytes]
     watermark: Callable[[R], int] | None = None
+    vital: bool = False
 
 
 class Unreadable(Exception):

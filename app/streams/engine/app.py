@@ -139,7 +139,7 @@ class Runtime:
 def _crashed(app: App) -> None:
     reason = app.crash_reason
     if isinstance(reason, ConsistencyError):
-        die("a table is ahead of its changelog: the changelog topic was re-created; wipe the data directory", CONFIG)
+        die("a table is ahead of its changelog: the changelog topic was re-created", CONFIG)
     die(f"faust crashed: {type(reason).__name__}: {str(reason)[:200]}", FAULT)
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
-from faust.types.tuples import ConsumerMessage
+from faust.types.tuples import TP, ConsumerMessage
 
 from app import clock
 from app.streams.engine import points
@@ -250,7 +250,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             if committed is not None and end is not None and committed > end:
                 where = f"{tp.topic}-{tp.partition}"
                 die(f"{where} ends at {end} but {committed} was committed: the topic was re-created", CONFIG)
+        await self._refuse_emptied()
         self.app.engine.ends = {(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
+
+    async def _refuse_emptied(self) -> None:
+        """Inputs were folded and no row is left of them: whoever was opted out would be texted again."""
+        for topic, changelog in self.app.engine.vital():
+            folded = any(offset for tp, offset in self._committed_offset.items() if tp.topic == topic)
+            places = [TP(changelog, number) for number in range(self.app.conf.topic_partitions)]
+            if folded and not any((await self.highwaters(*places)).values()):
+                die(f"{changelog} is empty, but inputs of {topic} were folded: the changelog was re-created", CONFIG)
 
     def _forget(self) -> None:
         self._books.clear()

@@ -106,6 +106,13 @@ class Engine:
         """Whether the agent of this topic takes its time."""
         return self._agents[topic].rest_s > 0
 
+    def vital(self) -> Iterator[tuple[str, str]]:
+        """Topics, and the changelogs of tables whose rows are in no other place."""
+        for agent in self._agents.values():
+            for spec in agent.tables:
+                if spec.vital:
+                    yield agent.topic, self._tables[spec.name].changelog_topic.get_topic_name()
+
     def progressed(self) -> None:
         """Something durable happened."""
         self._progress += 1
