@@ -31,6 +31,13 @@ MessageId = Annotated[
         extra_json_schema={"pattern": "^[0-9a-f]{20}-[0-9a-f]{20}$"},
     ),
 ]
+TimedMessageId = Annotated[
+    str,
+    Meta(
+        description="The message; empty for a timer of the contact.",
+        extra_json_schema={"pattern": "^([0-9a-f]{20}-[0-9a-f]{20})?$"},
+    ),
+]
 IdempotencyKey = Annotated[
     str, Meta(description="The caller's key; without one the event's id, without both the record's place.")
 ]

@@ -157,7 +157,7 @@ class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.du
     `based`: with kind checkpoint, the base (see `Contact.based_offset`) that grew old.
     """
 
-    message_id: f.MessageId
+    message_id: f.TimedMessageId
     kind: DueKind
     due_ms: f.EpochMs
     based: Annotated[int, Meta(description="Offset of the row's base, of kind checkpoint.")] = -1

@@ -11,6 +11,7 @@ import pytest
 from app.dev.stand import Stand
 from app.domain.words import Word
 from app.records.topics import Topic, declared
+from tests.support.commands import heliograph
 from tests.support.judged import KINDS, faults, header_faults
 from tests.support.lab import until
 from tests.support.sites import event, produce, read, standing, whole
@@ -20,6 +21,9 @@ SHORT = {
     "HELIOGRAPH_DOUBT_AFTER_S": "4",
     "HELIOGRAPH_CLAIM_TTL_S": "1",
     "HELIOGRAPH_HTTP_TIMEOUT_S": "2",
+    "HELIOGRAPH_LOOK_AFTER_S": "2",
+    "HELIOGRAPH_INBOUND_LOOK_S": "2",
+    "HELIOGRAPH_CHECKPOINT_AFTER_S": "3",
 }
 STOPPED, TOPICS = "+12125550109", [topic for topic in declared() if topic.types]
 
@@ -58,7 +62,7 @@ def live(stand: Stand) -> None:
     produce(stand, event(1), event(2), event(3), event(9, campaign="c", metadata={"a": "b"}), event(5, body=""))
     produce(stand, event(4, expires_at=soon(-1)), event(6, expires_at=soon(5)), event(7, send_at=soon(2)), b"{broken")
     until(lambda: words(stand) >= {Word.DELIVERED, Word.UNDELIVERED, Word.FAILED}, 60)
-    ask(stand, "/_sim/faults", {"accept_then_500": 1, "lost": 1, "to": [person(8)]})
+    ask(stand, "/_sim/faults", {"error_500": 1, "to": [person(8)]})
     produce(stand, event(8, expires_at=soon(5)), event(10, send_at=soon(600)), event(1, body="Other."))
     until(lambda: identified(stand, "k10"))
     known = identified(stand, "k10")
@@ -66,6 +70,18 @@ def live(stand: Stand) -> None:
         produce(stand, {"type": "notify.canceled.v1", "message_id": message})
     until(lambda: words(stand) == set(Word), 60)
     until(lambda: read(stand, "notify.metrics"))
+    handled(stand)
+    slow = {"contact.listed.v1", "contact.checkpointed.v1"}
+    until(lambda: {record["type"] for record in read(stand, "contacts")} >= slow)
+    until(lambda: "lane.inbound_looked.v1" in {record["type"] for record in read(stand, "lanes")})
+
+
+def handled(stand: Stand) -> None:
+    """One letter is opened and dropped."""
+    listed = heliograph("deadletters", "list", "--json", **stand.env).stdout.splitlines()
+    letter = json.loads(listed[0])["id"]
+    for words in (("show", letter, "--reveal"), ("drop", letter)):
+        assert heliograph("deadletters", *words, "--by", "ada", **stand.env).returncode == 0
 
 
 def words(stand: Stand) -> set[str]:
