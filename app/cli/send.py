@@ -1,12 +1,8 @@
 """`heliograph send`: produce notify events, one or many, and wait for what became of them."""
 
 import asyncio
-import csv
-import hashlib
-import io
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +13,13 @@ from rich.progress import track
 from rich.table import Table
 
 from app import kafka
-from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
+from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
+from app.cli.sendfile import BadFile, Line, asked, read_lines, single
 from app.cli.topicio import follow, produce
-from app.records.codec import Unreadable
-from app.records.requests import read_request
 from app.records.topics import Topics
 
-FIELDS = (
-    "to",
-    "body",
-    "category",
-    "priority",
-    "sender",
-    "send_at",
-    "expires_at",
-    "campaign",
-    "idempotency_key",
-    "tenant",
-)
+DEFAULTS = ("tenant", "campaign", "sender", "category", "priority", "send_at", "expires_at")
+ONE_MESSAGE = ("to", "body", "media", "key")
 
 
 @click.command("send")
@@ -63,17 +48,21 @@ FIELDS = (
 def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Send one message (--to, --body), or a CSV or JSON-lines FILE (- is stdin).
 
+    CSV names its columns in the first line: to, body, media (URLs with blanks between), category, priority, sender,
+    send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign, --sender, --category,
+    --priority, --send-at and --expires-at are for lines that do not say it themselves.
+
     The same file sent twice sends nothing the second time: lines without a key get one from their content.
 
     \b
     Examples:
       heliograph send --to +14155550123 --body 'Build 742 deployed.' --wait
       heliograph send people.csv --wait          # columns: to,body,category,...
+      heliograph send people.csv --campaign spring --category marketing --dry-run
       generate | heliograph send - --json
     """
     settings, _ = settings_or_exit(dict(os.environ))
-    events = _lines(file) if file else [_single(given)]
-    _check(events)
+    events = [line.event for line in _events(file, given)]
     if dry_run:
         text = f"{len(events)} lines are well formed; nothing was sent"
         click.echo(orjson.dumps({"sent": 0, "well_formed": len(events)}).decode() if as_json else text)
@@ -92,73 +81,27 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     sys.exit(OK if len(found) >= len(wanted) else PROBLEMS)
 
 
-def _single(given: dict[str, Any]) -> dict[str, Any]:
-    event = {
-        "type": "notify.requested.v1",
-        "to": list(given["to"]),
-        "body": given["body"],
-        "media": list(given["media"]),
-    }
-    names = {"key": "idempotency_key", "send_at": "send_at", "expires_at": "expires_at"}
-    plain = ("category", "priority", "sender", "tenant", "campaign")
-    event |= {name: given[name] for name in plain if given[name]}
-    event |= {field: given[name] for name, field in names.items() if given[name]}
-    return _keyed([event], single=True)[0]
-
-
-def _lines(file: str) -> list[dict[str, Any]]:
+def _events(file: str | None, given: dict[str, Any]) -> list[Line]:
+    defaults = {name: given[name] for name in DEFAULTS if given[name]}
     try:
-        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        _refuse(f"{file}: is not text in UTF-8")
-    if text.lstrip().startswith("{"):
-        rows = [_parsed(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    else:
-        rows = [_row(row) for row in csv.DictReader(io.StringIO(text))]
-    return _keyed([{"type": "notify.requested.v1", **row} for row in rows])
+        lines = _of_file(file, given, defaults) if file else [_single(given, defaults)]
+        asked(lines, named=file is not None)
+    except BadFile as bad:
+        give_up(str(bad))
+    return lines
 
 
-def _parsed(number: int, line: str) -> dict[str, Any]:
-    try:
-        row: dict[str, Any] = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        _refuse(f"line {number}: is not JSON")
-    if not isinstance(row, dict):
-        _refuse(f"line {number}: must be an object")
-    return row
+def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any]) -> list[Line]:
+    beside = [name for name in ONE_MESSAGE if given[name]]
+    if beside:
+        raise BadFile(f"--{beside[0]}: is for one message and does not go with FILE")
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    return read_lines("standard input" if file == "-" else file, content, defaults)
 
 
-def _row(row: dict[str, str]) -> dict[str, Any]:
-    unknown = [name for name in row if name not in FIELDS]
-    if unknown:
-        _refuse(f"column {unknown[0]}: is not known; columns are {', '.join(FIELDS)}")
-    return {name: value for name, value in row.items() if value}
-
-
-def _keyed(events: list[dict[str, Any]], *, single: bool = False) -> list[dict[str, Any]]:
-    """A key for each line without one: its content and its ordinal among equal lines."""
-    seen: Counter[bytes] = Counter()
-    for event in events:
-        if event.get("idempotency_key"):
-            continue
-        content = orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
-        seen[content] += 1
-        salt = os.urandom(8) if single else b"%d" % seen[content]
-        event["idempotency_key"] = "send-" + hashlib.sha256(content + salt).hexdigest()[:24]
-    return events
-
-
-def _check(events: list[dict[str, Any]]) -> None:
-    for number, event in enumerate(events, 1):
-        try:
-            read_request(orjson.dumps(event))
-        except Unreadable as bad:
-            _refuse(f"line {number}: {bad.field}: {bad.rule}")
-
-
-def _refuse(text: str) -> Any:
-    click.echo(f"error: {text}", err=True)
-    sys.exit(USAGE)
+def _single(given: dict[str, Any], defaults: dict[str, Any]) -> Line:
+    event = {"to": list(given["to"]), "body": given["body"], "media": list(given["media"]), **defaults}
+    return single(event | ({"idempotency_key": given["key"]} if given["key"] else {}))
 
 
 def _count(events: list[dict[str, Any]]) -> int:

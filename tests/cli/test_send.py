@@ -4,13 +4,35 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.cli.sendfile import read_lines
 from tests.support.commands import faults, heliograph
 
 BAD = {
     "not UTF-8": (b"to,body\n+14155550123,\xff\n", "{file}: is not text in UTF-8"),
-    "a column that is not known": (b"to,text\n+14155550123,x\n", "column text: is not known; columns are to, body, "),
-    "no body": (b"to,body\n+14155550123,\n", "line 1: body: is empty and there is no media"),
+    "a column that is not known": (b"to,text\n+14155550123,x\n", "column 2 is not known; columns are to, body, "),
+    "no columns": (b"+14155550123,Hello\n", "the first line must name the columns, with commas between: to, body, "),
+    "a number for a column": (b"to,+14155550123\n", "column 2 is not known"),
+    "a column twice": (b"to,body,to\n", "column 3: to is there already"),
+    "a JSON array": (b'[{"to":"+14155550123","body":"x"}]\n', "{file}: is a JSON array; one object per line is wanted"),
+    "nothing": (b"", "nothing to send: {file} is empty"),
+    "blanks": (b"\xef\xbb\xbf \n\n", "nothing to send: {file} is empty"),
+    "columns alone": (b"to,body\n\n", "nothing to send: {file} has no line below its columns"),
+    "a cell too many": (b"to,body\n+14155550123,Hello, you\n", "line 2: has more cells than the first line"),
+    "a cell too long": (
+        b"to,body\n\n+14155550123," + b"x" * 140_000,
+        "line 3: a cell is longer than 131072 characters",
+    ),
+    "a mark not closed": (b'to,body\n+14155550123,"Hi\n+14155550124,Hi\n', "line 2: a quotation mark is not closed"),
+    "an old end of line": (b"to,body\r+14155550123,Hi\r", "line 1: a line ends with a carriage return alone"),
+    "a body missing below a text of two lines": (
+        b'to,body\r\n\r\n+14155550123,"One\nTwo"\r\n+14155550124,\r\n',
+        "line 5: body: is empty",
+    ),
+    "no https": (b"to,media\n+14155550123,https://a.test/1 ftp://a.test/2\n", "line 2: media[1]: is not an https URL"),
+    "no body": (b"to,body\n+14155550123,\n", "line 2: body: is empty and there is no media"),
     "not JSON": (b'{"to":"+14155550123","body":"x"}\n{\n', "line 2: is not JSON"),
     "not an object": (b'{"to":"+14155550123","body":"x"}\n[1]\n', "line 2: must be an object"),
     "a number in place of a text": (
@@ -28,6 +50,60 @@ def test_a_bad_file_is_refused_with_line_field_and_rule(what: str, tmp_path: Pat
     done = heliograph("send", str(tmp_path / "people"))
     [fault] = faults(done)
     assert done.returncode == 2 and fault.startswith(told.format(file=tmp_path / "people"))
+    assert "+1415" not in fault and "Hello" not in fault
+
+
+@pytest.mark.parametrize(
+    "words", [["--to", "+14155550123"], ["--body", "x"], ["--media", "https://a.test"], ["--key", "k"]]
+)
+def test_what_makes_one_message_does_not_go_with_a_file(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("to,body\n+14155550123,Hi\n")
+    done = heliograph("send", str(tmp_path / "people.csv"), *words, "--dry-run")
+    assert (done.returncode, faults(done)) == (2, [f"{words[0]}: is for one message and does not go with FILE"])
+
+
+def test_one_message_is_judged_without_a_line() -> None:
+    done = heliograph("send", "--body", "Hi")
+    assert (done.returncode, faults(done)) == (2, ["to: must name at least one recipient"])
+
+
+def test_options_beside_a_file_are_for_lines_that_do_not_say_it() -> None:
+    content = b"to,body,campaign\n+14155550123,Hi,\n+14155550124,Hi,spring\n"
+    lines = read_lines("people.csv", content, {"campaign": "autumn", "tenant": "acme"})
+    assert [(line.event["campaign"], line.event["tenant"]) for line in lines] == [
+        ("autumn", "acme"),
+        ("spring", "acme"),
+    ]
+
+
+def test_a_cloud_event_takes_options_and_key_where_its_fields_are() -> None:
+    content = b'{"specversion":"1.0","type":"notify.requested.v1","data":{"to":"+14155550123","body":"Hi"}}'
+    [line] = read_lines("events", content, {"tenant": "acme"})
+    assert line.event["data"]["tenant"] == "acme" and line.event["data"]["idempotency_key"].startswith("send-")
+
+
+def test_media_are_urls_with_blanks_between() -> None:
+    [line] = read_lines("people.csv", b"to,media\n+14155550123,https://a.test/1  https://a.test/2\n", {})
+    assert line.event["media"] == ["https://a.test/1", "https://a.test/2"]
+
+
+def test_equal_lines_get_keys_of_their_own_and_the_same_file_the_same_keys() -> None:
+    content = b"to,body\n+14155550123,Hi\n+14155550123,Hi\n"
+    keys = [[line.event["idempotency_key"] for line in read_lines("people.csv", content, {})] for _ in range(2)]
+    assert keys[0] == keys[1] and len(set(keys[0])) == 2
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.integers(0, 2)), min_size=1, max_size=8))
+def test_a_line_has_the_number_it_has_in_the_file(texts: list[tuple[str, int]]) -> None:
+    rows = [
+        json.dumps({"to": "+14155550123", "body": text}, ensure_ascii=False).encode("utf-8", "replace")
+        for text, _ in texts
+    ]
+    content = b"".join(b"\n" * blank + row + b"\r\n" for row, (_, blank) in zip(rows, texts, strict=True))
+    lines = read_lines("people", content, {})
+    assert [json.loads(content.split(b"\n")[line.number - 1])["body"] for line in lines] == [
+        line.event["body"] for line in lines
+    ]
 
 
 def test_a_file_with_a_byte_order_mark_is_read_and_a_dry_run_says_so_in_json(tmp_path: Path) -> None:
