@@ -13,6 +13,7 @@ from app.tenants import Tenant, read_tenants
 
 OK, PROBLEMS, USAGE = 0, 1, 2
 FAULT, CONFIG = 70, 78  # of processes that run on: see app.streams.engine.exits
+PORT = click.IntRange(0, 65535)  # to listen on; 0: any free one
 
 COMMANDS = {
     "demo": "app.cli.demo",

@@ -10,7 +10,7 @@ import click
 import orjson
 
 from app import kafka, telemetry
-from app.cli import running, settings_or_exit
+from app.cli import PORT, running, settings_or_exit
 from app.settings import Settings
 from app.tenants import Tenant
 
@@ -24,7 +24,7 @@ COUNTRIES = ("US", "other")
 
 
 @click.command("bridge")
-@click.option("--port", type=int, default=None, help="Default: HELIOGRAPH_BRIDGE_PORT; 0: any free port.")
+@click.option("--port", type=PORT, default=None, help="Default: HELIOGRAPH_BRIDGE_PORT; 0: any free port.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(port: int | None, as_json: bool) -> None:
     """Serve notify.metrics as Prometheus counters and histograms on /metrics.

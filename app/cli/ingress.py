@@ -9,15 +9,15 @@ import click
 import orjson
 
 from app import telemetry
-from app.cli import running, settings_or_exit
+from app.cli import PORT, running, settings_or_exit
 from app.settings import Settings
 from app.tenants import Tenant
 
 
 @click.command("ingress")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 behind a proxy in a container.")
-@click.option("--port", type=int, default=None, help="Default: PORT.")
-@click.option("--internal-port", type=int, default=None, help="Default: HELIOGRAPH_INTERNAL_PORT.")
+@click.option("--port", type=PORT, default=None, help="Default: PORT.")
+@click.option("--internal-port", type=PORT, default=None, help="Default: HELIOGRAPH_INTERNAL_PORT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(host: str, port: int | None, internal_port: int | None, as_json: bool) -> None:
     """Take Twilio's webhooks and /v1/messages; answer once the record is on the log, or fsynced in the spool.

@@ -25,7 +25,7 @@ CONSOLE = {
 
 
 def _options(function: click.Command) -> click.Command:
-    port = click.option("--port", default=19092, show_default=True)
+    port = click.option("--port", type=click.IntRange(1, 65535), default=19092, show_default=True)
     place = click.option(
         "--data-dir", "--dir", "directory", default="run/kafka", show_default=True, help="Data, log and pid."
     )
@@ -108,13 +108,14 @@ def status(port: int, directory: str, as_json: bool) -> None:
     """
     broker = DevBroker(port, Path(directory).absolute())
     pid = broker.running()
+    address = f"127.0.0.1:{broker.found_port()}" if pid else broker.address
     contained = pid is None and engine_answers() and ComposeBroker(port).running()
     if as_json:
-        click.echo(orjson.dumps({"running": bool(pid or contained), "pid": pid, "kafka": broker.address}).decode())
+        click.echo(orjson.dumps({"running": bool(pid or contained), "pid": pid, "kafka": address}).decode())
     elif contained:
-        click.echo(f"kafka runs on {broker.address}, in a container")
+        click.echo(f"kafka runs on {address}, in a container")
     else:
-        click.echo(f"kafka runs on {broker.address}, pid {pid}" if pid else "kafka does not run")
+        click.echo(f"kafka runs on {address}, pid {pid}" if pid else "kafka does not run")
     sys.exit(OK if pid or contained else PROBLEMS)
 
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 import orjson
 
-from app.cli import give_up
+from app.cli import PORT, give_up
 from app.internal import CannotListen, Served
 from app.simulator.config import MIX, SimulatorConfig
 from app.simulator.control import build
@@ -19,7 +19,7 @@ from app.simulator.control import build
 
 @click.command("simulator")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=4010, show_default=True, help="0: any free port.")
+@click.option("--port", type=PORT, default=4010, show_default=True, help="0: any free port.")
 @click.option("--account", envvar="TWILIO_ACCOUNT_SID", default="AC" + "0" * 32, show_default=True)
 @click.option("--auth-token", envvar="TWILIO_AUTH_TOKEN", default="simulator-token", help="Signs webhooks, too.")
 @click.option("--api-key", envvar="TWILIO_API_KEY_SID", default="", help="An API key that may call, SK...")

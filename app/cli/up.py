@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 import orjson
 
-from app.cli import OK, PROBLEMS, give_up, settings_or_exit
+from app.cli import OK, PORT, PROBLEMS, give_up, settings_or_exit
 from app.cli.config import problems
 from app.dev.broker import BrokerFault
 from app.dev.parts import PartFault
 from app.dev.stand import Plan, Stand, is_free
+from app.settings import BadSettings
 
 LOOK_S = 0.2
 KAFKA_PORT, INGRESS_PORT = 19092, 8080
@@ -25,7 +26,9 @@ INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT = 9101, 9102, 9103
 @click.option("--workers", type=click.IntRange(1, 32), default=1, show_default=True)
 @click.option("--dir", "directory", default="run", show_default=True, help="Data, logs, keys.")
 @click.option("--live", is_flag=True, help="No simulator: TWILIO_* as set. This sends real texts.")
-@click.option("--port", type=int, help="Of the ingress. Default: PORT with --live, else 8080 or any free one.")
+@click.option(
+    "--port", type=PORT, help="Of the ingress; 0: any free one. Default: PORT with --live, else 8080, if free."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses when ready.")
 def command(workers: int, directory: str, live: bool, port: int | None, as_json: bool) -> None:
     """Kafka, simulator, ingress, workers and bridge in the foreground; a part that dies is started again.
@@ -52,6 +55,8 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
     except (BrokerFault, PartFault) as fault:
         click.echo(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
+    except BadSettings as bad:
+        give_up(*bad.faults)
     finally:
         stand.stop()
 
@@ -88,9 +93,9 @@ def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:
     defaults = {"kafka": KAFKA_PORT, "internal": INTERNAL_PORT, "worker-1": WORKER_PORT, "bridge": BRIDGE_PORT}
     defaults |= {f"worker-{number}": WORKER_PORT + number for number in range(2, workers + 1)}
     ports = {name: number for name, number in defaults.items() if is_free(number)}
-    told = port or (int(os.environ.get("PORT") or INGRESS_PORT) if live else 0)
-    if told or is_free(INGRESS_PORT):
-        ports["ingress"] = told or INGRESS_PORT
+    told = int(os.environ.get("PORT") or INGRESS_PORT) if port is None and live else port
+    if told is not None or is_free(INGRESS_PORT):
+        ports["ingress"] = INGRESS_PORT if told is None else told
     return ports
 
 

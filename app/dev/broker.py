@@ -66,22 +66,39 @@ class DevBroker:
         except (OSError, ValueError):
             return None
 
+    def found_port(self) -> int:
+        """The port of the broker that runs here, or else of the last one; `port` if there was none."""
+        try:
+            text = (self.directory / "server.properties").read_text()
+        except OSError:
+            return self.port
+        return int(text.partition("listeners=PLAINTEXT://127.0.0.1:")[2].partition(",")[0])
+
     def start(self) -> str:
         """Start, or find it running or starting; returns its address. Raises BrokerFault."""
-        if self.running() is None:
+        ours = self.running() is None
+        if ours:
             java, jars = _java(), self.jars()
             if _answers(self.port):
                 raise BrokerFault(f"port {self.port} is in use by another program: choose one with --port")
             self._prepare(java, jars)
             self._spawn(java, jars)
+        elif (port := self.found_port()) != self.port:
+            where = f"a broker runs in {self.directory} on port {port} already"
+            raise BrokerFault(f"{where}; stop it first, or use --port {port}")
+        self._await(ours)
+        return self.address
+
+    def _await(self, ours: bool) -> None:
+        """Until it answers. Raises BrokerFault; only one that we started is stopped then."""
         deadline = time.monotonic() + READY_S
         while not _answers(self.port):
             if _ended(self._read_pid()) or time.monotonic() > deadline:
                 reason = self._last_line()
-                self.stop()
+                if ours:
+                    self.stop()
                 raise BrokerFault(f"the broker did not start: {reason} (see {self.directory / 'broker.log'})")
             time.sleep(0.05)
-        return self.address
 
     def stop(self) -> bool:
         """Stop it if it runs; True if it did."""

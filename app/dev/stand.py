@@ -80,8 +80,11 @@ class Stand:
 
     def _own_broker(self) -> str:
         directory = self.plan.directory / "kafka"
-        running = DevBroker(0, directory).running() is not None
-        broker = dev_broker(_kafka_port(self.plan.ports.get("kafka", 0), directory, running), directory)
+        found, wanted = DevBroker(0, directory), self.plan.ports.get("kafka", 0)
+        running = found.running() is not None
+        # Where the broker of this directory runs; else the wanted port, or any free one when that is taken.
+        port = found.found_port() if running else wanted if wanted and is_free(wanted) else free_port()
+        broker = dev_broker(port, directory)
         if not running:  # one that was started by itself is not ours to stop
             self._broker = broker
         return broker.start()
@@ -175,14 +178,6 @@ def _alone_in(directory: Path) -> Any:
         file.close()
         raise PartFault(f"another one runs in {directory}: choose another with --dir") from None
     return file
-
-
-def _kafka_port(wanted: int, directory: Path, running: bool) -> int:
-    """Where the broker of this directory runs; else the wanted port, or any free one when that is taken."""
-    if running:
-        text = (directory / "server.properties").read_text()
-        return int(text.partition("listeners=PLAINTEXT://127.0.0.1:")[2].partition(",")[0])
-    return wanted if wanted and is_free(wanted) else free_port()
 
 
 def is_free(port: int) -> bool:

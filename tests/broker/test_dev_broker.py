@@ -69,6 +69,22 @@ def test_started_twice_is_one_broker_and_stopped_it_leaves_nothing(tmp_path: Pat
     assert ask("stop", *mine).stdout == "kafka was not running\n"
 
 
+def test_another_port_for_a_broker_that_runs_is_refused_and_the_broker_left_alone(tmp_path: Path) -> None:
+    port, other, place = free_port(), free_port(), tmp_path / "kafka"
+    mine = ("--port", str(port), "--data-dir", str(place))
+    try:
+        assert ask("start", *mine).returncode == 0
+        before = json.loads(ask("status", "--json", *mine).stdout)
+        done = ask("start", "--port", str(other), "--data-dir", str(place))
+        told = f"error: a broker runs in {place} on port {port} already; stop it first, or use --port {port}"
+        assert error_line(done) == told
+        asked_by_another_port = ask("status", "--json", "--port", str(other), "--data-dir", str(place))
+        assert json.loads(asked_by_another_port.stdout) == before == {**before, "running": True}
+        assert listening(port) and not listening(other)
+    finally:
+        ask("stop", "--wipe", *mine)
+
+
 def test_an_ephemeral_broker_ends_with_its_command_and_keeps_nothing(tmp_path: Path) -> None:
     port = free_port()
     process = subprocess.Popen(

@@ -132,3 +132,34 @@ def test_a_worker_starts_with_live_or_where_another_server_is_named(words: list[
     away = f"127.0.0.1:{free_port()}"
     done = heliograph("worker", *words, **KEYS, **ACCOUNT, **server, KAFKA_BOOTSTRAP_SERVERS=away)
     assert done.returncode == 70 and f"no Kafka at {away}" in done.stderr
+
+
+PORTS = [
+    ("kafka start --port 0", "1<=x<=65535"),
+    ("kafka start --port 70000", "1<=x<=65535"),
+    ("simulator --port 70000", "0<=x<=65535"),
+    ("ingress --port -1", "0<=x<=65535"),
+    ("ingress --internal-port 65536", "0<=x<=65535"),
+    ("bridge --port 65536", "0<=x<=65535"),
+    ("up --port 65536", "0<=x<=65535"),
+]
+
+
+@pytest.mark.parametrize(("words", "rule"), PORTS)
+def test_a_port_out_of_range_is_wrong_usage_and_says_the_range(words: str, rule: str) -> None:
+    done = heliograph(*words.split(), **KEYS)
+    assert done.returncode == 2 and rule in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["PORT", "HELIOGRAPH_INTERNAL_PORT", "HELIOGRAPH_BRIDGE_PORT"])
+def test_a_port_out_of_range_in_the_settings_is_named(name: str) -> None:
+    done = heliograph("ingress", **KEYS, **{name: "65536"})
+    assert (done.returncode, faults(done)) == (2, [f"{name}: must be a port, 0 to 65535 (0: any free one)"])
+
+
+def test_everything_at_once_tells_faults_of_the_settings_as_its_parts_would(tmp_path: Path) -> None:
+    env = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "HELIOGRAPH_INTERNAL_PORT": "65536", "HELIOGRAPH_RATE": "-1"}
+    done = heliograph("up", "--dir", str(tmp_path), **env)
+    told = ["HELIOGRAPH_RATE: must not be negative"]
+    told += ["HELIOGRAPH_INTERNAL_PORT: must be a port, 0 to 65535 (0: any free one)"]
+    assert (done.returncode, faults(done)) == (2, told)
