@@ -3,19 +3,21 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from rich.progress import MofNCompleteColumn, Progress
 
 from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
-from app.cli.sendfile import BadFile, Line, asked, read_lines, single
-from app.cli.topicio import follow, produce
+from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
+from app.cli.sendwait import awaited, show, wait_for
+from app.cli.topicio import produce
 from app.records.topics import Topics
 
 DEFAULTS = ("tenant", "campaign", "sender", "category", "priority", "send_at", "expires_at")
@@ -62,33 +64,45 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
       generate | heliograph send - --json
     """
     settings, _ = settings_or_exit(dict(os.environ))
-    events = [line.event for line in _events(file, given)]
+    lines, wanted = _read(file, given)
     if dry_run:
-        text = f"{len(events)} lines are well formed; nothing was sent"
-        click.echo(orjson.dumps({"sent": 0, "well_formed": len(events)}).decode() if as_json else text)
+        text = f"{len(lines)} lines are well formed; nothing was sent"
+        click.echo(orjson.dumps({"sent": 0, "well_formed": len(lines)}).decode() if as_json else text)
         sys.exit(OK)
-    topics = Topics(settings.topic_prefix, settings.group)
-    shown = events if as_json or not sys.stderr.isatty() else track(events, "sending", console=Console(stderr=True))
-    with reaching_kafka(settings):
-        asyncio.run(produce(topics.requests, [orjson.dumps(event) for event in shown], kafka.client(settings)))
+    topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
+    values = [orjson.dumps(line.event) for line in lines]
+    with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
+        asyncio.run(produce(topics.requests, values, client, acked))
     if not wait:
-        click.echo(orjson.dumps({"sent": len(events)}).decode() if as_json else f"{len(events)} sent")
+        click.echo(orjson.dumps({"sent": len(lines)}).decode() if as_json else f"{len(lines)} sent")
         sys.exit(OK)
-    wanted = {(event["idempotency_key"], event.get("tenant", "default")) for event in events}
-    with reaching_kafka(settings):
-        found = asyncio.run(_outcomes(topics.outcomes, wanted, _count(events), timeout, kafka.client(settings)))
-    _show(events, found, as_json)
-    sys.exit(OK if len(found) >= len(wanted) else PROBLEMS)
+    messages = awaited(wanted)
+    with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
+        asyncio.run(wait_for(topics.outcomes, messages, timeout, client, found))
+    show(messages, as_json=as_json)
+    sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
 
 
-def _events(file: str | None, given: dict[str, Any]) -> list[Line]:
+@contextmanager
+def _bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Progress on a terminal's stderr; call what it gives for each one done."""
+    bar = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True))
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def _read(file: str | None, given: dict[str, Any]) -> tuple[list[Line], list[Asked]]:
+    """The lines, and how each will be understood."""
     defaults = {name: given[name] for name in DEFAULTS if given[name]}
     try:
         lines = _of_file(file, given, defaults) if file else [_single(given, defaults)]
-        asked(lines, named=file is not None)
+        return lines, asked(lines, named=file is not None)
     except BadFile as bad:
         give_up(str(bad))
-    return lines
 
 
 def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any]) -> list[Line]:
@@ -102,40 +116,3 @@ def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any]) -> list
 def _single(given: dict[str, Any], defaults: dict[str, Any]) -> Line:
     event = {"to": list(given["to"]), "body": given["body"], "media": list(given["media"]), **defaults}
     return single(event | ({"idempotency_key": given["key"]} if given["key"] else {}))
-
-
-def _count(events: list[dict[str, Any]]) -> int:
-    return sum(len(event["to"]) if isinstance(event["to"], list) else 1 for event in events)
-
-
-Found = dict[str, dict[str, Any]]
-
-
-async def _outcomes(
-    topic: str, wanted: set[tuple[str, str]], count: int, timeout: float, client: dict[str, Any]
-) -> Found:
-    found: Found = {}
-    try:
-        async with asyncio.timeout(timeout):
-            async for _, value in follow(topic, client, from_start=True, forever=True):
-                if (value["idempotency_key"], value["tenant"]) in wanted:
-                    found[value["message_id"]] = value
-                    if len(found) >= count:
-                        break
-    except TimeoutError:
-        click.echo(f"{count - len(found)} outcomes are not there after {timeout:g} s", err=True)
-    return found
-
-
-def _show(events: list[dict[str, Any]], found: Found, as_json: bool) -> None:
-    lines = {event["idempotency_key"]: number for number, event in enumerate(events, 1)}
-    rows = sorted(found.values(), key=lambda value: lines[value["idempotency_key"]])
-    if as_json:
-        for value in rows:
-            click.echo(orjson.dumps(value).decode())
-        return
-    table = Table("line", "recipient", "outcome", "reason", "message id")
-    for value in rows:
-        number = str(lines[value["idempotency_key"]])
-        table.add_row(number, value["recipient"]["masked"], value["outcome"], value["reason"], value["message_id"])
-    Console().print(table)

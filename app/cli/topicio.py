@@ -1,6 +1,6 @@
 """Reading and writing topics from the command line, with aiokafka."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -9,15 +9,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from app.records.fit import must_exist
 
 
-async def produce(topic: str, values: Iterable[bytes], client: dict[str, Any]) -> None:
-    """Produce and wait for every acknowledgement."""
+async def produce(
+    topic: str, values: Iterable[bytes], client: dict[str, Any], acked: Callable[[], None] = lambda: None
+) -> None:
+    """Produce and wait for every acknowledgement; `acked` is called for each. Raises KafkaError if one is refused."""
     producer = AIOKafkaProducer(acks="all", linger_ms=5, max_request_size=1 << 21, **client)
     try:
         await must_exist(client, [topic])
         await producer.start()
-        for value in values:
-            await producer.send(topic, value)
-        await producer.flush()
+        under_way = [await producer.send(topic, value) for value in values]
+        for acknowledgement in under_way:
+            await acknowledgement
+            acked()
     finally:
         await producer.stop()
 

@@ -1,0 +1,98 @@
+"""What became of the lines of `heliograph send --wait`: one message per recipient, each with its outcome or none."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from app.cli.sendfile import Asked
+from app.cli.topicio import follow
+from app.domain.phone import read_address
+from app.records.requests import NotifyRequested, recipients_of
+
+Outcome = dict[str, Any]
+Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
+
+
+class Awaited:
+    """One message: the same number twice, or the same key and number on two lines, is one."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity, self.lines = identity, list[int]()
+        self.outcome: Outcome | None = None
+
+
+def awaited(asked: Iterable[Asked]) -> list[Awaited]:
+    """Every message of the lines, in their order; a cancel has none."""
+    messages: dict[tuple[str, str, str], Awaited] = {}
+    for line, request in asked:
+        if not isinstance(request, NotifyRequested):
+            continue
+        key = request.idempotency_key or request.id or ""
+        for raw in recipients_of(request):
+            address = read_address(raw)
+            made = Awaited((request.tenant, key, address.masked))
+            message = messages.setdefault((request.tenant, key, address.canonical), made)
+            message.lines += [line] if line not in message.lines else []
+    return list(messages.values())
+
+
+class Matching:
+    """Gives outcomes to the messages that wait. Two numbers may share a mask: then each gets an outcome of its own."""
+
+    def __init__(self, messages: list[Awaited]) -> None:
+        self._open: dict[Identity, list[Awaited]] = {}
+        for message in messages:
+            self._open.setdefault(message.identity, []).append(message)
+        self._known: dict[str, Awaited] = {}
+        self.left = len(messages)
+
+    def take(self, outcome: Outcome) -> bool:
+        """Whether it is the first outcome of a message that waited; a later revision replaces an earlier one."""
+        if (known := self._known.get(outcome["message_id"])) is not None:
+            known.outcome = outcome
+            return False
+        waiting = self._open.get((outcome["tenant"], outcome["idempotency_key"], outcome["recipient"]["masked"]))
+        if not waiting:
+            return False
+        message = self._known[outcome["message_id"]] = waiting.pop(0)
+        message.outcome = outcome
+        self.left -= 1
+        return True
+
+
+async def wait_for(
+    topic: str, messages: list[Awaited], timeout_s: float, client: dict[str, Any], found: Callable[[], None]
+) -> None:
+    """Until every message has its outcome or the time is over; `found` is called for each."""
+    matching = Matching(messages)
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for _, value in follow(topic, client, from_start=True, forever=True):
+                if matching.take(value):
+                    found()
+                if not matching.left:
+                    return
+    except TimeoutError:
+        click.echo(f"{matching.left} outcomes are not there after {timeout_s:g} s", err=True)
+
+
+def show(messages: list[Awaited], *, as_json: bool) -> None:
+    """By line; one without an outcome too. Ids are never cut, so that they can be passed on to `explain`."""
+    if as_json:
+        for message in messages:
+            told = message.outcome or {"outcome": None, "recipient": {"masked": message.identity[2]}}
+            click.echo(orjson.dumps({"line": message.lines[0], **told}).decode())
+        return
+    table = Table("line", "recipient", "outcome", "reason")
+    table.add_column("message id", no_wrap=True)
+    for message in messages:
+        told = message.outcome or {"outcome": "none yet", "reason": "", "message_id": ""}
+        lines = ", ".join(map(str, message.lines))
+        table.add_row(lines, message.identity[2], told["outcome"], told["reason"], told["message_id"])
+    console = Console()
+    Console(width=max(console.width, 120)).print(table)

@@ -1,0 +1,53 @@
+"""Which outcome is whose: lines of a file, their recipients, and what came of each."""
+
+from app.cli.sendfile import Line, asked
+from app.cli.sendwait import Matching, awaited, show
+
+ONE, TWO = "+14155550141", "+14155550142"
+
+
+def line(number: int, to: str | list[str], key: str) -> Line:
+    event = {"type": "notify.requested.v1", "to": to, "body": "Hi.", "idempotency_key": key}
+    return Line(number, event)
+
+
+def outcome(message: str, key: str, masked: str, word: str = "delivered") -> dict:
+    return {
+        "message_id": message,
+        "tenant": "default",
+        "idempotency_key": key,
+        "recipient": {"masked": masked},
+        "outcome": word,
+        "reason": "reported",
+    }
+
+
+def test_each_recipient_is_a_message_and_the_same_number_twice_is_one() -> None:
+    messages = awaited(asked([line(2, [ONE, ONE, TWO], "a"), line(3, TWO, "a"), line(4, TWO, "b")]))
+    assert [message.lines for message in messages] == [[2], [2, 3], [4]]
+
+
+def test_rows_that_share_a_key_get_the_outcomes_of_their_own_numbers() -> None:
+    messages = awaited(asked([line(2, "+12125550101", "k"), line(3, "+13105550102", "k")]))
+    matching = Matching(messages)
+    for message in reversed(messages):
+        assert matching.take(outcome(message.identity[2], "k", message.identity[2]))
+    assert [m.outcome and m.outcome["message_id"] for m in messages] == [m.identity[2] for m in messages]
+
+
+def test_two_numbers_of_one_mask_get_an_outcome_each_and_a_revision_replaces_its_own() -> None:
+    messages = awaited(asked([line(2, [ONE, TWO], "k")]))
+    masks = [message.identity[2] for message in messages]
+    matching = Matching(messages)
+    assert [matching.take(outcome(f"m{n}", "k", mask)) for n, mask in enumerate(masks)] == [True, True]
+    assert matching.left == 0 and not matching.take(outcome("m0", "k", masks[0], "failed"))
+    assert sorted(m.outcome["outcome"] for m in messages if m.outcome) == ["delivered", "failed"]
+    assert not matching.take(outcome("m9", "k", masks[0]))
+
+
+def test_a_line_without_an_outcome_is_shown_and_ids_are_whole(capsys) -> None:
+    messages = awaited(asked([line(2, ONE, "a"), line(3, TWO, "b")]))
+    Matching(messages).take(outcome("0123456789abcdef0123-0123456789abcdef0123", "a", messages[0].identity[2]))
+    show(messages, as_json=False)
+    said = capsys.readouterr().out
+    assert "0123456789abcdef0123-0123456789abcdef0123" in said and "none yet" in said
