@@ -286,9 +286,10 @@ def _plain(error: ValueError) -> str:
 def _unknown(env: Mapping[str, str]) -> list[str]:
     names = [field.env for field in FIELDS]
     known = {*names, *TOLERATED, *(f"{field.env}_FILE" for field in FIELDS if field.secret)}
-    faults = []
+    faults, own = [], {name.removeprefix("HELIOGRAPH_"): name for name in names}
     for name in sorted(env):
         if name.startswith("HELIOGRAPH_") and name not in known:
-            near = difflib.get_close_matches(name, names, 1)
-            faults.append(f"{name}: is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+            # What all have in common says nothing about the likeness.
+            near = difflib.get_close_matches(name.removeprefix("HELIOGRAPH_"), own, 1, cutoff=0.75)
+            faults.append(f"{name}: is not a setting" + (f"; did you mean {own[near[0]]}?" if near else ""))
     return faults

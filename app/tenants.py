@@ -14,7 +14,7 @@ rate = 10                        # segments a second, 0 = no limit
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -22,12 +22,21 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from app import values
 from app.domain.words import Category
-from app.settings import BadSettings, Settings
+from app.settings import FIELDS, BadSettings, Settings
 from app.values import Secret
 
 Read = TypeVar("Read", bound=msgspec.Struct)
 NotNegative = Annotated[float, Meta(ge=0)]
+# What a text must look like where one is given, by field.
+LANE_SHAPES = {"messaging_service_sid": values.sid("MG"), "from_number": values.sender}
+TENANT_SHAPES = {
+    "account_sid": values.sid("AC"),
+    "status_callback_url": values.url,
+    "inbound_url": values.url,
+    "api_base_url": values.url,
+}
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +84,10 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def at_twilio(self) -> bool:
         """Whether its calls reach Twilio itself, any region: that is where they go when no other server is named."""
-        host = urlsplit(self.api_base_url).hostname or ""
+        try:
+            host = urlsplit(self.api_base_url).hostname or ""
+        except ValueError:
+            return False  # no URL, which is a fault of the settings
         return not self.api_base_url or host == "twilio.com" or host.endswith(".twilio.com")
 
 
@@ -84,16 +96,40 @@ Tenants = Mapping[str, Tenant]
 
 def read_tenants(settings: Settings) -> dict[str, Tenant]:
     """By name. Raises BadSettings with every fault, each naming the file, the table and the field."""
+    tenants, faults = look_at_tenants(settings)
+    if faults:
+        raise BadSettings(faults)
+    return tenants
+
+
+def look_at_tenants(settings: Settings) -> tuple[dict[str, Tenant], tuple[str, ...]]:
+    """By name, as far as they can be read, and every fault."""
     if not settings.config:
-        return {"default": _default(settings)}
+        return {"default": _default(settings)}, _told(settings, {**TENANT_SHAPES, **LANE_SHAPES})
     faults: list[str] = []
     tables = _tables(settings.config, faults)
     tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in tables}
     if not (tenants or faults):
         faults.append("has no [tenants.NAME] table")
-    if faults:
-        raise BadSettings(tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults))
-    return tenants
+    inherited = _told(settings, {"api_base_url": values.url})
+    return tenants, tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults) + inherited
+
+
+def _told(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tuple[str, ...]:
+    """Faults of TWILIO_* by the name of the setting."""
+    names = {field.name: field.env for field in FIELDS}
+    return tuple(f"{names[name]}: {rule}" for name, rule in _misshapen(settings, shapes))
+
+
+def _misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
+    """Field and broken rule, of the fields that hold anything."""
+    found = []
+    for name, read in shapes.items():
+        try:
+            _ = read(text) if (text := getattr(given, name)) else ""
+        except ValueError as error:
+            found.append((name, str(error)))
+    return found
 
 
 def _tables(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -136,7 +172,6 @@ def _default(settings: Settings) -> Tenant:
 
 
 def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
-    before = len(faults)
     lanes = table.get("lanes", {})
     lanes = lanes if isinstance(lanes, dict) else {"": lanes}
     read = {name: _struct(f"{where}.lanes.{name}", lane, Lane, faults) for name, lane in lanes.items()}
@@ -147,8 +182,7 @@ def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[
             tokens = tuple(Path(tenant.auth_tokens_file).read_text().split())
         except OSError as error:
             faults.append(f"{where}.auth_tokens_file: {error.strerror}")
-    # What does not hold together is told once each part can be read.
-    faults += _faults(where, tenant) if len(faults) == before else []
+    faults += _faults(where, tenant, tuple(faults))
     return msgspec.structs.replace(
         tenant,
         auth_tokens=tuple(Secret(token) for token in tokens),
@@ -176,21 +210,28 @@ def _struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read
     return kind(**good)
 
 
-def _faults(where: str, tenant: Tenant) -> list[str]:
-    faults = []
+def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
+    """What can be read and does not hold together; `told`: what could not be read."""
+    faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(tenant, TENANT_SHAPES)]
     if not tenant.lanes:
         faults.append(f"{where}.lanes: needs at least one lane")
     if tenant.default_lane and tenant.default_lane not in tenant.lanes:
         faults.append(f"{where}.default_lane: is not one of its lanes")
     if tenant.keyword_replies not in ("twilio", "heliograph"):
         faults.append(f"{where}.keyword_replies: must be twilio or heliograph")
-    faults += [
-        f"{where}.lanes.{name}: needs exactly one of messaging_service_sid and from_number"
-        for name, lane in tenant.lanes.items()
-        if bool(lane.messaging_service_sid) == bool(lane.from_number)
-    ]
+    for name, lane in tenant.lanes.items():
+        faults += _lane_faults(f"{where}.lanes.{name}", lane, told)
     resends = {name: _kept(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
+
+
+def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
+    """A sender that could not be read is not missing."""
+    faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
+    unread = (f"{where}:", *(f"{where}.{name}:" for name in LANE_SHAPES))
+    if bool(lane.messaging_service_sid) == bool(lane.from_number) and not any(f.startswith(unread) for f in told):
+        faults.append(f"{where}: needs exactly one of messaging_service_sid and from_number")
+    return faults
 
 
 def _kept(category: str) -> str:

@@ -2,8 +2,14 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+
+E164, SHORT_CODE = r"\+[1-9][0-9]{6,14}", "[0-9]{4,6}"
+# Twilio's rule for an alphanumeric sender id: 11 characters, a letter among them.
+NAMED = r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}"
 
 
 class Secret(str):
@@ -121,4 +127,34 @@ def existing(text: str) -> str:
     """A path at which there is something."""
     if not Path(text).exists():
         raise ValueError("must be the path of a file that exists")
+    return text
+
+
+def sid(prefix: str) -> Callable[[str], str]:
+    """A reader of one kind of Twilio's SIDs."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(f"{prefix}[0-9a-fA-F]{{32}}", text):
+            raise ValueError(f"must be {prefix} and 32 hex digits")
+        return text
+
+    return read
+
+
+def sender(text: str) -> str:
+    """A number in E.164, a short code (5 or 6 digits, 4 in some countries) or an alphanumeric sender id."""
+    if not re.fullmatch(f"{E164}|{SHORT_CODE}|{NAMED}", text):
+        raise ValueError("must be a number in E.164 (+14155550123), a short code or an alphanumeric sender id")
+    return text
+
+
+def url(text: str) -> str:
+    """An address of the web."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be an http or https URL")
     return text

@@ -2,14 +2,14 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import click
 
-from app.settings import BadSettings, Settings
-from app.tenants import Tenant, read_tenants
+from app.settings import Settings
+from app.tenants import Tenant, look_at_tenants
 
 OK, PROBLEMS, USAGE = 0, 1, 2
 FAULT, CONFIG = 70, 78  # of processes that run on: see app.streams.engine.exits
@@ -69,19 +69,25 @@ def main() -> None:
     """
 
 
-def settings_or_exit(env: dict[str, str], *, keys: bool = False) -> tuple[Settings, dict[str, Tenant]]:
-    """Settings and tenants; every fault on stderr and exit 2 otherwise. `keys`: the process needs both keys."""
+def settings_or_exit(
+    env: dict[str, str], *, keys: bool = False, more: Callable[[dict[str, Tenant]], list[str]] = lambda _: []
+) -> tuple[Settings, dict[str, Tenant]]:
+    """Settings and tenants; every fault on stderr and exit 2 otherwise. `keys`: the process needs both keys; `more`:
+    what else is wrong for this process."""
+    settings, tenants, faults, missing = looked_at(env)
+    faults += [*(missing if keys else []), *more(tenants)]
+    if faults:
+        give_up(*faults)
+    return settings, tenants
+
+
+def looked_at(env: dict[str, str]) -> tuple[Settings, dict[str, Tenant], list[str], list[str]]:
+    """Settings and tenants as far as they can be read, every fault, and which keys are missing."""
     settings, faults = Settings.looked_at(env)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
-    missing = [fault for fault in settings.keys_missing() if keys and fault.partition(":")[0] not in named]
-    tenants: dict[str, Tenant] = {}
-    try:
-        tenants = read_tenants(settings)
-    except BadSettings as bad:
-        faults += bad.faults
-    if faults or missing:
-        give_up(*faults, *missing)
-    return settings, tenants
+    missing = [fault for fault in settings.keys_missing() if fault.partition(":")[0] not in named]
+    tenants, more = look_at_tenants(settings)
+    return settings, tenants, [*faults, *more], missing
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -10,7 +12,7 @@ import click
 import msgspec
 import orjson
 
-from app.cli import OK, PROBLEMS, settings_or_exit
+from app.cli import OK, PROBLEMS, USAGE, looked_at, settings_or_exit
 from app.settings import FIELDS
 from app.tenants import Tenant
 from app.values import Secret
@@ -43,43 +45,77 @@ def show(as_json: bool) -> None:
 @command.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(as_json: bool) -> None:
-    """Exit 2 on a fault of the settings, 1 on what would stop a worker from sending.
+    """Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
 
     \b
-    Example:
+    Examples:
       heliograph config check && heliograph worker
+      heliograph config check --json | jq -r '.faults[], .problems[], .warnings[]'
     """
-    settings, tenants = settings_or_exit(dict(os.environ))
-    found = list(settings.keys_missing()) + [p for tenant in tenants.values() for p in problems(tenant)]
+    _, tenants, faults, missing = looked_at(dict(os.environ))
+    found = {"faults": faults, "problems": missing + incomplete(tenants, faults), "warnings": shared(tenants)}
     if as_json:
-        click.echo(orjson.dumps({"problems": found}).decode())
+        click.echo(orjson.dumps(found).decode())
     else:
-        click.echo("\n".join(found) or "settings are complete")
-    sys.exit(PROBLEMS if found else OK)
+        _tell(found)
+    sys.exit(USAGE if found["faults"] or found["problems"] else PROBLEMS if found["warnings"] else OK)
 
 
-def problems(tenant: Tenant) -> list[str]:
-    """What would stop a tenant's texts or its webhooks, one line each."""
-    wanted = {
-        "account_sid: must be AC...": tenant.account_sid.startswith("AC"),
-        "auth_tokens: is required": bool(tenant.auth_tokens),
-        "api_key_secret: is required with api_key_sid": bool(tenant.api_key_secret) or not tenant.api_key_sid,
-        "status_callback_url: must be an https URL": _public(tenant.status_callback_url),
-        "inbound_url: must be an https URL": _public(tenant.inbound_url),
-        "lanes: each needs a messaging service or a number": all(
-            lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()
-        ),
-    }
-    return [f"tenant {tenant.name}: {rule}" for rule, good in wanted.items() if not good]
+def _tell(found: dict[str, list[str]]) -> None:
+    for fault in found["faults"]:
+        click.echo(f"error: {fault}", err=True)
+    for problem in found["problems"]:
+        click.echo(problem)
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning}")
+    if not any(found.values()):
+        click.echo("settings are complete")
+
+
+def incomplete(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str]:
+    """What would stop a tenant's texts or its webhooks, one line each; a field that is among the faults is not said
+    again."""
+    return [
+        f"tenant {name}: {field}: {rule}"
+        for name, tenant in tenants.items()
+        for field, rule in _lacks(tenant)
+        if not any(f"tenants.{name}.{field}:" in fault for fault in faults)
+    ]
+
+
+def _lacks(tenant: Tenant) -> Iterator[tuple[str, str]]:
+    if not tenant.account_sid:
+        yield "account_sid", "must be AC..."
+    if not tenant.auth_tokens:
+        yield "auth_tokens", "is required"
+    if tenant.api_key_sid and not tenant.api_key_secret:
+        yield "api_key_secret", "is required with api_key_sid"
+    for field in ("status_callback_url", "inbound_url"):
+        if not _public(getattr(tenant, field)):
+            yield field, "must be an https URL"
+    if not all(lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()):
+        yield "lanes", "each needs a messaging service or a number"
+
+
+def shared(tenants: Mapping[str, Tenant]) -> list[str]:
+    """Tenants of one account whose webhooks only a proxy can tell apart: neither account nor path names the tenant."""
+    counts = Counter(tenant.account_sid for tenant in tenants.values())
+    return [
+        f"tenant {name}: {field}: has no /twilio/{name}/, and other tenants have the same account_sid"
+        for name, tenant in tenants.items()
+        for field in ("status_callback_url", "inbound_url")
+        if tenant.account_sid and counts[tenant.account_sid] > 1
+        if (url := getattr(tenant, field)) and f"/twilio/{name}/" not in url
+    ]
 
 
 def _public(url: str) -> bool:
-    """Twilio reaches https only; plain http is for a simulator on this machine."""
+    """Twilio reaches https only; plain http is for a simulator on this machine. What is no URL is a fault already."""
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and _loopback(parts)))
     except ValueError:
-        return False
+        return True
+    return bool(url) and (parts.scheme != "http" or _loopback(parts))
 
 
 def _loopback(parts: SplitResult) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import orjson
 
-from app.cli import OK, PORT, PROBLEMS, give_up, settings_or_exit
-from app.cli.config import problems
+from app.cli import OK, PORT, PROBLEMS, give_up, looked_at
+from app.cli.config import incomplete, shared
 from app.dev.broker import BrokerFault
 from app.dev.parts import PartFault
 from app.dev.stand import Plan, Stand, is_free
@@ -82,10 +82,11 @@ def _watch(stand: Stand) -> None:
 
 def _complete_or_exit() -> None:
     """With --live everything that Twilio needs must be there before anything starts."""
-    _, tenants = settings_or_exit(dict(os.environ))
-    missing = [problem for tenant in tenants.values() for problem in problems(tenant)]
-    if missing:
-        give_up(*missing)
+    _, tenants, faults, _ = looked_at(dict(os.environ))
+    if faults := [*faults, *incomplete(tenants, faults)]:
+        give_up(*faults)
+    for warning in shared(tenants):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:

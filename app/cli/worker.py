@@ -10,7 +10,7 @@ import click
 import orjson
 
 from app import kafka, telemetry
-from app.cli import give_up, running, settings_or_exit
+from app.cli import running, settings_or_exit
 from app.cli.supervise import supervise
 from app.settings import Settings
 from app.tenants import Tenant
@@ -36,9 +36,7 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
       HELIOGRAPH_DATA_DIR=run/w1 heliograph worker --live
       TWILIO_API_BASE_URL=http://127.0.0.1:4010 heliograph worker --supervised
     """
-    settings, tenants = settings_or_exit(dict(os.environ), keys=True)
-    if not live and (real := [name for name, tenant in tenants.items() if tenant.account_sid and tenant.at_twilio]):
-        give_up(f"tenants {', '.join(real)} would send through Twilio itself: add --live, or set TWILIO_API_BASE_URL")
+    settings, tenants = settings_or_exit(dict(os.environ), keys=True, more=_sending if not live else lambda _: [])
     telemetry.configure(settings.log_level)
     if supervised:
         given = [*(["--live"] if live else []), *(["--json"] if as_json else [])]
@@ -49,6 +47,12 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
 
     with running(settings):
         run(lambda: _work(settings, tenants, as_json))
+
+
+def _sending(tenants: dict[str, Tenant]) -> list[str]:
+    """Why it must not start without --live."""
+    real = ", ".join(name for name, tenant in tenants.items() if tenant.account_sid and tenant.at_twilio)
+    return [f"tenants {real} would send through Twilio itself: add --live, or set TWILIO_API_BASE_URL"] if real else []
 
 
 async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -> None:

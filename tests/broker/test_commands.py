@@ -92,7 +92,7 @@ def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) ->
     assert {words: done.returncode for words, done in told.items()} == {
         "doctor": 0,
         "config show": 0,
-        "config check": 1,
+        "config check": 2,
         "topics plan": 0,
     }
     assert [finding["problem"] for finding in parsed["doctor"]["findings"]] == [""] * len(parsed["doctor"]["findings"])

@@ -43,6 +43,7 @@ def test_every_fault_of_the_settings_is_told_at_once_and_it_ends_with_2(process:
     tenants.write_text("[tenants.acme]\naccount = 3\n")
     done = heliograph(process, **BAD, HELIOGRAPH_CONFIG=str(tenants))
     told = [*EXPECTED, f"HELIOGRAPH_CONFIG: {tenants}: tenants.acme.account: is not known; did you mean account_sid?"]
+    told += [f"HELIOGRAPH_CONFIG: {tenants}: tenants.acme.lanes: needs at least one lane"]
     required = [] if process == "bridge" else ["HELIOGRAPH_SEAL_KEYS: is required"]
     assert (done.returncode, done.stdout, faults(done)) == (2, "", told + required)
 
@@ -60,6 +61,7 @@ BROKEN_FILES = [
         [
             "tenants.a.lanes.x.rate: Expected `float` >= 0.0",
             "tenants.a.strict_numbers: Expected `bool`, got `str`",
+            "tenants.a.lanes.x: needs exactly one of messaging_service_sid and from_number",
             "tenants.b.lanes.y: needs exactly one of messaging_service_sid and from_number",
         ],
     ),

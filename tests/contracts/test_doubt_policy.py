@@ -13,7 +13,7 @@ from app.tenants import Tenant, read_tenants
 
 FILE = """
 [tenants.acme]
-account_sid = "AC1"
+account_sid = "AC00000000000000000000000000000001"
 resend_after_s = {%s}
 [tenants.acme.lanes.main]
 from_number = "+15005550006"

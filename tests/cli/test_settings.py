@@ -1,0 +1,120 @@
+"""What `config check` and the processes say of settings and tenants that are read but make no sense. Real processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app import values
+from tests.support.commands import KEYS, faults, heliograph
+
+SHAPES = {
+    "TWILIO_ACCOUNT_SID": "must be AC and 32 hex digits",
+    "TWILIO_STATUS_CALLBACK_URL": "must be an http or https URL",
+    "TWILIO_API_BASE_URL": "must be an http or https URL",
+    "TWILIO_MESSAGING_SERVICE_SID": "must be MG and 32 hex digits",
+    "TWILIO_FROM_NUMBER": "must be a number in E.164 (+14155550123), a short code or an alphanumeric sender id",
+}
+MISSHAPEN = dict(zip(SHAPES, ("XX12", "ftp://x", "nope", "XX12", "123"), strict=True))
+TOLD = ["HELIOGRAPH_RATE: must not be negative", *(f"{name}: {rule}" for name, rule in SHAPES.items())]
+LACKING = ["auth_tokens: is required", "inbound_url: must be an https URL"]
+LIVE = "tenants default would send through Twilio itself: add --live, or set TWILIO_API_BASE_URL"
+FILE = """\
+[tenants.a]
+account_sid = "AC"
+strict_numbers = "no"
+keyword_replies = "nobody"
+default_lane = "y"
+api_base_url = "nope"
+[tenants.a.lanes.x]
+from_number = "123"
+rate = "fast"
+[tenants.a.lanes.z]
+messaging_service_sid = 7
+"""
+OF_FILE = [
+    "lanes.x.rate: Expected `float`, got `str`",
+    "lanes.z.messaging_service_sid: Expected `str`, got `int`",
+    "strict_numbers: Expected `bool`, got `str`",
+    f"account_sid: {SHAPES['TWILIO_ACCOUNT_SID']}",
+    f"api_base_url: {SHAPES['TWILIO_API_BASE_URL']}",
+    "default_lane: is not one of its lanes",
+    "keyword_replies: must be twilio or heliograph",
+    f"lanes.x.from_number: {SHAPES['TWILIO_FROM_NUMBER']}",
+]
+TENANT = """\
+[tenants.{name}]
+account_sid = "AC00000000000000000000000000000001"
+auth_tokens = ["token"]
+status_callback_url = "https://hooks.example.com/twilio/{path}status"
+inbound_url = "https://hooks.example.com/twilio/{name}/inbound"
+[tenants.{name}.lanes.main]
+from_number = "+15005550006"
+"""
+
+
+def test_settings_and_the_tenant_made_of_them_are_judged_together() -> None:
+    done = heliograph("config", "check", **KEYS, **MISSHAPEN, HELIOGRAPH_RATE="-1")
+    lacking = [f"tenant default: {problem}" for problem in LACKING]
+    assert (done.returncode, faults(done), done.stdout.splitlines()) == (2, TOLD, lacking)
+
+
+def test_in_json_a_check_that_fails_is_json_too_and_ends_with_the_same_code() -> None:
+    done = heliograph("config", "check", "--json", **KEYS, **MISSHAPEN, HELIOGRAPH_RATE="-1")
+    lacking = [f"tenant default: {problem}" for problem in LACKING]
+    assert (done.returncode, done.stderr) == (2, "")
+    assert json.loads(done.stdout) == {"faults": TOLD, "problems": lacking, "warnings": []}
+
+
+def test_everything_live_refuses_with_the_same_words_and_the_same_code(tmp_path: Path) -> None:
+    done = heliograph("up", "--live", "--dir", str(tmp_path), **KEYS, **MISSHAPEN, HELIOGRAPH_RATE="-1")
+    assert (done.returncode, faults(done)) == (2, TOLD + [f"tenant default: {problem}" for problem in LACKING])
+
+
+def test_a_worker_that_may_not_send_says_what_else_is_wrong() -> None:
+    env = {name: text for name, text in MISSHAPEN.items() if name != "TWILIO_API_BASE_URL"}
+    done = heliograph("worker", **KEYS, **env, HELIOGRAPH_RATE="-1")
+    told = [fault for fault in TOLD if not fault.startswith("TWILIO_API_BASE_URL")]
+    assert (done.returncode, faults(done)) == (2, [*told, LIVE])
+
+
+@pytest.mark.parametrize("text", ["http://[", "http://a:0", "http://a:x", "https://", "twilio.com"])
+def test_a_server_that_is_no_url_is_told_as_such(text: str) -> None:
+    done = heliograph("worker", **KEYS, TWILIO_ACCOUNT_SID="AC" + "0" * 32, TWILIO_API_BASE_URL=text)
+    assert (done.returncode, faults(done)) == (2, ["TWILIO_API_BASE_URL: must be an http or https URL"])
+
+
+def test_a_field_that_cannot_be_read_hides_no_other_of_its_tenant(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.toml"
+    file.write_text(FILE)
+    done = heliograph("worker", **KEYS, HELIOGRAPH_CONFIG=str(file))
+    assert done.returncode == 2
+    assert faults(done) == [f"HELIOGRAPH_CONFIG: {file}: tenants.a.{fault}" for fault in OF_FILE]
+
+
+@pytest.mark.parametrize(("path", "code"), [("", 1), ("{name}/", 0)])
+def test_tenants_of_one_account_need_routes_of_their_own(path: str, code: int, tmp_path: Path) -> None:
+    file = tmp_path / "tenants.toml"
+    file.write_text("".join(TENANT.format(name=name, path=path.format(name=name)) for name in ("a", "b")))
+    done = heliograph("config", "check", "--json", **KEYS, HELIOGRAPH_CONFIG=str(file))
+    rule = "and other tenants have the same account_sid"
+    told = [f"tenant {name}: status_callback_url: has no /twilio/{name}/, {rule}" for name in ("a", "b")]
+    assert done.returncode == code
+    assert json.loads(done.stdout) == {"faults": [], "problems": [], "warnings": told if code else []}
+
+
+def test_a_name_like_no_other_is_not_guessed_at() -> None:
+    done = heliograph("config", "check", **KEYS, HELIOGRAPH_TYPO="1", HELIOGRAPH_LOGLEVEL="info")
+    told = ["HELIOGRAPH_LOGLEVEL: is not a setting; did you mean HELIOGRAPH_LOG_LEVEL?"]
+    assert faults(done) == [*told, "HELIOGRAPH_TYPO: is not a setting"]
+
+
+@pytest.mark.parametrize("text", ["+14155550123", "2345", "12345", "123456", "Heliograph", "My Shop 24", "A&B-c_d"])
+def test_numbers_short_codes_and_names_may_send(text: str) -> None:
+    assert values.sender(text) == text
+
+
+@pytest.mark.parametrize("text", ["123", "1234567", "4155550123", "+0415555", "TwelveLetter", "a.b", "+1415555012x3x"])
+def test_what_is_none_of_them_may_not(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must be a number in E\.164"):
+        values.sender(text)
