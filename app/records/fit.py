@@ -1,11 +1,16 @@
 """Whether a process may work on this Kafka: its topics are there, and the contact log is of its pseudonym key."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app import clock
 from app.records.fingerprint import foreign_fingerprint
+
+# Topics made a moment ago are not known to every broker yet.
+SPREAD_S, LOOK_S = 3.0, 0.1
 
 
 class Unfit(Exception):
@@ -14,13 +19,18 @@ class Unfit(Exception):
 
 async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
     """Raises Unfit naming the topics that are missing; KafkaConnectionError without a broker."""
+    wanted = list(names)
     admin = AIOKafkaAdminClient(**client)
     try:
         await admin.start()
-        there = set(await admin.list_topics())
+        until = clock.boot_s() + SPREAD_S
+        while missing := sorted(set(wanted) - set(await admin.list_topics())):
+            if clock.boot_s() > until:
+                break
+            await asyncio.sleep(LOOK_S)
     finally:
         await admin.close()
-    if missing := [name for name in names if name not in there]:
+    if missing:
         raise Unfit(f"topics are missing: {', '.join(missing)}; run: heliograph topics apply")
 
 
