@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from app.streams.engine.cycle import Partition, Slice
+from app.streams.engine.consumer import MAX_RESTING
+from app.streams.engine.cycle import ENOUGH, Partition, Slice
 
 LONG_S = 300.0
 
@@ -89,3 +90,20 @@ def test_after_the_rest_all_that_came_is_one_cycle() -> None:
         return agent.cycles
 
     assert asyncio.run(life()) == [1, 5]
+
+
+def test_a_rest_ends_long_before_the_room_of_all_is_full() -> None:
+    async def life() -> list[int]:
+        agent, acked = Resting(), list[int]()
+        partition = Partition(agent, 0, {}, Acked(), 2000, lambda: 0, frozenset())  # type: ignore[arg-type] # a fake
+        partition.submit(piece(0, 1, acked))
+        while not agent.cycles:
+            await asyncio.sleep(0)
+        partition.submit(piece(1, ENOUGH, acked))
+        async with asyncio.timeout(5):
+            while len(agent.cycles) < 2:
+                await asyncio.sleep(0)
+        await partition.close()
+        return agent.cycles
+
+    assert asyncio.run(life()) == [1, ENOUGH] and MAX_RESTING > ENOUGH

@@ -12,14 +12,14 @@ from faust.types.tuples import TP, ConsumerMessage
 
 from app import clock
 from app.streams.engine import points
-from app.streams.engine.cycle import Slice
+from app.streams.engine.cycle import ENOUGH, Slice
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.store import write_rows
 
 # Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
 MAX_WAITING = 16
-# Records that wait for agents at rest, of all their partitions.
-MAX_RESTING = 10_000
+# Records that wait for agents at rest, per partition of theirs: more than end a rest, so that only work waits for room.
+MAX_RESTING = 2 * ENOUGH
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
 # broker), so this long poll is also the longest wait of a record that arrives in between.
 FETCH_WAIT_MS = 8
@@ -195,7 +195,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self._make_room()
 
     def _make_room(self) -> None:
-        if self.waiting < MAX_WAITING and self._resting_records < MAX_RESTING:
+        most = MAX_RESTING * max(1, self.app.engine.resting())
+        if self.waiting < MAX_WAITING and self._resting_records < most:
             self._room.set()
         else:
             self._room.clear()

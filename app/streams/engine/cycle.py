@@ -28,6 +28,9 @@ from app.telemetry import frames_of
 # partitions wait, each partition pauses a little, so that its next cycle folds more at once. When calm, never.
 CALM, PAUSE_PER_SLICE_S, PAUSE_S = 8, 0.002, 0.02
 
+# So many records end a partition's rest: the whole room for those that rest is never taken by them alone.
+ENOUGH = 500
+
 _log = structlog.get_logger("app.streams.engine")
 
 
@@ -110,9 +113,9 @@ class Partition:
             await asyncio.sleep(min(PAUSE_S, PAUSE_PER_SLICE_S * crowd))
 
     async def _rest(self) -> None:
-        """Until enough records wait for a whole cycle, or the time is over."""
-        end = clock.boot_s() + self.agent.rest_s
-        while not self._closing and self._waiting_records() < self._most and (left := end - clock.boot_s()) > 0:
+        """Until enough records wait, or the time is over."""
+        end, enough = clock.boot_s() + self.agent.rest_s, min(self._most, ENOUGH)
+        while not self._closing and self._waiting_records() < enough and (left := end - clock.boot_s()) > 0:
             self._work.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._work.wait(), left)

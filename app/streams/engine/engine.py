@@ -106,6 +106,10 @@ class Engine:
         """Whether the agent of this topic takes its time."""
         return self._agents[topic].rest_s > 0
 
+    def resting(self) -> int:
+        """How many of our partitions are of agents that take their time."""
+        return sum(self.rests(topic) for topic, _ in self._partitions)
+
     def vital(self) -> Iterator[tuple[str, str]]:
         """Topics, and the changelogs of tables whose rows are in no other place."""
         for agent in self._agents.values():
