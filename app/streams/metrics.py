@@ -22,8 +22,15 @@ from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 METRICS = "metrics"
 # A board is looked at every few seconds; at 50 messages/s a cycle per update would be half of all cycles.
 REST_S = 1.0
+
+
+class _Stand(msgspec.Struct):
+    offset: int = -1
+
+
+_stand = msgspec.json.Decoder(_Stand).decode
 _spec = TableSpec(
-    METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, lambda window: window.offset
+    METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, lambda row: _stand(row).offset
 )
 _decoder = msgspec.json.Decoder(NotifyUpdated)
 _encode = msgspec.json.Encoder().encode

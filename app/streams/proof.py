@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
+from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, stand_of
 from app.streams.difference import Difference, first_difference
 from app.streams.shelf import Shelf
 
@@ -27,16 +27,6 @@ class Different(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     folded: str
     live: str
-
-
-class _Stand(msgspec.Struct):
-    """What is read of any row. `based_offset`: see `Contact`."""
-
-    watermark: int = -1
-    based_offset: int = -1
-
-
-_stand = msgspec.json.Decoder(_Stand).decode
 
 
 class Proof:
@@ -134,13 +124,13 @@ class Proof:
 def based_offset(live: bytes) -> int:
     """The base that a contact's row names; -1 for none, or for what is no row."""
     try:
-        return _stand(live).based_offset
+        return stand_of(live).based_offset
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return -1
 
 
 def _watermark(live: bytes) -> int | None:
     try:
-        return _stand(live).watermark
+        return stand_of(live).watermark
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

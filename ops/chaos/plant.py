@@ -39,6 +39,7 @@ def changelog_not_awaited() -> None:
     """Rows go to the store and effects start while their changelog records wait in a buffer."""
     from app.streams.engine.producer import LeasedProducer
 
+    _unsafe("foreign")
     inner, known = LeasedProducer.changelog, dict[tuple[str, int], int]()
     running: set[asyncio.Task[None]] = set()
 
@@ -84,7 +85,7 @@ def store_before_changelog() -> None:
 
 def lease_off() -> None:
     """A former owner goes on as if nothing had happened."""
-    _unsafe("lease")
+    _unsafe("lease", "foreign")
 
 
 def outputs_after_rows() -> None:

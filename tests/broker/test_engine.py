@@ -62,6 +62,18 @@ def test_restarts_with_a_backlog_waiting_lose_nothing(lab):
     assert counts(lab) == expected_counts(sent)
 
 
+def test_p4_inputs_of_partitions_without_a_commit_wait_for_a_recovery_too(lab):
+    """One partition was worked on before, so there is something to restore; the others begin with what waits there."""
+    lab.produce(50, keys=1)
+    before = lab.toy("a")
+    until(lambda: lab.committed() >= 50)
+    assert before.stop() == 0
+    lab.produce(400, start=50)
+    lab.toy("b", slow_seek_s=1.5)
+    until(lambda: lab.committed() >= 450)
+    assert lab.outputs() == {b"%d" % n for n in range(450)}
+
+
 def test_two_workers_share_the_work_and_a_leaving_one_hands_over(lab):
     lab.produce(4000)
     one = lab.toy("a", slow_ms=1)
@@ -111,13 +123,13 @@ def allow(lab: Lab, topic: str, name: str, value: str) -> None:
         future.result()
 
 
-@pytest.mark.parametrize("unsafe", [(), ("lease",)])
+@pytest.mark.parametrize("unsafe", [(), ("lease", "foreign")])
 def test_a_paused_former_owner_writes_nothing_when_it_wakes(lab, unsafe):
     lab.produce(8000)
     zombie = lab.toy("a", slow_ms=1, session_s=4.0, unsafe=list(unsafe))
     until(lambda: len(lab.notes("settled", "a")) > 5)
     zombie.signal(signal.SIGSTOP)
-    lab.toy("b", slow_ms=1, session_s=4.0)
+    lab.toy("b", slow_ms=1, session_s=4.0, unsafe=list(unsafe))
     until(lambda: len(lab.notes("settled", "b")) > 3)
     written = sum(value.endswith(b"|a") for *_, value in lab.read("out"))
     zombie.signal(signal.SIGCONT)

@@ -16,7 +16,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 USED = [
     (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
-    (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"),
+    (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"), (Consumer, "_seek"), (Consumer, "earliest_offsets"),
     (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"),
     (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
     (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
@@ -32,6 +32,7 @@ def test_attributes_set_in_constructors_are_still_there():
     assert "_rejoin_needed_fut" in inspect.getsource(GroupCoordinator)
     assert "_fetch_max_wait_ms" in inspect.getsource(Fetcher)
     assert "active_tps" in inspect.getsource(Recovery) and "tp_to_table" in inspect.getsource(Recovery)
+    assert "active_highwaters" in inspect.getsource(Recovery) and "_read_offset" in inspect.getsource(Consumer)
     assert "_committed_offset" in inspect.getsource(Consumer) and "_unacked_messages" in inspect.getsource(Consumer)
     # What the ingress drops a producer by, without waiting for what it holds.
     assert all(name in inspect.getsource(AIOKafkaProducer) for name in ("self._closed", "self._sender", "self.client"))

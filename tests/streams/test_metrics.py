@@ -124,4 +124,4 @@ def test_a_window_knows_its_own_place_on_the_topic_of_updates():
     Counter(store, {}).cycle({70: update(5), 71: update(6)})
     spec: TableSpec = MetricsAgent.tables[0]
     assert spec.name == METRICS and spec.watermark is not None
-    assert {spec.watermark(spec.decode(row)) for row in store.values()} == {71}
+    assert {spec.watermark(row) for row in store.values()} == {71}

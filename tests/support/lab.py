@@ -108,6 +108,19 @@ class Lab:
             producer.poll(0)
         assert producer.flush(30) == 0
 
+    def produce_to(self, keys: list[bytes]) -> None:
+        """One input for each of these keys."""
+        producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random"})
+        for n, key in enumerate(keys):
+            producer.produce(self.prefix + "in", key=key, value=b"%d" % (10_000 + n))
+        assert producer.flush(30) == 0
+
+    def write_row(self, partition: int, key: bytes, row: bytes) -> None:
+        """On the changelog, as a former owner's request that the network held back."""
+        producer = Producer({"bootstrap.servers": self.servers})
+        producer.produce(self.prefix + "app-state-changelog", key=key, value=row, partition=partition)
+        assert producer.flush(30) == 0
+
     def read(self, name: str) -> list[Row]:
         """Every record of a topic now: partition, offset, key, value."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "lab", "enable.auto.commit": False})

@@ -16,7 +16,8 @@ from typing import Any
 
 from app import telemetry
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
-from app.streams.engine.app import EngineConfig, Runtime, run
+from app.streams.engine.app import EngineConfig, Runtime, Transport, run
+from app.streams.engine.consumer import Consumer
 
 TOY = json.loads(os.environ["TOY"])
 PREFIX = TOY["prefix"]
@@ -85,8 +86,18 @@ def config() -> EngineConfig:
     )
 
 
+class SlowSeek(Consumer):
+    """The coordinator's answers take their time: sources flow for a while before they are sought."""
+
+    async def perform_seek(self) -> None:
+        await asyncio.sleep(TOY["slow_seek_s"])  # the latency that is injected
+        await super().perform_seek()
+
+
 async def main() -> None:
     global runtime
+    if TOY.get("slow_seek_s"):
+        Transport.Consumer = SlowSeek
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runtime = Runtime(config(), lambda: [Toy()])

@@ -35,14 +35,15 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TableSpec(Generic[R]):
-    """A table an agent writes, co-partitioned with its topic. `watermark` gives the offset of the last input folded
-    into a row, so that a re-created topic is found out before anything is folded. `vital`: its rows are in no other
-    place; an empty changelog beside inputs that were folded ends the process."""
+    """A table an agent writes, co-partitioned with its topic. `watermark` reads the offset of the last input folded off
+    an encoded row: a re-created topic is found out before anything is folded, and a former owner's late write of an
+    older row is not restored over a newer one. `vital`: its rows are in no other place; an empty changelog beside
+    inputs that were folded ends the process."""
 
     name: str
     decode: Callable[[bytes], R]
     encode: Callable[[R], bytes]
-    watermark: Callable[[R], int] | None = None
+    watermark: Callable[[bytes], int] | None = None
     vital: bool = False
 
 

@@ -4,7 +4,7 @@ Private names of faust and aiokafka are used here; `tests/contracts` holds a tes
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Set
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -12,8 +12,10 @@ from faust.types.tuples import TP, ConsumerMessage
 
 from app import clock
 from app.streams.engine import points
+from app.streams.engine.book import Book
 from app.streams.engine.cycle import ENOUGH, Slice
 from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.restore import rising
 from app.streams.engine.store import write_rows
 
 # Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
@@ -23,36 +25,6 @@ MAX_RESTING = 2 * ENOUGH
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
 # broker), so this long poll is also the longest wait of a record that arrives in between.
 FETCH_WAIT_MS = 8
-
-
-class Book:
-    """What was delivered of one partition and what is done: only the contiguous done prefix may be committed."""
-
-    def __init__(self) -> None:
-        self.expected: int | None = None
-        self._open: deque[list[int]] = deque()
-
-    def delivered(self, first: int, last: int) -> list[int]:
-        """Note a slice; the returned entry is marked by `done`."""
-        self.expected = last + 1
-        entry = [first, last, 0]
-        self._open.append(entry)
-        return entry
-
-    @staticmethod
-    def done(entry: list[int]) -> None:
-        """The cycle of this slice is durable."""
-        entry[2] = 1
-
-    def committable(self) -> int | None:
-        """The offset to commit, if it moved."""
-        last = None
-        while self._open and self._open[0][2]:
-            last = self._open.popleft()[1]
-        return None if last is None else last + 1
-
-    def __len__(self) -> int:
-        return len(self._open)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is Any here
@@ -90,6 +62,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._books: dict[Any, Book] = {}
+        self._restored: dict[tuple[str, int], int] = {}
+        self._back: dict[tuple[str, int], set[bytes]] = {}
         self._fetching = False
         self._drainer: Any = None
         self.waiting = self.resting = self._resting_records = 0
@@ -139,7 +113,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         """Changelog records straight into one WriteBatch; the last takes Faust's path too, which ends the recovery."""
         last = records[-1]
         db = recovery.tp_to_table[tp].data._db_for_partition(tp.partition)
-        write_rows(db, ((r.key, r.value) for r in records), last.offset)
+        back = self._back.setdefault((tp.topic, tp.partition), set())
+        rows = rising(records, db.get, self.app.engine.watermark_of(tp.topic), back)
+        write_rows(db, rows.items(), last.offset)
+        self._restored[tp.topic, tp.partition] = last.offset
         points.reach("during_recovery")
         self.app.engine.progressed()
         await self.callback(self._to_message(tp, last))
@@ -201,6 +178,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         else:
             self._room.clear()
 
+    def restored_to(self, changelog: str, number: int) -> int:
+        """The offset up to which a changelog partition of ours is in the store."""
+        end: int = self.app.tables.recovery.active_highwaters.get(TP(changelog, number), -1)
+        return max(end, self._restored.get((changelog, number), -1))
+
+    def went_back(self, changelog: str, number: int) -> Set[bytes]:
+        """Rows over which an older one lies on the changelog: to be put once more."""
+        return self._back.get((changelog, number), frozenset())
+
     # -- commits
 
     def ack(self, message: Any) -> bool:
@@ -238,10 +224,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         await super().perform_seek()
         await self._refuse_recreated()
         await self._thread.call_thread(self._thread.pause_changelogs)
-        for tp, offset in self._committed_offset.items():
-            if offset is not None and self.app.topics.acks_enabled_for(tp.topic):
-                self._books.setdefault(tp, Book()).expected = offset
+        for tp, offset in (await self._beginnings()).items():
+            self._books.setdefault(tp, Book()).expected = offset
         await self.app.engine.handed_over()
+
+    async def _beginnings(self) -> dict[Any, int]:
+        """Where each source partition goes on: at its commit, or at the log's beginning, sought here.
+
+        aiokafka seeks nothing where there is no commit, and what was fetched before now is thrown away.
+        """
+        sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+        begin = {tp: offset for tp in sources if (offset := self._read_offset.get(tp))}
+        if fresh := sources - begin.keys():
+            firsts = await self.earliest_offsets(*fresh)
+            for tp in fresh:
+                await self._seek(tp, firsts[tp])
+                begin[tp] = firsts[tp]
+        return begin
 
     async def _refuse_recreated(self) -> None:
         sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
@@ -277,3 +276,5 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             await self.commit()
         await super().on_partitions_revoked(revoked)
         self._forget()
+        self._restored.clear()
+        self._back.clear()

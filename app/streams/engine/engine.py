@@ -1,7 +1,7 @@
 """The engine: which partitions run, what effects may ask of it, and how alive it is."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,23 +137,34 @@ class Engine:
             agent = self._agents.get(topic)
             if agent is None:
                 continue
-            rows = {spec.name: Rows(self._tables[spec.name], number) for spec in agent.tables}
+            rows = {spec.name: self._rows(spec.name, number) for spec in agent.tables}
             agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name], topic) for spec in agent.tables})
-            self._partitions[topic, number] = Partition(
+            runner = self._partitions[topic, number] = Partition(
                 agent, number, rows, self.producer, self.slice_records, self._waiting, self.unsafe
             )
+            for name, table in rows.items():
+                runner.written(name, self.app.consumer.went_back(table.changelog, number))
         self.progressed()
         later = 2 * self.app.conf.broker_session_timeout
         for runner in self._partitions.values():
             asyncio.get_running_loop().call_later(later, runner.put_again)
 
+    def _rows(self, table: str, number: int) -> Rows:
+        """The table's rows, restored up to the changelog's end."""
+        return Rows(self._tables[table], number, self.app.consumer.restored_to)
+
+    def watermark_of(self, changelog: str) -> Callable[[bytes], int] | None:
+        """How far a row of this changelog was folded, if its table says so."""
+        specs = (spec for agent in self._agents.values() for spec in agent.tables)
+        named = (s for s in specs if self._tables[s.name].changelog_topic.get_topic_name() == changelog)
+        return next((spec.watermark for spec in named), None)
+
     def _decoded(self, spec: TableSpec[Any], rows: Rows, topic: str) -> Iterator[tuple[bytes, Any]]:
         for key, value in rows.items():
-            row = spec.decode(value)
             end = self.ends.get((topic, rows.partition))
-            if spec.watermark is not None and end is not None and spec.watermark(row) >= end:
+            if spec.watermark is not None and end is not None and spec.watermark(value) >= end:
                 die(f"table {spec.name} is ahead of {topic}-{rows.partition}: the topic was re-created", CONFIG)
-            yield key, row
+            yield key, spec.decode(value)
 
     async def let_go(self) -> None:
         """Finish every cycle under way; nothing of ours runs afterwards."""

@@ -4,7 +4,7 @@ A row is written here only after the broker acknowledged its changelog record, i
 offset, so the store is never ahead of the changelog, and after a crash catches up from it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import rocksdict
@@ -22,11 +22,13 @@ _OFFSET = b"__faust\0offset__"
 
 
 class Rows:
-    """Rows of one table in one partition. `table` is a `faust.Table` on rocksdb://."""
+    """Rows of one table in one partition. `table` is a `faust.Table` on rocksdb://; `restored_to` tells how far the
+    changelog is in the store: the next record on it must be ours (`next_offset`)."""
 
-    def __init__(self, table: Any, partition: int) -> None:
+    def __init__(self, table: Any, partition: int, restored_to: Callable[[str, int], int]) -> None:
         self.changelog: str = table.changelog_topic.get_topic_name()
         self._table, self.partition = table, partition
+        self.next_offset = restored_to(self.changelog, partition) + 1
 
     @property
     def _db(self) -> Any:
