@@ -182,8 +182,10 @@ class Run:
         problems = checker.judge(seen)
         found = doubt.doubts(seen)
         took = sorted(d.took_ms / 1000 for d in found if d.took_ms is not None)
+        if found:
+            self._say(f"{len(found)} in doubt: {doubt.causes(found)}")
         if took:
-            self._say(f"{len(found)} in doubt; resolved in p50 {statistics.median(took):.1f} s, max {took[-1]:.1f} s")
+            self._say(f"resolved in p50 {statistics.median(took):.1f} s, max {took[-1]:.1f} s")
         summary = {
             "faults": dict(self._done),
             "messages": len({entry["key"] for entry in seen.told("requested")}),

@@ -143,6 +143,23 @@ def _by_key(seen: Evidence) -> dict[str, list[Record]]:
     return found
 
 
+def needless_doubts(seen: Evidence) -> list[str]:
+    """No doubt about a call whose answer a living process had, long enough to keep it."""
+    had = {
+        record.attempt: record.value["at"]
+        for record in seen.inputs("contact.answered.v1")
+        if record.value and record.value["answer"] in ("taken", "refused")
+    }
+    doubted = (
+        (r.attempt, r.value["at_ms"]) for r in seen.topics["updates"] if r.value and r.value["event"] == "doubted"
+    )
+    return [
+        f"message {attempt[0]}: attempt {attempt[1]} was in doubt at {at_ms}, its answer was had at {had[attempt]}"
+        for attempt, at_ms in doubted
+        if attempt in had and had[attempt] + FSYNC_MS < at_ms
+    ]
+
+
 def lost_webhooks(seen: Evidence) -> list[str]:
     """Every webhook answered 2xx is on the log."""
     texts = {(record.value or {})["sid"] for record in seen.inputs("contact.texted.v1")}
@@ -273,6 +290,7 @@ def messages_of(seen: Evidence) -> dict[str, dict[str, Any]]:
 
 LOST: tuple[Rule, ...] = (lost_webhooks, lost_answers, lost_reports, lost_poison, rows_behind, rows_gone_back)
 RULES: dict[str, tuple[Rule, ...]] = {
+    "needless_doubts": (needless_doubts,),
     "duplicate_creates": (duplicate_creates,),
     "missing_outcomes": (missing_outcomes,),
     "conflicting_outcomes": (conflicting_outcomes,),

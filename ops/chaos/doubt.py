@@ -1,5 +1,7 @@
-"""How many attempts were in doubt, how each was resolved, and how long that took."""
+"""How many attempts were in doubt and why, how each was resolved, and how long that took."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ops.chaos.checker import messages_of
@@ -8,9 +10,11 @@ from ops.chaos.evidence import Attempt, Evidence
 
 @dataclass(frozen=True)
 class Doubt:
-    """One attempt that was in doubt. `took_ms`: until the log knew better, None while it does not."""
+    """One attempt that was in doubt. `cause`: what the worker got instead of an answer, or that nothing was heard of
+    the call; `took_ms`: until the log knew better, None while it does not."""
 
     attempt: Attempt
+    cause: str
     resolved: str  # resolved_sent, resolved_not_sent, reported
     took_ms: int | None
 
@@ -27,13 +31,29 @@ def doubts(seen: Evidence) -> list[Doubt]:
 
 def _doubt(seen: Evidence, attempt: Attempt, at_ms: int) -> Doubt:
     message, number = attempt
+    cause = _cause(seen, attempt, at_ms)
     attempts = messages_of(seen).get(message, {}).get("attempts", [])
     state = attempts[number - 1] if number <= len(attempts) else {}
     if state.get("answer") in ("refused", "abandoned"):
-        return Doubt(attempt, "resolved_not_sent", _took(seen, attempt, at_ms))
+        return Doubt(attempt, cause, "resolved_not_sent", _took(seen, attempt, at_ms))
     if state.get("sid") or state.get("progress", 0):
-        return Doubt(attempt, "resolved_sent", _took(seen, attempt, at_ms))
-    return Doubt(attempt, "reported", None)
+        return Doubt(attempt, cause, "resolved_sent", _took(seen, attempt, at_ms))
+    return Doubt(attempt, cause, "reported", None)
+
+
+def _cause(seen: Evidence, attempt: Attempt, at_ms: int) -> str:
+    """What the log had heard of the call by then."""
+    heard = [record for record in seen.inputs("contact.answered.v1") if record.attempt == attempt]
+    doubtful = [r.value for r in heard if r.value and r.value["answer"] == "doubtful" and r.at_ms <= at_ms]
+    if not doubtful:
+        return "its process ended"
+    return str(doubtful[0].get("why") or f"HTTP {doubtful[0].get('http_status')}")
+
+
+def causes(found: Iterable[Doubt]) -> str:
+    """For people: how many by cause."""
+    counted = Counter(doubt.cause for doubt in found)
+    return ", ".join(f"{count} {cause}" for cause, count in counted.most_common())
 
 
 def _took(seen: Evidence, attempt: Attempt, at_ms: int) -> int:

@@ -71,7 +71,7 @@ def good() -> Story:
     story = Story().note("requested", key="k1")
     story.log("requested", message_id=MESSAGE, policy={}).turn().call(1500).create()
     story.note("answered", 1600, worker="worker-1", message_id=MESSAGE, attempt=1, sid="SM1", status=201)
-    story.log("answered", message_id=MESSAGE, attempt=1, sid="SM1", answer="taken").report(10)
+    story.log("answered", message_id=MESSAGE, attempt=1, sid="SM1", answer="taken", at=1600).report(10)
     story.note("webhook", 3000, path="/twilio/status", message_id=MESSAGE, attempt=1, sid="SM1", status="s")
     return story.outcome(1).row(3, {"progress": 10, "sid": "SM1", "answer": "taken"})
 
@@ -233,3 +233,23 @@ def test_doubts_are_counted_by_how_they_were_resolved():
     found = doubt.doubts(story.evidence())
     assert doubt.tally(found) == {"resolved_sent": 1, "resolved_not_sent": 1, "reported": 1}
     assert [d.took_ms for d in found] == [2000, 0, None]
+
+
+@pytest.mark.parametrize(("had_at", "needless"), [(1000, True), (9500, False), (12_000, False)])
+def test_a_doubt_about_a_call_whose_answer_a_living_process_had_is_needless(had_at, needless):
+    said = {"message_id": MESSAGE, "attempt": 1, "at_ms": 10_000, "cause": {"offset": 1}}
+    story = good().put("updates", MESSAGE, id="u", event="doubted", **said)
+    story.log("answered", message_id=MESSAGE, attempt=1, answer="taken", sid="SM1", at=had_at).row(4, {"progress": 10})
+    assert len(story.judged()["needless_doubts"]) == needless
+
+
+def test_a_doubt_says_what_was_heard_of_the_call():
+    story = Story()
+    for number in (1, 2, 3):
+        said = {"message_id": MESSAGE, "attempt": number, "at_ms": 9000, "cause": {"offset": 0}}
+        story.put("updates", MESSAGE, id=str(number), event="doubted", **said)
+    story.log("answered", message_id=MESSAGE, attempt=1, answer="doubtful", why="timeout", at=1)
+    story.log("answered", message_id=MESSAGE, attempt=2, answer="doubtful", why="", http_status=500, at=1)
+    found = doubt.doubts(story.evidence())
+    assert [d.cause for d in found] == ["timeout", "HTTP 500", "its process ended"]
+    assert doubt.causes(found) == "1 timeout, 1 HTTP 500, 1 its process ended"
