@@ -41,6 +41,11 @@ class PartitionCheckpoints:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
 
+    def learn(self, bases: Iterable[tuple[Base, str]]) -> None:
+        """Bases older than any armed so far, in whatever order."""
+        older = ((contact_id, base) for base, contact_id in sorted(bases))
+        self._waiting = OrderedDict((*older, *self._waiting.items()))
+
     def arm(self, contact_id: str, contact: Contact) -> None:
         """The contact has a new base: the youngest of all."""
         self._sent.pop(contact_id, None)

@@ -1,19 +1,21 @@
 """Agent `contacts`: folds the log of each contact into its row; the only writer of tables `contacts` and `messages`.
 
 No rule lives here: `contactfold` turns inputs into rows and records; once the rows are durable, this agent starts the
-calls of fresh claims and arms the timers from the rows as they stand.
+calls of fresh claims and arms the timers from the rows as they stand. What the rows of a new partition say is due is
+learnt beside the folding (`arm_some`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from app import clock
-from app.domain.contact import Contact
+from app.domain.contact import Contact, Message
 from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
 from app.domain.words import Answer, Progress
+from app.streams.arming import Arming
 from app.streams.calls import Calls, Claim
-from app.streams.checkpoints import Base, PartitionCheckpoints, base_of
+from app.streams.checkpoints import PartitionCheckpoints
 from app.streams.compose import Composer
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, DeadLetters
 from app.streams.doubts import Doubts
@@ -44,6 +46,7 @@ class ContactsAgent(ContactFold):
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self._based: dict[int, set[str]] = {}
+        self._arming: dict[int, Arming] = {}
         self._checkpoint_after_ms = checkpoint_after_ms
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
@@ -72,12 +75,16 @@ class ContactsAgent(ContactFold):
         for contact_id, key, n in self._claimed.pop(partition, ()):
             self._start(partition, rows[contact_id.encode()], contact_id, key, n)
         timers, now = self.timers[partition], (clock.now_ms(), clock.boot_s())
-        for contact_id, key in self._touched.pop(partition, ()):
+        touched, based = self._touched.pop(partition, set()), self._based.pop(partition, set())
+        if (arming := self._arming.get(partition)) is not None:
+            arming.fresh.update(based, (f"{contact_id}-{key}" for contact_id, key in touched))
+            arming.fresh.update(key.decode() for key in changed.get(MESSAGES, ()))
+        for contact_id, key in touched:
             message = rows[contact_id.encode()].messages.get(key)
             if message is not None:
                 timers.arm(message, now)
                 self._doubts.see(partition, message)
-        for contact_id in self._based.pop(partition, ()):
+        for contact_id in based:
             self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()])
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
@@ -108,22 +115,27 @@ class ContactsAgent(ContactFold):
         self.calls.start(claim)
 
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
-        """Build the timers from the rows; claims without an answer are inherited and stay in doubt."""
-        timers, now = PartitionTimers(), (clock.now_ms(), clock.boot_s())
+        """Begin to arm timers from the rows; claims without an answer are inherited and stay in doubt."""
+        timers = self.timers[partition] = PartitionTimers()
+        checkpoints = self.checkpoints[partition] = PartitionCheckpoints(self._checkpoint_after_ms)
         self._doubts.assigned(partition)
-        bases: list[tuple[Base, str]] = []
-        for key, contact in rows[CONTACTS]:
-            bases.append((base_of(contact), key.decode("latin-1")))
-            for message in contact.messages.values():
-                timers.arm(message, now)
-                self._doubts.see(partition, message, log_new=False)
-        for _, message in rows[MESSAGES]:
-            timers.arm(message, now)
-        self.timers[partition] = timers
-        self.checkpoints[partition] = PartitionCheckpoints(self._checkpoint_after_ms, bases)
+
+        def see(message: Message) -> None:
+            self._doubts.see(partition, message, log_new=False)
+
+        self._arming[partition] = Arming(timers, checkpoints, see, rows[CONTACTS], rows[MESSAGES])
+
+    def arm_some(self, count: int) -> bool:
+        """Learn what is due from `count` rows more of a partition that became ours. False: all is armed."""
+        for partition, arming in self._arming.items():
+            if not arming.some(count, (clock.now_ms(), clock.boot_s())):
+                del self._arming[partition]
+            return True
+        return False
 
     def revoked(self, partition: int) -> None:
         """Another worker owns the partition now."""
+        self._arming.pop(partition, None)
         self.timers.pop(partition, None)
         self._doubts.revoked(partition)
         self.checkpoints.pop(partition, None)

@@ -117,7 +117,8 @@ class Agent(Folding, Protocol):
         ...
 
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
-        """The partition is ours and recovered; `rows` iterates each table, decoded."""
+        """The partition is ours and recovered; `rows` iterates each table, decoded, as it is now. An agent may read on
+        while it folds, until `revoked`."""
         ...
 
     def revoked(self, partition: int) -> None:

@@ -138,7 +138,8 @@ class Engine:
             if agent is None:
                 continue
             rows = {spec.name: self._rows(spec.name, number) for spec in agent.tables}
-            agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name], topic) for spec in agent.tables})
+            self._refuse_ahead(agent, rows, (topic, number))
+            agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name]) for spec in agent.tables})
             runner = self._partitions[topic, number] = Partition(
                 agent, number, rows, self.producer, self.slice_records, self._waiting, self.unsafe
             )
@@ -159,11 +160,16 @@ class Engine:
         named = (s for s in specs if self._tables[s.name].changelog_topic.get_topic_name() == changelog)
         return next((spec.watermark for spec in named), None)
 
-    def _decoded(self, spec: TableSpec[Any], rows: Rows, topic: str) -> Iterator[tuple[bytes, Any]]:
+    def _refuse_ahead(self, agent: Agent, rows: dict[str, Rows], source: tuple[str, int]) -> None:
+        end = self.ends.get(source)
+        for spec in agent.tables:
+            if spec.watermark is None or end is None:
+                continue
+            if any(spec.watermark(row) >= end for _, row in rows[spec.name].items()):
+                die(f"table {spec.name} is ahead of {source[0]}-{source[1]}: the topic was re-created", CONFIG)
+
+    def _decoded(self, spec: TableSpec[Any], rows: Rows) -> Iterator[tuple[bytes, Any]]:
         for key, value in rows.items():
-            end = self.ends.get((topic, rows.partition))
-            if spec.watermark is not None and end is not None and spec.watermark(value) >= end:
-                die(f"table {spec.name} is ahead of {topic}-{rows.partition}: the topic was re-created", CONFIG)
             yield key, spec.decode(value)
 
     async def let_go(self) -> None:

@@ -1,0 +1,52 @@
+"""Arming: the timers of a partition that became ours, learnt from its rows bit by bit.
+
+Nothing that is folded waits for it: the first input must not stand behind all the rows there are. Meanwhile rows
+change, and what a durable change has armed is newer than what this reads: it is passed over here.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from app.domain.contact import Contact, Message
+from app.streams.checkpoints import Base, PartitionCheckpoints, base_of
+from app.streams.timers import Now, PartitionTimers
+
+
+class Arming:
+    """See the module. `see` is told every message in a contact's row; `fresh`: ids of messages and contacts that
+    changed since the partition is ours."""
+
+    def __init__(
+        self,
+        timers: PartitionTimers,
+        checkpoints: PartitionCheckpoints,
+        see: Callable[[Message], None],
+        contacts: Iterable[tuple[bytes, Contact]],
+        archived: Iterable[tuple[bytes, Message]],
+    ) -> None:
+        self._timers, self._checkpoints, self._see = timers, checkpoints, see
+        self._contacts, self._archived = iter(contacts), iter(archived)
+        self._bases: list[tuple[Base, str]] = []
+        self.fresh: set[str] = set()
+
+    def some(self, count: int, now: Now) -> bool:
+        """Read so many rows of each table more. False when there was none left: then all is armed."""
+        left = False
+        for key, contact in islice(self._contacts, count):
+            self._contact(key.decode("latin-1"), contact, now)
+            left = True
+        for key, message in islice(self._archived, count):
+            if key.decode("latin-1") not in self.fresh:
+                self._timers.arm(message, now)
+            left = True
+        if not left:
+            self._checkpoints.learn(self._bases)
+        return left
+
+    def _contact(self, contact_id: str, contact: Contact, now: Now) -> None:
+        if contact_id not in self.fresh:
+            self._bases.append((base_of(contact), contact_id))
+        for message in contact.messages.values():
+            if message.id not in self.fresh:
+                self._timers.arm(message, now)
+                self._see(message)

@@ -1,0 +1,105 @@
+"""Timers of a partition that became ours, armed bit by bit while its rows go on changing."""
+
+from hypothesis import given as cases
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from app.domain.contact import Message
+from app.domain.words import DueKind, Progress
+from app.streams.arming import Arming
+from app.streams.checkpoints import PartitionCheckpoints
+from app.streams.timers import Entry, PartitionTimers
+from tests.support.given import CONTACT, START_MS, Log, due, given, report, requested, taken, turn
+
+NOW, FAR_S = (START_MS + 1000, 5000.0), 1e9
+KEYS = tuple(f"{n:020x}" for n in range(4))
+
+
+class Owned:
+    """A partition that became ours with these rows, and its durable changes since."""
+
+    def __init__(self, logs: dict[str, Log]) -> None:
+        self.timers, self.checkpoints = PartitionTimers(), PartitionCheckpoints(1000)
+        self.seen: list[str] = []
+        contacts = [(cid.encode(), log.contact) for cid, log in logs.items()]
+        archived = [(mid.encode(), m) for log in logs.values() for mid, m in log.archive.items()]
+        self.arming = Arming(self.timers, self.checkpoints, lambda m: self.seen.append(m.id), contacts, archived)
+
+    def change(self, message: Message | None, message_id: str) -> None:
+        self.arming.fresh.add(message_id)
+        if message is None:
+            self.timers.disarm(message_id)
+        else:
+            self.timers.arm(message, NOW)
+
+    def finish(self, count: int = 1) -> set[Entry]:
+        while self.arming.some(count, NOW):
+            pass
+        return set(self.timers.due(FAR_S))
+
+
+def people(steps: list[int]) -> dict[str, Log]:
+    """Contacts each with one message, so far along."""
+    life = (lambda key: turn(key=key), lambda key: taken(key=key), lambda key: report(Progress.SENT, key=key))
+    return {
+        f"{CONTACT[:-1]}{n}": given(requested(KEYS[n]), *(step(KEYS[n]) for step in life[:far]))
+        for n, far in enumerate(steps)
+    }
+
+
+def entries(log: Log) -> set[Entry]:
+    timers = PartitionTimers()
+    for message in (*log.contact.messages.values(), *log.archive.values()):
+        timers.arm(message, NOW)
+    return set(timers.due(FAR_S))
+
+
+def archived_and_forgotten() -> tuple[Log, Message]:
+    log = given(requested(), turn(), taken(), report(Progress.DELIVERED))
+    message = log.message()
+    log.then(due(DueKind.ARCHIVE, message.final_ms + message.archive_after_ms))
+    return log, log.message()
+
+
+def test_in_the_end_everything_is_armed_that_the_rows_say_is_due():
+    logs = people([0, 1, 2, 3])
+    owned = Owned(logs)
+    assert owned.finish() == set().union(*(entries(log) for log in logs.values()))
+    assert len(owned.checkpoints) == 4 and len(owned.seen) == 4
+
+
+def test_an_archived_message_is_armed_too():
+    log, message = archived_and_forgotten()
+    assert {entry[:2] for entry in Owned({CONTACT: log}).finish()} == {(message.id, DueKind.FORGET)}
+
+
+def test_what_was_dropped_meanwhile_is_not_armed_again():
+    """Else it would come due every half minute for as long as the partition is ours."""
+    log, message = archived_and_forgotten()
+    owned = Owned({CONTACT: log})
+    owned.change(None, message.id)
+    assert owned.finish() == set()
+
+
+def test_a_contact_with_a_younger_base_keeps_it():
+    log = given(requested())
+    owned = Owned({CONTACT: log})
+    younger = replace(log.contact, based_ms=log.contact.based_ms + 500, based_offset=9)
+    owned.arming.fresh.add(CONTACT)
+    owned.checkpoints.arm(CONTACT, younger)
+    owned.finish()
+    ((contact_id, base, _),) = owned.checkpoints.due((START_MS * 2, FAR_S))
+    assert (contact_id, base.offset, len(owned.checkpoints)) == (CONTACT, 9, 1)
+
+
+@cases(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
+def test_whenever_a_row_changes_what_it_says_last_is_what_is_armed(steps, data):
+    logs = people(steps)
+    owned = Owned(logs)
+    for n, log in enumerate(logs.values()):
+        for _ in range(data.draw(st.integers(0, 2))):
+            owned.arming.some(1, NOW)
+        if data.draw(st.booleans()):
+            log.then(report(Progress.DELIVERED, key=KEYS[n]))
+            owned.change(log.message(KEYS[n]), f"{CONTACT}-{KEYS[n]}")
+    assert owned.finish() == set().union(*(entries(log) for log in logs.values()))
