@@ -11,10 +11,10 @@ LEAST_CALL_S = 0.001
 
 
 class Pace:
-    """See the module. `concurrency`: calls at once. Half of `claim_ttl_s` is planned with, half kept."""
+    """See the module. `concurrency`: calls at once. A quarter of `claim_ttl_s` is planned with: calls may become slower."""
 
     def __init__(self, claim_ttl_s: float, concurrency: int) -> None:
-        self._planned_s, self._concurrency = claim_ttl_s / 2, concurrency
+        self._planned_s, self._concurrency = claim_ttl_s / 4, concurrency
         self._late_s, self._call_s, self._open = 0.0, FIRST_CALL_S, 0
 
     def claimed(self, late_s: float) -> None:
