@@ -11,7 +11,7 @@ LEAST_CALL_S = 0.001
 
 
 class Pace:
-    """See the module. `concurrency`: calls at once. A quarter of `claim_ttl_s` is planned with: calls may become slower."""
+    """See the module. `concurrency`: calls at once. Only a quarter of `claim_ttl_s` is planned with: calls may slow."""
 
     def __init__(self, claim_ttl_s: float, concurrency: int) -> None:
         self._planned_s, self._concurrency = claim_ttl_s / 4, concurrency
