@@ -4,7 +4,7 @@ Units: `now_ms` is wall time in ms since the Unix epoch, `boot_s` is seconds of 
 the machine sleeps or the process is stopped (SIGSTOP), so that leases and claim times cannot be stretched by a pause.
 """
 
-import secrets
+import os
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,7 +22,7 @@ def boot_s() -> float:
 
 def new_id() -> str:
     """32 hex digits of chance."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 @lru_cache(maxsize=1024)

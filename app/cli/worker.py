@@ -41,8 +41,8 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
     if supervised:
         given = [*(["--live"] if live else []), *(["--json"] if as_json else [])]
         sys.exit(supervise([sys.executable, "-m", "app", "worker", *given]))
-    # Most objects of a slice die young.
-    gc.set_threshold(50_000, 20, 50)
+    # Most objects of a slice die young; a collection of more of them at once would hold up whoever waits for a call.
+    gc.set_threshold(20_000, 20, 50)
     from app.streams.engine.app import run
 
     with running(settings):

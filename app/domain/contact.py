@@ -1,7 +1,8 @@
 """The row of one contact: consent, and its open and recent messages. The fold of its log, nothing else.
 
 A `Message` lives in its contact's row until it has been final for 24 h, then alone in table `messages`.
-Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says otherwise.
+Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says otherwise. `gc=False`, here and in all
+that is frozen and made of values: it can be in no cycle, and the collector need not look at it.
 """
 
 import msgspec
@@ -21,7 +22,7 @@ class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     error: ErrorClass | None = None
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One create call. `progress` only rises; `code`/`error` belong to the worst news of the highest failure rank.
 
     `inferred`: the SID was found on Twilio's list and fits, no answer or report bears it together with our id;
@@ -47,7 +48,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     learnt: tuple[Learnt, ...] = ()
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One text to one contact. Its key is the 20 hex digits of its id behind the contact id.
 
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
@@ -88,7 +89,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     forget_after_ms: int = 2_592_000_000
 
 
-class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Whether we may text. `stopped_received_ms` / `started_received_ms`: time of receipt at the door of the last STOP
     and START, which order the two; `evidence` names the input (offset) that decided the present state."""
 
@@ -101,7 +102,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: str = ""
 
 
-class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound

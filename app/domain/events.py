@@ -11,7 +11,7 @@ from app.domain.listed import ListedText
 from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
     pass
 
 
@@ -206,7 +206,7 @@ Event = (
 )
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: ask the lane for a turn for attempt `attempt`."""
 
     message_id: str
@@ -217,7 +217,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int
 
 
-class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True):
+class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: tell the lane that the ask is done with (a granted turn taken, or an ask or turn withdrawn)."""
 
     message_id: str
@@ -226,7 +226,7 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True):
     taken: bool
 
 
-class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True):
+class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: Twilio throttled (or refused by configuration) on this lane: hold it for `hold_ms`."""
 
     lane: str
@@ -234,7 +234,7 @@ class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True):
     hold_ms: int
 
 
-class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: write the row as it stands after this input onto the contact's log."""
 
 

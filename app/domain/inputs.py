@@ -26,7 +26,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     log_ms: int
 
 
-class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     id: f.Id
     tenant: f.Tenant
     pk: f.KeyFingerprint

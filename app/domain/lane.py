@@ -11,6 +11,9 @@ from app.domain.events import Ask
 from app.domain.words import Priority
 
 REGRANT_MS = 10_000
+# Asks held back because calls wait are looked at again so much later: a call that ends makes no record for the lanes.
+HELD_BACK_MS = 50
+MANY = 1 << 62
 # Of ten normal and bulk turns eight are normal: bulk is slow, never starved. Urgent always goes first.
 NORMAL_SHARE, ROUND = 8, 10
 
@@ -82,14 +85,18 @@ class Lane:
         """Twilio throttled: no grant before `until_ms`."""
         self.bucket.held_until_ms = max(self.bucket.held_until_ms, until_ms)
 
-    def grants(self, now_ms: int) -> Iterator[Ask]:
-        """Turns that may go now, unanswered ones of `REGRANT_MS` ago among them (they took their tokens already)."""
+    def grants(self, now_ms: int, most: int = MANY) -> Iterator[Ask]:
+        """Turns that may go now, unanswered ones of `REGRANT_MS` ago among them (they took their tokens already).
+
+        `most`: of turns granted and not answered, those of before included, as far as calls could follow.
+        """
         while self._again and self._again[0][0] <= now_ms:
             _, key = heapq.heappop(self._again)
             if (ask := self._granted.get(key)) is not None:
                 heapq.heappush(self._again, (now_ms + REGRANT_MS, key))
                 yield ask
-        while len(self._granted) < self._most_granted and (priority := self._next()) is not None:
+        most = min(most, self._most_granted)
+        while len(self._granted) < most and (priority := self._next()) is not None:
             ask = self._waiting[self._queues[priority][0]]
             if not self.bucket.take(ask.segments, now_ms):
                 return
@@ -100,14 +107,15 @@ class Lane:
             heapq.heappush(self._again, (now_ms + REGRANT_MS, key))
             yield ask
 
-    def next_at(self, now_ms: int) -> int | None:
-        """When to ask `grants` again, None if only an ask or an answer can change anything."""
+    def next_at(self, now_ms: int, most: int = MANY) -> int | None:
+        """When to ask `grants` again, None if only an ask or an answer can change anything. `most`: as for `grants`."""
         while self._again and self._again[0][1] not in self._granted:
             heapq.heappop(self._again)
         times = [self._again[0][0]] if self._again else []
         if len(self._granted) < self._most_granted and (priority := self._next()) is not None:
             ask = self._waiting[self._queues[priority][0]]
-            times.append(self.bucket.ready_at(ask.segments, now_ms))
+            held_back = len(self._granted) >= most
+            times.append(now_ms + HELD_BACK_MS if held_back else self.bucket.ready_at(ask.segments, now_ms))
         return min(times, default=None)
 
     def _next(self) -> Priority | None:

@@ -8,7 +8,7 @@ import msgspec
 from app.domain.words import ErrorClass, Progress
 
 
-class Create(msgspec.Struct, frozen=True, kw_only=True):
+class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One text to send. Exactly one of `messaging_service_sid` and `from_number`; `validity_s` 1 to 36000."""
 
     to: str
@@ -23,7 +23,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
         return "<Create>"
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Twilio took it."""
 
     sid: str
@@ -31,7 +31,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     segments: int
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Proved not sent: refused, or no connection was made (`http_status` 0)."""
 
     code: int | None
@@ -40,14 +40,14 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
 
 
-class Doubtful(msgspec.Struct, frozen=True, kw_only=True):
+class Doubtful(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The request may have left and nothing says what became of it."""
 
     why: str
     http_status: int = 0
 
 
-class Abandoned(msgspec.Struct, frozen=True, kw_only=True):
+class Abandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last check forbade the call before a byte of it left."""
 
     why: str

@@ -6,7 +6,7 @@ from app.domain import fields as f
 from app.domain.words import ErrorClass, Priority
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_field="type"):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_field="type", gc=False):
     """The wish to start attempt `attempt` of a message before `expires_ms`."""
 
     tenant: f.Tenant
@@ -18,7 +18,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_
     expires_ms: f.EpochMs
 
 
-class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered.v1", tag_field="type"):
+class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered.v1", tag_field="type", gc=False):
     """The ask is done with: its turn was taken, or it is withdrawn."""
 
     tenant: f.Tenant
@@ -28,7 +28,7 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered
     taken: bool
 
 
-class Slowed(msgspec.Struct, frozen=True, kw_only=True, tag="lane.slowed.v1", tag_field="type"):
+class Slowed(msgspec.Struct, frozen=True, kw_only=True, tag="lane.slowed.v1", tag_field="type", gc=False):
     """Twilio throttled or refused this line: no turn for `hold_ms`."""
 
     tenant: f.Tenant
@@ -37,7 +37,9 @@ class Slowed(msgspec.Struct, frozen=True, kw_only=True, tag="lane.slowed.v1", ta
     hold_ms: f.Ms
 
 
-class InboundLooked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.inbound_looked.v1", tag_field="type"):
+class InboundLooked(
+    msgspec.Struct, frozen=True, kw_only=True, tag="lane.inbound_looked.v1", tag_field="type", gc=False
+):
     """Twilio's list was read for texts that came in to this tenant up to `until_ms`: the next look begins there."""
 
     tenant: f.Tenant

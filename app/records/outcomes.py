@@ -10,7 +10,7 @@ from app.domain.words import PROGRESS_WORDS
 from app.records.envelope import Cause
 
 
-class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One create call of the message, as far as known."""
 
     attempt: f.Attempt
@@ -24,7 +24,7 @@ class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True):
     started_at: Annotated[f.Iso, Meta(description="When the call left, RFC 3339.")] | None
 
 
-class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """To whom: sealed, and masked in clear."""
 
     sealed: f.SealedTo
@@ -40,7 +40,7 @@ Times = Annotated[
 ]
 
 
-class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outcome.v1", tag_field="type"):
+class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outcome.v1", tag_field="type", gc=False):
     """One per message and revision. `id` is `message_id:revision`; repeats after a crash are the same bytes."""
 
     id: f.Id

@@ -20,7 +20,7 @@ class Unsealable(Exception):
     """The text is not sealed by a key we hold, or not for this tenant and subject."""
 
 
-class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+class Content(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is sealed of a message: to whom, what, and media URLs."""
 
     to: str

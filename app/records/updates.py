@@ -25,7 +25,7 @@ EVENTS += ["cancel_kept", "cancel_noted", "archived", "forgotten"]
 
 
 class NotifyUpdated(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="notify.updated.v1", tag_field="type"
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="notify.updated.v1", tag_field="type", gc=False
 ):
     """One transition of a message: what happened, what state it led to, and why."""
 

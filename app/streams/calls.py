@@ -16,10 +16,12 @@ import msgspec
 
 from app import clock, telemetry
 from app.domain.inputs import Answered
+from app.domain.lane import MANY
 from app.domain.words import Answer, ErrorClass, Progress
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
 from app.records.seal import Unsealable
 from app.streams.engine import points
+from app.streams.pace import Pace
 
 log = telemetry.logger(__name__)
 
@@ -67,6 +69,7 @@ class Calls:
         self._providers, self._put, self._lease, self._fail = providers, put, lease, fail
         self._pk, self._ttl = pk, claim_ttl_s
         self._slots = {tenant: asyncio.Semaphore(concurrency) for tenant in providers}
+        self._paces = {tenant: Pace(claim_ttl_s, concurrency) for tenant in providers}
         self._open: dict[str, set[Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
@@ -74,6 +77,10 @@ class Calls:
     def slot(self, tenant: str) -> asyncio.Semaphore:
         """One of the requests at once that Twilio allows the tenant, for whoever else asks it something."""
         return self._slots[tenant]
+
+    def room(self, tenant: str) -> int:
+        """How many more turns of the tenant would find a call in time: for who grants them."""
+        return self._paces[tenant].room() if tenant in self._paces else MANY
 
     @property
     def in_flight(self) -> int:
@@ -115,10 +122,15 @@ class Calls:
     async def _bounded(self, claim: Claim) -> Result:
         if claim.tenant not in self._slots:
             return Abandoned(why="unknown_tenant")
-        async with self._slots[claim.tenant]:
-            return await self._call(claim)
+        pace = self._paces[claim.tenant]
+        pace.claimed(self._now() - claim.claimed_s)
+        try:
+            async with self._slots[claim.tenant]:
+                return await self._call(claim, pace)
+        finally:
+            pace.ended()
 
-    async def _call(self, claim: Claim) -> Result:
+    async def _call(self, claim: Claim, pace: Pace) -> Result:
         if why := self._refusal(claim):
             return Abandoned(why=why)
         try:
@@ -126,7 +138,11 @@ class Calls:
         except (Unsealable, KeyError) as fault:
             log.error("call.impossible", message=claim.message_id, fault=type(fault).__name__)
             return Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
-        return await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
+        began_s = self._now()
+        result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
+        if not isinstance(result, Abandoned):
+            pace.called(self._now() - began_s)
+        return result
 
     def _last_check(self, claim: Claim) -> str | None:
         """Why the call must not leave now, or None: then it counts as started."""

@@ -6,6 +6,7 @@ above the rate. The clock drives grants through `Engine.wake`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 from app import clock
 from app.domain.events import Ask
 from app.domain.inputs import TurnGranted
-from app.domain.lane import Lane
+from app.domain.lane import MANY, Lane
 from app.records import lanes as wire
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
@@ -30,7 +31,8 @@ LaneKey = tuple[str, str]
 
 
 class LanesAgent:
-    """See the module. `wake` asks the engine for a cycle of one partition; `looked`: by tenant, ms since the epoch."""
+    """See the module. `wake` asks the engine for a cycle of one partition; `looked`: by tenant, ms since the epoch;
+    `room`: how many more turns of a tenant would find a call in time, as far as this worker's own calls tell."""
 
     name = "lanes"
     rest_s = 0.0
@@ -42,6 +44,7 @@ class LanesAgent:
         self.topic, self._contacts, self._tenants, self._pk = topic, contacts, tenants, pk
         self.dead_letter = dead_letters
         self.wake: Callable[[int], None] = lambda partition: None
+        self.room: Callable[[str], int] = lambda tenant: MANY
         self._lanes: dict[int, dict[LaneKey, Lane]] = {}
         self.looked: dict[str, int] = {}
         self._alarms: dict[int, asyncio.TimerHandle] = {}
@@ -102,13 +105,20 @@ class LanesAgent:
 
     def tick(self, partition: int, scope: Scope) -> None:
         """Grant what may go now, and set the alarm for what may go next."""
-        now, nexts = clock.now_ms(), []
-        for (tenant, name), lane in self._lanes.get(partition, {}).items():
-            for ask in lane.grants(now):
+        now, nexts, lanes = clock.now_ms(), [], self._lanes.get(partition, {})
+        busy = Counter(tenant for (tenant, _), lane in lanes.items() if len(lane))
+        for (tenant, name), lane in lanes.items():
+            most = self._share(tenant, busy[tenant])
+            for ask in lane.grants(now, most):
                 scope.emit(self._turn(tenant, name, ask, now))
-            if (at := lane.next_at(now)) is not None:
+            if (at := lane.next_at(now, most)) is not None:
                 nexts.append(at)
         self._alarm(partition, max(0, min(nexts) - now) / 1000 if nexts else None)
+
+    def _share(self, tenant: str, busy: int) -> int:
+        """Of the tenant's room, for one of its lanes that have asks: none may keep the others from their calls."""
+        room = self.room(tenant)
+        return max(1, room // max(1, busy)) if room > 0 else 0
 
     def _turn(self, tenant: str, lane: str, ask: Ask, now: int) -> Output:
         turn = TurnGranted(

@@ -16,7 +16,7 @@ import msgspec
 from app.records.logs import Logs
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
-from app.streams.engine.cycle import input_of
+from app.streams.engine.agent import Input
 from app.streams.proof import Different, Proof, based_offset
 from app.streams.replay import Bases, Replay, Unwatched, contact_fold
 from app.streams.shelf import Shelf
@@ -106,7 +106,7 @@ class Offline:
         bases = Bases(start)
         async for records in self._read(self._wanted.topics.contacts, number, start, end):
             for record in records:
-                bases.look(input_of(record))
+                bases.look(_input_of(record))
         for contact, row in live[CONTACTS].items():
             bases.name(contact, based_offset(row))
         return bases.offsets
@@ -116,7 +116,7 @@ class Offline:
         first_ms, contact = None, self._wanted.contact
         async for records in self._read(self._wanted.topics.contacts, number, start, end):
             first_ms = records[0].timestamp if first_ms is None else first_ms
-            if not replay.take(input_of(r) for r in records if contact is None or r.key == contact):
+            if not replay.take(_input_of(r) for r in records if contact is None or r.key == contact):
                 break
         return first_ms
 
@@ -133,3 +133,10 @@ async def _shelves() -> AsyncIterator[tuple[Rows, Rows]]:
             for shelf in rows.values():
                 shelf.close()
         shutil.rmtree(directory)
+
+
+def _input_of(record: Any) -> Input:
+    """A record as aiokafka has it."""
+    return Input(
+        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+    )

@@ -99,6 +99,7 @@ class Worker:
             claim_ttl_s=self._settings.claim_ttl_s,
             concurrency=self._settings.call_concurrency,
         )
+        self._lanes.room = calls.room
         if left := await answers.replay():
             log.info("answers.replayed", count=left)
         self._lister = Lister(self._tenants, self._providers, calls.slot, engine, self._lanes.looked, self._settings)

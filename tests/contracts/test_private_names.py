@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.sender import Sender
 from faust.stores.rocksdb import Store
@@ -18,7 +18,7 @@ USED = [
     (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
     (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"), (Consumer, "_seek"), (Consumer, "earliest_offsets"),
     (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"),
-    (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
+    (Fetcher, "_proc_fetch_request"), (PartitionRecords, "_consumer_record"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
     (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"),
 ]  # fmt: skip
 
@@ -31,6 +31,8 @@ def test_a_private_name_is_still_there(owner, name):
 def test_attributes_set_in_constructors_are_still_there():
     assert "_rejoin_needed_fut" in inspect.getsource(GroupCoordinator)
     assert "_fetch_max_wait_ms" in inspect.getsource(Fetcher)
+    assert "self._records[tp] = FetchResult(" in inspect.getsource(Fetcher)
+    assert "self._partition_records = partition_records" in inspect.getsource(FetchResult)
     assert "active_tps" in inspect.getsource(Recovery) and "tp_to_table" in inspect.getsource(Recovery)
     assert "active_highwaters" in inspect.getsource(Recovery) and "_read_offset" in inspect.getsource(Consumer)
     assert "_committed_offset" in inspect.getsource(Consumer) and "_unacked_messages" in inspect.getsource(Consumer)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.domain import identity
 from app.domain.events import Ask
-from app.domain.lane import REGRANT_MS, Lane
+from app.domain.lane import HELD_BACK_MS, REGRANT_MS, Lane
 from app.domain.phone import mask, read_address
 from app.domain.segments import count, smart
 from app.domain.words import Priority
@@ -125,6 +125,17 @@ def test_a_held_lane_grants_nothing_until_then():
     lane.hold(5000)
     assert list(lane.grants(4999)) == [] and lane.next_at(0) == 5000
     assert len(list(lane.grants(5000))) == 1
+
+
+def test_turns_that_no_call_could_follow_are_held_back_and_looked_at_again_soon():
+    lane = Lane(rate=0, burst=0, now_ms=0)
+    for n in range(5):
+        lane.ask(ask(n))
+    assert len(list(lane.grants(0, most=3))) == 3
+    assert list(lane.grants(10, most=3)) == [] and lane.next_at(10, most=3) == 10 + HELD_BACK_MS
+    lane.answered(("c-0", 1))
+    assert [a.message_id for a in lane.grants(20, most=3)] == ["c-3"]
+    assert lane.next_at(20) == 20 and len(list(lane.grants(20))) == 1
 
 
 def test_granted_and_unanswered_turns_never_exceed_the_burst():

@@ -34,16 +34,18 @@ def test_p3_granted_segments_never_exceed_burst_plus_rate_over_any_time(wanted, 
 
 
 @settings(max_examples=100, deadline=None)
-@given(asks)
-def test_every_ask_is_granted_exactly_once_when_all_are_answered(wanted):
-    lane, now, granted = Lane(20, 20, 0), 0, []
+@given(asks, st.sampled_from([0.0, 20.0]), st.integers(1, 70))
+def test_every_ask_is_granted_exactly_once_when_all_are_answered_however_little_room_calls_leave(wanted, rate, most):
+    lane, now, granted = Lane(rate, 20, 0), 0, []
     for n, (priority, segments) in enumerate(wanted):
         lane.ask(Ask(message_id=f"m-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=0))
     while len(lane):
-        at = lane.next_at(now)
+        at = lane.next_at(now, most)
         assert at is not None
         now = max(now, at)
-        for ask in lane.grants(now):
+        turns = list(lane.grants(now, most))
+        assert len(turns) <= most
+        for ask in turns:
             granted.append(ask.message_id)
             lane.answered((ask.message_id, 1))
     assert sorted(granted) == sorted(f"m-{n}" for n in range(len(wanted)))

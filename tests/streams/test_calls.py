@@ -122,6 +122,35 @@ async def test_p7_calls_at_once_are_bounded_for_each_tenant_by_itself():
     assert (made.wire.most, len(made.told), made.calls.in_flight) == (3, 11, 0)
 
 
+async def test_claims_that_wait_leave_less_room_for_turns_and_give_it_back_when_they_are_called():
+    made = Exchange(concurrency=3)
+    before = made.calls.room("acme")
+    for number in range(10):
+        await made.start(number)
+    assert made.calls.room("acme") == before - 10
+    await made.answer()
+    assert made.calls.room("acme") >= before
+
+
+async def test_slow_calls_leave_room_only_for_those_that_can_be_made_at_once():
+    made = Exchange(concurrency=3)
+    for number in range(30):
+        claim = await made.start(number)
+        made.boot_s += 4.0
+        await made.answer()
+        made.wire.answered.clear()
+        assert claim.started_ms > 0
+    assert 3 <= made.calls.room("acme") <= 6
+
+
+async def test_turns_folded_late_leave_room_only_to_find_out_when_that_is_over():
+    made = Exchange(concurrency=3)
+    await made.start(1, claimed_s=made.boot_s - 20)
+    assert made.calls.room("acme") == 3
+    await made.start(2)
+    assert made.calls.room("acme") > 3
+
+
 async def test_a_tenant_that_left_the_settings_is_told_as_abandoned():
     made = Exchange()
     await made.start(tenant="gone")

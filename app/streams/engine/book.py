@@ -1,4 +1,4 @@
-"""The commit book: what may be committed of a partition."""
+"""The commit book of one partition: what was delivered, what is done, and how far that has no hole."""
 
 from collections import deque
 

@@ -10,11 +10,11 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
-from app import clock
 from app.streams.engine import points
 from app.streams.engine.book import Book
 from app.streams.engine.cycle import ENOUGH, Slice
 from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.fetching import ConsumerThread
 from app.streams.engine.restore import rising
 from app.streams.engine.store import write_rows
 
@@ -22,38 +22,6 @@ from app.streams.engine.store import write_rows
 MAX_WAITING = 16
 # Records that wait for agents at rest, per partition of theirs: more than end a rest, so that only work waits for room.
 MAX_RESTING = 2 * ENOUGH
-# A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
-# broker), so this long poll is also the longest wait of a record that arrives in between.
-FETCH_WAIT_MS = 8
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is Any here
-    """Faust's consumer thread, with the lease watching its heartbeats."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        return consumer
-
-    async def on_start(self) -> None:
-        """Attach the lease once the coordinator exists."""
-        await super().on_start()
-        self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
-        self.app.engine.lease.attach(self._consumer._coordinator)
-
-    async def pause_changelogs(self) -> None:
-        """Recovered: fetch no changelog any more.
-
-        Faust only stops reading them; aiokafka would still fetch each row we write, keep it, and hold back every
-        other fetch of that broker for a while because it is not taken.
-        """
-        changelogs = {tp for tp in self._consumer.assignment() if tp.topic in self.app.tables.changelog_topics}
-        self._consumer.pause(*changelogs)
-
-    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
-        """A rebalance ended: the lease begins anew, or the process ends if it had been expelled."""
-        self.app.engine.lease.joined(self._consumer._coordinator.member_id, clock.boot_s())
-        await super().on_partitions_assigned(assigned, generation_id)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
@@ -145,7 +113,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             tp.topic,
             tp.partition,
             piece.last,
-            piece.records[-1].timestamp / 1000,
+            piece.records[-1].at_ms / 1000,
             0,
             (),
             None,

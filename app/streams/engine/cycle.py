@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -38,7 +37,7 @@ _log = structlog.get_logger("app.streams.engine")
 class Slice:
     """Records of one partition as fetched, in order. `done` is set when their cycle is durable."""
 
-    records: Sequence[Any]
+    records: Sequence[Input]
     first: int
     last: int
     ack: Callable[[], None]
@@ -151,7 +150,7 @@ class Partition:
             piece.ack()
 
     def _fold(self, slices: list[Slice], overlay: Overlay) -> None:
-        records = [input_of(record) for piece in slices for record in piece.records]
+        records = [record for piece in slices for record in piece.records]
         if self._rows:
             overlay.preload(key for record in records for key in self.agent.row_keys(record))
         for record in records:
@@ -223,13 +222,6 @@ def _freeze(agent: Folding, record: Input, overlay: Overlay, error: Exception) -
     overlay.undo()
     overlay.emit(agent.dead_letter(record, "", f"fault of ours: {type(error).__name__}"))
     agent.frozen(record, overlay, error)
-
-
-def input_of(record: Any) -> Input:
-    """A record as aiokafka has it."""
-    return Input(
-        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers
-    )
 
 
 def _ended(task: "asyncio.Task[None]") -> None:

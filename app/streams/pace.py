@@ -1,0 +1,37 @@
+"""The pace of one tenant's calls: how many turns would still find their call in time.
+
+A claim that cannot start its call within `claim_ttl` of its turn being logged is abandoned and asks again: four records
+for nothing. When more is granted than can be called, most work is of that kind. So turns follow what was seen of the
+calls: how late a turn was folded (the log's backlog), how many claims wait, how long a call takes.
+"""
+
+# What a call takes before any was made, seconds, and how fast the mean follows what is seen.
+FIRST_CALL_S, LEARNS = 0.2, 1 / 16
+LEAST_CALL_S = 0.001
+
+
+class Pace:
+    """See the module. `concurrency`: calls at once. Only a quarter of `claim_ttl_s` is planned with: calls may slow."""
+
+    def __init__(self, claim_ttl_s: float, concurrency: int) -> None:
+        self._planned_s, self._concurrency = claim_ttl_s / 4, concurrency
+        self._late_s, self._call_s, self._open = 0.0, FIRST_CALL_S, 0
+
+    def claimed(self, late_s: float) -> None:
+        """A claim waits for its call; it was folded `late_s` after its turn was logged."""
+        self._open += 1
+        self._late_s = late_s
+
+    def called(self, took_s: float) -> None:
+        """A call was made."""
+        self._call_s += (took_s - self._call_s) * LEARNS
+
+    def ended(self) -> None:
+        """A claim waits no more."""
+        self._open -= 1
+
+    def room(self) -> int:
+        """Turns that may be granted and not answered yet. As many as can be called at once are always under way, so
+        that it is noticed when the backlog is gone."""
+        fits = (self._planned_s - self._late_s) * self._concurrency / max(LEAST_CALL_S, self._call_s)
+        return max(self._concurrency, int(fits)) - self._open
