@@ -31,7 +31,16 @@ from app.simulator.control import build
 @click.option("--mix", default=json.dumps(MIX), show_default=True, help="Weight of each end, as JSON.")
 @click.option("--step-ms", default=30.0, show_default=True, help="Mean time between two callbacks.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Of each API answer.")
+@click.option("--concurrency", default=0, show_default=True, help="Calls at once; more are answered 429. 0: no limit.")
+@click.option("--mps", default=0.0, show_default=True, help="Segments a second of each sender. 0: no limit.")
 @click.option("--advanced-opt-out", is_flag=True, help="Send OptOutType with keywords; blocked texts fail later.")
+@click.option("--errors", type=click.Choice(["legacy", "problem"]), default="legacy", show_default=True)
+@click.option(
+    "--webhooks", type=click.Choice(["form", "json"]), default="form", show_default=True, help="Their bodies."
+)
+@click.option("--shared-key", default="", help="Sign webhooks with HMAC-SHA256 by this key, not by the auth token.")
+@click.option("--shared-secret", default="", help="Its secret.")
+@click.option("--keep", type=click.IntRange(1), default=1_000_000, show_default=True, help="Texts that are remembered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(host: str, port: int, as_json: bool, **given: Any) -> None:
     """Speak the part of Twilio's REST API that heliograph uses, sign webhooks, misbehave on purpose.
@@ -42,6 +51,9 @@ def command(host: str, port: int, as_json: bool, **given: Any) -> None:
       curl http://127.0.0.1:4010/_sim/creates
       curl -d '{"throttle": 0.5, "calls": 20}' http://127.0.0.1:4010/_sim/faults
       curl -d '{"from": "+14155550123", "body": "STOP"}' http://127.0.0.1:4010/_sim/inbound
+      curl -d '{"mps": 1, "countries": {"+44": {"undelivered:30003": 1}}}' http://127.0.0.1:4010/_sim/config
+
+    app/simulator/README.md tells how to test your own Twilio code with it.
     """
     config = _config(given)
 

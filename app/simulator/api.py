@@ -1,9 +1,10 @@
-"""The REST API: create, fetch, list, cancel and redact, in the form of Twilio's 2010-04-01 API."""
+"""The REST API: create, fetch, list, cancel, redact and delete, in the form of Twilio's 2010-04-01 API."""
 
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,11 +15,14 @@ from starlette.responses import Response
 from app.simulator import rules
 from app.simulator.listing import BadPage, page
 from app.simulator.lives import Lives
-from app.simulator.rules import Refusal, Wish, refusal, send_at
+from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at
 from app.simulator.state import State, new_sid
 from app.simulator.text import Text, resource
 
 MAX_FIELDS = 1000
+ENDED = ("delivered", "undelivered", "failed", "read", "canceled", "received")
+PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def answered(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
@@ -26,19 +30,50 @@ def answered(status: int, content: Any, headers: Mapping[str, str] | None = None
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def refused(refusal: Refusal) -> Response:
-    """Twilio's error."""
-    return answered(refusal.status, refusal.content())
-
-
 class Api:
     """Handlers of /2010-04-01/Accounts/{account}/Messages."""
 
     def __init__(self, state: State, lives: Lives) -> None:
         self._state, self._lives = state, lives
+        self._open = 0
         config = state.config
         pairs = {config.account_sid: config.auth_token, **config.api_keys}
         self._credentials = {"Basic " + base64.b64encode(f"{u}:{p}".encode()).decode() for u, p in pairs.items()}
+
+    def counted(self, handle: Handler) -> Handler:
+        """The handler with Twilio's headers, refused with 20429 when too many calls are open at once."""
+
+        async def handled(request: Request) -> Response:
+            self._open += 1
+            began, open_now = time.monotonic(), self._open
+            try:
+                busy = 0 < self._state.config.concurrency < open_now
+                answer = self._busy(request) if busy else await handle(request)
+            finally:
+                self._open -= 1
+            answer.raw_headers += [
+                (b"twilio-concurrent-requests", b"%d" % open_now),
+                (b"twilio-request-duration", b"%.3f" % (time.monotonic() - began)),
+                (b"twilio-request-id", b"RQ" + uuid.uuid4().hex.encode()),
+            ]
+            return answer
+
+        return handled
+
+    def _busy(self, request: Request) -> Response:
+        self._state.counts["calls"] += request.method == "POST" and "sid" not in request.path_params
+        return self._throttled()
+
+    def _throttled(self) -> Response:
+        after = self._state.strikes.faults.retry_after_s
+        self._state.counts["refused_20429"] += 1
+        return self._refused(rules.THROTTLED, {"Retry-After": str(after)} if after else None)
+
+    def _refused(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+        """Twilio's error, in the form that is configured."""
+        if self._state.config.errors == "legacy":
+            return answered(refusal.status, refusal.content(), headers)
+        return Response(orjson.dumps(refusal.problem()), refusal.status, headers, "application/problem+json")
 
     async def create(self, request: Request) -> Response:
         """POST Messages.json."""
@@ -47,33 +82,30 @@ class Api:
         unknown = self._unknown(request)
         if unknown is not None:
             counts[f"refused_{unknown.code}"] += 1
-            return refused(unknown)
+            return self._refused(unknown)
         wish = Wish.read(await _form(request))
-        await self._linger(wish)
+        wait = (self._state.strikes.delay("slow", wish.to) or 0) + self._state.config.latency_ms / 1000
+        if wait:
+            await asyncio.sleep(wait)
         fault = self._state.strikes.call(wish.to)
         return await self._unlucky(request, wish, fault) if fault else await self._take(wish)
 
-    async def _linger(self, wish: Wish) -> None:
-        """The answer's delay."""
-        faults, wait = self._state.strikes.faults, self._state.config.latency_ms
-        if faults.slow_ms and self._state.strikes.strikes("slow", wish.to):
-            wait += faults.slow_ms
-        if wait:
-            await asyncio.sleep(wait / 1000)
-
     async def _unlucky(self, request: Request, wish: Wish, fault: str) -> Response:
-        counts = self._state.counts
         if fault == "throttle":
-            counts["refused_20429"] += 1
-            return refused(rules.THROTTLED)
-        if fault.startswith("accept_then"):
-            taken = await self._take(wish)
-            if taken.status_code != 201:
-                return taken
+            return self._throttled()
+        taken = await self._take(wish) if fault.startswith("accept_then") else None
+        if taken is not None and taken.status_code != 201:
+            return taken
         if fault.endswith("timeout"):
             await _hold(request, self._state.strikes.faults.hold_ms / 1000)
-        counts["answered_500"] += 1
-        return refused(rules.BROKEN)
+        kind = fault.rpartition("_")[2]
+        if kind == "cut" and taken is not None:
+            return Response(bytes(taken.body)[: len(taken.body) // 2], 201, None, "application/json")
+        status = {"html": 502, "503": 503}.get(kind, 500)
+        self._state.counts[f"answered_{status}"] += 1
+        if kind == "html":
+            return Response(PROXY_PAGE, 502, None, "text/html")
+        return self._refused(rules.UNAVAILABLE if status == 503 else rules.BROKEN)
 
     async def _take(self, wish: Wish) -> Response:
         """201 with the text as it is at first, or Twilio's refusal."""
@@ -81,7 +113,7 @@ class Api:
         wrong = refusal(wish, state, now)
         if wrong is not None:
             state.counts[f"refused_{wrong.code}"] += 1
-            return refused(wrong)
+            return self._refused(wrong)
         text = self._text(wish, now)
         state.accept(text)
         content = resource(state.config.account_sid, text)
@@ -89,7 +121,7 @@ class Api:
         if text.status_callback and not text.send_at and state.strikes.strikes("before_response", text.to):
             await self._lives.first(life)
         self._lives.go(life)
-        return answered(201, content, {"Twilio-Request-Id": "RQ" + text.sid[2:]})
+        return answered(201, content)
 
     def _text(self, wish: Wish, now: float) -> Text:
         at = send_at(wish)
@@ -99,42 +131,58 @@ class Api:
             sender=wish.sender or self._state.sender_for(wish.to),
             service=wish.service,
             body=wish.body or (f"(content {wish.content_sid})" if wish.content_sid else ""),
-            media=wish.media,
+            media=tuple(wish.media),
             status="scheduled" if at else "accepted" if wish.service else "queued",
             status_callback=wish.status_callback,
             created_at=now,
             send_at=at,
+            validity_s=int(wish.validity or MAX_VALIDITY_S),
+            discard=wish.discard,
+            obfuscate=wish.obfuscate,
         )
 
     async def fetch(self, request: Request) -> Response:
         """GET Messages/{sid}.json."""
         found = self._found(request)
-        return refused(found) if isinstance(found, Refusal) else self._shown(found)
+        return self._refused(found) if isinstance(found, Refusal) else self._shown(found)
 
     async def update(self, request: Request) -> Response:
         """POST Messages/{sid}.json: Status=canceled, or an empty Body to redact."""
         found = self._found(request)
         if isinstance(found, Refusal):
-            return refused(found)
+            return self._refused(found)
         form = dict(await _form(request))
-        if form.get("Status") == "canceled":
-            if found.status != "scheduled":
-                return refused(rules.NOT_CANCELABLE)
-            found.status, found.final, found.updated_at = "canceled", True, time.time()
-        if form.get("Body") == "":
-            found.body, found.updated_at = "", time.time()
+        if (form.get("Status"), form.get("Body")) not in (("canceled", None), (None, "")):
+            return self._refused(rules.BAD_UPDATE)
+        if "Body" in form:
+            found.body = ""
+        elif found.status != "scheduled":
+            return self._refused(rules.NOT_CANCELABLE)
+        else:
+            found.status, found.final = "canceled", True
+        found.updated_at = time.time()
         return self._shown(found)
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE Messages/{sid}.json, of a text that has come to its end."""
+        found = self._found(request)
+        if isinstance(found, Refusal):
+            return self._refused(found)
+        if found.status not in ENDED:
+            return self._refused(rules.NOT_COMPLETE)
+        self._state.forget(found)
+        return Response(status_code=204)
 
     async def list(self, request: Request) -> Response:
         """GET Messages.json, in pages."""
         unknown = self._unknown(request)
         if unknown is not None:
-            return refused(unknown)
+            return self._refused(unknown)
         query = dict(request.query_params)
         try:
             return answered(200, page(self._state, request.url.path, query))
         except BadPage:
-            return refused(Refusal(20001, "Invalid page or page size"))
+            return self._refused(Refusal(20001, "Invalid page, page size or date"))
 
     def _unknown(self, request: Request) -> Refusal | None:
         """Why these credentials may not ask."""

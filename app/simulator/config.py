@@ -1,14 +1,13 @@
-"""What the simulator is told at the start, what may be changed while it runs, and the faults it is told later."""
+"""What the simulator is told at the start, and what may be changed while it runs."""
 
-from typing import Annotated
+from typing import Literal
 
 import msgspec
 
+from app.simulator.faults import Count, Milliseconds, Script
 from app.simulator.person import read_end
 
 MIX = {"delivered": 0.90, "undelivered": 0.05, "failed": 0.02, "silent": 0.03}
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,63 +15,76 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     seed: int = 7
     mix: dict[str, float] = msgspec.field(default_factory=lambda: dict(MIX))
+    countries: dict[str, dict[str, float]] = {}
     ends: dict[str, str] = {}
+    scripts: dict[str, Script] = {}
+    reserved: bool = True
     step_ms: Milliseconds = 30.0
     latency_ms: Milliseconds = 0.0
+    concurrency: Count = 0
+    mps: Milliseconds = 0.0
+    mps_of: dict[str, Milliseconds] = {}
+    queue_s: Milliseconds = 36_000.0
     inbound_url: str = ""
     fallback_url: str = ""
     advanced_opt_out: bool = False
     schedule_min_s: float = 300.0
+    errors: Literal["legacy", "problem"] = "legacy"
+    webhooks: Literal["form", "json"] = "form"
 
     def __post_init__(self) -> None:
         """Raises ValueError (TypeError and ValidationError are msgspec's own)."""
-        for end in (*self.mix, *self.ends.values()):
+        for end in self.ends.values():
             read_end(end)
-        if any(weight < 0 for weight in self.mix.values()) or not sum(self.mix.values()) > 0:
-            raise ValueError("mix: weights are numbers from 0, one at least above 0")
+        for mix in (self.mix, *self.countries.values()):
+            for end in mix:
+                read_end(end)
+            if any(weight < 0 for weight in mix.values()) or not sum(mix.values()) > 0:
+                raise ValueError("mix: weights are numbers from 0, one at least above 0")
+        if any(not prefix.startswith("+") for prefix in self.countries):
+            raise ValueError("countries: a prefix of numbers, as in +44")
+
+    def mix_of(self, to: str) -> dict[str, float]:
+        """The mix of the longest prefix in `countries`, else `mix`."""
+        if not self.countries:
+            return self.mix
+        fitting = [prefix for prefix in self.countries if to.startswith(prefix)]
+        return self.countries[max(fitting, key=len)] if fitting else self.mix
+
+    def rate_of(self, sender: str) -> float:
+        """Segments a second that a sender sends; 0: any number."""
+        return self.mps_of.get(sender, self.mps)
 
 
 class SimulatorConfig(Changeable, frozen=True, kw_only=True):
-    """`mix`: weight of each end of a text (delivered, undelivered, failed, silent; or with a Twilio code, as in
-    `undelivered:30005`); `ends`: the end of every text to a number, before the mix; `step_ms`: mean time between two
-    status callbacks; `latency_ms`: of each API answer; `inbound_url`: where texts of people go, `fallback_url` if that
-    fails; `advanced_opt_out`: OptOutType on inbound keywords, and a blocked text fails after its create instead of
-    at it; `schedule_min_s`: how near SendAt may be; `api_keys`: SK SID to secret; `senders`: the pool behind a service.
+    """Behaviour of texts: `mix`: weight of each end (delivered, undelivered, failed, silent, read, stuck, corrected,
+    contradicted; or with a Twilio code, as in `undelivered:30005`); `countries`: the mix of numbers by prefix; `ends`:
+    the end of every text to a number; `scripts`: all that a number does (Script), beside those of `reserved` numbers;
+    `seed`: which rolls are rolled. `ends` comes before `scripts`, these before `countries`, that before `mix`.
+
+    Pace: `step_ms`: mean time between two status callbacks; `latency_ms`: of each API answer; `concurrency`: so many
+    calls at once, more are answered with 429 (0: no limit); `mps`: segments a second of each sender, `mps_of`: of one
+    (0: no limit), with a queue of `queue_s` seconds behind it (Twilio: 10 h).
+
+    `inbound_url`: where texts of people go, `fallback_url` if that fails; `advanced_opt_out`: OptOutType on keywords
+    to a service, and a blocked text of a service fails after its create instead of at it; `schedule_min_s`: how near
+    SendAt may be; `errors`: legacy JSON or problem+json (RFC 9457); `webhooks`: form, or JSON with bodySHA256.
+
+    At the start only: `api_keys`: SK SID to secret; `senders`: the pool behind a service; `shared_key` and
+    `shared_secret`: sign webhooks with HMAC-SHA256 and this key instead of the auth token; `keep`: so many texts are
+    remembered, older ones forgotten.
     """
 
     account_sid: str
     auth_token: str
     api_keys: dict[str, str] = {}
     senders: tuple[str, ...] = ("+15005550006",)
+    shared_key: str = ""
+    shared_secret: str = ""
+    keep: int = 1_000_000
 
-
-class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Shares (0 to 1) of calls, texts and callbacks that misbehave.
-
-    Calls: `accept_then_timeout` (taken, never answered), `accept_then_500`, `timeout` (not taken, never answered),
-    `throttle` (429/20429), `error_500` (not taken), `slow` of the answers come `slow_ms` later. `hold_ms`: how long a
-    call without an answer is held open. Texts: `filtered` (undelivered, 30007), `overflow` (21611 for a number; failed
-    with 30001 for a service). Callbacks: `duplicate`, `lost`, `late` (by `late_ms`), `reorder` (of one text, another
-    order), `before_response` (the first callback is answered before the create is).
-    Limits: `to` names the only numbers struck; `calls`, `callbacks`: at most so many are struck (0: no limit).
-    """
-
-    accept_then_timeout: Share = 0
-    accept_then_500: Share = 0
-    timeout: Share = 0
-    throttle: Share = 0
-    error_500: Share = 0
-    slow: Share = 1
-    slow_ms: Milliseconds = 0
-    hold_ms: Milliseconds = 60_000
-    filtered: Share = 0
-    overflow: Share = 0
-    duplicate: Share = 0
-    lost: Share = 0
-    late: Share = 0
-    late_ms: Milliseconds = 1000
-    reorder: Share = 0
-    before_response: Share = 0
-    to: tuple[str, ...] = ()
-    calls: Annotated[int, msgspec.Meta(ge=0)] = 0
-    callbacks: Annotated[int, msgspec.Meta(ge=0)] = 0
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        super().__post_init__()
+        if bool(self.shared_key) != bool(self.shared_secret):
+            raise ValueError("shared_key and shared_secret go together")

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.simulator.api import Api, answered
-from app.simulator.config import Changeable, Faults, SimulatorConfig
+from app.simulator.config import Changeable, SimulatorConfig
+from app.simulator.faults import Faults
 from app.simulator.lives import Lives
 from app.simulator.people import Inbound, People
 from app.simulator.state import State
@@ -32,14 +33,24 @@ class Control:
         since, creates = request.query_params.get("since", "0"), self._state.creates
         if not since.isdecimal():
             return answered(400, {"error": "since is the idx to begin with"})
+        count = {"count": self._state.forgotten + len(creates)}
         if "count" in request.query_params:
-            return answered(200, {"count": len(creates)})
-        return answered(200, {"count": len(creates), "creates": [created(text) for text in creates[int(since) :]]})
+            return answered(200, count)
+        begin = max(0, int(since) - self._state.forgotten)
+        return answered(200, {**count, "creates": [created(text) for text in creates[begin:]]})
 
     async def calls(self, _request: Request) -> Response:
         """Counts: create calls, accepted, refused by code, posts by the HTTP status they got, faults that struck."""
         struck = {f"fault_{name}": count for name, count in self._state.strikes.struck.items()}
         return answered(200, {**self._state.counts, **self._webhooks.counts, **struck})
+
+    async def webhooks(self, _request: Request) -> Response:
+        """The last thousand posts of webhooks, each try of its own, with the HTTP status that they got (0: none)."""
+        return answered(200, {"webhooks": self._webhooks.told()})
+
+    async def numbers(self, _request: Request) -> Response:
+        """Numbers that misbehave, and how."""
+        return answered(200, {to: msgspec.to_builtins(script) for to, script in self._state.strikes.scripts.items()})
 
     async def faults(self, request: Request) -> Response:
         """GET shows, POST sets (what is not named is off), DELETE clears."""
@@ -76,14 +87,16 @@ class Control:
         return self._shown()
 
     def _configure(self, changes: dict[str, Any]) -> Response:
-        known = {name: getattr(self._state.config, name) for name in Changeable.__struct_fields__}
-        changed = msgspec.convert({**known, **changes}, Changeable)
+        changed = msgspec.convert({**self._settings(), **changes}, Changeable)
         self._state.configure(msgspec.structs.replace(self._state.config, **msgspec.structs.asdict(changed)))
         return self._configured()
 
     def _configured(self) -> Response:
-        config = msgspec.structs.asdict(self._state.config)
-        return answered(200, {name: config[name] for name in Changeable.__struct_fields__})
+        return answered(200, self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        known = msgspec.to_builtins(self._state.config)
+        return {name: known[name] for name in Changeable.__struct_fields__}
 
     def _shown(self) -> Response:
         return answered(200, msgspec.structs.asdict(self._state.strikes.faults))
@@ -103,9 +116,10 @@ async def _healthz(_request: Request) -> Response:
 
 def build(config: SimulatorConfig) -> Starlette:
     """The ASGI app; it begins nothing before the first request."""
-    state, webhooks = State(config), Webhooks(config.auth_token)
+    state = State(config)
+    webhooks = Webhooks(lambda: state.config)
     people = People(state, webhooks)
-    api, control = Api(state, Lives(state, webhooks)), Control(state, webhooks, people)
+    api, control = Api(state, Lives(state, webhooks, people.arrived)), Control(state, webhooks, people)
     messages = "/2010-04-01/Accounts/{account}/Messages"
 
     @asynccontextmanager
@@ -116,12 +130,15 @@ def build(config: SimulatorConfig) -> Starlette:
     return Starlette(
         lifespan=lifespan,
         routes=[
-            Route(f"{messages}.json", api.create, methods=["POST"]),
-            Route(f"{messages}.json", api.list, methods=["GET"]),
-            Route(f"{messages}/{{sid}}.json", api.fetch, methods=["GET"]),
-            Route(f"{messages}/{{sid}}.json", api.update, methods=["POST"]),
+            Route(f"{messages}.json", api.counted(api.create), methods=["POST"]),
+            Route(f"{messages}.json", api.counted(api.list), methods=["GET"]),
+            Route(f"{messages}/{{sid}}.json", api.counted(api.fetch), methods=["GET"]),
+            Route(f"{messages}/{{sid}}.json", api.counted(api.update), methods=["POST"]),
+            Route(f"{messages}/{{sid}}.json", api.counted(api.delete), methods=["DELETE"]),
             Route("/_sim/creates", control.creates),
             Route("/_sim/calls", control.calls),
+            Route("/_sim/webhooks", control.webhooks),
+            Route("/_sim/numbers", control.numbers),
             Route("/_sim/faults", control.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_sim/config", control.config, methods=["GET", "POST"]),
             Route("/_sim/inbound", control.inbound, methods=["POST"]),

@@ -2,32 +2,37 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from app.simulator.chance import roll
 from app.simulator.person import OPTED_OUT, Fate, drawn, fate
 from app.simulator.state import State
-from app.simulator.text import Text
+from app.simulator.text import Text, segments
 from app.simulator.webhooks import Webhooks
+
+# Twilio: queue overflow of a service; the validity period is over.
+OVERFLOW, EXPIRED = 30001, 30036
 
 
 class Life(msgspec.Struct):
-    """`told`: the statuses in the order they are called back; `at`: how many steps were taken."""
+    """`told`: the statuses in the order they are called back; `at`: how many steps were taken; `leaves`: when its
+    sender sends it (unix seconds)."""
 
     text: Text
     steps: Sequence[str]
     told: Sequence[str]
     code: int | None
     at: int = 0
+    leaves: float = 0.0
 
 
 class Lives:
-    """See the module."""
+    """See the module. `arrived` is told of each text that a person has received."""
 
-    def __init__(self, state: State, webhooks: Webhooks) -> None:
-        self._state, self._webhooks = state, webhooks
+    def __init__(self, state: State, webhooks: Webhooks, arrived: Callable[[Text], None]) -> None:
+        self._state, self._webhooks, self._arrived = state, webhooks, arrived
 
     def begin(self, text: Text) -> Life:
         """A life that has not moved yet; `go` lets it."""
@@ -37,14 +42,56 @@ class Lives:
 
     def go(self, life: Life) -> None:
         """Let it live, from SendAt on if it is scheduled."""
-        wait = max(0.0, life.text.send_at - time.time()) if life.text.send_at else self._pause(life)
-        asyncio.get_running_loop().call_later(wait, self._step, life)
+        if life.text.send_at:
+            asyncio.get_running_loop().call_later(max(0.0, life.text.send_at - time.time()), self._due, life)
+        else:
+            self._enter(life)
 
     async def first(self, life: Life) -> None:
         """The first callback, answered, before anything else happens."""
-        fields = self._move(life)
+        fields = self._move(life) if life.steps else None
         if fields is not None:
             await self._webhooks.ask(life.text.status_callback, fields)
+
+    def _due(self, life: Life) -> None:
+        """SendAt has come; whoever said STOP meanwhile is spared."""
+        text = life.text
+        if text.final:
+            return
+        text.status = "accepted"
+        if self._state.blocked(text.service, text.sender, text.to):
+            self._fail(life, OPTED_OUT)
+        self._enter(life)
+
+    def _enter(self, life: Life) -> None:
+        """The sender's queue, if it has a rate."""
+        text, rate = life.text, self._state.config.rate_of(life.text.sender)
+        if rate and "sending" in life.steps[life.at :]:
+            now = time.time()
+            if self._state.full(text.sender, now):
+                self._fail(life, OVERFLOW)
+            else:
+                life.leaves = self._state.queues.enter(text.sender, segments(text.body), rate, now)
+        self._later(life)
+
+    def _later(self, life: Life) -> None:
+        """The next step, when its time has come."""
+        if life.at == len(life.steps):
+            return
+        wait = self._pause(life)
+        if life.steps[life.at] == "sending":
+            text, now = life.text, time.time()
+            wait = max(wait, life.leaves - now)
+            until = (text.send_at or text.created_at) + text.validity_s
+            if now + wait > until:
+                self._fail(life, EXPIRED)
+                wait = max(0.0, until - now)
+        asyncio.get_running_loop().call_later(wait, self._step, life)
+
+    def _fail(self, life: Life, code: int) -> None:
+        """It will not be sent: what is left of its life is its failure."""
+        life.steps = life.told = (*life.steps[: life.at], "failed")
+        life.code = code
 
     def _step(self, life: Life) -> None:
         if life.text.final:
@@ -52,8 +99,7 @@ class Lives:
         fields = self._move(life)
         if fields is not None:
             self._call_back(life.text, fields)
-        if life.at < len(life.steps):
-            asyncio.get_running_loop().call_later(self._pause(life), self._step, life)
+        self._later(life)
 
     def _move(self, life: Life) -> dict[str, str] | None:
         """The next status; its callback's fields, None when nobody wants them."""
@@ -61,22 +107,23 @@ class Lives:
         life.at += 1
         text.status, text.updated_at = status, time.time()
         text.final = life.at == len(life.steps)
-        if text.final:
-            text.error_code = life.code
+        text.error_code = life.code if status in ("failed", "undelivered") else None
         if status in ("sent", "failed", "undelivered"):
             text.sent_at = text.sent_at or text.updated_at
+        elif status == "delivered":
+            self._arrived(text)
         return self._fields(life, told) if text.status_callback else None
 
     def _call_back(self, text: Text, fields: dict[str, str]) -> None:
-        strikes, loop = self._state.strikes.strikes, asyncio.get_running_loop()
-        if strikes("lost", text.to):
+        strikes, loop = self._state.strikes, asyncio.get_running_loop()
+        if strikes.strikes("lost", text.to):
             return
-        for _ in range(2 if strikes("duplicate", text.to) else 1):
-            if strikes("late", text.to):
-                wait = self._state.strikes.faults.late_ms / 1000
-                loop.call_later(wait, self._webhooks.send, text.status_callback, fields)
-            else:
+        for _ in range(2 if strikes.strikes("duplicate", text.to) else 1):
+            wait = strikes.delay("late", text.to)
+            if wait is None:
                 self._webhooks.send(text.status_callback, fields)
+            else:
+                loop.call_later(wait, self._webhooks.send, text.status_callback, fields)
 
     def _pause(self, life: Life) -> float:
         """Seconds to the next step: half to one and a half of `step_ms`, the same in every run."""
@@ -84,16 +131,16 @@ class Lives:
         return config.step_ms / 1000 * (0.5 + roll(config.seed, "pause", text.to, text.nth, life.at))
 
     def _fate(self, text: Text) -> Fate:
-        config, strikes = self._state.config, self._state.strikes.strikes
-        service = bool(text.service)
-        if self._state.blocked(text.service or text.sender, text.to):
+        state, config, service = self._state, self._state.config, bool(text.service)
+        if state.blocked(text.service, text.sender, text.to):
             return Fate(("failed",), OPTED_OUT)
-        if service and strikes("overflow", text.to):
-            return Fate(("failed",), 30001)
-        if strikes("filtered", text.to):
+        if service and state.strikes.strikes("overflow", text.to):
+            return Fate(("failed",), OVERFLOW)
+        if state.strikes.strikes("filtered", text.to):
             return fate("undelivered:30007", 0.0, service=service)
-        who = (config.seed, text.to, text.nth)
-        end = config.ends.get(text.to) or drawn(config.mix, roll("end", *who))
+        who, script = (config.seed, text.to, text.nth), state.strikes.scripts.get(text.to)
+        end = config.ends.get(text.to) or (script.end_of(text.nth, media=bool(text.media)) if script else "")
+        end = end or drawn(config.mix_of(text.to), roll("end", *who))
         return fate(end, roll("code", *who), service=service)
 
     def _another_order(self, text: Text, steps: tuple[str, ...]) -> Sequence[str]:

@@ -1,19 +1,18 @@
 """People who text in: the signed webhook, Twilio's own STOP list, and what the webhook's answer makes Twilio send."""
 
+import asyncio
 import html
 import re
 import time
 
 import msgspec
 
+from app.simulator.consent import CONFIRMED, keyword
 from app.simulator.posting import Answer
 from app.simulator.state import State, new_sid
 from app.simulator.text import Text, segments
 from app.simulator.webhooks import Webhooks
 
-STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
-START = {"START", "YES", "UNSTOP"}
-HELP = {"HELP", "INFO"}
 PLACES = tuple(side + part for side in ("From", "To") for part in ("City", "State", "Zip", "Country"))
 _MESSAGE = re.compile(r"<Message\b[^>]*>(.*?)</Message>", re.DOTALL)
 _BODY = re.compile(r"<Body\b[^>]*>(.*?)</Body>", re.DOTALL)
@@ -35,7 +34,8 @@ class Inbound(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class Heard(msgspec.Struct, kw_only=True):
     """What came of it: the webhook's HTTP `status` (0: no answer) and `body`, and the texts Twilio would send for it.
-    `at`: unix seconds when the answer was in; `url_failed`: the fallback URL had to answer."""
+    `at`: unix seconds when the answer was in; `url_failed`: the fallback URL had to answer; `confirmed`: what Twilio
+    texts by itself for STOP, START or HELP."""
 
     sid: str
     status: int
@@ -43,6 +43,7 @@ class Heard(msgspec.Struct, kw_only=True):
     at: float
     replies: list[str]
     url_failed: bool = False
+    confirmed: str = ""
 
 
 class People:
@@ -50,25 +51,40 @@ class People:
 
     def __init__(self, state: State, webhooks: Webhooks) -> None:
         self._state, self._webhooks = state, webhooks
+        self._writing: set[asyncio.Task[Heard]] = set()
 
     async def text(self, inbound: Inbound) -> Heard:
         """A person texts; the answer of the webhook, the fallback URL's if that failed."""
-        config = self._state.config
-        kept = self._kept(inbound)
-        kind = keyword(inbound.body)
-        self._consent(kept, kind)
-        fields = self._fields(kept, kind)
-        url = inbound.url or config.inbound_url
+        kept, config = self._kept(inbound), self._state.config
+        kind = self._state.opt_outs.heard(kept.service, kept.to, kept.sender, kept.body)
+        fields, url = self._fields(kept), inbound.url or config.inbound_url
         answer = await self._webhooks.ask(url, fields)
         failed = not 200 <= answer.status < 400
         if failed and config.fallback_url:
-            more = {"ErrorCode": "11200", "ErrorUrl": url}
+            more = {"ErrorCode": "11200" if answer.status else "11205", "ErrorUrl": url}
             answer = await self._webhooks.ask(config.fallback_url, fields | more)
-        replies = [] if self._blocked(kept) else replies_of(answer)
+        blocked = self._state.blocked(kept.service, kept.to, kept.sender)
+        replies = [] if blocked else replies_of(answer)
         for reply in replies:
             self._reply(kept, reply)
-        body = answer.body.decode("utf-8", "replace")
-        return Heard(sid=kept.sid, status=answer.status, body=body, at=time.time(), replies=replies, url_failed=failed)
+        return Heard(
+            sid=kept.sid,
+            status=answer.status,
+            body=answer.body.decode("utf-8", "replace"),
+            at=time.time(),
+            replies=replies,
+            url_failed=failed,
+            confirmed=CONFIRMED[kind],
+        )
+
+    def arrived(self, text: Text) -> None:
+        """A person has received a text; one whose script says so texts back."""
+        script = self._state.strikes.scripts.get(text.to)
+        if script and script.says and self._state.config.inbound_url and not (0 < script.times < text.nth):
+            said = Inbound(from_=text.to, to=text.sender, body=script.says, messaging_service=text.service)
+            task = asyncio.get_running_loop().create_task(self.text(said))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
 
     def _kept(self, inbound: Inbound) -> Text:
         named = inbound.messaging_service
@@ -79,7 +95,7 @@ class People:
             sender=inbound.from_,
             service=service,
             body=inbound.body,
-            media=inbound.media,
+            media=tuple(inbound.media),
             status="received",
             created_at=time.time(),
             sent_at=time.time(),
@@ -90,17 +106,7 @@ class People:
         self._state.counts["inbound"] += 1
         return text
 
-    def _consent(self, text: Text, kind: str) -> None:
-        """Twilio's list: of the whole service, or of the one number (Twilio: default scope)."""
-        if kind == "STOP":
-            self._state.stop(text.service or text.to, text.sender)
-        elif kind == "START":
-            self._state.start(text.service or text.to, text.sender)
-
-    def _blocked(self, text: Text) -> bool:
-        return self._state.blocked(text.service or text.to, text.sender)
-
-    def _fields(self, text: Text, kind: str) -> dict[str, str]:
+    def _fields(self, text: Text) -> dict[str, str]:
         fields = {"MessageSid": text.sid, "SmsSid": text.sid, "SmsMessageSid": text.sid, "From": text.sender}
         fields |= {"To": text.to, "Body": text.body, "NumMedia": str(len(text.media)), "SmsStatus": "received"}
         fields |= {"NumSegments": str(segments(text.body)), "ApiVersion": "2010-04-01"}
@@ -109,8 +115,8 @@ class People:
             fields |= {f"MediaUrl{n}": url, f"MediaContentType{n}": "image/jpeg"}
         if text.service:
             fields["MessagingServiceSid"] = text.service
-        if kind and self._state.config.advanced_opt_out:
-            fields["OptOutType"] = kind
+            if self._state.config.advanced_opt_out and keyword(text.body):
+                fields["OptOutType"] = keyword(text.body)
         return fields
 
     def _reply(self, text: Text, body: str) -> None:
@@ -127,12 +133,6 @@ class People:
             final=True,
         )
         self._state.keep(reply)
-
-
-def keyword(body: str) -> str:
-    """STOP, START, HELP, or "". Twilio reads texts of one word only, in any case."""
-    word = body.strip().upper()
-    return "STOP" if word in STOP else "START" if word in START else "HELP" if word in HELP else ""
 
 
 def replies_of(answer: Answer) -> list[str]:

@@ -21,7 +21,14 @@ FROM_ERRORS = {
 NO_SENDER = (21606, "The 'From' phone number is not a valid message-capable number")
 # How texts that do not arrive fail, and how often among them.
 CODES = {30003: 4, 30005: 3, 30006: 2, 30007: 2, 30008: 1}
-ENDS = ("delivered", "undelivered", "failed", "silent", "read")
+ENDS = ("delivered", "undelivered", "failed", "silent", "read", "stuck", "corrected", "contradicted")
+# What comes after `sent`. Stuck: it never leaves the queue. Receipts of segments contradict each other now and then.
+GOOD = {"silent": (), "delivered": ("delivered",), "read": ("delivered", "read"), "stuck": ()}
+BAD = {
+    "undelivered": ("undelivered",),
+    "corrected": ("undelivered", "delivered"),
+    "contradicted": ("delivered", "undelivered"),
+}
 OPTED_OUT = 21610
 
 
@@ -51,14 +58,10 @@ def fate(end: str, rolled: float, *, service: bool) -> Fate:
     """The life of a text that comes to this end; `rolled` (0 to 1) draws the error if the end names none."""
     word, code = read_end(end)
     way = ("queued", "sending", "sent") if service else ("sending", "sent")
-    if word == "silent":
-        return Fate(way, None)
-    if word == "delivered":
-        return Fate((*way, "delivered"), None)
-    if word == "read":
-        return Fate((*way, "delivered", "read"), None)
+    if word in GOOD:
+        return Fate((*way, *GOOD[word]) if word != "stuck" else way[:-2], None)
     code = code or int(drawn({str(known): weight for known, weight in CODES.items()}, rolled))
-    return Fate((*way, word) if word == "undelivered" else (*way[:-2], word), code)
+    return Fate((*way[:-2], word) if word == "failed" else (*way, *BAD[word]), code)
 
 
 def drawn(weights: Mapping[str, float], rolled: float) -> str:

@@ -8,7 +8,7 @@ import ssl
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 MAX_BODY = 1 << 20
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -33,17 +33,15 @@ class Answer(NamedTuple):
 
 
 class Poster:
-    """Form posts to http:// and https:// addresses."""
+    """Posts to http:// and https:// addresses."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, str], list[Connection]] = defaultdict(list)
 
-    async def post(
-        self, url: str, fields: Mapping[str, str], headers: Mapping[str, str], connect_s: float, read_s: float
-    ) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], connect_s: float, read_s: float) -> Answer:
         """One POST. Raises PostFailed."""
         parts = urlsplit(url)
-        message = _message(parts, fields, headers)
+        message = _message(parts, body, headers)
         try:
             async with asyncio.timeout(connect_s):
                 connection = self._kept(parts) or await _connect(parts)
@@ -79,12 +77,10 @@ class Poster:
         self._idle.clear()
 
 
-def _message(parts: SplitResult, fields: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
-    body = urlencode(fields, errors="surrogatepass").encode()
+def _message(parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> bytes:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.netloc.rpartition("@")[2]
     lines = [f"POST {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
-    lines.append("Content-Type: application/x-www-form-urlencoded; charset=UTF-8")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
 

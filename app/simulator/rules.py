@@ -1,5 +1,6 @@
 """What Twilio refuses at the create, by error code, before anything is taken."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from app.simulator.state import State
 MAX_BODY, MAX_MEDIA, MAX_URL = 1600, 10, 4000
 CHANNELS = ("whatsapp", "rcs")
 MAX_VALIDITY_S, MAX_AHEAD_S = 36_000, 35 * 86_400
+SERVICE = re.compile("MG[0-9a-fA-F]{32}")
 
 
 class Refusal(NamedTuple):
@@ -24,16 +26,28 @@ class Refusal(NamedTuple):
 
     def content(self) -> dict[str, object]:
         """The legacy form of Twilio's errors."""
-        more = f"https://www.twilio.com/docs/errors/{self.code}"
-        return {"code": self.code, "message": self.message, "more_info": more, "status": self.status}
+        return {"code": self.code, "message": self.message, "more_info": self._page(), "status": self.status}
+
+    def problem(self) -> dict[str, object]:
+        """The form of newer services: problem+json (RFC 9457) with Twilio's code."""
+        said = {"type": self._page(), "title": self.message, "detail": self.message}
+        return {**said, "status": self.status, "code": self.code}
+
+    def _page(self) -> str:
+        return f"https://www.twilio.com/docs/errors/{self.code}"
 
 
 UNAUTHORISED = Refusal(20003, "Authenticate", 401)
 NOT_FOUND = Refusal(20404, "The requested resource was not found", 404)
 THROTTLED = Refusal(20429, "Too Many Requests", 429)
 BROKEN = Refusal(20500, "An internal server error has occurred", 500)
+UNAVAILABLE = Refusal(20503, "Service unavailable", 503)
 NOT_CANCELABLE = Refusal(30409, "This message cannot be canceled")
+BAD_UPDATE = Refusal(30400, "Parameters are not valid")
+NOT_COMPLETE = Refusal(20009, "Cannot delete this resource before it is complete", 409)
+STOPPED = Refusal(OPTED_OUT, "Attempt to send to unsubscribed recipient")
 FULL = Refusal(21611, "This 'From' number has exceeded the maximum number of queued messages")
+KNOWN = {r.code: r for r in (UNAUTHORISED, NOT_FOUND, THROTTLED, BROKEN, UNAVAILABLE, STOPPED, FULL)}
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,34 +57,47 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     media: list[str]
     content_sid: str
+    content_variables: str
     service: str
     sender: str
+    fallback_from: str
     status_callback: str
     validity: str
+    schedule: str
     send_at: str
+    discard: bool
+    obfuscate: bool
 
     @classmethod
     def read(cls, pairs: Sequence[tuple[str, str]]) -> "Wish":
         """From the form's fields; the last of a repeated name counts, MediaUrl apart."""
         form = dict(pairs)
-        scheduled = form.get("ScheduleType") == "fixed" and form.get("MessagingServiceSid")
+        sender = form.get("From", "")
+        # A service may be named by From, too (Twilio: error 35118).
+        service = form.get("MessagingServiceSid") or (sender if sender.startswith("MG") else "")
+        # Without a service Twilio drops the schedule and sends at once (Twilio: error 35111).
+        schedule = form.get("ScheduleType", "") if service else ""
         return cls(
             to=form.get("To", ""),
             body=form.get("Body", ""),
             media=[value for name, value in pairs if name == "MediaUrl"],
             content_sid=form.get("ContentSid", ""),
-            service=form.get("MessagingServiceSid", ""),
-            sender=form.get("From", ""),
+            content_variables=form.get("ContentVariables", ""),
+            service=service,
+            sender="" if sender.startswith("MG") else sender,
+            fallback_from=form.get("FallbackFrom", ""),
             status_callback=form.get("StatusCallback", ""),
             validity=form.get("ValidityPeriod", ""),
-            # Without a service Twilio drops the schedule and sends at once.
-            send_at=form.get("SendAt", "") if scheduled else "",
+            schedule=schedule,
+            send_at=form.get("SendAt", "") if schedule else "",
+            discard=form.get("ContentRetention") == "discard",
+            obfuscate=form.get("AddressRetention") == "obfuscate",
         )
 
 
 def refusal(wish: Wish, state: State, now: float) -> Refusal | None:
     """Why Twilio would not take this call; None if it would."""
-    return _form(wish) or _schedule(wish, now, state.config.schedule_min_s) or _numbers(wish, state)
+    return _form(wish) or _schedule(wish, now, state.config.schedule_min_s) or _numbers(wish, state, now)
 
 
 def _form(wish: Wish) -> Refusal | None:
@@ -88,6 +115,16 @@ def _form(wish: Wish) -> Refusal | None:
         return Refusal(21624, "Invalid validity period value")
     if wish.status_callback and not _address(wish.status_callback):
         return Refusal(21609, "Invalid 'StatusCallback'")
+    return _rare(wish)
+
+
+def _rare(wish: Wish) -> Refusal | None:
+    if wish.content_variables and not wish.content_sid:
+        return Refusal(21654, "ContentSid Required")
+    if wish.fallback_from and not wish.service:
+        return Refusal(21666, "'FallbackFrom' requires a 'MessagingServiceSid'")
+    if wish.service and not SERVICE.fullmatch(wish.service):
+        return Refusal(21705, "The Messaging Service is invalid")
     return None
 
 
@@ -101,8 +138,12 @@ def _address(url: str) -> bool:
 
 
 def _schedule(wish: Wish, now: float, min_s: float) -> Refusal | None:
-    if not wish.send_at:
+    if not wish.schedule:
         return None
+    if wish.schedule != "fixed":
+        return Refusal(35126, "The ScheduleType value provided is not supported for this channel")
+    if not wish.send_at:
+        return Refusal(35111, "SendAt timestamp is missing")
     at = send_at(wish)
     if at is None:
         return Refusal(35114, "Scheduling does not support this timestamp")
@@ -120,7 +161,7 @@ def send_at(wish: Wish) -> float | None:
     return at.timestamp() if at is not None and at.tzinfo is not None else None
 
 
-def _numbers(wish: Wish, state: State) -> Refusal | None:
+def _numbers(wish: Wish, state: State, now: float) -> Refusal | None:
     if not wish.service and not wish.sender:
         return Refusal(21603, "A 'From' or 'MessagingServiceSid' parameter is required to send a message")
     known = from_error(wish.sender) or TO_ERRORS.get(wish.to)
@@ -128,11 +169,13 @@ def _numbers(wish: Wish, state: State) -> Refusal | None:
         return Refusal(*known)
     if not _possible(wish.to):
         return Refusal(*TO_ERRORS["+15005550001"])
-    if state.blocked(wish.service or wish.sender, wish.to) and not (state.config.advanced_opt_out and wish.service):
-        return Refusal(OPTED_OUT, "Attempt to send to unsubscribed recipient")
-    if not wish.service and state.strikes.strikes("overflow", wish.to):
-        return FULL
-    return None
+    if code := state.strikes.refusal(wish.to):
+        return KNOWN.get(code, Refusal(code, "Refused as scripted"))
+    sender = wish.sender or state.sender_for(wish.to)
+    if not (wish.service and state.config.advanced_opt_out) and state.blocked(wish.service, sender, wish.to):
+        return STOPPED
+    full = not wish.service and (state.strikes.strikes("overflow", wish.to) or state.full(sender, now))
+    return FULL if full else None
 
 
 def _possible(to: str) -> bool:

@@ -1,28 +1,41 @@
-"""The simulator's memory: texts, opt-outs, counts."""
+"""The simulator's memory: texts, opt-outs, counts. Bounded: of very many texts the oldest are forgotten."""
 
 import uuid
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from sys import intern
 
 from app.simulator.chance import Strikes
-from app.simulator.config import Faults, SimulatorConfig
-from app.simulator.text import Text, iso
+from app.simulator.config import SimulatorConfig
+from app.simulator.consent import OptOuts
+from app.simulator.faults import Faults
+from app.simulator.queues import Queues
+from app.simulator.scripts import RESERVED
+from app.simulator.text import Text
+
+# Senders of services that are remembered; a caller may name any number as one.
+MOST_SENDERS = 100_000
+# Old texts are forgotten so many at a time (a share of those kept): each time walks over the gaps of the last.
+BITE = 64
 
 
 class State:
-    """`creates`: accepted create calls in order; `opted_out`: (service or sender, person)."""
+    """`creates`: accepted create calls in order, the first `forgotten` of all left out."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.texts: dict[str, Text] = {}
         self.creates: list[Text] = []
+        self.forgotten = 0
         self.counts: Counter[str] = Counter()
-        self.strikes = Strikes(config.seed, Faults())
-        self._to: dict[str, list[Text]] = defaultdict(list)
+        self.opt_outs, self.queues = OptOuts(), Queues()
+        self._kept = 0
+        self._to: dict[str, list[Text]] = {}
         self._sent_to: Counter[str] = Counter()
         self._service_of: dict[str, str] = {}
-        self._opted_out: set[tuple[str, str]] = set()
+        self.set_faults(Faults())
 
     def reset(self) -> None:
         """Forget everything but the configuration; texts under way end where they are."""
@@ -30,35 +43,55 @@ class State:
             text.final = True
         for memory in (self.texts, self.creates, self.counts, self._to, self._sent_to, self._service_of):
             memory.clear()
-        self._opted_out.clear()
+        self.opt_outs.clear()
+        self.queues.clear()
+        self.forgotten = self._kept = 0
         self.set_faults(Faults())
 
     def configure(self, config: SimulatorConfig) -> None:
-        """From now on. Another seed begins the faults anew."""
-        reseeded = config.seed != self.config.seed
-        self.config = config
-        if reseeded:
+        """From now on. Another seed, or other scripts, begin the faults anew."""
+        before, self.config = self.config, config
+        if (config.seed, config.scripts, config.reserved) != (before.seed, before.scripts, before.reserved):
             self.set_faults(self.strikes.faults)
 
     def set_faults(self, faults: Faults) -> None:
         """From now on, counted from zero."""
-        self.strikes = Strikes(self.config.seed, faults)
+        scripts = {**(RESERVED if self.config.reserved else {}), **self.config.scripts}
+        self.strikes = Strikes(self.config.seed, faults, scripts)
 
     def keep(self, text: Text) -> None:
         """Any text, in or out."""
-        text.number = len(self.texts)
+        text.number, self._kept = self._kept, self._kept + 1
         self.texts[text.sid] = text
-        self._to[text.to].append(text)
+        self._to.setdefault(text.to, []).append(text)
+        over = len(self.texts) - self.config.keep
+        if over > self.config.keep // BITE:
+            for old in list(islice(self.texts.values(), over)):
+                self.forget(old)
 
     def accept(self, text: Text) -> None:
         """A create was taken."""
         self._sent_to[text.to] += 1
-        text.nth, text.index = self._sent_to[text.to], len(self.creates)
-        if text.service:
+        text.sender, text.service = intern(text.sender), intern(text.service)
+        text.nth, text.index = self._sent_to[text.to], self.forgotten + len(self.creates)
+        if text.service and len(self._service_of) < MOST_SENDERS:
             self._service_of[text.sender] = text.service
         self.creates.append(text)
+        over = len(self.creates) - self.config.keep
+        if over > self.config.keep // BITE:
+            self.forgotten += over
+            del self.creates[:over]
         self.counts["accepted"] += 1
         self.keep(text)
+
+    def forget(self, text: Text) -> None:
+        """No longer fetched nor listed; a create stays told by `creates`."""
+        del self.texts[text.sid]
+        theirs = self._to[text.to]
+        theirs.remove(text)
+        if not theirs:
+            del self._to[text.to]
+            self._sent_to.pop(text.to, None)
 
     def sender_for(self, to: str) -> str:
         """The number of the pool that writes to this person: always the same one (Twilio: sticky sender)."""
@@ -69,36 +102,20 @@ class State:
         """The service that has sent from this number, "" if none has."""
         return self._service_of.get(sender, "")
 
-    def blocked(self, scope: str, person: str) -> bool:
-        """Whether the person said STOP to this service or number."""
-        return (scope, person) in self._opted_out
+    def blocked(self, service: str, sender: str, person: str) -> bool:
+        """Whether the person said STOP to this service, or to this number or the service that it is in."""
+        inside = service or self.service_of(sender)
+        return self.opt_outs.blocked(service, sender, person) or self.opt_outs.blocked(inside, sender, person)
 
-    def stop(self, scope: str, person: str) -> None:
-        """STOP."""
-        self._opted_out.add((scope, person))
+    def full(self, sender: str, now: float) -> bool:
+        """Whether the sender's queue takes no more."""
+        return bool(self.config.rate_of(sender)) and self.queues.full(sender, now, self.config.queue_s)
 
-    def start(self, scope: str, person: str) -> None:
-        """START."""
-        self._opted_out.discard((scope, person))
-
-    def listed(self, query: Mapping[str, str]) -> list[Text]:
-        """Newest first, by To, From, DateSent. As with Twilio, what was not sent yet has no DateSent to find it by."""
-        texts = self._to.get(query["To"], []) if query.get("To") else list(self.texts.values())
-        sender = query.get("From")
-        return [t for t in reversed(texts) if (not sender or t.sender == sender) and _sent_within(t, query)]
+    def newest(self, to: str) -> Iterator[Text]:
+        """Texts to a number ("": to any), the newest first."""
+        return reversed(self._to.get(to, []) if to else self.texts.values())
 
 
 def new_sid(*, media: bool) -> str:
     """SM... or, with media, MM...: 32 hex digits, never the same again, whatever the seed."""
     return f"{'MM' if media else 'SM'}{uuid.uuid4().hex}"
-
-
-def _sent_within(text: Text, query: Mapping[str, str]) -> bool:
-    """A day, or a second, or the span between two (both ends included); GMT."""
-    on = query.get("DateSent", "")
-    after = query.get("DateSent>") or query.get("DateSent>=") or on
-    before = query.get("DateSent<") or query.get("DateSent<=") or on
-    if not after and not before:
-        return True
-    at = iso(text.sent_at) if text.sent_at else ""
-    return bool(at) and at[: len(after)] >= after and (not before or at[: len(before)] <= before)

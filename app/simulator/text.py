@@ -17,14 +17,15 @@ EXTENSION = frozenset("\f^{}\\[~]|€")
 
 class Text(msgspec.Struct, kw_only=True):
     """`created_at`, `updated_at`, `sent_at`, `send_at`: unix seconds. `number`: place among all texts, from 0; `index`:
-    place among accepted creates, -1 for others. `nth`: how many texts this number had been sent, with this one."""
+    place among accepted creates, -1 for others. `nth`: how many texts this number had been sent, with this one.
+    `validity_s`: so long it may wait for its sender. `discard`, `obfuscate`: what is hidden once it has ended."""
 
     sid: str
     to: str
     sender: str
     service: str = ""
     body: str = ""
-    media: list[str] = []
+    media: tuple[str, ...] = ()
     status: str
     status_callback: str = ""
     created_at: float
@@ -37,6 +38,9 @@ class Text(msgspec.Struct, kw_only=True):
     direction: str = "outbound-api"
     error_code: int | None = None
     final: bool = False
+    validity_s: int = 36_000
+    discard: bool = False
+    obfuscate: bool = False
 
 
 def segments(body: str) -> int:
@@ -66,7 +70,7 @@ def resource(account: str, text: Text) -> dict[str, Any]:
     return {
         "account_sid": account,
         "api_version": "2010-04-01",
-        "body": text.body,
+        "body": "" if text.discard and text.final else text.body,
         "date_created": rfc2822(int(text.created_at)),
         "date_sent": rfc2822(int(text.sent_at)) if text.sent_at else None,
         "date_updated": rfc2822(int(text.updated_at or text.created_at)),
@@ -82,7 +86,7 @@ def resource(account: str, text: Text) -> dict[str, Any]:
         "sid": text.sid,
         "status": text.status,
         "subresource_uris": {"media": f"{uri}/Media.json"},
-        "to": text.to,
+        "to": f"{text.to[:-4]}XXXX" if text.obfuscate and text.final else text.to,
         "uri": f"{uri}.json",
     }
 

@@ -133,3 +133,65 @@ async def test_without_an_inbound_url_a_text_is_a_400_that_says_so():
     async with simulating(inbound_url="") as sim:
         answer = await sim.http.post("/_sim/inbound", json={"from": PERSON})
     assert answer.status_code == 400 and "--inbound-url" in answer.json()["error"]
+
+
+async def test_a_stop_to_a_number_of_a_service_holds_for_texts_from_that_number_itself_too():
+    async with simulating() as sim:
+        await sim.create(messaging_service_sid=SERVICE, status_callback=None)
+        await texts(sim, "STOP")
+        assert await refused(sim) == 21610
+        await texts(sim, "START")
+        assert await refused(sim) is None
+        assert await refused(sim, messaging_service_sid=SERVICE) is None
+
+
+async def test_a_stop_to_a_bare_number_leaves_services_and_other_numbers_alone():
+    async with simulating() as sim:
+        await texts(sim, "STOP", messaging_service="")
+        assert await refused(sim) == 21610
+        assert await refused(sim, messaging_service_sid=SERVICE) is None
+
+
+TOLL_FREE = "+18335550188"
+
+
+@pytest.mark.parametrize("service", ["", SERVICE])
+async def test_at_a_toll_free_number_only_start_and_unstop_undo_a_stop(service):
+    async with simulating(senders=(TOLL_FREE,), advanced_opt_out=False) as sim:
+        given = {"messaging_service_sid": service} if service else {"from_": TOLL_FREE}
+        said = {"to": TOLL_FREE, "messaging_service": service}
+        assert (await texts(sim, "HELP", **said))["confirmed"].startswith("Reply STOP")
+        assert (await texts(sim, "STOP", **said))["confirmed"].startswith("You have successfully been unsub")
+        assert (await texts(sim, "YES", **said))["confirmed"] == (await texts(sim, "HELP", **said))["confirmed"] == ""
+        assert await refused(sim, **given) == 21610
+        assert (await texts(sim, "UNSTOP", **said))["confirmed"].startswith("You have successfully been re-sub")
+        assert await refused(sim, **given) is None
+
+
+async def test_a_stop_to_a_toll_free_number_blocks_it_in_any_service():
+    async with simulating(senders=(TOLL_FREE,)) as sim:
+        await texts(sim, "STOP", to=TOLL_FREE, messaging_service=SERVICE)
+        assert await refused(sim, messaging_service_sid="MG" + "0" * 31 + "8") == 21610
+
+
+async def test_for_a_short_code_outside_a_service_twilio_handles_nothing():
+    async with simulating() as sim:
+        heard = await texts(sim, "STOP", to="55501", messaging_service="")
+        assert (heard["confirmed"], heard["status"]) == ("", 204)
+        assert await refused(sim, from_="55501") is None
+
+
+async def test_without_a_service_there_is_no_advanced_opt_out():
+    async with simulating(advanced_opt_out=True) as sim:
+        await texts(sim, "STOP", messaging_service="")
+        assert await refused(sim) == 21610
+    assert "OptOutType" not in sim.hook.posted[0].fields
+
+
+async def test_a_webhook_that_nobody_answers_is_told_so_to_the_fallback_url():
+    async with simulating() as sim:
+        await sim.post("/_sim/config", fallback_url=f"{sim.hook.url}/fallback")
+        nowhere = "http://127.0.0.1:9/inbound"
+        heard = await texts(sim, "hello", url=nowhere)
+    (post,) = sim.hook.posted
+    assert (post.fields["ErrorCode"], post.fields["ErrorUrl"], heard["url_failed"]) == ("11205", nowhere, True)

@@ -1,6 +1,7 @@
 """The simulator on a real socket, and a webhook that remembers what it was sent. The SDK's validator judges signatures."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,8 +9,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import httpx
+import msgspec
 from twilio.http.http_client import TwilioHttpClient
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.rest import Client
 
 from app.internal import Served
@@ -39,9 +41,11 @@ class Posted(NamedTuple):
 
 
 class Hook:
-    """A webhook. `answers` are used up first; then it answers 204. `posted`: all it was sent, answered or not."""
+    """A webhook. `answers` are used up first; then it answers 204. `posted`: all it was sent, answered or not.
+    `secret`: what it believes that posts are signed with."""
 
     def __init__(self) -> None:
+        self.secret = TOKEN
         self.posted: list[Posted] = []
         self.answers: list[tuple[int, str, bytes]] = []
         self.url = ""
@@ -63,9 +67,12 @@ class Hook:
     def _remember(self, scope: Any, body: bytes) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         path = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
-        fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        in_json = headers.get("content-type") == "application/json"
+        fields = json.loads(body) if in_json else dict(parse_qsl(body.decode(), keep_blank_values=True))
         given = headers.get("x-twilio-signature", "")
-        valid = RequestValidator(TOKEN).validate(self.url + path, fields, given)
+        algorithm = get_signature_algorithm(headers.get("x-twilio-webhooks-signature-settings"))
+        signed = body.decode() if in_json else fields
+        valid = RequestValidator(self.secret).validate(self.url + path, signed, given, algorithm)
         self.posted.append(Posted(path, fields, headers, valid))
 
 
@@ -99,7 +106,8 @@ async def simulating(**config: Any) -> AsyncIterator[Simulated]:
     hooked = Served(hook, "127.0.0.1", 0)
     hook.url = hooked.url
     told = {"mix": {"delivered": 1.0}, "step_ms": 1.0, "inbound_url": f"{hook.url}/inbound", **config}
-    served = Served(build(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, **told)), "127.0.0.1", 0)
+    known = msgspec.convert({"account_sid": ACCOUNT, "auth_token": TOKEN, **told}, SimulatorConfig)
+    served = Served(build(known), "127.0.0.1", 0)
     await hooked.listening()
     await served.listening()
     sdk = Client(ACCOUNT, TOKEN, http_client=TwilioHttpClient(timeout=20))
