@@ -42,11 +42,7 @@ class Poster:
         """One POST. Raises PostFailed."""
         parts = urlsplit(url)
         message = _message(parts, body, headers)
-        try:
-            async with asyncio.timeout(connect_s):
-                connection = self._kept(parts) or await _connect(parts)
-        except (OSError, TimeoutError, ValueError):
-            raise PostFailed(connected=False) from None
+        connection = self._kept(parts) or await _connected(parts, connect_s)
         try:
             async with asyncio.timeout(read_s):
                 answer, again = await _exchange(connection, message)
@@ -83,6 +79,15 @@ def _message(parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> byt
     lines = [f"POST {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+async def _connected(parts: SplitResult, connect_s: float) -> Connection:
+    """A new connection. Raises PostFailed."""
+    try:
+        async with asyncio.timeout(connect_s):
+            return await _connect(parts)
+    except (OSError, TimeoutError, ValueError):
+        raise PostFailed(connected=False) from None
 
 
 async def _connect(parts: SplitResult) -> Connection:

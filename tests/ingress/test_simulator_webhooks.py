@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.simulator import webhooks
 from app.simulator.config import SimulatorConfig
@@ -76,8 +79,8 @@ async def test_retries_end_when_the_total_time_of_the_url_is_over():
     ],
 )
 def test_overrides_outside_twilios_ranges_are_the_defaults(fragment, expected):
-    given = overrides(fragment)
-    assert (given.retries, given.connect_s, given.read_s, given.total_s) == expected
+    read = overrides(fragment)
+    assert (read.retries, read.connect_s, read.read_s, read.total_s) == expected
 
 
 async def test_what_waits_for_a_slow_webhook_is_bounded_and_the_oldest_is_dropped():
@@ -99,3 +102,8 @@ async def test_what_waits_for_a_slow_webhook_is_bounded_and_the_oldest_is_droppe
     sender.close()
     hung.set()
     server.close()
+
+
+@given(st.dictionaries(st.sampled_from(["Body", "To", "MediaUrl0"]), st.text()))
+def test_a_form_is_encoded_as_urllib_does(fields):
+    assert webhooks.encoded(fields) == urlencode(fields, errors="surrogatepass").encode()
