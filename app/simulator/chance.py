@@ -21,8 +21,8 @@ class Strikes:
     `scripts`: numbers with a behaviour of their own, struck whatever the shares and limits of `faults` are.
     """
 
-    def __init__(self, seed: int, faults: Faults, scripts: Mapping[str, Script]) -> None:
-        self.faults, self.scripts, self._seed = faults, scripts, seed
+    def __init__(self, seed: int, faults: Faults, scripts: Mapping[str, Script], most: int = MAX_ASKED) -> None:
+        self.faults, self.scripts, self._seed, self._most = faults, scripts, seed, most
         self._shares = {name: share for name in ALL_FAULTS if (share := getattr(faults, name))}
         self._calls = [name for name in CALL_FAULTS if name in self._shares]
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -64,7 +64,7 @@ class Strikes:
         share = self._shares.get(fault)
         if not share or (self.faults.to and to not in self.faults.to) or self._spent(fault):
             return False
-        if len(self._asked) > MAX_ASKED:
+        if len(self._asked) >= self._most:
             self._asked.clear()
         self._asked[fault, to] += 1
         if roll(self._seed, fault, to, self._asked[fault, to]) >= share:

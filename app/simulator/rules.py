@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -111,7 +111,7 @@ def _form(wish: Wish) -> Refusal | None:
         return Refusal(21623, "Number of media files exceeds allowed limit")
     if not all(url.startswith(("http://", "https://")) for url in wish.media):
         return Refusal(21620, "Invalid media URL(s)")
-    if wish.validity and not (wish.validity.isdigit() and 1 <= int(wish.validity) <= MAX_VALIDITY_S):
+    if wish.validity and not (wish.validity.isdecimal() and 1 <= int(wish.validity[:9]) <= MAX_VALIDITY_S):
         return Refusal(21624, "Invalid validity period value")
     if wish.status_callback and not _address(wish.status_callback):
         return Refusal(21609, "Invalid 'StatusCallback'")
@@ -153,12 +153,12 @@ def _schedule(wish: Wish, now: float, min_s: float) -> Refusal | None:
 
 
 def send_at(wish: Wish) -> float | None:
-    """Unix seconds; None without a schedule or when it cannot be read."""
+    """Unix seconds; None without a schedule, or when it is no time in UTC."""
     try:
         at = datetime.fromisoformat(wish.send_at) if wish.send_at else None
     except ValueError:
         return None
-    return at.timestamp() if at is not None and at.tzinfo is not None else None
+    return at.timestamp() if at is not None and at.utcoffset() == timedelta() else None
 
 
 def _numbers(wish: Wish, state: State, now: float) -> Refusal | None:

@@ -11,6 +11,7 @@ from twilio.base.exceptions import TwilioRestException
 
 from app.simulator.config import SimulatorConfig
 from app.simulator.queues import Queues
+from app.simulator.rules import Wish, refusal
 from app.simulator.state import State
 from app.simulator.text import Text
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, eventually, simulating
@@ -94,6 +95,8 @@ async def test_a_schedule_keeps_to_twilios_window():
             ({**FIXED, "send_at": ahead(seconds=320)}, 201),
             ({**FIXED, "send_at": ahead(days=34, hours=23)}, 201),
             ({**FIXED, "send_at": ahead(days=35, seconds=10)}, 35115),
+            ({**FIXED, "send_at": f"{datetime.now(UTC) + timedelta(hours=3):%Y-%m-%dT%H:%M:%S}+02:00"}, 35114),
+            ({**FIXED, "send_at": f"{datetime.now(UTC) + timedelta(hours=3):%Y-%m-%dT%H:%M:%S}"}, 35114),
             (FIXED, 35111),
             ({**FIXED, "schedule_type": "optimize", "send_at": ahead(hours=1)}, 35126),
             ({"schedule_type": "fixed", "send_at": ahead(hours=1)}, 201),
@@ -203,3 +206,18 @@ async def test_a_list_is_filtered_by_sender_and_by_the_second_and_a_date_that_is
             told = await sim.http.get(f"{path}?{wrong}", auth=(ACCOUNT, TOKEN))
             assert (told.status_code, told.json()["code"]) == (400, 20001)
     assert [text.sid for text in found] == [other.sid]
+
+
+FIELDS = ["To", "From", "Body", "MessagingServiceSid", "MediaUrl", "StatusCallback", "ValidityPeriod", "SendAt"]
+VALUES = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [PERSON, NUMBER, SERVICE, "fixed", "²", "9" * 5000, "http://[", "2026-13-01", "0001-01-01T00:00:00Z"]
+    ),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([*FIELDS, "ScheduleType", "ContentVariables"]), VALUES), max_size=12))
+def test_any_form_is_taken_or_refused_with_a_code(form):
+    found = refusal(Wish.read(form), state(9), 1.0)
+    assert found is None or (20000 < found.code < 70000 and 400 <= found.status < 500)

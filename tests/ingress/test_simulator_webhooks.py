@@ -1,7 +1,6 @@
 """How webhooks are signed and retried, judged by the SDK's validator; what waits for a slow one is bounded."""
 
 import asyncio
-import time
 from urllib.parse import urlencode
 
 import pytest
@@ -61,11 +60,9 @@ async def test_all_tries_of_one_event_carry_one_token_and_another_event_another(
 async def test_retries_end_when_the_total_time_of_the_url_is_over():
     async with simulating() as sim:
         sim.hook.answers = [(500, "", b"")] * 9
-        began = time.monotonic()
         await sim.post("/_sim/inbound", **{"from": PERSON, "url": f"{sim.hook.url}/in#rc=5&rp=all&tt=500"})
-        took = time.monotonic() - began
     # After 0.2 s, after 0.6 s ...: the second retry would come too late.
-    assert len(sim.hook.posted) <= 2 and took < 5
+    assert len(sim.hook.posted) in (1, 2)
 
 
 @pytest.mark.parametrize(
