@@ -17,7 +17,7 @@ from app.dev.cast import Cast, Line, cast, request
 from app.dev.stand import SERVICE, Plan, Stand
 from app.settings import Settings
 
-# Shares of calls and callbacks that misbehave; see `app.simulator.config.Faults`.
+# Shares of calls and callbacks that misbehave; see `app.simulator.faults.Faults`.
 FAULTS: dict[str, dict[str, float]] = {
     "none": {},
     "throttle": {"throttle": 0.05},
