@@ -15,7 +15,8 @@ TAKEN = ("accept_then_timeout", "accept_then_500", "accept_then_503", "accept_th
 CALL_FAULTS = NOT_TAKEN + TAKEN
 TEXT_FAULTS = ("filtered", "overflow")
 CALLBACK_FAULTS = ("duplicate", "lost", "late", "reorder", "before_response")
-ALL_FAULTS = ("slow", *CALL_FAULTS, *TEXT_FAULTS, *CALLBACK_FAULTS)
+INBOUND_FAULTS = ("inbound_duplicate", "inbound_lost")
+ALL_FAULTS = ("slow", *CALL_FAULTS, *TEXT_FAULTS, *CALLBACK_FAULTS, *INBOUND_FAULTS)
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +28,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     the answers come `slow_ms` later. `hold_ms`: how long a call without an answer is held open.
     Texts: `filtered` (undelivered, 30007), `overflow` (21611 for a number; failed with 30001 for a service).
     Callbacks: `duplicate`, `lost`, `late` (by `late_ms`), `reorder` (of one text, another order), `before_response`
-    (the first callback is answered before the create is).
+    (the first callback is answered before the create is). Texts of people: `inbound_duplicate` (posted twice),
+    `inbound_lost` (never posted; the list of texts has them).
     Limits: `to` names the only numbers struck; `calls`, `callbacks`: at most so many are struck (0: no limit).
     """
 
@@ -53,6 +55,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     late_ms: Milliseconds = 1000
     reorder: Share = 0
     before_response: Share = 0
+    inbound_duplicate: Share = 0
+    inbound_lost: Share = 0
     to: tuple[str, ...] = ()
     calls: Count = 0
     callbacks: Count = 0

@@ -55,27 +55,30 @@ class People:
 
     async def text(self, inbound: Inbound) -> Heard:
         """A person texts; the answer of the webhook, the fallback URL's if that failed."""
-        kept, config = self._kept(inbound), self._state.config
+        kept, strikes = self._kept(inbound), self._state.strikes
         kind = self._state.opt_outs.heard(kept.service, kept.to, kept.sender, kept.body)
-        fields, url = self._fields(kept), inbound.url or config.inbound_url
-        answer = await self._webhooks.ask(url, fields)
-        failed = not 200 <= answer.status < 400
-        if failed and config.fallback_url:
-            more = {"ErrorCode": "11200" if answer.status else "11205", "ErrorUrl": url}
-            answer = await self._webhooks.ask(config.fallback_url, fields | more)
-        blocked = self._state.blocked(kept.service, kept.to, kept.sender)
-        replies = [] if blocked else replies_of(answer)
-        for reply in replies:
+        heard = Heard(sid=kept.sid, status=0, body="", at=time.time(), replies=[], confirmed=CONFIRMED[kind])
+        if strikes.strikes("inbound_lost", kept.sender):
+            return heard
+        url = inbound.url or self._state.config.inbound_url
+        if strikes.strikes("inbound_duplicate", kept.sender):
+            self._webhooks.send(url, self._fields(kept))
+        answer, heard.url_failed = await self._asked(url, self._fields(kept))
+        heard.status, heard.body, heard.at = answer.status, answer.body.decode("utf-8", "replace"), time.time()
+        if not self._state.blocked(kept.service, kept.to, kept.sender):
+            heard.replies = replies_of(answer)
+        for reply in heard.replies:
             self._reply(kept, reply)
-        return Heard(
-            sid=kept.sid,
-            status=answer.status,
-            body=answer.body.decode("utf-8", "replace"),
-            at=time.time(),
-            replies=replies,
-            url_failed=failed,
-            confirmed=CONFIRMED[kind],
-        )
+        return heard
+
+    async def _asked(self, url: str, fields: dict[str, str]) -> tuple[Answer, bool]:
+        """The webhook's answer, or the fallback URL's; whether the webhook failed."""
+        answer, fallback = await self._webhooks.ask(url, fields), self._state.config.fallback_url
+        failed = not 200 <= answer.status < 400
+        if failed and fallback:
+            more = {"ErrorCode": "11200" if answer.status else "11205", "ErrorUrl": url}
+            answer = await self._webhooks.ask(fallback, fields | more)
+        return answer, failed
 
     def arrived(self, text: Text) -> None:
         """A person has received a text; one whose script says so texts back."""

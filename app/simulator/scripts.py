@@ -57,6 +57,8 @@ RESERVED: Mapping[str, Script] = MappingProxyType(
             "51": Script(says="Thanks!"),
             "52": Script(says="HELP"),
             "53": Script(end="failed:21610"),
+            "54": Script(faults=("inbound_duplicate",)),
+            "55": Script(faults=("inbound_lost",)),
         }.items()
     }
 )

@@ -1,8 +1,11 @@
 """People who text in: the signed webhook, Twilio's own STOP list, and what Twilio sends for the answer."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twilio.base.exceptions import TwilioRestException
 
+from app.simulator.consent import OptOuts
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, eventually, simulating
 
 OTHER = "+14155550124"
@@ -195,3 +198,38 @@ async def test_a_webhook_that_nobody_answers_is_told_so_to_the_fallback_url():
         heard = await texts(sim, "hello", url=nowhere)
     (post,) = sim.hook.posted
     assert (post.fields["ErrorCode"], post.fields["ErrorUrl"], heard["url_failed"]) == ("11205", nowhere, True)
+
+
+async def test_a_text_of_a_person_can_be_posted_twice_or_never_and_is_listed_all_the_same():
+    async with simulating() as sim:
+        twice = await texts(sim, "hello", **{"from": "+15005550154"})
+        lost = await texts(sim, "STOP", **{"from": "+15005550155"})
+        await eventually(lambda: len(sim.hook.posted) == 2)
+        path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+        kept = (await sim.http.get(path, params={"To": NUMBER}, auth=(ACCOUNT, sim.sdk.password))).json()["messages"]
+        assert await refused(sim, to="+15005550155") == 21610
+    assert {post.fields["MessageSid"] for post in sim.hook.posted} == {twice["sid"]}
+    assert (lost["status"], lost["confirmed"] != "") == (0, True)
+    assert [message["sid"] for message in kept] == [lost["sid"], twice["sid"]]
+
+
+SAID = st.tuples(
+    st.sampled_from(["", SERVICE]), st.sampled_from([NUMBER, "+14155550199"]), st.sampled_from(["STOP", "START", "42"])
+)
+
+
+@given(st.lists(SAID, max_size=12))
+def test_the_last_stop_or_start_in_a_scope_decides(history):
+    known = OptOuts()
+    for service, number, word in history:
+        known.heard(service, number, PERSON, word)
+    for number in (NUMBER, "+14155550199"):
+        # Of a bare number: its own stops, and every start that was texted to it.
+        own = [word for service, to, word in history if to == number and (word == "START" or not service)]
+        assert known.blocked("", number, PERSON) == (last(own) == "STOP")
+        assert known.blocked(SERVICE, number, PERSON) == (last(w for s, _, w in history if s) == "STOP")
+        assert not known.blocked("", number, OTHER) and not known.blocked(SERVICE, number, OTHER)
+
+
+def last(words) -> str:
+    return next((word for word in reversed(list(words)) if word != "42"), "")

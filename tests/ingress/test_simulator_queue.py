@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from twilio.base.exceptions import TwilioRestException
 
 from app.simulator.config import SimulatorConfig
+from app.simulator.listing import page
 from app.simulator.queues import Queues
 from app.simulator.rules import Wish, refusal
 from app.simulator.state import State
@@ -221,3 +223,21 @@ VALUES = st.one_of(
 def test_any_form_is_taken_or_refused_with_a_code(form):
     found = refusal(Wish.read(form), state(9), 1.0)
     assert found is None or (20000 < found.code < 70000 and 400 <= found.status < 500)
+
+
+@given(st.integers(0, 40), st.integers(1, 7), st.lists(st.integers(0, 3), max_size=45))
+def test_pages_hold_every_text_once_newest_first_whatever_arrives_meanwhile(number, size, arrivals):
+    known, pauses = state(1000), iter(arrivals)
+    for n in range(number):
+        known.accept(some_text(n))
+    before, seen, query = list(known.texts)[::-1], [], {"PageSize": str(size)}
+    while True:
+        told = page(known, "/x", query)
+        assert len(told["messages"]) <= size and told["page"] == int(query.get("Page", 0))
+        seen += [text["sid"] for text in told["messages"]]
+        for _ in range(next(pauses, 0)):
+            known.accept(some_text(len(known.texts)))
+        if not told["next_page_uri"]:
+            break
+        query = dict(parse_qsl(told["next_page_uri"].partition("?")[2]))
+    assert seen == before
