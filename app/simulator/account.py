@@ -24,14 +24,15 @@ def account_routes(config: SimulatorConfig) -> Sequence[Route]:
     read, write = ["GET"], ["GET", "POST"]
 
     async def seed(request: Request) -> Response:
-        """POST puts in place, GET shows all and how many writes were taken."""
+        """POST puts in place, GET shows all, how many requests came and how many writes were taken."""
         if request.method == "POST":
             try:
                 holdings.seed(msgspec.json.decode(await request.body(), type=Seed))
             except (msgspec.MsgspecError, ValueError) as bad:
                 return answered(400, {"error": str(bad)})
         held = {"account": holdings.account, "numbers": holdings.numbers, "services": holdings.services}
-        told = {**held, "verifications": holdings.verifications, "changes": holdings.changes}
+        counts = {"asked": holdings.asked, "changes": holdings.changes}
+        told = {**held, **counts, "verifications": holdings.verifications}
         return answered(200, msgspec.to_builtins(told))
 
     return [

@@ -28,6 +28,7 @@ class Guard:
 
     def refusal(self, request: Request, *, keys: bool = True) -> Refusal | None:
         """Why this request may not read or write; None if it may. `keys`: whether an API key is enough."""
+        self._holdings.asked += 1
         given = request.headers.get("authorization", "")
         if given != self._own and not (keys and given in self._keys):
             return rules.UNAUTHORISED

@@ -84,14 +84,14 @@ Held = TypeVar("Held", Number, Service)
 
 
 class Holdings:
-    """The memory. `changes`: writes taken, so that a test can see that there was none."""
+    """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.account = Seed()
         self.numbers: dict[str, Number] = {}
         self.services: dict[str, Service] = {}
         self.verifications: dict[str, Verification] = {}
-        self.changes = 0
+        self.asked = self.changes = 0
         self.seed(Seed(numbers=[Number(phone_number=number) for number in config.senders]))
 
     def seed(self, seed: Seed) -> None:

@@ -4,7 +4,7 @@ Numbers are only ever taken out of a service when `prune` says so, and only out 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -56,13 +56,25 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return mask(self.number) if self.number else ""
 
 
+class _Look(NamedTuple):
+    """What is compared with. `services`, `numbers`: how often the tenants file declares each, by SID."""
+
+    held: Held
+    prune: bool
+    services: Mapping[str, int]
+    numbers: Mapping[str, int]
+
+
 def plan(wanted: Wanted, held: Held, *, prune: bool = False) -> tuple[Change, ...]:
     """In the order in which they are to be made: what is taken out of one service can then go into another."""
-    found = [change for service in wanted.services for change in _service(service, held, prune)]
+    declared = [number for service in wanted.services for number in service.numbers]
+    numbers = Counter(number.sid for text in declared if (number := held.number(text)) is not None)
+    look = _Look(held, prune, Counter(sids(wanted, held).values()), numbers)
+    found = [change for service in wanted.services for change in _service(service, look)]
     found += [change for number in wanted.numbers for change in _number(number, held)]
     first = (Action.REFUSE, Action.CREATE, Action.ALTER, Action.DETACH)
     order = {action: at for at, action in enumerate((*first, Action.ATTACH, Action.KEEP))}
-    return tuple(sorted(_unambiguous(_once(found)), key=lambda change: order[change.action]))
+    return tuple(sorted(_once(found), key=lambda change: order[change.action]))
 
 
 def find(service: WantedService, held: Held) -> Service | str | None:
@@ -82,8 +94,10 @@ def sids(wanted: Wanted, held: Held) -> dict[str, str]:
     return {name: one.sid for name, one in found.items() if isinstance(one, Service)}
 
 
-def _service(service: WantedService, held: Held, prune: bool) -> Iterator[Change]:
-    where, found = f"services.{service.name}", find(service, held)
+def _service(service: WantedService, look: _Look) -> Iterator[Change]:
+    where, found = f"services.{service.name}", find(service, look.held)
+    if isinstance(found, Service) and look.services[found.sid] > 1:
+        found = f"is {found.sid}, and so is another service of the tenants file"
     if isinstance(found, str):
         yield Change(action=Action.REFUSE, where=where, sid=service.sid, why=found)
         return
@@ -92,31 +106,33 @@ def _service(service: WantedService, held: Held, prune: bool) -> Iterator[Change
         yield Change(action=Action.CREATE, where=where, edits=edits)
     elif edits := _edits(service.fields, found):
         yield Change(action=Action.ALTER, where=where, sid=found.sid, edits=edits)
-    yield from _attachments(service, found, held, prune)
+    yield from _attachments(service, found, look)
 
 
-def _attachments(service: WantedService, found: Service | None, held: Held, prune: bool) -> Iterator[Change]:
+def _attachments(service: WantedService, found: Service | None, look: _Look) -> Iterator[Change]:
     where, sid = f"services.{service.name}", found.sid if found else ""
     declared = []
     for at, text in enumerate(service.numbers):
-        number = held.number(text)
+        number = look.held.number(text)
         if number is None:
             why = "no such number in this account: see twilio numbers list"
             yield Change(action=Action.REFUSE, where=f"{where}.numbers[{at}]", why=why)
             continue
         declared.append(number.sid)
-        if found is None or number.sid not in found.numbers:
-            yield from _attach(where, sid, number, held, prune)
+        if look.numbers[number.sid] > 1:
+            yield _moved(Action.REFUSE, where, sid, number, number.sid, "is declared twice")
+        elif found is None or number.sid not in found.numbers:
+            yield from _attach(where, sid, number, look)
     for number_sid in found.numbers if found else ():
         if number_sid not in declared:
-            action = Action.DETACH if prune else Action.KEEP
-            yield _moved(action, where, sid, held.number(number_sid), number_sid, "is not declared")
+            action = Action.DETACH if look.prune else Action.KEEP
+            yield _moved(action, where, sid, look.held.number(number_sid), number_sid, "is not declared")
 
 
-def _attach(where: str, sid: str, number: Number, held: Held, prune: bool) -> Iterator[Change]:
+def _attach(where: str, sid: str, number: Number, look: _Look) -> Iterator[Change]:
     """Twilio keeps a number in one service: it is taken out of the other first."""
-    holder = held.holder(number.sid)
-    if holder is not None and not prune:
+    holder = look.held.holder(number.sid)
+    if holder is not None and not look.prune:
         why = f"is in service {holder.sid}: --prune takes it out of there"
         yield _moved(Action.REFUSE, where, sid, number, number.sid, why)
         return
@@ -155,14 +171,3 @@ def _once(changes: list[Change]) -> list[Change]:
         key = ("out", change.sid, change.number_sid) if out else (str(len(kept)), change.action, change.where)
         kept.setdefault(key, change)
     return list(kept.values())
-
-
-def _unambiguous(changes: list[Change]) -> list[Change]:
-    """The same number under two names (E.164 and SID) cannot be attached twice."""
-    counts = Counter(change.number_sid for change in changes if change.action is Action.ATTACH)
-    return [
-        msgspec.structs.replace(change, action=Action.REFUSE, why="is declared twice")
-        if change.action is Action.ATTACH and counts[change.number_sid] > 1
-        else change
-        for change in changes
-    ]
