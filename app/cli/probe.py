@@ -50,16 +50,17 @@ def probes(tenant: Tenant) -> list[Probe]:
     ]
 
 
-async def probe(settings: Settings, tenants: Sequence[Tenant]) -> list[Finding]:
-    """What stands between Twilio and the log. Raises KafkaError."""
+async def probe(settings: Settings, tenants: Sequence[Tenant], found_s: float = FOUND_S) -> list[Finding]:
+    """What stands between Twilio and the log, which is read for `found_s`. Raises KafkaError."""
     since_ms = clock.now_ms() - BACK_MS
     sent = [(one, await _answer(tenant, one)) for tenant in tenants for one in probes(tenant)]
     found = [finding for _, finding in sent if finding is not None]
     passed = {one.nonce: one for one, finding in sent if finding is None}
-    letters = await _letters(settings, set(passed), since_ms) if passed else {}
-    await append(settings, [(letter, handled(letter, "dropped", "doctor")) for letter in letters.values()])
+    letters = await _letters(settings, set(passed), since_ms, found_s)
+    if letters:
+        await append(settings, [(letter, handled(letter, "dropped", "doctor")) for letter in letters.values()])
     return found + [
-        _finding(one, Name.PROBE_LOST, f"was answered well, and is not on {topic_of(settings)} after {FOUND_S:.0f} s")
+        _finding(one, Name.PROBE_LOST, f"was answered well, and is not on {topic_of(settings)} after {found_s:g} s")
         for nonce, one in passed.items()
         if nonce not in letters
     ]
@@ -97,10 +98,10 @@ def _finding(one: Probe, name: Name, problem: str) -> Finding:
     return Finding(name=name, tenant=one.tenant, where=one.field, problem=problem)
 
 
-async def _letters(settings: Settings, nonces: set[str], since_ms: int) -> dict[str, Letter]:
+async def _letters(settings: Settings, nonces: set[str], since_ms: int, found_s: float) -> dict[str, Letter]:
     """By nonce, as soon as all are there, or when it has taken too long."""
     found: dict[str, Letter] = {}
-    end = clock.boot_s() + FOUND_S
+    end = clock.boot_s() + found_s
     while found.keys() < nonces and clock.boot_s() < end:
         async for nonce, letter in _read(settings, nonces, since_ms):
             found[nonce] = letter
