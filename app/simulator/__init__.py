@@ -13,12 +13,9 @@ It shares no code with the rest: it is the other side. Use it to test your own T
     curl -X DELETE $T/_sim/faults
     curl $T/_sim/config -d '{"ends": {"+14155550123": "undelivered:30005"}}'
     curl -X POST $T/_sim/reset
-    curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}], "services": [{"friendly_name": "main"}]}'
 
 With the SDK: `client.api.base_url = "http://127.0.0.1:4010"`. A text lives queued, sending, sent, then delivered,
 undelivered, failed or silent (no report after sent), by seed and number: the same numbers in the same order end the
 same in every run. Callbacks are signed with the auth token and retried as the URL's fragment (#rc=5&rp=all) says.
-Twilio's magic numbers (+15005550001 and so on) are honoured. Numbers, Messaging Services, US A2P campaigns and
-toll-free verifications are what /_sim/account puts in place (`holdings.Seed`); at first the numbers are the senders.
-See `config` for all faults and settings.
+Twilio's magic numbers (+15005550001 and so on) are honoured. See `config` for all faults and settings.
 """

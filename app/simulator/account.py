@@ -1,4 +1,9 @@
-"""Routes to what the simulated account holds, and /_sim/account, which puts it in place."""
+"""Routes to what the simulated account holds, and /_sim/account, which puts it in place (`holdings.Seed`).
+
+    curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}], "services": [{"friendly_name": "main"}]}'
+
+At first the numbers are the senders. With the SDK: `client.messaging.base_url = "http://127.0.0.1:4010"`, too.
+"""
 
 from collections.abc import Sequence
 

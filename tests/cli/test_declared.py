@@ -51,7 +51,7 @@ TOLD = [
     "services.main.validity_s: Expected `int` <= 36000",
     "services.more.campain: is not known; did you mean campaign?",
     "services.more.numbers[0]: is in another service too; a number can be in one",
-    "services.third.sticky_sender: Expected `bool`, got `str`",
+    "services.third.sticky_sender: Expected `bool | null`, got `str`",
 ]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.internal import Served
 from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, Simulated, simulating
 
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+14155550102"
@@ -209,6 +211,33 @@ async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path) -> None:
         assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == "secret"
         assert await made.told("messages", "redact", sid, "--yes") == [{"redacted": sid}]
         assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == ""
+
+
+async def test_a_scheduled_text_is_withdrawn_and_then_no_more(tmp_path: Path) -> None:
+    later = {"schedule_type": "fixed", "send_at": datetime.now(UTC) + timedelta(hours=1)}
+    async with account(tmp_path) as made:
+        sid = (await made.simulated.create(messaging_service_sid=SERVICE, **later)).sid
+        assert (await made.told("messages", "cancel", sid))[0]["status"] == "canceled"
+        assert "heliograph errors 30409" in await made.run("messages", "cancel", sid, code=1)
+
+
+async def test_texts_are_deleted_only_after_a_yes(tmp_path: Path) -> None:
+    deleted, sids = [], [f"SM{n:032}" for n in range(2)]
+
+    async def stub(scope: Any, _receive: Any, send: Any) -> None:
+        deleted.append((scope["method"], scope["path"]))
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    served = Served(stub, "127.0.0.1", 0)
+    await served.listening()
+    async with account(tmp_path) as made:
+        made.file.write_text(made.file.read_text().replace(made.simulated.url, served.url))
+        asked = await made.run("messages", "delete", *sids, said="n\n", code=1)
+        assert "Delete 2 texts at Twilio, of tenant acme?" in asked and deleted == []
+        assert await made.told("messages", "delete", *sids, "--yes") == [{"deleted": sid} for sid in sids]
+    await served.stop()
+    assert deleted == [("DELETE", f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}.json") for sid in sids]
 
 
 @pytest.mark.parametrize(
