@@ -12,9 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator.api import answered
 from app.simulator.config import SimulatorConfig
-from app.simulator.guard import Guard
+from app.simulator.guard import Guard, answered
 from app.simulator.holdings import Holdings, Seed
 from app.simulator.numbers import Numbers
 from app.simulator.services import Services

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import orjson
 from starlette.requests import Request
+from starlette.responses import Response
 
 from app.simulator import rules
 from app.simulator.config import SimulatorConfig
@@ -16,6 +18,16 @@ DEFAULT_SIZE, MAX_SIZE = 50, 1000
 # Twilio: with test credentials every resource but a few creates answers so.
 TEST_ONLY = Refusal(20008, "Resource not accessible with Test Account Credentials", 403)
 MISSING = Refusal(20001, "A required parameter is missing")
+
+
+def answered(status: int, content: Any) -> Response:
+    """JSON."""
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def refused(refusal: Refusal) -> Response:
+    """Twilio's error, in its older form."""
+    return answered(refusal.status, refusal.content())
 
 
 class Guard:

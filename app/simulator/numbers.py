@@ -6,8 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.api import answered, refused
-from app.simulator.guard import Guard, form, legacy_page, page
+from app.simulator.guard import Guard, answered, form, legacy_page, page, refused
 from app.simulator.holdings import Holdings, Number
 from app.simulator.rules import Refusal
 

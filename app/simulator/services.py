@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.api import answered, refused
-from app.simulator.guard import MISSING, Guard, form, page
+from app.simulator.guard import MISSING, Guard, answered, form, page, refused
 from app.simulator.holdings import Holdings, Service, new
 from app.simulator.rules import Refusal
 
