@@ -181,6 +181,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
         Name.URL_MISMATCH,
         "lanes.main.from_number.sms_application_sid",
     ),
+    "a pinned number in another service": (
+        {"service": {"numbers": [LONG]}},
+        {"lanes": {"main": Lane(messaging_service_sid=SERVICE, from_number=FREE)}},
+        Name.NUMBER_IN_NO_SERVICE,
+        "lanes.main.from_number",
+    ),
     "no campaign": ({"service": {"campaigns": []}}, {}, Name.CAMPAIGN_MISSING, f"lanes.main ({SERVICE})"),
     "a campaign not approved": (
         {"service": {"campaigns": [{"campaign_status": "IN_PROGRESS"}]}},
@@ -220,6 +226,7 @@ async def test_what_bites_is_found_by_its_name_and_nothing_else_is(case: str) ->
         ({"service": {"numbers": [FREE]}, "verifications": [{"number": FREE}]}, {}),
         ({"service": {"numbers": [], "short_codes": ["12345"]}}, {}),
         ({"service": {"status_callback": f"{HOOKS}/status#rc=5&rp=all"}}, {}),
+        ({}, {"lanes": {"main": Lane(messaging_service_sid=SERVICE, from_number=LONG)}}),
         ({"service": {"numbers": [LONG], "fallback_url": f"{HOOKS}/fallback#rc=5"}}, pinned(LONG)),
         (
             {"numbers": [{"phone_number": FREE, **OWN}], "services": [], "verifications": [{"number": FREE}]},

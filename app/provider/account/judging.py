@@ -40,11 +40,11 @@ class _Judge:
     def all(self) -> Iterator[Finding]:
         seen: set[str] = set()
         for name, lane in self._tenant.lanes.items():
-            if lane.from_number.startswith("+"):
-                yield from self._pinned(f"lanes.{name}.from_number", lane.from_number)
-            elif lane.messaging_service_sid:
+            if lane.messaging_service_sid:
                 seen.add(lane.messaging_service_sid)
                 yield from self._named(f"lanes.{name}", lane.messaging_service_sid)
+            if lane.from_number.startswith("+"):
+                yield from self._pinned(f"lanes.{name}.from_number", lane.from_number, lane.messaging_service_sid)
         for name, service in self._tenant.services.items():
             sid = next((sid for sid, (known, _) in self._declared.items() if known == name), service.sid)
             if not service.sid:
@@ -75,11 +75,15 @@ class _Judge:
         if any(number.long_code for number in numbers):
             yield from self._campaign(where, sid)
 
-    def _pinned(self, where: str, e164: str) -> Iterator[Finding]:
-        """A number that a lane sends from by itself."""
-        number = self._held.number(e164)
+    def _pinned(self, where: str, e164: str, sid: str) -> Iterator[Finding]:
+        """A number that a lane sends from by itself, or within the service `sid`."""
+        number, service = self._held.number(e164), self._held.service(sid)
         if number is None:
             yield self._finding(Name.NUMBER_UNKNOWN, where, f"{mask(e164)} is not a number of this account")
+            return
+        if service is not None:
+            if number.sid not in service.numbers:
+                yield self._finding(Name.NUMBER_IN_NO_SERVICE, where, f"{number.sid} is not in service {sid}")
             return
         holder = self._held.holder(number.sid)
         yield from self._sender(where, number)

@@ -110,7 +110,7 @@ def _service(found: Any, numbers: tuple[str, ...]) -> Service:
 
 def _number(found: Any) -> Number:
     given = {name: value for name in _NUMBER if (value := getattr(found, name)) is not None}
-    able: Any = found.capabilities or {}
+    able: Any = found.capabilities if isinstance(found.capabilities, dict) else {}
     return Number(sid=str(found.sid), sms=bool(able.get("sms")), mms=bool(able.get("mms")), **given)
 
 
