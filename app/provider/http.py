@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
@@ -18,23 +18,12 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
 from app.provider.port import LastCheck
+from app.provider.servers import address
 
-API, TWILIO = "https://api.twilio.com", ".twilio.com"
+API = "https://api.twilio.com"
 CONNECT_S = 3.0
 # Shorter than any server's idle limit that we know of: a request on a connection just closed would be in doubt.
 KEEPALIVE_S = 3.0
-
-
-def address(base: str, uri: str) -> str:
-    """Where a request goes: a path, or a URL of the SDK's (one host per product), on the server `base`, or that product
-    in the same region. Raises aiohttp.InvalidURL for any other server: credentials go nowhere else."""
-    if uri.startswith((f"{base}/", "/")):
-        return base + uri.removeprefix(base)
-    host, path = (urlsplit(uri).hostname or ""), urlsplit(uri)._replace(scheme="", netloc="").geturl()
-    if not host.endswith(TWILIO):
-        raise aiohttp.InvalidURL("another server")
-    product = f"://{host.partition('.')[0]}."
-    return (base.replace("://api.", product, 1) if (urlsplit(base).hostname or "").endswith(TWILIO) else base) + path
 
 
 class Forbidden(Exception):

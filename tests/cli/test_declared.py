@@ -6,7 +6,8 @@ import aiohttp
 import pytest
 
 from app.cli.config import incomplete
-from app.provider.http import API, address
+from app.provider.http import API
+from app.provider.servers import address
 from app.settings import BadSettings, Settings
 from app.tenants import Tenant, read_tenants
 from tests.support.commands import KEYS, faults, heliograph

@@ -15,7 +15,8 @@ from app.provider.account.findings import Finding, Name
 from app.provider.account.held import Account
 from app.provider.account.judging import judge, looked_into
 from app.provider.account.reading import read_account, read_held, read_numbers
-from app.provider.http import API, TWILIO
+from app.provider.http import API
+from app.provider.servers import TWILIO
 from app.tenants import Tenant
 
 REGIONS: Mapping[str, str] = MappingProxyType(
