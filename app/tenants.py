@@ -227,9 +227,11 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
     faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
     unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "service")))
-    given = [bool(sender) for sender in (lane.messaging_service_sid, lane.from_number, lane.service)]
-    if sum(given) != 1 and not any(f.startswith(unread) for f in told):
-        faults.append(f"{where}: needs exactly one of messaging_service_sid, from_number and service")
+    service = lane.messaging_service_sid or lane.service
+    if bool(service) == bool(lane.from_number) and not any(f.startswith(unread) for f in told):
+        faults.append(f"{where}: needs exactly one of messaging_service_sid and from_number")
+    if lane.messaging_service_sid and lane.service:
+        faults.append(f"{where}.service: is a messaging_service_sid by name: one of them")
     return faults
 
 

@@ -38,10 +38,12 @@ sticky_sender = "yes"
 fallback_url = "nope"
 [tenants.acme.lanes.other]
 service = "none"
-from_number = "+14155550100"
+[tenants.acme.lanes.third]
+service = "main"
+messaging_service_sid = "MG00000000000000000000000000000001"
 """
 TOLD = [
-    "lanes.other: needs exactly one of messaging_service_sid, from_number and service",
+    "lanes.third.service: is a messaging_service_sid by name: one of them",
     "lanes.other.service: is not one of its services",
     "numbers.hotline.fallback_url: must be an http or https URL",
     "numbers.hotline.number: must be a number in E.164 (+14155550123) or PN and 32 hex digits",

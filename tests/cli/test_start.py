@@ -61,8 +61,8 @@ BROKEN_FILES = [
         [
             "tenants.a.lanes.x.rate: Expected `float` >= 0.0",
             "tenants.a.strict_numbers: Expected `bool`, got `str`",
-            "tenants.a.lanes.x: needs exactly one of messaging_service_sid, from_number and service",
-            "tenants.b.lanes.y: needs exactly one of messaging_service_sid, from_number and service",
+            "tenants.a.lanes.x: needs exactly one of messaging_service_sid and from_number",
+            "tenants.b.lanes.y: needs exactly one of messaging_service_sid and from_number",
         ],
     ),
 ]
