@@ -11,7 +11,8 @@ use_case = "MIXED"
 [tenants.acme.numbers.hotline]
 number = "+14155550101"          # or PN...
 
-URLs (`status_callback_url`, `inbound_url`, `fallback_url`) are those of the tenant unless they are named here.
+URLs (`status_callback_url`, `inbound_url`, `fallback_url`) are those of the tenant unless they are named here. The
+ingress verifies signatures over the tenant's alone: another one is another system's, such as a fallback elsewhere.
 """
 
 import re

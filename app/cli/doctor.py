@@ -79,9 +79,11 @@ async def _account(name: str, tenant: Tenant, live: bool) -> list[Seen]:
 
 
 async def _public(settings: Settings, tenants: dict[str, Tenant]) -> list[Seen]:
-    from app.cli.probe import probe
+    from app.cli.probe import probe, probes
 
-    ready = [tenant for tenant in tenants.values() if not lacks(tenant)]
+    ready = [tenant for tenant in tenants.values() if not lacks(tenant) and probes(tenant)]
+    if not ready:
+        return [{"what": "public URLs", "problem": "no tenant has account_sid, auth_tokens and a URL to probe"}]
     try:
         return _told("public URLs", await probe(settings, ready))
     except (OSError, RuntimeError, kafka.errors()) as error:

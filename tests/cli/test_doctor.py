@@ -81,7 +81,11 @@ def test_a_probe_needs_the_keys_that_open_what_it_left() -> None:
     assert done.returncode == 2 and "HELIOGRAPH_SEAL_KEYS: is required" in done.stderr
 
 
-XML = b"<Response/>"
+def test_a_probe_of_nothing_is_a_problem() -> None:
+    done = heliograph("doctor", "--public", **KEYS, **NOBODY)
+    assert "!  public URLs: no tenant has account_sid, auth_tokens and a URL to probe" in done.stdout
+
+
 # What answers, and what is found; the inbound URL's answer and the fallback's are TwiML.
 ANSWERS: list[tuple[tuple[int, str, bytes], Name, str]] = [
     ((301, "", b""), Name.PROBE_REFUSED, "is redirected (301)"),

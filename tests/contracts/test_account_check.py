@@ -19,7 +19,7 @@ from app.provider.account.wanted import overridden
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
 from app.tenants import Lane, Tenant
-from tests.support.simulated import ACCOUNT, SERVICE, TOKEN
+from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
 
 HOOKS = "https://hooks.example.com/twilio/acme"
 LONG, FREE, OTHER = "+14155550100", "+18885550100", "+14155550101"
@@ -187,6 +187,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
         Name.NUMBER_IN_NO_SERVICE,
         "lanes.main.from_number",
     ),
+    "a declared URL that the door does not verify": (
+        {"service": {"inbound_request_url": "https://b.example.com/in#rc=5"}},
+        with_main(inbound_url="https://b.example.com/in"),
+        Name.URL_MISMATCH,
+        "services.main.inbound_url",
+    ),
     "no campaign": ({"service": {"campaigns": []}}, {}, Name.CAMPAIGN_MISSING, f"lanes.main ({SERVICE})"),
     "a campaign not approved": (
         {"service": {"campaigns": [{"campaign_status": "IN_PROGRESS"}]}},
@@ -284,6 +290,16 @@ async def test_a_server_that_is_not_there_is_found_once_for_each_token() -> None
         taken.bind(("127.0.0.1", 0))  # nobody listens
         findings = await check(tenant(f"http://127.0.0.1:{taken.getsockname()[1]}"))
     assert [finding.name for finding in findings] == [Name.TWILIO_UNREACHABLE]
+
+
+async def test_a_fault_of_twilios_is_told_by_its_code() -> None:
+    hook = Hook()
+    hook.answers = [(500, "application/json", b'{"code": 20500, "message": "oops", "status": 500}')]
+    served = Served(hook, "127.0.0.1", 0)
+    await served.listening()
+    [finding] = await check(tenant(served.url))
+    await served.stop()
+    assert (finding.name, finding.problem) == (Name.TWILIO_REFUSES, "http 500 (20500)")
 
 
 async def test_p8_what_twilio_said_in_words_is_in_no_finding() -> None:

@@ -8,10 +8,10 @@ one of them. Nothing is written.
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from app.provider.account.asking import Line, Unanswered
-from app.provider.account.findings import Finding, Name
+from app.provider.account.findings import Finding, Name, shown
 from app.provider.account.held import Account
 from app.provider.account.judging import judge, looked_into
 from app.provider.account.reading import read_account, read_held, read_numbers
@@ -42,7 +42,7 @@ def line_of(tenant: Tenant) -> Line:
 
 
 def look_at_urls(tenant: Tenant) -> Iterator[Finding]:
-    """What needs no call: URLs in clear, a region that is none."""
+    """What needs no call: URLs in clear, a region that is none, URLs that are not the tenant's."""
     for field in URL_FIELDS:
         parts = urlsplit(getattr(tenant, field))
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -50,6 +50,24 @@ def look_at_urls(tenant: Tenant) -> Iterator[Finding]:
     host = urlsplit(tenant.api_base_url).hostname or ""
     if host.endswith(TWILIO) and not _HOST.match(host):
         yield Finding(name=Name.REGION_UNKNOWN, tenant=tenant.name, where="api_base_url", problem=f"is {host}")
+    yield from _unverified(tenant)
+
+
+def _unverified(tenant: Tenant) -> Iterator[Finding]:
+    """Declared URLs over which the door does not verify: it knows the tenant's. A fallback may be somebody else's."""
+    services = [(f"services.{name}", service) for name, service in tenant.services.items()]
+    numbers = [(f"numbers.{name}", number) for name, number in tenant.numbers.items()]
+    for where, table in (*services, *numbers):
+        for field in ("status_callback_url", "inbound_url"):
+            given, own = _bare(getattr(table, field, "")), _bare(getattr(tenant, field))
+            if given and given != own:
+                problem = f"is {shown(given)}, the signature is verified over {shown(own) or 'none'}"
+                yield Finding(name=Name.URL_MISMATCH, tenant=tenant.name, where=f"{where}.{field}", problem=problem)
+
+
+def _bare(url: str) -> str:
+    """Without query and fragment, which may differ."""
+    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
 async def check(tenant: Tenant, regions: Mapping[str, str] = REGIONS) -> list[Finding]:
