@@ -10,24 +10,24 @@ resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent agai
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
+
+A lane may name a service of the file instead: service = "main". Services and numbers to be set up: see app.declared.
 """
 
-import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from app import values
+from app import declared, tables, values
 from app.domain.words import Category
 from app.settings import FIELDS, BadSettings, Settings
 from app.values import Secret
 
-Read = TypeVar("Read", bound=msgspec.Struct)
 NotNegative = Annotated[float, Meta(ge=0)]
 # What a text must look like where one is given, by field.
 LANE_SHAPES = {"messaging_service_sid": values.sid("MG"), "from_number": values.sender}
@@ -40,10 +40,12 @@ TENANT_SHAPES = {
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate."""
+    """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate. `service`: of the
+    file, whose SID is then this lane's."""
 
     messaging_service_sid: str = ""
     from_number: str = ""
+    service: str = ""
     rate: NotNegative = 10.0
     burst: NotNegative = 0.0
 
@@ -51,6 +53,9 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def room(self) -> float:
         """The burst in force."""
         return self.burst or max(1.0, 2 * self.rate)
+
+
+BELOW: Mapping[str, type[msgspec.Struct]] = {"lanes": Lane, "services": declared.Service, "numbers": declared.Number}
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +80,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_words: tuple[str, ...] = ()
     retry_delays_s: tuple[NotNegative, ...] = (30.0, 120.0)
     resend_after_s: dict[str, NotNegative] = {}
+    services: dict[str, declared.Service] = {}
+    numbers: dict[str, declared.Number] = {}
 
     @property
     def lane(self) -> str:
@@ -172,10 +179,8 @@ def _default(settings: Settings) -> Tenant:
 
 
 def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
-    lanes = table.get("lanes", {})
-    lanes = lanes if isinstance(lanes, dict) else {"": lanes}
-    read = {name: _struct(f"{where}.lanes.{name}", lane, Lane, faults) for name, lane in lanes.items()}
-    tenant = _struct(where, {**table, "lanes": read}, Tenant, faults)
+    below = {name: tables.below(where, table, name, kind, faults) for name, kind in BELOW.items()}
+    tenant = tables.struct(where, {**table, **below}, Tenant, faults)
     tokens = tenant.auth_tokens
     if tenant.auth_tokens_file:
         try:
@@ -189,25 +194,15 @@ def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[
         api_keys=tuple(Secret(key) for key in tenant.api_keys),
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
+        lanes={name: _resolved(lane, tenant.services) for name, lane in tenant.lanes.items()},
     )
 
 
-def _struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
-    """Field by field, so that every fault is told; a field that cannot be read keeps its default."""
-    if not isinstance(table, dict):
-        faults.append(f"{where}: must be a table")
-        return kind()
-    types, good = {field.name: field.type for field in msgspec.structs.fields(kind)}, {}
-    for name, value in table.items():
-        if name not in types:
-            near = difflib.get_close_matches(name, types, 1)
-            faults.append(f"{where}.{name}: is not known" + (f"; did you mean {near[0]}?" if near else ""))
-            continue
-        try:
-            good[name] = msgspec.convert(value, types[name])
-        except msgspec.ValidationError as error:
-            faults.append(f"{where}.{name}: {error}")
-    return kind(**good)
+def _resolved(lane: Lane, services: Mapping[str, declared.Service]) -> Lane:
+    """With the SID of the service it names, as far as that is known."""
+    if lane.service not in services or lane.messaging_service_sid:
+        return lane
+    return msgspec.structs.replace(lane, messaging_service_sid=services[lane.service].sid)
 
 
 def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
@@ -221,6 +216,9 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
         faults.append(f"{where}.keyword_replies: must be twilio or heliograph")
     for name, lane in tenant.lanes.items():
         faults += _lane_faults(f"{where}.lanes.{name}", lane, told)
+        if lane.service and lane.service not in tenant.services:
+            faults.append(f"{where}.lanes.{name}.service: is not one of its services")
+    faults += [f"{where}.{fault}" for fault in declared.faults(tenant.services, tenant.numbers)]
     resends = {name: _kept(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
@@ -228,9 +226,12 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
 def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
     faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
-    unread = (f"{where}:", *(f"{where}.{name}:" for name in LANE_SHAPES))
-    if bool(lane.messaging_service_sid) == bool(lane.from_number) and not any(f.startswith(unread) for f in told):
+    unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "service")))
+    service = lane.messaging_service_sid or lane.service
+    if bool(service) == bool(lane.from_number) and not any(f.startswith(unread) for f in told):
         faults.append(f"{where}: needs exactly one of messaging_service_sid and from_number")
+    if lane.messaging_service_sid and lane.service:
+        faults.append(f"{where}.service: is a messaging_service_sid by name: one of them")
     return faults
 
 

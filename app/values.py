@@ -158,3 +158,12 @@ def url(text: str) -> str:
     if not good:
         raise ValueError("must be an http or https URL")
     return text
+
+
+def broken(read: Callable[[str], object], text: str) -> str:
+    """The rule that a text breaks, "" if it can be read."""
+    try:
+        read(text)
+    except ValueError as error:
+        return str(error)
+    return ""

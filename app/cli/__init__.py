@@ -36,6 +36,7 @@ COMMANDS = {
     "deadletters": "app.cli.deadletters",
     "errors": "app.cli.errors",
     "sign": "app.cli.sign",
+    "twilio": "app.cli.twilio",
 }
 
 

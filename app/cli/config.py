@@ -93,8 +93,16 @@ def _lacks(tenant: Tenant) -> Iterator[tuple[str, str]]:
     for field in ("status_callback_url", "inbound_url"):
         if not _public(getattr(tenant, field)):
             yield field, "must be an https URL"
-    if not all(lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()):
+    if not all(lane.messaging_service_sid or lane.from_number or lane.service for lane in tenant.lanes.values()):
         yield "lanes", "each needs a messaging service or a number"
+    yield from unmade(tenant)
+
+
+def unmade(tenant: Tenant) -> list[tuple[str, str]]:
+    """Lanes of services of the file that have no SID yet: nothing can be sent through them."""
+    rule = "that service has no sid: heliograph twilio apply makes it and prints the sid"
+    lanes = tenant.lanes.items()
+    return [(f"lanes.{name}.service", rule) for name, lane in lanes if lane.service and not lane.messaging_service_sid]
 
 
 def shared(tenants: Mapping[str, Tenant]) -> list[str]:

@@ -7,33 +7,38 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import click
-import msgspec
 import orjson
-from aiokafka import AIOKafkaProducer
 
-from app import clock, kafka
+from app import kafka
 from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
-from app.cli.letters import Letter, line, newest_first, read_letters
+from app.cli.letters import (
+    Letter,
+    LetterLine,
+    about,
+    append,
+    handled,
+    line,
+    mark,
+    newest_first,
+    read_letters,
+    topic_of,
+)
 from app.cli.moments import moment
 from app.records.deadletters import (
-    NotifyDeadletterHandled,
     NotifyDeadletterOpened,
     Opened,
     again,
     open_letter,
     place_of,
 )
-from app.records.envelope import headers
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
 from app.settings import Settings
 
 LETTER_ID = re.compile(r"\d{1,9}-\d{1,18}\Z", re.ASCII)
-
-Mark = NotifyDeadletterHandled | NotifyDeadletterOpened
 
 
 def _ids(_context: click.Context, _parameter: click.Parameter, given: str | tuple[str, ...]) -> Any:
@@ -76,7 +81,7 @@ def list_letters(since: int | None, field: str | None, topic: str | None, everyt
     settings, _ = settings_or_exit(dict(os.environ))
     topics = (topic, settings.topic_prefix + (topic or ""))
     with reaching_kafka(settings):
-        letters = asyncio.run(read_letters(_topic(settings), kafka.client(settings), since))
+        letters = asyncio.run(read_letters(topic_of(settings), kafka.client(settings), since))
     for letter in newest_first(letters):
         asked = field in (None, letter.record.field) and (topic is None or letter.topic in topics)
         if asked and (everything or letter.handled is None):
@@ -106,9 +111,9 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
     view = letter.view()
     if reveal:
         opened = _opened(settings, letter)
-        told = NotifyDeadletterOpened(**_about(letter), by=by)
-        await _append(settings, [(letter, told)])
-        click.echo(f"kept on {_topic(settings)}: letter {letter_id} was opened by {by}", err=True)
+        told = NotifyDeadletterOpened(**about(letter), by=by)
+        await append(settings, [(letter, told)])
+        click.echo(f"kept on {topic_of(settings)}: letter {letter_id} was opened by {by}", err=True)
         view |= _content(opened)
     if as_json:
         click.echo(orjson.dumps(view).decode())
@@ -158,7 +163,7 @@ def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
     settings, _ = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
         letters = asyncio.run(_found(settings, letter_ids))
-        asyncio.run(_append(settings, [(letter, _handled(letter, "dropped", by)) for letter in letters]))
+        asyncio.run(append(settings, [(letter, handled(letter, "dropped", by)) for letter in letters]))
     dropped = [letter.letter_id for letter in letters]
     click.echo(orjson.dumps({"dropped": dropped}).decode() if as_json else f"dropped {len(dropped)}")
 
@@ -166,9 +171,9 @@ def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
 async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
     """In the order asked for, each once; exit 1 naming those that are not there."""
     wanted = list(dict.fromkeys(letter_ids))
-    letters = await read_letters(_topic(settings), kafka.client(settings), wanted=set(wanted))
+    letters = await read_letters(topic_of(settings), kafka.client(settings), wanted=set(wanted))
     if missing := [letter_id for letter_id in wanted if letter_id not in letters]:
-        give_up(*(f"{letter_id}: is no letter on {_topic(settings)}" for letter_id in missing), code=PROBLEMS)
+        give_up(*(f"{letter_id}: is no letter on {topic_of(settings)}" for letter_id in missing), code=PROBLEMS)
     return [letters[letter_id] for letter_id in wanted]
 
 
@@ -200,53 +205,13 @@ async def _retry(
     as_json: bool,
 ) -> None:
     """One after another: a record is acknowledged before its letter is marked, so a crash loses none."""
-    async with _Line(settings) as producer:
+    async with LetterLine(settings) as producer:
         for letter, (topic, partition, opened) in zip(letters, records, strict=True):
             kept = again(opened, letter.record.source)
             await producer.send_and_wait(topic, opened.value, key=opened.key, partition=partition, headers=kept)
-            await _mark(producer, settings, letter, _handled(letter, "retried", by))
+            await mark(producer, settings, letter, handled(letter, "retried", by))
             told = orjson.dumps({"letter": letter.letter_id, "topic": topic}).decode()
             click.echo(told if as_json else f"{letter.letter_id} is on {topic} again")
-
-
-async def _append(settings: Settings, records: Sequence[tuple[Letter, Mark]]) -> None:
-    async with _Line(settings) as producer:
-        for letter, record in records:
-            await _mark(producer, settings, letter, record)
-
-
-async def _mark(producer: Any, settings: Settings, letter: Letter, record: Mark) -> None:
-    """Beside its letter: same key, same partition."""
-    where = {"key": letter.key, "partition": letter.partition}
-    made = headers(str(record.__struct_config__.tag), record.id, record.at)
-    await producer.send_and_wait(_topic(settings), msgspec.json.encode(record), headers=made, **where)
-
-
-class _Line:
-    """A producer as an async context."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._producer = AIOKafkaProducer(acks="all", max_request_size=1 << 22, **kafka.client(settings))
-
-    async def __aenter__(self) -> Any:
-        try:
-            await self._producer.start()
-        except BaseException:
-            await self._producer.stop()
-            raise
-        return self._producer
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
-
-
-def _handled(letter: Letter, how: Literal["retried", "dropped"], by: str) -> NotifyDeadletterHandled:
-    return NotifyDeadletterHandled(**_about(letter), how=how, by=by)
-
-
-def _about(letter: Letter) -> dict[str, str]:
-    at = clock.iso(clock.now_ms())
-    return {"id": clock.new_id(), "at": at, "letter": letter.letter_id, "source": letter.record.source}
 
 
 def _content(opened: Opened) -> dict[str, Any]:
@@ -259,7 +224,3 @@ def _text(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return "base64:" + base64.b64encode(raw).decode()
-
-
-def _topic(settings: Settings) -> str:
-    return Topics(settings.topic_prefix, settings.group).deadletters

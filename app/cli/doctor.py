@@ -4,50 +4,99 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
 from app import kafka
 from app.cli import OK, PROBLEMS, settings_or_exit
+from app.cli.findings import place, readable_secrets
+from app.cli.twilioline import lacks
 from app.domain.identity import key_fingerprint
 from app.records import setup
 from app.records.fingerprint import foreign_fingerprint
 from app.records.topics import Topics
 from app.settings import Settings
+from app.tenants import Tenant
 
-Finding = tuple[str, str]  # what was looked at, and what is wrong with it ("" if nothing)
+if TYPE_CHECKING:
+    from app.provider.account.findings import Finding as Listed
+
+# What was looked at, and what is wrong with it ("" if nothing); of the closed list its name and what to do, too.
+Seen = dict[str, str]
 
 
 @click.command("doctor")
+@click.option("--live", is_flag=True, help="Ask Twilio itself, too, by calls that only read (as twilio check).")
+@click.option("--public", is_flag=True, help="Send a signed probe through the public URLs and find it on the log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(as_json: bool) -> None:
-    """Look at broker, topics, keys and disk; exit 1 if something is wrong.
+def command(live: bool, public: bool, as_json: bool) -> None:
+    """Look at broker, topics, keys, disk, secret files and accounts; exit 1 if something is wrong.
+
+    The Twilio accounts of tenants are looked at where another server than Twilio's is named (TWILIO_API_BASE_URL), and
+    with --live everywhere. With --public a webhook is signed and sent to each configured URL, as Twilio would; it must
+    be found on the log, as a dead letter, which is then marked as dropped by `doctor`.
 
     \b
-    Example:
+    Examples:
       heliograph doctor --json
+      heliograph doctor --live --public
     """
-    settings, _ = settings_or_exit(dict(os.environ))
-    findings = asyncio.run(_all(settings))
+    settings, tenants = settings_or_exit(dict(os.environ), keys=public)
+    findings = asyncio.run(_all(settings, tenants, live, public))
     if as_json:
-        click.echo(
-            orjson.dumps({"findings": [{"what": what, "problem": problem} for what, problem in findings]}).decode()
-        )
+        click.echo(orjson.dumps({"findings": findings}).decode())
     else:
-        for what, problem in findings:
-            click.echo(f"{'!' if problem else 'ok'}  {what}{': ' + problem if problem else ''}")
-    sys.exit(PROBLEMS if any(problem for _, problem in findings) else OK)
+        for seen in findings:
+            click.echo(f"{'!' if seen['problem'] else 'ok'}  {seen['what']}{_more(seen)}")
+    sys.exit(PROBLEMS if any(seen["problem"] for seen in findings) else OK)
 
 
-async def _all(settings: Settings) -> list[Finding]:
-    return [finding async for finding in _look(settings)]
+def _more(seen: Seen) -> str:
+    todo = f"\n      {seen['name']}: {seen['todo']}" if "todo" in seen else ""
+    return f": {seen['problem']}{todo}" if seen["problem"] else ""
 
 
-async def _look(settings: Settings) -> AsyncIterator[Finding]:
+async def _all(settings: Settings, tenants: dict[str, Tenant], live: bool, public: bool) -> list[Seen]:
+    found = [{"what": what, "problem": problem} async for what, problem in _look(settings)]
+    found += _told("secret files", readable_secrets(os.environ, settings, tenants))
+    for name, tenant in tenants.items():
+        if not lacks(tenant):
+            found += await _account(name, tenant, live)
+    return found + (await _public(settings, tenants) if public else [])
+
+
+async def _account(name: str, tenant: Tenant, live: bool) -> list[Seen]:
+    """Without leave, Twilio itself is not asked."""
+    from app.provider.account.checking import check, look_at_urls
+
+    if live or not tenant.at_twilio:
+        return _told(f"tenant {name}: account at Twilio", await check(tenant))
+    return _told(f"tenant {name}: URLs (Twilio is asked with --live)", look_at_urls(tenant))
+
+
+async def _public(settings: Settings, tenants: dict[str, Tenant]) -> list[Seen]:
+    from app.cli.probe import probe, probes
+
+    ready = [tenant for tenant in tenants.values() if not lacks(tenant) and probes(tenant)]
+    if not ready:
+        return [{"what": "public URLs", "problem": "no tenant has account_sid, auth_tokens and a URL to probe"}]
+    try:
+        return _told("public URLs", await probe(settings, ready))
+    except (OSError, RuntimeError, kafka.errors()) as error:
+        return [{"what": "public URLs", "problem": f"kafka is not reachable ({type(error).__name__})"}]
+
+
+def _told(what: str, findings: "Iterable[Listed]") -> list[Seen]:
+    """Each finding; that there is none, if there is none."""
+    told = [{"what": place(one), "problem": one.problem, "name": one.name.value, "todo": one.todo} for one in findings]
+    return told or [{"what": what, "problem": ""}]
+
+
+async def _look(settings: Settings) -> AsyncIterator[tuple[str, str]]:
     yield "keys", "; ".join(settings.keys_missing())
     for what, path in (("data directory", settings.data_dir), ("spool", settings.spool_dir)):
         free = shutil.disk_usage(_nearest(path)).free
@@ -75,7 +124,7 @@ def _left(spool: Path) -> str:
     return "; ".join(told)
 
 
-async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[Finding]:
+async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[tuple[str, str]]:
     from aiokafka.admin import AIOKafkaAdminClient
 
     topics = Topics(settings.topic_prefix, settings.group)

@@ -1,10 +1,12 @@
 """Dead letters as they stand on their topic: each with what became of it."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 import msgspec
+from aiokafka import AIOKafkaProducer
 
+from app import clock, kafka
 from app.cli.topicio import follow
 from app.records.deadletters import (
     DeadletterRecord,
@@ -13,7 +15,11 @@ from app.records.deadletters import (
     NotifyDeadletterOpened,
     place_of,
 )
+from app.records.envelope import headers
+from app.records.topics import Topics
+from app.settings import Settings
 
+Mark = NotifyDeadletterHandled | NotifyDeadletterOpened
 View = dict[str, Any]
 TYPES = {kind.__struct_config__.tag for kind in (NotifyDeadletter, NotifyDeadletterHandled, NotifyDeadletterOpened)}
 
@@ -85,3 +91,51 @@ def line(letter: Letter) -> str:
     done = f"  {handled.how} by {handled.by} {handled.at}" if handled else ""
     field = f"{record.field}: " if record.field else ""
     return f"{letter.letter_id:>10}  {record.at}  {record.source}  {field}{record.rule}  ({record.bytes} bytes){done}"
+
+
+async def append(settings: Settings, records: Sequence[tuple[Letter, Mark]]) -> None:
+    """Marks beside their letters, each acknowledged."""
+    async with LetterLine(settings) as producer:
+        for letter, record in records:
+            await mark(producer, settings, letter, record)
+
+
+async def mark(producer: Any, settings: Settings, letter: Letter, record: Mark) -> None:
+    """Beside its letter: same key, same partition."""
+    where = {"key": letter.key, "partition": letter.partition}
+    made = headers(str(record.__struct_config__.tag), record.id, record.at)
+    await producer.send_and_wait(topic_of(settings), msgspec.json.encode(record), headers=made, **where)
+
+
+class LetterLine:
+    """A producer as an async context."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._producer = AIOKafkaProducer(acks="all", max_request_size=1 << 22, **kafka.client(settings))
+
+    async def __aenter__(self) -> Any:
+        try:
+            await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
+        return self._producer
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+
+def handled(letter: Letter, how: Literal["retried", "dropped"], by: str) -> NotifyDeadletterHandled:
+    """The mark of a letter that somebody is done with."""
+    return NotifyDeadletterHandled(**about(letter), how=how, by=by)
+
+
+def about(letter: Letter) -> dict[str, str]:
+    """What every mark says of its letter."""
+    at = clock.iso(clock.now_ms())
+    return {"id": clock.new_id(), "at": at, "letter": letter.letter_id, "source": letter.record.source}
+
+
+def topic_of(settings: Settings) -> str:
+    """Where letters are."""
+    return Topics(settings.topic_prefix, settings.group).deadletters

@@ -11,6 +11,7 @@ import orjson
 
 from app import kafka, telemetry
 from app.cli import running, settings_or_exit
+from app.cli.config import unmade
 from app.cli.supervise import supervise
 from app.settings import Settings
 from app.tenants import Tenant
@@ -36,7 +37,7 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
       HELIOGRAPH_DATA_DIR=run/w1 heliograph worker --live
       TWILIO_API_BASE_URL=http://127.0.0.1:4010 heliograph worker --supervised
     """
-    settings, tenants = settings_or_exit(dict(os.environ), keys=True, more=_sending if not live else lambda _: [])
+    settings, tenants = settings_or_exit(dict(os.environ), keys=True, more=_unfit if not live else _unmade)
     telemetry.configure(settings.log_level)
     if supervised:
         given = [*(["--live"] if live else []), *(["--json"] if as_json else [])]
@@ -47,6 +48,15 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
 
     with running(settings):
         run(lambda: _work(settings, tenants, as_json))
+
+
+def _unfit(tenants: dict[str, Tenant]) -> list[str]:
+    return _sending(tenants) + _unmade(tenants)
+
+
+def _unmade(tenants: dict[str, Tenant]) -> list[str]:
+    """Why its lanes could not send."""
+    return [f"tenant {name}: {field}: {rule}" for name, one in tenants.items() for field, rule in unmade(one)]
 
 
 def _sending(tenants: dict[str, Tenant]) -> list[str]:

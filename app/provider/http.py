@@ -18,6 +18,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
 from app.provider.port import LastCheck
+from app.provider.servers import address
 
 API = "https://api.twilio.com"
 CONNECT_S = 3.0
@@ -82,7 +83,7 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
         flight = current_flight.get()
         async with self._session.request(
             method,
-            self._base + uri.removeprefix(API),
+            address(self._base, uri),
             params=given.get("params"),
             data=urlencode(given.get("data") or {}, doseq=True).encode(),
             headers={**(given.get("headers") or {}), **self._own},

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.simulator.account import account_routes
 from app.simulator.api import Api, answered
 from app.simulator.config import Changeable, SimulatorConfig
 from app.simulator.faults import Faults
@@ -144,5 +145,6 @@ def build(config: SimulatorConfig) -> Starlette:
             Route("/_sim/inbound", control.inbound, methods=["POST"]),
             Route("/_sim/reset", control.reset, methods=["POST"]),
             Route("/healthz", _healthz),
+            *account_routes(config),
         ],
     )

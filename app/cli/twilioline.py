@@ -1,0 +1,85 @@
+"""What the commands under `heliograph twilio` share: whose account, how it is asked, what may be shown."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from app.cli import PROBLEMS, give_up, settings_or_exit
+from app.domain.phone import mask
+from app.tenants import Tenant
+
+if TYPE_CHECKING:
+    from app.provider.account.asking import Unanswered
+
+T = TypeVar("T")
+by_tenant = click.option("--tenant", help="Whose account; needed when there are several.")
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object per line.")
+reveal = click.option("--reveal", is_flag=True, help="Show numbers and texts, which are masked otherwise.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def chosen(name: str | None) -> list[Tenant]:
+    """The tenant named, or all; exit 2 if it is none, or if one has no account to ask."""
+    _, tenants = settings_or_exit(dict(os.environ))
+    if name is not None and name not in tenants:
+        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
+    found = [tenants[name]] if name is not None else list(tenants.values())
+    lacking = [(tenant.name, field) for tenant in found for field in lacks(tenant)]
+    if lacking:
+        give_up(*(f"tenant {tenant}: {field}: is required (TWILIO_* or the tenants file)" for tenant, field in lacking))
+    return found
+
+
+def lacks(tenant: Tenant) -> list[str]:
+    """Fields without which its account cannot be asked."""
+    return [field for field in ("account_sid", "auth_tokens") if not getattr(tenant, field)]
+
+
+def one(name: str | None) -> Tenant:
+    """The tenant named, or the only one; exit 2 otherwise."""
+    found = chosen(name)
+    if len(found) > 1:
+        give_up(f"--tenant: is required, one of {', '.join(tenant.name for tenant in found)}")
+    return found[0]
+
+
+def asking(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T:
+    """What `ask` returns of a line to the tenant's account and what is given; says what Twilio refused, with exit 1."""
+    from app.provider.account.asking import Unanswered
+    from app.provider.account.checking import line_of
+
+    async def run() -> T:
+        async with line_of(tenant) as line:
+            return await ask(line, *given)
+
+    try:
+        return asyncio.run(run())
+    except Unanswered as no:
+        refused(no)
+
+
+def refused(no: "Unanswered") -> NoReturn:
+    """Say why Twilio did not do it; exit 1."""
+    more = f": heliograph errors {no.code}" if no.code else ""
+    give_up(f"Twilio: {no}{more}", code=PROBLEMS)
+
+
+def hidden(text: str, reveal: bool) -> str:
+    """A number or name: masked unless it is to be revealed."""
+    return text if reveal or not text else mask(text)
+
+
+def sids(prefixes: Sequence[str]) -> Callable[..., Any]:
+    """A click callback: SIDs of these kinds."""
+    from app.values import broken, sid
+
+    def read(_context: click.Context, _parameter: click.Parameter, given: str | tuple[str, ...]) -> Any:
+        for text in (given,) if isinstance(given, str) else given:
+            if all(broken(sid(prefix), text) for prefix in prefixes):
+                raise click.BadParameter(f"must be {' or '.join(prefixes)} and 32 hex digits")
+        return given
+
+    return read

@@ -1,0 +1,168 @@
+"""`heliograph twilio messages`: texts as Twilio keeps them."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+import orjson
+
+from app.cli.moments import moment
+from app.cli.twilioline import as_json, asking, by_tenant, hidden, one, reveal, sids, yes
+from app.tenants import Tenant
+
+if TYPE_CHECKING:
+    from app.provider.account.asking import Line
+    from app.provider.account.texts import Text, Wish
+
+SID = sids(["SM", "MM"])
+DEFAULT_LIMIT = 50
+
+
+@click.group("messages")
+def messages() -> None:
+    """Texts as Twilio keeps them, sent and received. `heliograph explain` tells what became of a message of ours."""
+
+
+@messages.command("fetch")
+@click.argument("sid", callback=SID)
+@by_tenant
+@reveal
+@as_json
+def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
+    """Show one text: status, error code, segments, price.
+
+    \b
+    Example:
+      heliograph twilio messages fetch SM00000000000000000000000000000001 --reveal
+    """
+    from app.provider.account import texts
+
+    _tell(_shown(asking(one(tenant), texts.fetch, sid), reveal), as_json)
+
+
+@messages.command("list")
+@click.option("--to", default="", help="Only to this number.")
+@click.option("--from", "sender", default="", help="Only from this number.")
+@click.option("--since", callback=moment, help="Only sent from then on: RFC 3339 with offset, or 30s, 15m, 2h, 7d ago.")
+@click.option("--until", callback=moment, help="Only sent until then.")
+@click.option("--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, help="At most so many.")
+@click.option("--all", "everything", is_flag=True, help="No limit: page by page to the end.")
+@by_tenant
+@reveal
+@as_json
+def list_texts(
+    to: str,
+    sender: str,
+    since: int | None,
+    until: int | None,
+    limit: int,
+    everything: bool,
+    tenant: str | None,
+    reveal: bool,
+    as_json: bool,
+) -> None:
+    """List texts, the newest first, as they come.
+
+    \b
+    Examples:
+      heliograph twilio messages list --since 1h
+      heliograph twilio messages list --to +14155550123 --all --json | jq -r .status
+    """
+    from app.provider.account.texts import Wish
+
+    wish = Wish(to=to, sender=sender, since=_time(since), until=_time(until))
+
+    asking(one(tenant), _list, wish, None if everything else limit, reveal, as_json)
+
+
+async def _list(line: "Line", wish: "Wish", limit: int | None, reveal: bool, as_json: bool) -> None:
+    from app.provider.account.texts import listed
+
+    async for text in listed(line, wish, limit):
+        told = _shown(text, reveal)
+        code = f" ({text.error_code})" if text.error_code else ""
+        words = f"{text.sid}  {text.created}  {told['from']:>16} -> {told['to']:16} {text.status}{code}"
+        click.echo(orjson.dumps(told).decode() if as_json else words)
+
+
+@messages.command("cancel")
+@click.argument("sid", callback=SID)
+@by_tenant
+@as_json
+def cancel(sid: str, tenant: str | None, as_json: bool) -> None:
+    """Withdraw a text that is scheduled at Twilio; a message of ours is withdrawn by `heliograph cancel`.
+
+    \b
+    Example:
+      heliograph twilio messages cancel SM00000000000000000000000000000001
+    """
+    from app.provider.account import texts
+
+    _tell(_shown(asking(one(tenant), texts.cancel, sid), False), as_json)
+
+
+@messages.command("redact")
+@click.argument("sids", nargs=-1, required=True, callback=SID)
+@by_tenant
+@yes
+@as_json
+def redact(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) -> None:
+    """Empty the body of texts at Twilio; number, status and price stay. It cannot be undone.
+
+    \b
+    Example:
+      heliograph twilio messages redact SM00000000000000000000000000000001 --yes
+    """
+    from app.provider.account import texts
+
+    account = _sure(one(tenant), "Empty", len(sids), yes)
+    for sid in sids:
+        asking(account, texts.redact, sid)
+        click.echo(orjson.dumps({"redacted": sid}).decode() if as_json else f"redacted {sid}")
+
+
+@messages.command("delete")
+@click.argument("sids", nargs=-1, required=True, callback=SID)
+@by_tenant
+@yes
+@as_json
+def delete(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) -> None:
+    """Delete texts at Twilio. It cannot be undone, and what became of them can no longer be looked up there.
+
+    \b
+    Example:
+      heliograph twilio messages delete SM00000000000000000000000000000001 --yes
+    """
+    from app.provider.account import texts
+
+    account = _sure(one(tenant), "Delete", len(sids), yes)
+    for sid in sids:
+        asking(account, texts.delete, sid)
+        click.echo(orjson.dumps({"deleted": sid}).decode() if as_json else f"deleted {sid}")
+
+
+def _sure(tenant: Tenant, verb: str, count: int, yes: bool) -> Tenant:
+    if not yes:
+        click.confirm(f"{verb} {count} texts at Twilio, of tenant {tenant.name}?", abort=True, err=True)
+    return tenant
+
+
+def _time(at_ms: int | None) -> datetime | None:
+    """In UTC: the SDK writes the time of any other zone as if it were."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms is not None else None
+
+
+def _shown(text: "Text", reveal: bool) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(text)
+    to, sender, body = told.pop("to"), told.pop("sender"), told.pop("body")
+    masked = {"from": hidden(sender, reveal), "to": hidden(to, reveal), "body": body if reveal or not body else "•••"}
+    return {**told, **masked}
+
+
+def _tell(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(told).decode())
+        return
+    for name, value in told.items():
+        click.echo(f"{name:12} {value or '-'}")

@@ -1,0 +1,39 @@
+"""Carrying out a plan, change by change. What was done before a refusal stays; a new plan goes on from there."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from app.provider.account import reading
+from app.provider.account.asking import Line
+from app.provider.account.plan import Action, Change
+
+
+async def apply(line: Line, changes: Sequence[Change]) -> AsyncIterator[tuple[Change, str]]:
+    """Each change when it was made, with the SID of what it was made to. Raises Unanswered at the one that was not.
+
+    A plan that holds a refusal must not come here.
+    """
+    made: dict[str, str] = {}
+    for change in changes:
+        if change.action not in (Action.REFUSE, Action.KEEP):
+            sid = change.sid or made.get(change.where, "")
+            sid = await _make(line, change, sid)
+            if change.action is Action.CREATE:
+                made[change.where] = sid
+            yield change, sid
+
+
+async def _make(line: Line, change: Change, sid: str) -> str:
+    """The SID of the service or number."""
+    fields = {edit.field: edit.wanted for edit in change.edits}
+    match change.action:
+        case Action.CREATE:
+            return await reading.create_service(line, fields)
+        case Action.ALTER if change.where.startswith("services."):
+            await reading.update_service(line, sid, fields)
+        case Action.ALTER:
+            await reading.update_number(line, sid, fields)
+        case Action.ATTACH:
+            await reading.attach(line, sid, change.number_sid)
+        case Action.DETACH:
+            await reading.detach(line, sid, change.number_sid)
+    return sid

@@ -1,0 +1,134 @@
+"""What the simulated account holds besides texts: numbers, services, registrations; seeded by /_sim/account."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from app.simulator.config import SimulatorConfig
+
+
+class Number(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One of the account's numbers, as IncomingPhoneNumbers has it."""
+
+    phone_number: str
+    sid: str = ""
+    friendly_name: str = ""
+    sms: bool = True
+    mms: bool = True
+    sms_url: str = ""
+    sms_method: str = "POST"
+    sms_fallback_url: str = ""
+    sms_fallback_method: str = "POST"
+    sms_application_sid: str = ""
+
+
+class Campaign(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A US A2P 10DLC campaign. `campaign_id`: The Campaign Registry's."""
+
+    campaign_status: str = "VERIFIED"
+    campaign_id: str = "CSIM001"
+    us_app_to_person_usecase: str = "MIXED"
+    sid: str = "QE" + "0" * 32
+    brand_registration_sid: str = "BN" + "0" * 32
+
+
+class Service(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A Messaging Service with Twilio's defaults. `numbers`: E.164, or SIDs once they are known."""
+
+    friendly_name: str
+    sid: str = ""
+    inbound_request_url: str | None = None
+    inbound_method: str = "POST"
+    fallback_url: str | None = None
+    fallback_method: str = "POST"
+    status_callback: str | None = None
+    sticky_sender: bool = True
+    mms_converter: bool = True
+    smart_encoding: bool = True
+    area_code_geomatch: bool = True
+    validity_period: int = 36_000
+    use_inbound_webhook_on_number: bool = False
+    numbers: list[str] = []
+    short_codes: list[str] = []
+    alpha_senders: list[str] = []
+    campaigns: list[Campaign] = []
+
+
+class Verification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Toll-free verification of one number, by E.164 or SID."""
+
+    number: str
+    status: Literal["PENDING_REVIEW", "IN_REVIEW", "TWILIO_APPROVED", "TWILIO_REJECTED"] = "TWILIO_APPROVED"
+    rejection_reason: str | None = None
+
+
+class Seed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What POST /_sim/account puts in place; a list that is not named stays as it is.
+
+    `test`: the credentials are test credentials, which may read nothing (20008). `answers_as`: the SID that the account
+    shows, "" for its own.
+    """
+
+    status: Literal["active", "suspended", "closed"] = "active"
+    type: Literal["Full", "Trial"] = "Full"
+    test: bool = False
+    answers_as: str = ""
+    numbers: list[Number] | None = None
+    services: list[Service] | None = None
+    verifications: list[Verification] | None = None
+
+
+Held = TypeVar("Held", Number, Service)
+
+
+class Holdings:
+    """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self.account = Seed()
+        self.numbers: dict[str, Number] = {}
+        self.services: dict[str, Service] = {}
+        self.verifications: dict[str, Verification] = {}
+        self.asked = self.changes = 0
+        self.seed(Seed(numbers=[Number(phone_number=number) for number in config.senders]))
+
+    def seed(self, seed: Seed) -> None:
+        """Put in place. Raises ValueError when a service or verification names no number of the account."""
+        self.account = seed
+        if seed.numbers is not None:
+            self.numbers = _by_sid(seed.numbers, "PN")
+        if seed.services is not None:
+            self.services = _by_sid(seed.services, "MG")
+            for service in self.services.values():
+                service.numbers = [self._sid(number) for number in service.numbers]
+        if seed.verifications is not None:
+            self.verifications = {self._sid(made.number): made for made in seed.verifications}
+
+    def found(self, phone_number: str) -> Sequence[Number]:
+        """Numbers of the account, by E.164 if one is given."""
+        return [number for number in self.numbers.values() if phone_number in ("", number.phone_number)]
+
+    def service_of(self, number_sid: str) -> Service | None:
+        """The service that a number is in: one at most."""
+        return next((service for service in self.services.values() if number_sid in service.numbers), None)
+
+    def _sid(self, given: str) -> str:
+        if given in self.numbers:
+            return given
+        sid = next((sid for sid, number in self.numbers.items() if number.phone_number == given), "")
+        if not sid:
+            raise ValueError("a service or a verification names no number of the account")
+        return sid
+
+
+def new(prefix: str) -> str:
+    """A SID never given before."""
+    return prefix + uuid.uuid4().hex
+
+
+def _by_sid(given: Sequence[Held], prefix: str) -> dict[str, Held]:
+    for made in given:
+        made.sid = made.sid or new(prefix)
+    return {made.sid: made for made in given}

@@ -1,0 +1,33 @@
+"""TOML tables read as structs, field by field, so that every fault is told at once."""
+
+import difflib
+from typing import Any, TypeVar
+
+import msgspec
+
+Read = TypeVar("Read", bound=msgspec.Struct)
+
+
+def struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
+    """A field that cannot be read keeps its default."""
+    if not isinstance(table, dict):
+        faults.append(f"{where}: must be a table")
+        return kind()
+    types, good = {field.name: field.type for field in msgspec.structs.fields(kind)}, {}
+    for name, value in table.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, 1)
+            faults.append(f"{where}.{name}: is not known" + (f"; did you mean {near[0]}?" if near else ""))
+            continue
+        try:
+            good[name] = msgspec.convert(value, types[name])
+        except msgspec.ValidationError as error:
+            faults.append(f"{where}.{name}: {error}")
+    return kind(**good)
+
+
+def below(where: str, table: dict[str, Any], name: str, kind: type[Read], faults: list[str]) -> dict[str, Read]:
+    """The tables of one kind within another, by name."""
+    given = table.get(name, {})
+    tables = given if isinstance(given, dict) else {"": given}
+    return {key: struct(f"{where}.{name}.{key}", one, kind, faults) for key, one in tables.items()}

@@ -1,0 +1,86 @@
+"""`heliograph doctor --public`: a signed probe goes through the door and is found on the log, sealed, and put away."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli.probe import probe
+from app.dev.broker import free_port
+from app.dev.parts import Part
+from app.internal import Served
+from app.provider.account.findings import Finding, Name
+from app.settings import Settings
+from app.tenants import read_tenants
+from tests.support.place import Place
+from tests.support.simulated import ACCOUNT, TOKEN, Hook
+
+
+class Public(Place):
+    """A door of its own at the public URLs, and an account that is not looked at."""
+
+    def __init__(self, kafka: str, path: Path) -> None:
+        super().__init__(kafka, path)
+        self.port = free_port()
+        self.env |= self.at(f"http://127.0.0.1:{self.port}/twilio")
+        self.door = Part(
+            "ingress",
+            ["ingress", "--port", str(self.port), "--internal-port", "0"],
+            {**self.env, "PATH": "/usr/bin:/bin"},
+            path / "log",
+        )
+
+    @staticmethod
+    def at(public: str) -> dict[str, str]:
+        return {
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "TWILIO_FROM_NUMBER": "+15005550006",
+            "TWILIO_STATUS_CALLBACK_URL": f"{public}/status",
+            "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{public}/inbound",
+        }
+
+
+@pytest.fixture
+def public(kafka: str, tmp_path: Path) -> Iterator[Public]:
+    made = Public(kafka, tmp_path)
+    made.door.start()
+    made.door.wait()
+    yield made
+    made.door.stop()
+
+
+def test_p4_a_probe_of_each_public_url_is_found_on_the_log_and_put_away(public: Public) -> None:
+    done = public.run("doctor", "--public", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"what": "public URLs", "problem": ""} in json.loads(done.stdout)["findings"]
+    assert public.run("deadletters", "list").stdout == ""
+    letters = [json.loads(line) for line in public.run("deadletters", "list", "--all", "--json").stdout.splitlines()]
+    assert [(letter["handled"]["how"], letter["handled"]["by"]) for letter in letters] == [("dropped", "doctor")] * 3
+
+
+def test_a_url_that_the_door_does_not_verify_is_found(public: Public) -> None:
+    """As behind a proxy that takes a part of the path away."""
+    done = public.run("doctor", "--public", "--json", **public.at(f"http://localhost:{public.port}/twilio"))
+    seen = [finding for finding in json.loads(done.stdout)["findings"] if finding["problem"]]
+    assert done.returncode == 1
+    assert [(finding["name"], finding["what"]) for finding in seen] == [
+        ("probe_refused", f"tenant default: {field}")
+        for field in ("status_callback_url", "inbound_url", "fallback_url")
+    ]
+
+
+def test_an_answer_that_was_not_the_doors_is_missed_on_the_log(kafka: str, tmp_path: Path) -> None:
+    place, hook = Public(kafka, tmp_path), Hook()
+
+    async def ask() -> list[Finding]:
+        served = Served(hook, "127.0.0.1", 0)
+        await served.listening()
+        settings = Settings.read({**place.env, **Public.at(f"{served.url}/twilio")})
+        found = await probe(settings, list(read_tenants(settings).values()), found_s=1.0)
+        await served.stop()
+        return found
+
+    assert [finding.name for finding in asyncio.run(ask())] == [Name.PROBE_LOST] * 3 and len(hook.posted) == 3

@@ -1,0 +1,284 @@
+"""`heliograph twilio`: the account set up, checked and looked at, on the simulator over a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli import main
+from app.internal import Served
+from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+
+FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+14155550102"
+HEAD = """\
+[tenants.acme]
+account_sid = "{account}"
+auth_tokens = ["{token}"]
+api_base_url = "{url}"
+status_callback_url = "https://hooks.example.com/twilio/acme/status"
+inbound_url = "https://hooks.example.com/twilio/acme/inbound"
+"""
+FILE = f"""
+[tenants.acme.lanes.main]
+service = "main"
+[tenants.acme.services.main]
+numbers = ["{FIRST}"]
+sticky_sender = false
+validity_s = 600
+[tenants.acme.numbers.hotline]
+number = "{SECOND}"
+fallback_url = "https://elsewhere.example.com/fallback"
+"""
+
+
+class Account(NamedTuple):
+    """A simulated account and a tenants file that leads to it."""
+
+    simulated: Simulated
+    file: Path
+
+    def declare(self, rest: str) -> None:
+        self.file.write_text(HEAD.format(account=ACCOUNT, token=TOKEN, url=self.simulated.url) + rest)
+
+    async def run(self, *words: str, said: str = "", code: int = 0) -> str:
+        """What the command printed; fails if it ended otherwise than with `code`."""
+        env = {"HELIOGRAPH_CONFIG": str(self.file)}
+        done: Result = await asyncio.to_thread(CliRunner(env=env).invoke, main, ["twilio", *words], said)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    async def told(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (await self.run(*words, "--json", code=code)).splitlines()]
+
+    async def held(self) -> dict[str, Any]:
+        return await self.simulated.get("/_sim/account")
+
+
+@asynccontextmanager
+async def account(path: Path, rest: str = FILE, **seed: Any) -> AsyncIterator[Account]:
+    async with simulating() as simulated:
+        numbers = [{"phone_number": number} for number in (FIRST, SECOND, THIRD)]
+        await simulated.post("/_sim/account", **{"numbers": numbers, **seed})
+        made = Account(simulated, path / "tenants.toml")
+        made.declare(rest)
+        yield made
+
+
+async def test_a_plan_shows_the_difference_field_by_field_and_changes_nothing(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        [told] = await made.told("plan")
+        said = await made.run("plan")
+        assert (await made.held())["changes"] == 0
+    assert [(change["action"], change["where"]) for change in told["changes"]] == [
+        ("create", "services.main"),
+        ("alter", "numbers.hotline"),
+        ("attach", "services.main"),
+    ]
+    assert {"field": "sticky_sender", "held": None, "wanted": False} in told["changes"][0]["edits"]
+    assert "sms_fallback_url: (not set) -> https://elsewhere.example.com/fallback#rc=5&rp=all" in said
+    assert "+ attach acme.services.main +1415•••0100 PN" in said and FIRST not in said and FIRST not in json.dumps(told)
+
+
+async def test_what_is_applied_is_shown_first_and_not_done_again(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        said = await made.run("apply")
+        held, again = await made.held(), await made.told("apply")
+        changes = (await made.held())["changes"]
+    [service] = held["services"].values()
+    numbers = {number["phone_number"]: number for number in held["numbers"].values()}
+    assert said.index("+ create acme.services.main") < said.index("put into the tenants file")
+    assert f'[tenants.acme.services.main]\nsid = "{service["sid"]}"' in said
+    assert service["numbers"] == [numbers[FIRST]["sid"]]
+    assert (service["sticky_sender"], service["validity_period"], service["friendly_name"]) == (
+        False,
+        600,
+        "heliograph acme main",
+    )
+    assert service["inbound_request_url"] == "https://hooks.example.com/twilio/acme/inbound#rc=5&rp=all"
+    assert numbers[SECOND]["sms_fallback_url"] == "https://elsewhere.example.com/fallback#rc=5&rp=all"
+    assert again == [
+        {"changes": [], "refused": 0, "made": 0, "sids": {"tenants.acme.services.main.sid": service["sid"]}}
+    ]
+    assert changes == held["changes"] == 3
+
+
+async def test_a_service_that_has_its_sid_in_the_file_keeps_its_name_and_what_is_not_named(tmp_path: Path) -> None:
+    seed = {"friendly_name": "old", "sid": SERVICE, "numbers": [FIRST], "mms_converter": False}
+    async with account(
+        tmp_path, FILE.replace("numbers = [", f'sid = "{SERVICE}"\nnumbers = ['), services=[seed]
+    ) as made:
+        await made.run("apply")
+        [service] = (await made.held())["services"].values()
+    assert (service["friendly_name"], service["mms_converter"], service["sticky_sender"]) == ("old", False, False)
+
+
+async def test_without_prune_a_number_stays_and_with_it_the_operator_is_asked(tmp_path: Path) -> None:
+    seed = {"friendly_name": "heliograph acme main", "sid": SERVICE, "numbers": [FIRST, THIRD]}
+    async with account(tmp_path, services=[seed]) as made:
+        assert "+1415•••0102" in (said := await made.run("apply")) and "stays without --prune" in said
+
+        async def attached() -> int:
+            return len((await made.held())["services"][SERVICE]["numbers"])
+
+        assert await attached() == 2
+        assert "Aborted" in await made.run("apply", "--prune", said="n\n", code=1) and await attached() == 2
+        await made.run("apply", "--prune", said="y\n")
+        assert await attached() == 1
+        assert "as declared" in await made.run("plan", "--prune")
+
+
+async def test_a_number_of_another_service_is_moved_only_with_prune(tmp_path: Path) -> None:
+    async with account(tmp_path, services=[{"friendly_name": "other", "sid": SERVICE, "numbers": [FIRST]}]) as made:
+        refused = await made.run("apply", code=1)
+        assert f"is in service {SERVICE}" in refused and (await made.held())["changes"] == 0
+        await made.run("apply", "--prune", "--yes")
+        services = {
+            service["friendly_name"]: service["numbers"] for service in (await made.held())["services"].values()
+        }
+    assert services["other"] == [] and len(services["heliograph acme main"]) == 1
+
+
+async def test_a_number_that_the_account_does_not_have_stops_everything(tmp_path: Path) -> None:
+    async with account(tmp_path, FILE.replace(SECOND, "+14155550199")) as made:
+        [told] = await made.told("apply", code=1)
+        assert (await made.held())["changes"] == 0
+    assert told["refused"] == 1 and told["changes"][0]["where"] == "numbers.hotline"
+
+
+async def test_findings_are_told_with_what_to_do_and_end_with_1(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        await made.run("apply")
+        said, told = await made.run("check", code=1), await made.told("check", code=1)
+    assert [finding["name"] for finding in told] == ["service_not_made", "campaign_missing"]
+    assert set(told[0]) == {"name", "tenant", "where", "problem", "todo"} and told[1]["todo"] in said
+    assert "!  campaign_missing  tenant acme: services.main (MG" in said
+
+
+async def test_nothing_found_ends_with_0(tmp_path: Path) -> None:
+    async with account(tmp_path, FILE.replace(FIRST, "+18005550100"), **toll_free()) as made:
+        [sid] = (await made.told("apply"))[0]["sids"].values()
+        made.declare(FILE.replace("numbers = [", f'sid = "{sid}"\nnumbers = [').replace(FIRST, "+18005550100"))
+        assert await made.run("check") == "nothing found\n" and await made.told("check") == []
+
+
+def toll_free() -> dict[str, Any]:
+    numbers = [{"phone_number": number} for number in ("+18005550100", SECOND)]
+    return {"numbers": numbers, "verifications": [{"number": "+18005550100"}]}
+
+
+async def test_services_and_numbers_are_listed_and_shown_masked_unless_revealed(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        await made.run("apply")
+        [service], numbers = await made.told("services", "list"), await made.told("numbers", "list")
+        [shown] = await made.told("services", "show", service["sid"])
+        [number] = await made.told("numbers", "show", FIRST)
+        [revealed] = await made.told("numbers", "show", numbers[0]["sid"], "--reveal")
+        plain = [await made.run(*w.split()) for w in ("services list", "numbers list", f"numbers show {FIRST}")]
+        absent = await made.run("numbers", "show", "+14155550199", code=1)
+    assert service["numbers"] == [numbers[0]["sid"]] and shown["campaigns"] == [] and shown["other_senders"] == 0
+    assert (number["phone_number"], revealed["phone_number"]) == ("+1415•••0100", FIRST)
+    assert len(numbers) == 3 and FIRST not in "".join(plain) + json.dumps([service, numbers, shown, number])
+    assert "no such number in this account" in absent
+
+
+async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        sids = [(await made.simulated.create(body=f"secret {n}")).sid for n in range(5)]
+        await eventually(lambda: made.simulated.hook.statuses.count("delivered") == 5)
+        told = await made.told("messages", "list", "--limit", "3")
+        assert await made.told("messages", "list", "--until", "1h") == []
+        everything = await made.told("messages", "list", "--all", "--to", PERSON, "--since", "1h")
+        [masked], [revealed] = (
+            await made.told("messages", "fetch", sids[0]),
+            await made.told("messages", "fetch", sids[0], "--reveal"),
+        )
+        plain = await made.run("messages", "list")
+        assert await made.told("messages", "list", "--to", "+14155550199") == []
+    assert [text["sid"] for text in told] == sids[::-1][:3] and len(everything) == 5
+    assert (masked["to"], masked["body"]) == ("+1415•••0123", "•••")
+    assert (revealed["to"], revealed["body"]) == (PERSON, "secret 0")
+    assert PERSON not in plain + json.dumps(told) and "secret" not in plain + json.dumps(told)
+
+
+async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        sid = (await made.simulated.create(body="secret")).sid
+        assert "Aborted" in await made.run("messages", "redact", sid, said="n\n", code=1)
+        assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == "secret"
+        assert await made.told("messages", "redact", sid, "--yes") == [{"redacted": sid}]
+        assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == ""
+
+
+async def test_a_scheduled_text_is_withdrawn_and_then_no_more(tmp_path: Path) -> None:
+    later = {"schedule_type": "fixed", "send_at": datetime.now(UTC) + timedelta(hours=1)}
+    async with account(tmp_path) as made:
+        sid = (await made.simulated.create(messaging_service_sid=SERVICE, **later)).sid
+        assert (await made.told("messages", "cancel", sid))[0]["status"] == "canceled"
+        assert "heliograph errors 30409" in await made.run("messages", "cancel", sid, code=1)
+
+
+async def test_texts_are_deleted_only_after_a_yes(tmp_path: Path) -> None:
+    deleted, sids = [], [f"SM{n:032}" for n in range(2)]
+
+    async def stub(scope: Any, _receive: Any, send: Any) -> None:
+        deleted.append((scope["method"], scope["path"]))
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    served = Served(stub, "127.0.0.1", 0)
+    await served.listening()
+    async with account(tmp_path) as made:
+        made.file.write_text(made.file.read_text().replace(made.simulated.url, served.url))
+        asked = await made.run("messages", "delete", *sids, said="n\n", code=1)
+        assert "Delete 2 texts at Twilio, of tenant acme?" in asked and deleted == []
+        assert await made.told("messages", "delete", *sids, "--yes") == [{"deleted": sid} for sid in sids]
+    await served.stop()
+    assert deleted == [("DELETE", f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}.json") for sid in sids]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["messages", "fetch", "SM" + "f" * 32], "error: Twilio: http 404 (20404): heliograph errors 20404"),
+        (["services", "show", "MG" + "f" * 32], "error: Twilio: http 404 (20404): heliograph errors 20404"),
+    ],
+)
+async def test_what_twilio_refuses_is_told_by_its_code(words: list[str], told: str, tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        assert told in await made.run(*words, code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["messages", "fetch", "XX1"], "must be SM or MM and 32 hex digits"),
+        (["services", "show", "MG1"], "must be MG and 32 hex digits"),
+        (["numbers", "show", "4155550123"], "must be a number in E.164"),
+        (["check", "--tenant", "beta"], "--tenant: beta is none of acme"),
+    ],
+)
+async def test_what_makes_no_sense_is_wrong_usage(words: list[str], told: str, tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        assert told in await made.run(*words, code=2)
+
+
+async def test_p7_of_several_tenants_one_must_be_named(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        both = made.file.read_text() + made.file.read_text().replace("tenants.acme", "tenants.beta")
+        made.file.write_text(both)
+        assert "--tenant: is required, one of acme, beta" in await made.run("numbers", "list", code=2)
+        [told] = await made.told("plan", "--tenant", "beta")
+        assert {change["tenant"] for change in told["changes"]} == {"beta"}
+
+
+async def test_an_account_without_credentials_is_not_asked(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        made.file.write_text(made.file.read_text().replace(f'auth_tokens = ["{TOKEN}"]', ""))
+        assert "tenant acme: auth_tokens: is required" in await made.run("check", code=2)
+        assert (await made.held())["asked"] == 0
