@@ -46,13 +46,16 @@ class Line:
             raise
         return line
 
-    async def send(self, record: Record) -> None:
-        """Acknowledged when it returns. Raises KafkaError; may take for ever."""
-        await (await self._producer.send(record.topic, record.value, record.key, headers=record.headers))
+    async def enter(self, record: Record) -> asyncio.Future[Any]:
+        """In its place when it returns, acknowledged when the future is done. Raises KafkaError; may take for ever."""
+        future: asyncio.Future[Any] = await self._producer.send(
+            record.topic, record.value, record.key, headers=record.headers
+        )
+        return future
 
     async def send_all(self, records: Sequence[Record]) -> None:
         """All acknowledged, in order within each partition. Raises KafkaError; may take for ever."""
-        futures = [await self._producer.send(r.topic, r.value, r.key, headers=r.headers) for r in records]
+        futures = [await self.enter(record) for record in records]
         for outcome in await asyncio.gather(*futures, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -1,4 +1,9 @@
-"""Putting records on the log before they are answered: Kafka, or the spool while Kafka is away."""
+"""Putting records on the log before they are answered: Kafka, or the spool while Kafka is away.
+
+Records of one process stand on the log in the order in which `put` took them; one that was under way when Kafka went
+may stand there twice. Nothing but the times of receipt that they carry orders records of two processes: each writes
+spool files of its own, and either's may be read out first.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,10 +23,27 @@ RETRY_S = 0.2
 REMIND_AFTER = 300
 # An append is on its way to the disk: look again.
 FSYNC_S = 0.002
+# With records always on their way to the disk the spool would never be empty. So with no more than this in it new ones
+# wait until all is sent, if Kafka took the chunk before soon.
+LAST_BYTES, SOON_S = 256 << 10, 0.4
 
 
 class Unavailable(Exception):
     """Neither Kafka nor the disk took the record."""
+
+
+class _Pending:
+    """A record that the line has not acknowledged. `kept`: its place in the spool, once the line is given up."""
+
+    def __init__(self, record: Record) -> None:
+        self.record, self.timeout, self.waits = record, asyncio.timeout(ACK_S), True
+        self.kept: asyncio.Future[None] | None = None
+
+    def give_up(self, kept: "asyncio.Future[None]") -> None:
+        """Wake it, if it waits for the line still."""
+        self.kept = kept
+        if self.waits and not self.timeout.expired():
+            self.timeout.reschedule(0)
 
 
 class Log:
@@ -38,6 +60,9 @@ class Log:
         self._line: Line | None = None
         self._mender: asyncio.Task[None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
+        # Held while a record takes its place, on the line or in the spool; those who wait for it come in order.
+        self._order = asyncio.Lock()
+        self._pending: dict[_Pending, None] = {}
         self._disk_fault = ""
         self.produced = self.spooled = 0
 
@@ -82,12 +107,21 @@ class Log:
 
     async def put(self, record: Record) -> None:
         """Raises Unavailable."""
+        await self._order.acquire()
         line = self._line
-        if line is not None and await self._sent(line, record):
+        if line is None:
+            kept = self._spool.append(record)
+            self._order.release()
+        elif (moved := await self._sent(line, _Pending(record))) is None:
             self.produced += 1
             return
+        else:
+            kept = moved
+        await self._on_disk(kept)
+
+    async def _on_disk(self, kept: "asyncio.Future[None]") -> None:
         try:
-            await self._spool.append(record)
+            await kept
         except OSError as error:
             self._disk_fault = error.strerror or type(error).__name__
             _log.error("spool.refused", error=self._disk_fault)
@@ -95,18 +129,32 @@ class Log:
         self._disk_fault = ""
         self.spooled += 1
 
-    async def _sent(self, line: Line, record: Record) -> bool:
+    async def _sent(self, line: Line, pending: _Pending) -> "asyncio.Future[None] | None":
+        """None once it is acknowledged, else its place in the spool. Lets the next one in when it has its own place."""
+        self._pending[pending] = None
         try:
-            async with asyncio.timeout(ACK_S):
-                await line.send(record)
+            async with pending.timeout:
+                try:
+                    acknowledged = await line.enter(pending.record)
+                finally:
+                    self._order.release()
+                await acknowledged
         except BROKEN as error:
-            if self._line is line:
-                _log.warning("kafka.away", error=type(error).__name__)
-                self._line = None
-                self._drop(line)
-                self._mend(None)
-            return False
-        return True
+            pending.waits = False
+            if pending.kept is None:
+                self._give_up(line, error)
+        finally:
+            del self._pending[pending]
+        return pending.kept
+
+    def _give_up(self, line: Line, error: Exception) -> None:
+        """All that waits for the line goes to the spool in one step, in order, before anything that comes now."""
+        _log.warning("kafka.away", error=type(error).__name__)
+        self._line = None
+        for pending in self._pending:
+            pending.give_up(self._spool.append(pending.record))
+        self._drop(line)
+        self._mend(None)
 
     def _drop(self, line: Line) -> None:
         task = asyncio.get_running_loop().create_task(line.drop())
@@ -122,14 +170,14 @@ class Log:
             self._fail(error)
 
     async def _mending(self, line: Line | None) -> None:
-        """Until there is a line and the spool is empty."""
+        """Until the spool is empty and the line is everybody's."""
         failures = 0
         while True:
             try:
                 if line is None:
                     async with asyncio.timeout(OPEN_S):
                         line = await self._open_line()
-                if await self._drained(line):
+                if await self._handed_over(line):
                     break
             except BROKEN as error:
                 if failures % REMIND_AFTER == 0:
@@ -139,18 +187,30 @@ class Log:
                     self._drop(line)
                     line = None
                 await asyncio.sleep(RETRY_S)
-        self._line = line
         _log.info("kafka.here")
 
-    async def _drained(self, line: Line) -> bool:
-        """Send the oldest chunk; True once nothing waits. Raises one of BROKEN."""
-        if self._spool.empty:
-            return True
+    async def _handed_over(self, line: Line) -> bool:
+        """Send the oldest chunk; with the last ones give the line to everybody: True. Raises one of BROKEN."""
+        if self._spool.size <= LAST_BYTES:
+            self._spool.adopt()
+        if not self._spool.empty:
+            soon = await self._sent_oldest(line)
+            if not soon or self._spool.size > LAST_BYTES:
+                return False
+        async with self._order, asyncio.timeout(ACK_S):
+            while not self._spool.empty:
+                await self._sent_oldest(line)
+            self._line = line
+        return True
+
+    async def _sent_oldest(self, line: Line) -> bool:
+        """Whether there was a chunk and Kafka took it soon."""
         chunk = self._spool.head()
         if chunk is None:
             await asyncio.sleep(FSYNC_S)
             return False
+        began = asyncio.get_running_loop().time()
         async with asyncio.timeout(CHUNK_S):
             await line.send_all(chunk.records)
         self._spool.sent(chunk)
-        return False
+        return asyncio.get_running_loop().time() - began < SOON_S

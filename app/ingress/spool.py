@@ -5,6 +5,7 @@ under a lock. A file goes when all of it is on the log. What cannot be read is s
 plain text on their topic, so their values are sealed here.
 """
 
+import asyncio
 import fcntl
 import os
 from collections import deque
@@ -72,7 +73,7 @@ class Spool:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory, self._sealer, self._plain = directory, sealer, plain_topics
         self._parts: deque[_Part] = deque()
-        self._adopt()
+        self.adopt()
 
     @property
     def empty(self) -> bool:
@@ -84,13 +85,18 @@ class Spool:
         """Bytes that wait."""
         return sum(part.left for part in self._parts)
 
-    async def append(self, record: Record) -> None:
-        """On disk when it returns. Raises OSError."""
+    def append(self, record: Record) -> asyncio.Future[None]:
+        """In its place at once, on disk when the future is done; the future raises OSError."""
         sealed = record.topic in self._plain
         if sealed:
             value = self._sealer.seal(record.value, "", SUBJECT).encode()
             record = msgspec.structs.replace(record, value=value)
-        await self._writer().append(_encode(_Kept(record, sealed)))
+        try:
+            return self._writer().append(_encode(_Kept(record, sealed)))
+        except OSError as error:
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
 
     def head(self) -> Chunk | None:
         """The oldest records, still kept; None if none is on disk now. Raises OSError."""
@@ -138,16 +144,11 @@ class Spool:
         self._parts.append(_Part(writer.path, writer.fd, writer))
         return writer
 
-    def _adopt(self) -> None:
-        """Files that no living process holds: their records go first."""
+    def adopt(self) -> None:
+        """Take over the files that no living process holds, behind what is here. Raises OSError."""
         for path in sorted(self._directory.glob("*.spool")):
-            fd = os.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(fd)
-                continue
-            self._parts.append(_Part(path, fd, None))
+            if (fd := _taken(path)) is not None:
+                self._parts.append(_Part(path, fd, None))
 
     def _read(self, part: _Part) -> Chunk:
         """Whole frames from where the file has been read to; a frame longer than a chunk is read alone."""
@@ -187,6 +188,22 @@ class Spool:
         part.path.unlink(missing_ok=True)
         self._parts.remove(part)
         part.close()
+
+
+def _taken(path: Path) -> int | None:
+    """The file, locked; None if another process has it, or had it and sent all of it meanwhile."""
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink:
+            return fd
+    except BlockingIOError:
+        pass  # it is another's
+    os.close(fd)
+    return None
 
 
 def _sync(directory: Path) -> None:

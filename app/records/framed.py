@@ -28,14 +28,14 @@ class FramedFile:
         self._running: asyncio.Task[None] | None = None
         self.promised = self.size()
 
-    async def append(self, payload: bytes) -> None:
-        """On disk when it returns."""
+    def append(self, payload: bytes) -> asyncio.Future[None]:
+        """In its place at once; on disk when the future is done."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append((frame(payload), future))
         if self._running is None:
             self._running = loop.create_task(self._flush())
-        await future
+        return future
 
     def note(self, payload: bytes) -> None:
         """Appended without waiting for the disk: what may be lost in a crash."""

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from app.ingress.log import ACK_S, Log, Unavailable
 from app.ingress.record import Record
 from app.ingress.spool import Spool
 from app.records.seal import Sealer
-from tests.support.door import FakeKafka, door, eventually
+from tests.support.door import FakeKafka, FakeLine, door, eventually
 
 
 def record(n: int) -> Record:
@@ -94,6 +95,73 @@ async def test_p4_a_line_that_breaks_while_the_spool_is_sent_is_replaced_and_the
             await asyncio.sleep(0.01)
         await eventually(lambda: not log.away)
     assert numbers(kafka) == list(range(100)) and kafka.opened == 4
+
+
+async def test_p4_what_waits_for_a_kafka_that_went_goes_to_the_spool_before_what_comes_then(tmp_path: Path) -> None:
+    """All wait at most as long as the first of them, and nothing overtakes them."""
+    kafka = FakeKafka()
+    async with logging(tmp_path, kafka) as log:
+        kafka.silent, kafka.here = True, False
+        waiting = [asyncio.ensure_future(log.put(record(0)))]
+        await asyncio.sleep(ACK_S / 2)
+        waiting += [asyncio.ensure_future(log.put(record(n))) for n in range(1, 5)]
+        await eventually(lambda: log.away)
+        waiting.append(asyncio.ensure_future(log.put(record(5))))
+        await waiting[-1]
+        assert (log.produced, log.spooled) == (0, 6)
+        kafka.silent, kafka.here = False, True
+        await eventually(lambda: not log.away)
+        await asyncio.gather(*waiting)
+    assert numbers(kafka) == list(range(6))
+
+
+class Leisurely(FakeKafka):
+    """It acknowledges nothing at once, as a real one."""
+
+    async def open(self) -> FakeLine:
+        class Slow(FakeLine):
+            async def send_all(self, records: list[Record]) -> None:
+                await asyncio.sleep(0.02)
+                await super().send_all(records)
+
+        if not self.here:
+            raise KafkaConnectionError
+        return Slow(self)
+
+
+async def test_the_spool_is_emptied_though_records_come_faster_than_kafka_takes_one(tmp_path: Path) -> None:
+    kafka, count, over = Leisurely(), 0, False
+    kafka.here = False
+
+    async def people(pause_s: float) -> None:
+        nonlocal count
+        while not over:
+            count += 1
+            await log.put(record(count))
+            await asyncio.sleep(pause_s)
+
+    async with logging(tmp_path, kafka) as log:
+        busy = [asyncio.ensure_future(people(n / 10_000)) for n in range(20)]
+        await eventually(lambda: log.spooled > 100)
+        kafka.here = True
+        try:
+            await eventually(lambda: not log.away)
+        finally:
+            over = True
+        await asyncio.gather(*busy)
+    assert numbers(kafka) == list(range(1, count + 1))
+
+
+async def test_p4_who_outlives_another_on_the_same_directory_sends_what_that_one_left(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    kafka.here = False
+    async with logging(tmp_path, kafka) as heir:
+        async with logging(tmp_path, kafka) as other:
+            await other.put(record(1))
+        await heir.put(record(2))
+        kafka.here = True
+        await eventually(lambda: not heir.away)
+    assert sorted(numbers(kafka)) == [1, 2] and list(tmp_path.iterdir()) == []
 
 
 STEPS = st.lists(st.sampled_from(["put", "put", "put", "go", "come", "breathe"]), max_size=40)

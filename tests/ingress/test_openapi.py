@@ -31,7 +31,7 @@ class FaultyKafka(FakeKafka):
 
     async def open(self) -> FakeLine:
         class Faulty(FakeLine):
-            async def send(self, record: Record) -> None:
+            async def enter(self, record: Record) -> Any:
                 raise ZeroDivisionError
 
         return Faulty(self)

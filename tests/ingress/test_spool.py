@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ async def test_what_comes_while_the_spool_is_read_goes_behind_what_is_in_it(tmp_
 
 async def test_an_append_on_its_way_to_the_disk_keeps_the_spool_from_being_empty(tmp_path: Path) -> None:
     kept = spool(tmp_path)
-    task = asyncio.create_task(kept.append(record(1)))
+    task = kept.append(record(1))
     await asyncio.sleep(0)
     assert not kept.empty
     await task
@@ -109,6 +110,29 @@ async def test_a_file_of_a_living_process_is_left_alone_and_taken_once_it_was_ki
     process.kill()
     await process.wait()
     assert drain(spool(tmp_path)) == [record(1), record(2)]
+
+
+async def test_p4_processes_that_come_and_go_on_one_directory_lose_nothing_between_them(tmp_path: Path) -> None:
+    """Each file is read out by one of them, and one that goes while another opens it stops nobody."""
+    over, found = threading.Event(), list[Record]()
+
+    def others() -> None:
+        while not over.is_set():
+            heir = spool(tmp_path)
+            found.extend(drain(heir))
+            heir.close()
+
+    beside = asyncio.get_running_loop().run_in_executor(None, others)
+    for n in range(300):
+        here = spool(tmp_path)
+        await keep(here, record(n))
+        if n % 2:
+            found.extend(drain(here))
+        here.close()
+    over.set()
+    await beside
+    found.extend(drain(spool(tmp_path)))
+    assert {int(one.value[:6]) for one in found} == set(range(300)) and list(tmp_path.iterdir()) == []
 
 
 @settings(max_examples=40, deadline=None)

@@ -60,8 +60,8 @@ class FakeLine:
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka, self._broken = kafka, False
 
-    async def send(self, record: Record) -> None:
-        await self.send_all([record])
+    async def enter(self, record: Record) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.send_all([record]))
 
     async def send_all(self, records: list[Record]) -> None:
         if self._kafka.silent:
