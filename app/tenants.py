@@ -10,20 +10,31 @@ resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent agai
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
+[tenants.acme.lanes.vip]
+messaging_service_sid = "MG..."
+from_number = "+14155550100"     # a sender of that service,
+pinned = true                    # and no other: every text of this lane comes from it
+[tenants.acme.create]            # parameters of the create call, see app/parameters.py; a lane may have its own
+
+[tenants.staging]                # texts nobody but these: a request to anybody else is rejected
+mode = "sandbox"
+allow = ["+14155550123"]
 """
 
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from app import values
+from app.domain.phone import mask, read_address
 from app.domain.words import Category
+from app.parameters import Parameters, faults_of, sandbox_faults, sender_fault
 from app.settings import FIELDS, BadSettings, Settings
 from app.values import Secret
 
@@ -40,10 +51,13 @@ TENANT_SHAPES = {
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate."""
+    """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate. `pinned`: of the
+    service's senders `from_number` alone; `create`: parameters of its own, over the tenant's."""
 
     messaging_service_sid: str = ""
     from_number: str = ""
+    pinned: bool = False
+    create: Parameters = Parameters()
     rate: NotNegative = 10.0
     burst: NotNegative = 0.0
 
@@ -55,7 +69,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """See the module. `resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
-    is not named is only reported, marketing always."""
+    is not named is only reported, marketing always. `allow`: whom a sandbox may text, canonical addresses."""
 
     name: str = ""
     account_sid: str = ""
@@ -75,6 +89,9 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_words: tuple[str, ...] = ()
     retry_delays_s: tuple[NotNegative, ...] = (30.0, 120.0)
     resend_after_s: dict[str, NotNegative] = {}
+    mode: Literal["live", "sandbox"] = "live"
+    allow: tuple[str, ...] = ()
+    create: Parameters = Parameters()
 
     @property
     def lane(self) -> str:
@@ -89,6 +106,19 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         except ValueError:
             return False  # no URL, which is a fault of the settings
         return not self.api_base_url or host == "twilio.com" or host.endswith(".twilio.com")
+
+    def may_text(self, address: str) -> bool:
+        """Whether this canonical address may be texted at all: a sandbox knows whom it may text."""
+        return self.mode != "sandbox" or address in self.allow
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The allow list as it may be shown."""
+        return tuple(mask("".join(address)) for address in self.allow)
+
+    def parameters(self, lane: str) -> Parameters:
+        """What the create calls of this lane bear beside recipient, content, sender and deadline."""
+        return self.lanes[lane].create.over(self.create)
 
 
 Tenants = Mapping[str, Tenant]
@@ -174,8 +204,8 @@ def _default(settings: Settings) -> Tenant:
 def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
     lanes = table.get("lanes", {})
     lanes = lanes if isinstance(lanes, dict) else {"": lanes}
-    read = {name: _struct(f"{where}.lanes.{name}", lane, Lane, faults) for name, lane in lanes.items()}
-    tenant = _struct(where, {**table, "lanes": read}, Tenant, faults)
+    read = {name: _with_parameters(f"{where}.lanes.{name}", lane, Lane, faults) for name, lane in lanes.items()}
+    tenant = _with_parameters(where, {**table, "lanes": read}, Tenant, faults)
     tokens = tenant.auth_tokens
     if tenant.auth_tokens_file:
         try:
@@ -189,7 +219,16 @@ def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[
         api_keys=tuple(Secret(key) for key in tenant.api_keys),
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
+        # Hidden as secrets are: they are people's numbers.
+        allow=tuple(Secret(read_address(number).canonical) for number in tenant.allow),
     )
+
+
+def _with_parameters(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
+    """A struct with a table `create`, each read field by field."""
+    if isinstance(table, dict) and "create" in table:
+        table = {**table, "create": _struct(f"{where}.create", table["create"], Parameters, faults)}
+    return _struct(where, table, kind, faults)
 
 
 def _struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
@@ -221,6 +260,8 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
         faults.append(f"{where}.keyword_replies: must be twilio or heliograph")
     for name, lane in tenant.lanes.items():
         faults += _lane_faults(f"{where}.lanes.{name}", lane, told)
+    faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(tenant.create)]
+    faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(tenant.mode, tenant.allow)]
     resends = {name: _kept(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
@@ -228,9 +269,13 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
 def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
     faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
-    unread = (f"{where}:", *(f"{where}.{name}:" for name in LANE_SHAPES))
-    if bool(lane.messaging_service_sid) == bool(lane.from_number) and not any(f.startswith(unread) for f in told):
-        faults.append(f"{where}: needs exactly one of messaging_service_sid and from_number")
+    faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
+    if lane.create.shorten_urls and not lane.messaging_service_sid:
+        faults.append(f"{where}.create.shorten_urls: needs a messaging_service_sid")
+    unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "pinned")))
+    rule = sender_fault(lane.messaging_service_sid, lane.from_number, lane.pinned)
+    if rule and not any(f.startswith(unread) for f in told):
+        faults.append(f"{where}: {rule}")
     return faults
 
 
