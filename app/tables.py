@@ -9,7 +9,7 @@ Read = TypeVar("Read", bound=msgspec.Struct)
 
 
 def struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
-    """A field that cannot be read keeps its default."""
+    """A field that cannot be read keeps its default; one that is a table itself is read in the same way."""
     if not isinstance(table, dict):
         faults.append(f"{where}: must be a table")
         return kind()
@@ -18,6 +18,9 @@ def struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
         if name not in types:
             near = difflib.get_close_matches(name, types, 1)
             faults.append(f"{where}.{name}: is not known" + (f"; did you mean {near[0]}?" if near else ""))
+            continue
+        if isinstance(types[name], type) and issubclass(types[name], msgspec.Struct):
+            good[name] = struct(f"{where}.{name}", value, types[name], faults)
             continue
         try:
             good[name] = msgspec.convert(value, types[name])

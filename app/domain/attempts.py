@@ -2,7 +2,15 @@
 
 from app.domain.case import Case, key_of, reason_of
 from app.domain.contact import Attempt, Message, may_arrive
-from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LaneSlowed
+from app.domain.events import (
+    AttemptAnswered,
+    AttemptClaimed,
+    AttemptProgressed,
+    InputRefused,
+    LaneSlowed,
+    LineLearnt,
+    StageChanged,
+)
 from app.domain.inputs import Answered, Reported, TurnGranted
 from app.domain.listing import prove
 from app.domain.optout import learn_opt_out
@@ -10,6 +18,8 @@ from app.domain.timing import backoff_ms
 from app.domain.verdicts import close, doubt, end, expire, moved, retry
 from app.domain.words import Answer, ErrorClass, Progress, Reason, Stage, Word
 
+# The call was abandoned: too near to its time for Twilio to hold it, too early to send it.
+TOO_NEAR = "too_near"
 # Refusals that left nothing at Twilio and say nothing against the message: it waits and asks again until it expires.
 WAITS = {ErrorClass.THROTTLED, ErrorClass.TRANSIENT, ErrorClass.CONFIGURATION, ErrorClass.FRAUD_BLOCK}
 HOLD_MS = {ErrorClass.THROTTLED: 1_000, ErrorClass.CONFIGURATION: 60_000, ErrorClass.FRAUD_BLOCK: 900_000}
@@ -41,6 +51,8 @@ def answered(case: Case, record: Answered) -> None:
     if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL) or found[1].answer is record.answer:
         return
     message, before = found
+    if record.line_type is not None:
+        case.happen(LineLearnt(line_type=record.line_type, at_ms=case.place.log_ms))
     if record.answer is not Answer.DOUBTFUL and prove(case, message, before, record.sid):
         message, before = _now(case, message, before)
     case.happen(
@@ -89,7 +101,7 @@ def _meant(case: Case, message: Message, record: Answered) -> None:
         case Answer.DOUBTFUL:
             doubt(case, message, record.attempt)
         case Answer.ABANDONED:
-            _ask_again(case, message)
+            _ask_again(case, message, record)
         case Answer.REFUSED:
             _refused(case, message, record)
         case Answer.OPEN:
@@ -162,6 +174,8 @@ def _refused(case: Case, message: Message, record: Answered) -> None:
     error, policy = record.error, message.policy
     if error is ErrorClass.OPTED_OUT:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+    elif error is ErrorClass.SANDBOXED:
+        end(case, message, Word.REJECTED, Reason.SANDBOXED)
     elif error in WAITS and policy is not None and not message.cancel_requested_ms:
         refusals = sum(a.answer is Answer.REFUSED for a in message.attempts)
         wait = max(record.retry_after_ms or backoff_ms(refusals), HOLD_MS.get(error, 0))
@@ -172,13 +186,21 @@ def _refused(case: Case, message: Message, record: Answered) -> None:
         end(case, message, Word.FAILED, reason_of(error))
 
 
-def _ask_again(case: Case, message: Message) -> None:
-    """The call was abandoned before it left: a new attempt, if the message may still go."""
+def _ask_again(case: Case, message: Message, record: Answered) -> None:
+    """The call was abandoned before it left: a new attempt, if the message may still go.
+
+    A worker that found it expired is believed, though its clock be before the log's: else it would be asked for, and
+    abandoned, over and over until the two agree.
+    """
     if case.contact.consent.opted_out:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
     elif message.cancel_requested_ms:
         end(case, message, Word.CANCELED, Reason.CANCEL_REQUESTED)
-    elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
+    elif message.policy is not None and (
+        message.policy.expires_ms <= case.place.log_ms or record.why == Reason.EXPIRED
+    ):
         expire(case, message)
+    elif record.why == TOO_NEAR and message.policy is not None and message.policy.start_ms > case.place.log_ms:
+        case.happen(StageChanged(key=key_of(message.id), stage=Stage.SCHEDULED, reason=Reason.SCHEDULED))
     else:
         case.ask(message, Reason.ABANDONED)

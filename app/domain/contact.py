@@ -9,7 +9,7 @@ import msgspec
 
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, ErrorClass, Progress, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, LineType, Progress, Provenance, Reason, Stage, Word
 
 
 class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,6 +52,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """One text to one contact. Its key is the 20 hex digits of its id behind the contact id.
 
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
+    `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
     `revision` counts outcomes given; `duplicate`: the last of them said possible_duplicate. `watermark` (offset of the
     last input that changed it) is set once it lives in table `messages`.
     """
@@ -84,6 +85,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     duplicate: bool = False
     final_ms: int = 0
     cancel_requested_ms: int = 0
+    recall: Reason | None = None
+    recall_ms: int = 0
     watermark: int = -1
     archive_after_ms: int = 86_400_000
     forget_after_ms: int = 2_592_000_000
@@ -107,8 +110,9 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
     SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a fault of ours
-    stopped this contact, nothing may be claimed; `based_ms`, `based_offset`: log time and offset of the input the row
-    can be folded from again: the last checkpoint, or else the first input.
+    stopped this contact, nothing may be claimed; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`,
+    `based_offset`: log time and offset of the input the row can be folded from again: the last checkpoint, or else the
+    first input.
     """
 
     tenant: str
@@ -120,6 +124,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     texts: tuple[str, ...] = ()
     listed: tuple[ListedText, ...] = ()
     frozen: str = ""
+    line_type: LineType | None = None
+    line_ms: int = 0
     based_ms: int = 0
     based_offset: int = -1
 

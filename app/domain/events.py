@@ -8,7 +8,7 @@ import msgspec
 
 from app.domain.contact import Contact, Message
 from app.domain.listed import ListedText
-from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, Intent, LineType, Priority, Progress, Provenance, Reason, Stage, Word
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
@@ -20,6 +20,7 @@ class MessageOpened(_Event, frozen=True, kw_only=True):
 
     key: str
     message: Message
+    warnings: tuple[str, ...] = ()
 
 
 class StageChanged(_Event, frozen=True, kw_only=True):
@@ -135,6 +136,29 @@ class CancelNoted(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
+class LineLearnt(_Event, frozen=True, kw_only=True):
+    """Twilio's Lookup said what kind of line the contact's number is."""
+
+    line_type: LineType
+    at_ms: int
+
+
+class RecallWanted(_Event, frozen=True, kw_only=True):
+    """Twilio holds the text until its time, or may, and is to cancel it."""
+
+    key: str
+    reason: Reason
+    at_ms: int
+
+
+class RecallEnded(_Event, frozen=True, kw_only=True):
+    """Twilio would not cancel it: it was sent already, or is not there."""
+
+    key: str
+    at_ms: int
+    code: int | None = None
+
+
 class ConsentChanged(_Event, frozen=True, kw_only=True):
     """Consent of the contact after a STOP, START or a 21610; `changed` is False when only the evidence is newer."""
 
@@ -197,6 +221,9 @@ Event = (
     | RequestConflicted
     | CancelKept
     | CancelNoted
+    | LineLearnt
+    | RecallWanted
+    | RecallEnded
     | ConsentChanged
     | TextReceived
     | MessageArchived

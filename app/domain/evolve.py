@@ -17,11 +17,14 @@ from app.domain.events import (
     ConsentChanged,
     Event,
     InputRefused,
+    LineLearnt,
     LookMade,
     MessageArchived,
     MessageForgotten,
     MessageOpened,
     OutcomeGiven,
+    RecallEnded,
+    RecallWanted,
     RequestConflicted,
     StageChanged,
     TextReceived,
@@ -51,6 +54,8 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return _consent(contact, event), archived
         case TextReceived(sid=sid):
             return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
+        case LineLearnt(line_type=line_type, at_ms=at):
+            return replace(contact, line_type=line_type, line_ms=at), archived
         case TextsRemembered(texts=texts):
             return replace(contact, listed=texts), archived
         case CancelKept(key=key, at_ms=at):
@@ -73,6 +78,8 @@ MessageEvent = (
     | LookMade
     | OutcomeGiven
     | CancelNoted
+    | RecallWanted
+    | RecallEnded
 )
 
 
@@ -105,6 +112,10 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return _concluded(message, event)
         case CancelNoted(at_ms=at):
             return replace(message, cancel_requested_ms=at)
+        case RecallWanted(reason=reason, at_ms=at):
+            return replace(message, recall=reason, recall_ms=at)
+        case RecallEnded():
+            return replace(message, recall_ms=0)
         case _:
             assert_never(event)
 

@@ -15,7 +15,7 @@ from app.domain import fields as f
 from app.domain.contact import Contact
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Provenance
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, LineType, Progress, Provenance, Reason
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -54,10 +54,14 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     campaign: f.Campaign = ""
     metadata: f.Metadata = {}
     traceparent: f.Traceparent = ""
+    warnings: f.Warnings = ()
 
 
 class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
-    """A request that names this contact broke a rule at the door: it ends as outcome `rejected` if its key is new."""
+    """A request that names this contact broke a rule at the door: it ends as outcome `rejected` if its key is new.
+
+    `reason`: invalid_request, or sandboxed when the tenant may not text this contact.
+    """
 
     message_id: f.MessageId
     idempotency_key: f.IdempotencyKey
@@ -72,6 +76,7 @@ class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     metadata: f.Metadata = {}
     archive_after_ms: f.Ms = 86_400_000
     forget_after_ms: f.Ms = 2_592_000_000
+    reason: Reason = Reason.INVALID_REQUEST
 
 
 class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.cancel_requested.v1"):
@@ -106,6 +111,17 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     http_status: Annotated[int, Meta(description="Status of the answer, 0 without one.")] = 0
     retry_after_ms: f.Ms | None = None
     why: Annotated[str, Meta(description="Why it is doubtful or was abandoned, such as claim_ttl or lease.")] = ""
+    line_type: Annotated[LineType, Meta(description="What Lookup said before the call, if asked.")] | None = None
+
+
+class Recalled(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.recalled.v1"):
+    """What Twilio said when it was asked to cancel a text that it holds until its time."""
+
+    message_id: f.MessageId
+    attempt: f.Attempt
+    sid: f.Sid
+    canceled: Annotated[bool, Meta(description="It will not be sent; else it was, or is not there.")]
+    code: f.Code | None = None
 
 
 class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.reported.v1"):
@@ -173,5 +189,15 @@ class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="c
 
 
 Input = (
-    Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Listed | Due | Checkpointed
+    Requested
+    | Rejected
+    | CancelRequested
+    | TurnGranted
+    | Answered
+    | Recalled
+    | Reported
+    | Texted
+    | Listed
+    | Due
+    | Checkpointed
 )

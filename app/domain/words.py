@@ -98,6 +98,7 @@ class ErrorClass(StrEnum):
     FRAUD_BLOCK = "fraud_block"
     QUIET_HOURS = "quiet_hours"
     EXPIRED = "expired"
+    SANDBOXED = "sandboxed"
     UNKNOWN = "unknown"
 
 
@@ -131,6 +132,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"
     FRAUD_BLOCK = "fraud_block"
     QUIET_HOURS = "quiet_hours"
+    SANDBOXED = "sandboxed"
     UNKNOWN = "unknown"
     FROZEN = "frozen"
 
@@ -147,7 +149,8 @@ class Intent(StrEnum):
 class DueKind(StrEnum):
     """What a timer is for: of a message, but for `checkpoint`, which is the contact's.
 
-    `look` alone is no record: the lister asks Twilio and writes what it found.
+    `look` and `recall` are no records: the lister asks Twilio's list, the caller back asks Twilio to cancel, and each
+    writes what it was told.
     """
 
     START = "start"
@@ -155,10 +158,22 @@ class DueKind(StrEnum):
     EXPIRE = "expire"
     DOUBT = "doubt"
     LOOK = "look"
+    RECALL = "recall"
     OUTCOME = "outcome"
     ARCHIVE = "archive"
     FORGET = "forget"
     CHECKPOINT = "checkpoint"
+
+
+class LineType(StrEnum):
+    """What kind of line a number is, as Twilio's Lookup has it."""
+
+    MOBILE = "mobile"
+    LANDLINE = "landline"
+    FIXED_VOIP = "fixed_voip"
+    NON_FIXED_VOIP = "non_fixed_voip"
+    TOLL_FREE = "toll_free"
+    OTHER = "other"
 
 
 class Provenance(StrEnum):

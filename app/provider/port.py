@@ -5,11 +5,13 @@ from typing import Protocol
 
 import msgspec
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.words import ErrorClass, LineType, Progress
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One text to send. Exactly one of `messaging_service_sid` and `from_number`; `validity_s` 1 to 36000."""
+    """One text to send. `messaging_service_sid` or `from_number`, or both: that sender of the service; `validity_s` 1
+    to 36000; `send_at_ms`: when Twilio sends it, 0: now. The rest are Twilio's parameters of the same names, not sent
+    if "" or None."""
 
     to: str
     body: str
@@ -18,6 +20,16 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     messaging_service_sid: str
     from_number: str
     validity_s: int
+    send_at_ms: int = 0
+    content_retention: str = ""
+    address_retention: str = ""
+    smart_encoded: bool | None = None
+    shorten_urls: bool | None = None
+    risk_check: str = ""
+    message_intent: str = ""
+    application_sid: str = ""
+    provide_feedback: bool | None = None
+    max_price: float | None = None
 
     def __repr__(self) -> str:
         return "<Create>"
@@ -47,6 +59,13 @@ class Doubtful(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     http_status: int = 0
 
 
+class Canceled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Twilio's word on a text that it is to cancel: `done`, or it was sent already, or is not there."""
+
+    done: bool
+    code: int | None = None
+
+
 class Abandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last check forbade the call before a byte of it left."""
 
@@ -62,6 +81,10 @@ class Provider(Protocol):
 
     async def create(self, call: Create, last_check: LastCheck) -> Result:
         """Send one text. `last_check` is asked when the connection is in hand: a reason abandons the call."""
+        ...
+
+    async def line_type(self, number: str) -> LineType | None:
+        """What kind of line it is; None if that cannot be told now."""
         ...
 
     async def close(self) -> None:

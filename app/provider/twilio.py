@@ -4,33 +4,57 @@ Not sent: no connection, an abandoned call, any 4xx (429 included). In doubt: wh
 have left, 5xx included (Twilio on 20500: a create is not idempotent, a retry may send twice).
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
-from app.domain.words import ErrorClass, Progress
-from app.provider.http import API, Flight, Forbidden, PooledHttpClient, current_flight
+from app.domain.words import ErrorClass, LineType, Progress
+from app.provider.cancel import cancel_text
+from app.provider.gate import Gate
+from app.provider.http import API, Flight, Forbidden, PooledHttpClient, Timeouts, current_flight
 from app.provider.listing import NoPage, Page, Query, ask_page
-from app.provider.port import Abandoned, Create, Doubtful, LastCheck, Refused, Result, Taken
+from app.provider.lookup import ask_line_type, lookups_of
+from app.provider.port import Abandoned, Canceled, Create, Doubtful, LastCheck, Refused, Result, Taken
 from app.provider.words import PROGRESS, error_class
 
 # Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
 LEAST_CODE = 10_000
 MAX_RETRY_AFTER_S = 3600
+OPTIONAL = (
+    "content_retention",
+    "address_retention",
+    "smart_encoded",
+    "shorten_urls",
+    "risk_check",
+    "message_intent",
+    "application_sid",
+    "provide_feedback",
+    "max_price",
+)
 # Not empty, or the SDK reads TWILIO_EDGE and TWILIO_REGION from the process's environment and rewrites the host.
 NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
 
 class TwilioProvider:
-    """Sends for one tenant. `credentials`: (account SID or API key SID, its secret). Build it in the running loop."""
+    """Sends for one tenant. `credentials`: (account SID or API key SID, its secret); `gate`: of the account. Build it
+    in the running loop."""
 
     def __init__(
-        self, account_sid: str, credentials: tuple[str, str], base_url: str, timeout_s: float, concurrency: int
+        self,
+        account_sid: str,
+        credentials: tuple[str, str],
+        base_url: str,
+        timeouts: Timeouts,
+        concurrency: int,
+        gate: Gate | None = None,
     ) -> None:
         self._account_sid = account_sid
-        self._http = PooledHttpClient(base_url or API, credentials, timeout_s, concurrency)
+        self._http = PooledHttpClient(base_url or API, credentials, timeouts, concurrency, gate)
+        # Another host, and other limits of requests at once.
+        self._lookups = PooledHttpClient(lookups_of(base_url), credentials, timeouts, concurrency)
         client = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
         self._messages = client.messages
 
@@ -55,9 +79,23 @@ class TwilioProvider:
         """See `Catalogue`."""
         return await ask_page(self._http, self._account_sid, query, after)
 
+    async def cancel(self, sid: str) -> Canceled | Doubtful:
+        """See `app.provider.cancel`."""
+        return await cancel_text(self._http, self._account_sid, sid)
+
+    async def line_type(self, number: str) -> LineType | None:
+        """See `Provider`."""
+        return await ask_line_type(self._lookups, number)
+
+    def log_in(self, credentials: tuple[str, str]) -> None:
+        """Others from the next call on."""
+        for http in (self._http, self._lookups):
+            http.log_in(credentials)
+
     async def close(self) -> None:
-        """Close the pool."""
-        await self._http.close()
+        """Close the pools."""
+        for http in (self._http, self._lookups):
+            await http.close()
 
 
 def _arguments(call: Create) -> dict[str, Any]:
@@ -70,11 +108,14 @@ def _arguments(call: Create) -> dict[str, Any]:
         given["body"] = call.body
     if call.media:
         given["media_url"] = list(call.media)
+    if call.send_at_ms:
+        # Never before its time: whole seconds, rounded up. In UTC, for the SDK writes Z behind whatever time it gets.
+        given |= {"schedule_type": "fixed", "send_at": datetime.fromtimestamp(-(-call.send_at_ms // 1000), UTC)}
     if call.messaging_service_sid:
         given["messaging_service_sid"] = call.messaging_service_sid
-    else:
+    if call.from_number:
         given["from_"] = call.from_number
-    return given
+    return given | {name: value for name in OPTIONAL if (value := getattr(call, name)) not in ("", None)}
 
 
 def _taken(message: Any, http_status: int) -> Result:
@@ -100,7 +141,7 @@ def _failed(flight: Flight, why: str, code: Any = None) -> Result:
         code=number,
         error=error_class(number, status),
         http_status=status,
-        retry_after_ms=_retry_after_ms(flight.headers.get("Retry-After", "")),
+        retry_after_ms=_retry_after_ms(flight.headers.get("retry-after", "")),
     )
 
 

@@ -8,6 +8,7 @@ lane is gone was not sent: a fault of set-up, it waits as one.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -17,7 +18,9 @@ import msgspec
 from app import clock, telemetry
 from app.domain.inputs import Answered
 from app.domain.lane import MANY
-from app.domain.words import Answer, ErrorClass, Progress
+from app.domain.linetype import UNTEXTABLE
+from app.domain.words import Answer, ErrorClass, LineType, Progress
+from app.provider.gate import Line
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
 from app.records.seal import Unsealable
 from app.streams.engine import points
@@ -36,8 +39,8 @@ class Leased(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
-    """One attempt to start. `compose` opens the seal and yields the create call; `claimed_s`: when its turn was put on
-    the log, in boot time."""
+    """One attempt to start. `compose` opens the seal and yields the create call, or why there is none; `claimed_s`:
+    when its turn was put on the log, in boot time; `look_up`: ask for the line type first."""
 
     tenant: str
     contact_id: str
@@ -45,38 +48,39 @@ class Claim:
     attempt: int
     partition: int
     claimed_s: float
-    compose: Callable[[], Create]
+    compose: Callable[[], Create | Refused | Abandoned]
+    look_up: bool = False
+    line_type: LineType | None = None
     withdrawn: str = ""
     started_ms: int = 0
 
 
 class Calls:
-    """Starts calls, bounded per tenant, and hands each answer to `put` (journal first, then the log). `now`: boot s."""
+    """Starts calls, each through its tenant's line to Twilio, and hands each answer to `put` (journal first, then the
+    log). `now`: boot s; `lookups`: how often Lookup was asked, by tenant and what it said."""
 
     def __init__(
         self,
         providers: Mapping[str, Provider],
+        lines: Mapping[str, Line],
         put: Callable[[int, Answered], Awaitable[None]],
         lease: Leased,
         fail: Callable[[str], NoReturn],
         *,
         pk: str,
         claim_ttl_s: float,
-        concurrency: int,
+        lookups: Counter[tuple[str, str]] | None = None,
         now: Callable[[], float] = clock.boot_s,
     ) -> None:
         self._now = now
         self._providers, self._put, self._lease, self._fail = providers, put, lease, fail
         self._pk, self._ttl = pk, claim_ttl_s
-        self._slots = {tenant: asyncio.Semaphore(concurrency) for tenant in providers}
-        self._paces = {tenant: Pace(claim_ttl_s, concurrency) for tenant in providers}
+        self._lines = lines
+        self._paces = {tenant: Pace(claim_ttl_s, line.limit) for tenant, line in lines.items()}
         self._open: dict[str, set[Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
-
-    def slot(self, tenant: str) -> asyncio.Semaphore:
-        """One of the requests at once that Twilio allows the tenant, for whoever else asks it something."""
-        return self._slots[tenant]
+        self._lookups = Counter[tuple[str, str]]() if lookups is None else lookups
 
     def room(self, tenant: str) -> int:
         """How many more turns of the tenant would find a call in time: for who grants them."""
@@ -120,12 +124,12 @@ class Calls:
                 del self._open[claim.contact_id]
 
     async def _bounded(self, claim: Claim) -> Result:
-        if claim.tenant not in self._slots:
+        if claim.tenant not in self._lines:
             return Abandoned(why="unknown_tenant")
         pace = self._paces[claim.tenant]
         pace.claimed(self._now() - claim.claimed_s)
         try:
-            async with self._slots[claim.tenant]:
+            async with self._lines[claim.tenant]:
                 return await self._call(claim, pace)
         finally:
             pace.ended()
@@ -138,11 +142,21 @@ class Calls:
         except (Unsealable, KeyError) as fault:
             log.error("call.impossible", message=claim.message_id, fault=type(fault).__name__)
             return Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
+        if not isinstance(call, Create):
+            return call
+        if claim.look_up and await self._untextable(claim, call.to):
+            return Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0)
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):
             pace.called(self._now() - began_s)
         return result
+
+    async def _untextable(self, claim: Claim, number: str) -> bool:
+        """By Twilio's Lookup; what it cannot tell is texted."""
+        claim.line_type = await self._providers[claim.tenant].line_type(number)
+        self._lookups[claim.tenant, str(claim.line_type or "failed")] += 1
+        return claim.line_type in UNTEXTABLE
 
     def _last_check(self, claim: Claim) -> str | None:
         """Why the call must not leave now, or None: then it counts as started."""
@@ -169,6 +183,7 @@ class Calls:
             attempt=claim.attempt,
             started_ms=claim.started_ms,
             answer=Answer.OPEN,
+            line_type=claim.line_type,
         )
         return msgspec.structs.replace(base, **_words(result))
 

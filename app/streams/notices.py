@@ -48,7 +48,7 @@ class Notices:
                     self._update(record, contact_id, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
-                case e.LookMade() | e.TextsRemembered():
+                case e.LookMade() | e.TextsRemembered() | e.LineLearnt():
                     continue
                 case e.TextReceived():
                     scope.emit(self._received(record, contact_id, parsed, cause))
@@ -186,8 +186,9 @@ def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
 def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
     """What is peculiar to the event: its word, the state it led to, its reason."""
     match event:
-        case e.MessageOpened(message=opened):
+        case e.MessageOpened(message=opened, warnings=warnings):
             yield from _said("opened", opened.stage, "requested")
+            yield "warnings", warnings
         case e.StageChanged(stage=stage, reason=reason, asked=asked, error=error, code=code):
             yield from _said("stage", stage, reason, asked, error, code)
         case e.AttemptClaimed(n=n):
@@ -209,18 +210,32 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("conflicted", "conflict", "conflict")
         case e.CancelKept():
             yield from _said("cancel_kept", "canceled", "cancel_requested")
-        case e.CancelNoted():
-            yield from _said("cancel_noted", message.stage if message else "", "cancel_requested")
+        case e.CancelNoted() | e.RecallWanted() | e.RecallEnded():
+            yield from _withdrawn(message, event)
         case e.MessageArchived():
             yield from _said("archived", "final", "final")
         case e.MessageForgotten():
             yield from _said("forgotten", "final", "final")
         case e.ConsentChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
             raise AssertionError("has a record of its own")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept():
+        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | e.LineLearnt():
             raise AssertionError("has no record")
         case _:
             assert_never(event)
+
+
+def _withdrawn(
+    message: Message | None, event: e.CancelNoted | e.RecallWanted | e.RecallEnded
+) -> Iterator[tuple[str, object]]:
+    """A wish that the text be not sent, which left it where it stands."""
+    stage = message.stage if message else ""
+    match event:
+        case e.CancelNoted():
+            yield from _said("cancel_noted", stage, "cancel_requested")
+        case e.RecallWanted(reason=reason):
+            yield from _said("recall_wanted", stage, reason)
+        case e.RecallEnded(code=code):
+            yield from _said("recall_ended", stage, "too_late", code=code)
 
 
 def _said(
@@ -243,4 +258,8 @@ def _error(message: Message | None) -> tuple[str | None, int | None]:
 
 def _delivery_ms(message: Message, event: e.OutcomeGiven) -> int | None:
     done = next((a for a in message.attempts if a.progress >= Progress.DELIVERED), None)
-    return None if done is None or not done.started_ms else max(0, event.at_ms - done.started_ms)
+    if done is None or not done.started_ms:
+        return None
+    # What Twilio held counts from its time.
+    held_ms = message.policy.start_ms if message.policy and message.policy.handed_over else 0
+    return max(0, event.at_ms - max(done.started_ms, held_ms))

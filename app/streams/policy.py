@@ -1,7 +1,7 @@
 """The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
 
 from app.domain.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
-from app.domain.segments import count
+from app.domain.segments import count, smart
 from app.domain.words import Category
 from app.records.requests import NotifyRequested
 from app.settings import Settings
@@ -14,6 +14,10 @@ EXPIRY_MS = {
     Category.TRANSACTIONAL: 24 * HOUR_MS,
     Category.MARKETING: 72 * HOUR_MS,
 }
+
+
+# Twilio holds a text from 5 min (older pages: 15) to 35 days ahead (35115); some time is left for it to get there.
+LEAST_AHEAD_MS, MOST_AHEAD_MS = 16 * MINUTE_MS, 35 * 24 * HOUR_MS - HOUR_MS
 
 
 class Policies:
@@ -37,16 +41,23 @@ class Policies:
             lane=lane,
             priority=request.priority,
             category=request.category,
-            segments=count(request.body).parts,
+            segments=count(smart(request.body) if tenant.parameters(lane).smart_encoded else request.body).parts,
             expires_ms=expires,
             outcome_ms=expires + self._grace_ms,
             start_ms=start_ms,
+            handed_over=tenant.lanes[lane].schedule_at_twilio and LEAST_AHEAD_MS <= start_ms - now_ms <= MOST_AHEAD_MS,
             retry_delays_ms=tuple(int(delay * 1000) for delay in tenant.retry_delays_s),
             doubt_after_ms=self._doubt_ms,
             resend_after_ms=None if resend_s is None else int(resend_s * 1000),
             look_after_ms=self._looks,
+            lookup=_lookup(request, tenant),
             doubt_look_after_ms=self._doubt_looks,
         )
+
+
+def _lookup(request: NotifyRequested, tenant: Tenant) -> bool:
+    before = tenant.lookup.get(request.category.value)
+    return before == "first" or (before == "mms" and bool(request.media))
 
 
 def _ms(durations_s: tuple[float, ...], default: tuple[int, ...]) -> tuple[int, ...]:

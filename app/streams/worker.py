@@ -1,6 +1,7 @@
 """The worker: settings to agents, agents to engine, and what runs beside them: calls, timers, lister, journal."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from app.domain.identity import key_fingerprint
 from app.domain.inputs import Due
 from app.domain.series import Lists
 from app.domain.words import DueKind
+from app.provider.gate import Gate, Line
+from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
 from app.records.journal import Journal
@@ -28,18 +31,22 @@ from app.streams.doubts import Doubts
 from app.streams.engine.agent import Agent, Output
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
+from app.streams.health import GateCollector, LookupCollector
 from app.streams.intake import IntakeAgent
 from app.streams.lanes import LanesAgent
 from app.streams.lister import Lister
 from app.streams.metrics import MetricsAgent
 from app.streams.notices import Notices
 from app.streams.policy import Policies
+from app.streams.recalls import Recalls
 from app.streams.timers import Entry
 from app.tenants import Tenant
 
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
 TIMER_LOOK_S = 0.05
+# Due, and no records: Twilio is asked.
+ASKED = (DueKind.LOOK, DueKind.RECALL)
 # Rows between two breaths of the loop (some 3 ms), and how long timers that are armed wait for those that are not yet.
 ARMED_AT_ONCE, ARMING_S = 100, 1.0
 
@@ -59,6 +66,9 @@ class Worker:
         self.runtime.stopping.append(self._stop_effects)
         self._background: list[asyncio.Task[None]] = []
         self.doubts = Doubts()
+        self.lines = _lines(tenants, settings.call_concurrency)
+        self._lookups: Counter[tuple[str, str]] = Counter()
+        self.collectors = (self.doubts, GateCollector(self.lines), LookupCollector(self._lookups))
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -89,20 +99,32 @@ class Worker:
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         self.contacts.log_ms = lambda: engine.producer.log_ms
         answers = Answers(self._topics.contacts, self._journal, engine.send)
-        self._providers = {name: _provider(tenant, self._settings) for name, tenant in self._tenants.items()}
+        self._providers = {
+            name: _provider(tenant, self._settings, self.lines[name].gate) for name, tenant in self._tenants.items()
+        }
         calls = self.contacts.calls = Calls(
             self._providers,
+            self.lines,
             answers.put,
             engine.lease,
             die,
             pk=self._pk,
             claim_ttl_s=self._settings.claim_ttl_s,
-            concurrency=self._settings.call_concurrency,
+            lookups=self._lookups,
         )
         self._lanes.room = calls.room
         if left := await answers.replay():
             log.info("answers.replayed", count=left)
-        self._lister = Lister(self._tenants, self._providers, calls.slot, engine, self._lanes.looked, self._settings)
+        self._lister = Lister(self._tenants, self._providers, self.lines, engine, self._lanes.looked, self._settings)
+        self._recalls = Recalls(
+            self._providers,
+            self.lines,
+            self._lister.row,
+            engine.send_all,
+            die,
+            topic=self._topics.contacts,
+            pk=self._pk,
+        )
         self._beside(self._timers(), "timers")
         for tenant in self._tenants:
             self._beside(self._lister.run(tenant), f"lister {tenant}")
@@ -112,7 +134,8 @@ class Worker:
         self._background[-1].add_done_callback(_must_not_end)
 
     async def _timers(self) -> None:
-        """Send what came due onto the contact's log; a look is for the lister, which writes what it finds there."""
+        """Send what came due onto the contact's log; a look is for the lister and a recall for the recalls, which write
+        what they are told there."""
         while True:
             await asyncio.sleep(TIMER_LOOK_S)
             await self._arm()
@@ -121,7 +144,9 @@ class Worker:
             for partition, (message_id, kind, _, tenant) in entries:
                 if kind is DueKind.LOOK:
                     self._lister.want(tenant, partition, message_id)
-            due = [self._due(partition, entry) for partition, entry in entries if entry[1] is not DueKind.LOOK]
+                elif kind is DueKind.RECALL:
+                    self._recalls.want(tenant, partition, message_id)
+            due = [self._due(partition, entry) for partition, entry in entries if entry[1] not in ASKED]
             due += [
                 self._checkpoint(partition, *entry)
                 for partition, checkpoints in self.contacts.checkpoints.items()
@@ -169,19 +194,22 @@ class Worker:
             await self.contacts.calls.close()
         for task in self._background:
             task.cancel()
+        await self._recalls.close()
         for provider in self._providers.values():
             await provider.close()
 
 
-def _provider(tenant: Tenant, settings: Settings) -> TwilioProvider:
-    by_key = tenant.api_key_sid, "".join(tenant.api_key_secret)
-    by_token = tenant.account_sid, "".join(tenant.auth_tokens[0]) if tenant.auth_tokens else ""
+def _lines(tenants: Mapping[str, Tenant], concurrency: int) -> dict[str, Line]:
+    """By tenant: Twilio limits the requests at once of an account, whoever has it."""
+    gates: dict[tuple[str, str], Gate] = {}
+    at = {name: (tenant.api_base_url, tenant.account_sid) for name, tenant in tenants.items()}
+    return {name: gates.setdefault(account, Gate(concurrency)).line(name) for name, account in at.items()}
+
+
+def _provider(tenant: Tenant, settings: Settings, gate: Gate) -> TwilioProvider:
+    timeouts = Timeouts(settings.http_connect_s, settings.http_read_s, settings.http_timeout_s)
     return TwilioProvider(
-        tenant.account_sid,
-        by_key if tenant.api_key_sid else by_token,
-        tenant.api_base_url,
-        settings.http_timeout_s,
-        settings.call_concurrency,
+        tenant.account_sid, tenant.credentials, tenant.api_base_url, timeouts, settings.call_concurrency, gate
     )
 
 

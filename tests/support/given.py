@@ -12,6 +12,7 @@ from app.domain.inputs import (
     Input,
     Listed,
     Place,
+    Recalled,
     Rejected,
     Reported,
     Requested,
@@ -60,7 +61,7 @@ def requested(key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", **g
     )
 
 
-def rejected(key: str = KEY) -> Rejected:
+def rejected(key: str = KEY, **given: object) -> Rejected:
     return Rejected(
         **BASE,
         message_id=f"{CONTACT}-{key}",
@@ -72,6 +73,7 @@ def rejected(key: str = KEY) -> Rejected:
         rule="is empty and there is no media",
         requested_ms=START_MS,
         source="notify.requests-0-0",
+        **given,
     )
 
 
@@ -94,9 +96,9 @@ def doubtful(n: int = 1, key: str = KEY) -> Answered:
     return Answered(**BASE, **given, answer=Answer.DOUBTFUL, why="http 500")
 
 
-def abandoned(n: int = 1) -> Answered:
+def abandoned(n: int = 1, why: str = "claim_ttl") -> Answered:
     message = {"message_id": MESSAGE, "attempt": n, "progress": Progress.CLAIMED}
-    return Answered(**BASE, **message, answer=Answer.ABANDONED, why="claim_ttl")
+    return Answered(**BASE, **message, answer=Answer.ABANDONED, why=why)
 
 
 def report(
@@ -130,6 +132,11 @@ def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Tex
 
 def cancel(key: str = KEY) -> CancelRequested:
     return CancelRequested(**BASE, message_id=f"{CONTACT}-{key}")
+
+
+def recalled(canceled: bool, n: int = 1, sid: str = "SM1", key: str = KEY) -> Recalled:
+    code = None if canceled else 30409
+    return Recalled(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, canceled=canceled, code=code)
 
 
 def due(kind: DueKind, due_ms: int, key: str = KEY) -> Due:

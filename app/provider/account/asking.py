@@ -9,11 +9,11 @@ import orjson
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
-from app.provider.http import API, Flight, PooledHttpClient, current_flight
+from app.provider.http import API, Flight, PooledHttpClient, Timeouts, current_flight
 from app.provider.twilio import NO_ENVIRONMENT
 
 # A page of a thousand is slower to make than one text to take.
-ASK_S = 30.0
+CONNECT_S, ASK_S = 5.0, 30.0
 AT_ONCE = 4
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Line:
     """A client of the SDK over our HTTP client, for one pair of credentials. Build it in the running loop."""
 
     def __init__(self, account_sid: str, credentials: tuple[str, str], base_url: str) -> None:
-        self._http = PooledHttpClient(base_url or API, credentials, ASK_S, AT_ONCE)
+        self._http = PooledHttpClient(base_url or API, credentials, Timeouts(CONNECT_S, ASK_S, ASK_S), AT_ONCE)
         self.sdk: Any = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
 
     async def __aenter__(self) -> "Line":
