@@ -7,6 +7,7 @@ Libraries that log through stdlib end in the same form; Twilio's client, which l
 import logging
 import re
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -82,6 +83,20 @@ def _crashed(_kind: type[BaseException], error: BaseException, _trace: Traceback
     logger(__name__).critical("process.crashed", error=type(error).__name__, frames=frames_of(error))
 
 
+class _Stderr:
+    """stderr; a line that it refuses, as on a full disk, is lost: the ingress must go on to its spool, or to a 503."""
+
+    def write(self, text: str) -> None:
+        """All of it or nothing."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """See `write`."""
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 def configure(level: str = "info") -> None:
     """Once per process, before anything logs."""
     number = getattr(logging, level.upper())
@@ -92,7 +107,7 @@ def configure(level: str = "info") -> None:
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type] # all that a printer asks of a file
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

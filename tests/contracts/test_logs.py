@@ -52,3 +52,18 @@ def test_what_libraries_log_names_exceptions_by_their_type() -> None:
         "to <number>",
     ]
     assert [line.get("error", "") for line in told] == ["ValueError", "", "ValueError", ""]
+
+
+FULL = """
+from app import telemetry
+telemetry.configure()
+for _ in range(3000):  # more than any buffer holds
+    telemetry.logger("app").error("spool.refused")
+print("went on")
+"""
+
+
+def test_a_log_that_takes_no_line_stops_no_work() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", FULL], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"went on\n")
