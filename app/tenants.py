@@ -10,6 +10,15 @@ resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent agai
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
+[tenants.acme.lanes.vip]
+messaging_service_sid = "MG..."
+from_number = "+14155550100"     # a sender of that service,
+pinned = true                    # and no other: every text of this lane comes from it
+[tenants.acme.create]            # parameters of the create call, see app/parameters.py; a lane may have its own
+
+[tenants.staging]                # texts nobody but these: a request to anybody else is rejected
+mode = "sandbox"
+allow = ["+14155550123"]
 
 A lane may name a service of the file instead: service = "main". Services and numbers to be set up: see app.declared.
 """
@@ -17,14 +26,16 @@ A lane may name a service of the file instead: service = "main". Services and nu
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from app import declared, tables, values
+from app.domain.phone import mask, read_address
 from app.domain.words import Category
+from app.parameters import Parameters, faults_of, sandbox_faults, sender_fault
 from app.settings import FIELDS, BadSettings, Settings
 from app.values import Secret
 
@@ -41,11 +52,14 @@ TENANT_SHAPES = {
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate. `service`: of the
-    file, whose SID is then this lane's."""
+    file, whose SID is then this lane's; `pinned`: of the service's senders `from_number` alone; `create`: parameters of
+    its own, over the tenant's."""
 
     messaging_service_sid: str = ""
     from_number: str = ""
     service: str = ""
+    pinned: bool = False
+    create: Parameters = Parameters()
     rate: NotNegative = 10.0
     burst: NotNegative = 0.0
 
@@ -60,7 +74,7 @@ BELOW: Mapping[str, type[msgspec.Struct]] = {"lanes": Lane, "services": declared
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """See the module. `resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
-    is not named is only reported, marketing always."""
+    is not named is only reported, marketing always. `allow`: whom a sandbox may text, canonical addresses."""
 
     name: str = ""
     account_sid: str = ""
@@ -82,6 +96,9 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     resend_after_s: dict[str, NotNegative] = {}
     services: dict[str, declared.Service] = {}
     numbers: dict[str, declared.Number] = {}
+    mode: Literal["live", "sandbox"] = "live"
+    allow: tuple[str, ...] = ()
+    create: Parameters = Parameters()
 
     @property
     def lane(self) -> str:
@@ -96,6 +113,19 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         except ValueError:
             return False  # no URL, which is a fault of the settings
         return not self.api_base_url or host == "twilio.com" or host.endswith(".twilio.com")
+
+    def may_text(self, address: str) -> bool:
+        """Whether this canonical address may be texted at all: a sandbox knows whom it may text."""
+        return self.mode != "sandbox" or address in self.allow
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The allow list as it may be shown."""
+        return tuple(mask("".join(address)) for address in self.allow)
+
+    def parameters(self, lane: str) -> Parameters:
+        """What the create calls of this lane bear beside recipient, content, sender and deadline."""
+        return self.lanes[lane].create.over(self.create)
 
 
 Tenants = Mapping[str, Tenant]
@@ -179,6 +209,10 @@ def _default(settings: Settings) -> Tenant:
 
 
 def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
+    table = _with_parameters(where, table, faults)
+    if isinstance(lanes := table.get("lanes"), dict):
+        lanes = {name: _with_parameters(f"{where}.lanes.{name}", lane, faults) for name, lane in lanes.items()}
+        table = {**table, "lanes": lanes}
     below = {name: tables.below(where, table, name, kind, faults) for name, kind in BELOW.items()}
     tenant = tables.struct(where, {**table, **below}, Tenant, faults)
     tokens = tenant.auth_tokens
@@ -195,7 +229,16 @@ def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
         lanes={name: _resolved(lane, tenant.services) for name, lane in tenant.lanes.items()},
+        # Hidden as secrets are: they are people's numbers.
+        allow=tuple(Secret(read_address(number).canonical) for number in tenant.allow),
     )
+
+
+def _with_parameters(where: str, table: Any, faults: list[str]) -> Any:
+    """A table with its table `create` read, field by field."""
+    if not isinstance(table, dict) or "create" not in table:
+        return table
+    return {**table, "create": tables.struct(f"{where}.create", table["create"], Parameters, faults)}
 
 
 def _resolved(lane: Lane, services: Mapping[str, declared.Service]) -> Lane:
@@ -219,6 +262,8 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
         if lane.service and lane.service not in tenant.services:
             faults.append(f"{where}.lanes.{name}.service: is not one of its services")
     faults += [f"{where}.{fault}" for fault in declared.faults(tenant.services, tenant.numbers)]
+    faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(tenant.create)]
+    faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(tenant.mode, tenant.allow)]
     resends = {name: _kept(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
@@ -226,10 +271,14 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
 def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
     faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
-    unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "service")))
+    faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
     service = lane.messaging_service_sid or lane.service
-    if bool(service) == bool(lane.from_number) and not any(f.startswith(unread) for f in told):
-        faults.append(f"{where}: needs exactly one of messaging_service_sid and from_number")
+    if lane.create.shorten_urls and not service:
+        faults.append(f"{where}.create.shorten_urls: needs a messaging_service_sid")
+    unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "service", "pinned")))
+    rule = sender_fault(service, lane.from_number, lane.pinned)
+    if rule and not any(f.startswith(unread) for f in told):
+        faults.append(f"{where}: {rule}")
     if lane.messaging_service_sid and lane.service:
         faults.append(f"{where}.service: is a messaging_service_sid by name: one of them")
     return faults

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from app.cli import OK, PROBLEMS, USAGE, looked_at, settings_or_exit
+from app.parameters import MISLEADING, WORTH_KNOWING, Parameters
 from app.settings import FIELDS
 from app.tenants import Tenant
 from app.values import Secret
@@ -26,7 +27,7 @@ def command() -> None:
 @command.command("show")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(as_json: bool) -> None:
-    """Settings in force; secrets hidden.
+    """Settings in force; secrets hidden, whom a sandbox may text masked.
 
     \b
     Example:
@@ -34,12 +35,15 @@ def show(as_json: bool) -> None:
     """
     settings, tenants = settings_or_exit(dict(os.environ))
     shown = {field.env: _hidden(field.secret, getattr(settings, field.name)) for field in FIELDS}
+    modes = {name: {"mode": tenant.mode, "allow": list(tenant.allowed)} for name, tenant in tenants.items()}
     if as_json:
-        click.echo(orjson.dumps({"settings": shown, "tenants": list(tenants)}).decode())
+        click.echo(orjson.dumps({"settings": shown, "tenants": list(tenants), "modes": modes}).decode())
         return
     for name, value in shown.items():
         click.echo(f"{name}={value}")
     click.echo(f"tenants: {', '.join(tenants)}")
+    for line in sandboxes(tenants):
+        click.echo(line)
 
 
 @command.command("check")
@@ -47,13 +51,22 @@ def show(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
 
+    Notes tell what is unusual and holds: tenants that are sandboxes, and what parameters of the create call cost
+    ([tenants.NAME.create]: content_retention, address_retention, smart_encoded, shorten_urls, risk_check,
+    message_intent). Of three that promise more than they do it warns: max_price, provide_feedback, application_sid.
+
     \b
     Examples:
       heliograph config check && heliograph worker
-      heliograph config check --json | jq -r '.faults[], .problems[], .warnings[]'
+      heliograph config check --json | jq -r '.faults[], .problems[], .warnings[], .notes[]'
     """
     _, tenants, faults, missing = looked_at(dict(os.environ))
-    found = {"faults": faults, "problems": missing + incomplete(tenants, faults), "warnings": shared(tenants)}
+    found = {
+        "faults": faults,
+        "problems": missing + incomplete(tenants, faults),
+        "warnings": [*shared(tenants), *told(tenants, MISLEADING)],
+        "notes": [*sandboxes(tenants), *told(tenants, WORTH_KNOWING)],
+    }
     if as_json:
         click.echo(orjson.dumps(found).decode())
     else:
@@ -68,7 +81,9 @@ def _tell(found: dict[str, list[str]]) -> None:
         click.echo(problem)
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}")
-    if not any(found.values()):
+    for note in found["notes"]:
+        click.echo(f"note: {note}")
+    if not (found["faults"] or found["problems"] or found["warnings"]):
         click.echo("settings are complete")
 
 
@@ -115,6 +130,32 @@ def shared(tenants: Mapping[str, Tenant]) -> list[str]:
         if tenant.account_sid and counts[tenant.account_sid] > 1
         if (url := getattr(tenant, field)) and f"/twilio/{name}/" not in url
     ]
+
+
+def sandboxes(tenants: Mapping[str, Tenant]) -> list[str]:
+    """Whom each sandbox may text, masked."""
+    return [
+        f"tenant {name}: is a sandbox and texts {', '.join(tenant.allowed) or 'nobody: allow is empty'}"
+        for name, tenant in tenants.items()
+        if tenant.mode == "sandbox"
+    ]
+
+
+def told(tenants: Mapping[str, Tenant], about: Mapping[str, str]) -> list[str]:
+    """What is to be told of the parameters that are set, by field."""
+    return [
+        f"tenant {name}: {where}create.{field}: {about[field]}"
+        for name, tenant in tenants.items()
+        for where, given in _parameters(tenant)
+        for field in given.set
+        if field in about
+    ]
+
+
+def _parameters(tenant: Tenant) -> Iterator[tuple[str, Parameters]]:
+    yield "", tenant.create
+    for name, lane in tenant.lanes.items():
+        yield f"lanes.{name}.", lane.create
 
 
 def _public(url: str) -> bool:

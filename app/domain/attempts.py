@@ -89,7 +89,7 @@ def _meant(case: Case, message: Message, record: Answered) -> None:
         case Answer.DOUBTFUL:
             doubt(case, message, record.attempt)
         case Answer.ABANDONED:
-            _ask_again(case, message)
+            _ask_again(case, message, record)
         case Answer.REFUSED:
             _refused(case, message, record)
         case Answer.OPEN:
@@ -162,6 +162,8 @@ def _refused(case: Case, message: Message, record: Answered) -> None:
     error, policy = record.error, message.policy
     if error is ErrorClass.OPTED_OUT:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+    elif error is ErrorClass.SANDBOXED:
+        end(case, message, Word.REJECTED, Reason.SANDBOXED)
     elif error in WAITS and policy is not None and not message.cancel_requested_ms:
         refusals = sum(a.answer is Answer.REFUSED for a in message.attempts)
         wait = max(record.retry_after_ms or backoff_ms(refusals), HOLD_MS.get(error, 0))
@@ -172,13 +174,19 @@ def _refused(case: Case, message: Message, record: Answered) -> None:
         end(case, message, Word.FAILED, reason_of(error))
 
 
-def _ask_again(case: Case, message: Message) -> None:
-    """The call was abandoned before it left: a new attempt, if the message may still go."""
+def _ask_again(case: Case, message: Message, record: Answered) -> None:
+    """The call was abandoned before it left: a new attempt, if the message may still go.
+
+    A worker that found it expired is believed, though its clock be before the log's: else it would be asked for, and
+    abandoned, over and over until the two agree.
+    """
     if case.contact.consent.opted_out:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
     elif message.cancel_requested_ms:
         end(case, message, Word.CANCELED, Reason.CANCEL_REQUESTED)
-    elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
+    elif message.policy is not None and (
+        message.policy.expires_ms <= case.place.log_ms or record.why == Reason.EXPIRED
+    ):
         expire(case, message)
     else:
         case.ask(message, Reason.ABANDONED)

@@ -20,6 +20,7 @@ class MessageOpened(_Event, frozen=True, kw_only=True):
 
     key: str
     message: Message
+    warnings: tuple[str, ...] = ()
 
 
 class StageChanged(_Event, frozen=True, kw_only=True):

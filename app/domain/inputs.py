@@ -15,7 +15,7 @@ from app.domain import fields as f
 from app.domain.contact import Contact
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Provenance
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Provenance, Reason
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -54,10 +54,14 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     campaign: f.Campaign = ""
     metadata: f.Metadata = {}
     traceparent: f.Traceparent = ""
+    warnings: f.Warnings = ()
 
 
 class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
-    """A request that names this contact broke a rule at the door: it ends as outcome `rejected` if its key is new."""
+    """A request that names this contact broke a rule at the door: it ends as outcome `rejected` if its key is new.
+
+    `reason`: invalid_request, or sandboxed when the tenant may not text this contact.
+    """
 
     message_id: f.MessageId
     idempotency_key: f.IdempotencyKey
@@ -72,6 +76,7 @@ class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     metadata: f.Metadata = {}
     archive_after_ms: f.Ms = 86_400_000
     forget_after_ms: f.Ms = 2_592_000_000
+    reason: Reason = Reason.INVALID_REQUEST
 
 
 class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.cancel_requested.v1"):

@@ -15,7 +15,7 @@ def requested(case: Case, record: Requested) -> None:
         return
     ahead_ms = case.contact.canceled_ahead.get(key_of(record.message_id))
     message = _message(case, record)
-    case.happen(MessageOpened(key=key_of(record.message_id), message=message))
+    case.happen(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
         case.conclude(message, word, reason)
@@ -44,7 +44,7 @@ def rejected(case: Case, record: Rejected) -> None:
         forget_after_ms=record.forget_after_ms,
     )
     case.happen(MessageOpened(key=key_of(record.message_id), message=message))
-    case.conclude(message, Word.REJECTED, Reason.INVALID_REQUEST, record.field, record.rule)
+    case.conclude(message, Word.REJECTED, record.reason, record.field, record.rule)
 
 
 def canceled(case: Case, record: CancelRequested) -> None:

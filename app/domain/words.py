@@ -98,6 +98,7 @@ class ErrorClass(StrEnum):
     FRAUD_BLOCK = "fraud_block"
     QUIET_HOURS = "quiet_hours"
     EXPIRED = "expired"
+    SANDBOXED = "sandboxed"
     UNKNOWN = "unknown"
 
 
@@ -131,6 +132,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"
     FRAUD_BLOCK = "fraud_block"
     QUIET_HOURS = "quiet_hours"
+    SANDBOXED = "sandboxed"
     UNKNOWN = "unknown"
     FROZEN = "frozen"
 

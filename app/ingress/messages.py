@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from app import clock
 from app.domain.identity import contact_id, message_id
+from app.domain.media import media_warnings
 from app.domain.phone import read_address
 from app.ingress.answers import problem
 from app.ingress.log import Log, Unavailable
@@ -89,7 +90,8 @@ class Messages:
         await self._put(key, _encode(given), tenant)
         contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
         ids = dict.fromkeys(message_id(tenant.name, key, contact) for contact in contacts)
-        return {"message_ids": list(ids), "idempotency_key": key}
+        said: dict[str, Any] = {"message_ids": list(ids), "idempotency_key": key}
+        return said | ({"warnings": warnings} if (warnings := media_warnings(given.media)) else {})
 
     async def _cancel(self, request: Request, tenant: Tenant) -> dict[str, Any]:
         named = request.path_params["id"]

@@ -13,6 +13,7 @@ import msgspec
 from app import clock, telemetry
 from app.domain.inputs import Reported, Texted
 from app.domain.keywords import Reading, read_intent
+from app.domain.phone import read_address
 from app.domain.words import Intent
 from app.ingress.answers import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
 from app.ingress.hooks import Hook, Hooks, Kind, read_path
@@ -119,6 +120,7 @@ class Webhooks:
         reading = read_intent(text.body, text.opt_out_type, tenant.stop_words)
         # With Advanced Opt-Out (OptOutType is there) Twilio has replied already.
         ours = reading.intent is Intent.HELP and tenant.keyword_replies == "heliograph" and not text.opt_out_type
+        ours = ours and tenant.may_text(read_address(text.sender).canonical)
         contact, value = self._texted(tenant, text, reading, ours)
         await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))
         return twiml(tenant.help_text) if ours else EMPTY_TWIML

@@ -60,6 +60,10 @@ ADVICE: Mapping[ErrorClass, Advice] = {
     ),
     E.QUIET_HOURS: Advice("outcome failed or undelivered", "send it within the hours allowed at the recipient's place"),
     E.EXPIRED: Advice("outcome failed or undelivered", "give it a later expires_at, if it is still of use"),
+    E.SANDBOXED: Advice(
+        "outcome rejected; Twilio is never asked",
+        "a sandbox texts only those on the allow list of its tenant",
+    ),
     E.UNKNOWN: Advice("outcome failed or undelivered; not sent again", "look it up: twilio.com/docs/api/errors"),
 }
 # By the stage of the table: where a code is met.

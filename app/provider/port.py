@@ -9,7 +9,8 @@ from app.domain.words import ErrorClass, Progress
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One text to send. Exactly one of `messaging_service_sid` and `from_number`; `validity_s` 1 to 36000."""
+    """One text to send. `messaging_service_sid` or `from_number`, or both: that sender of the service; `validity_s` 1
+    to 36000. The rest are Twilio's parameters of the same names, not sent if "" or None."""
 
     to: str
     body: str
@@ -18,6 +19,15 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     messaging_service_sid: str
     from_number: str
     validity_s: int
+    content_retention: str = ""
+    address_retention: str = ""
+    smart_encoded: bool | None = None
+    shorten_urls: bool | None = None
+    risk_check: str = ""
+    message_intent: str = ""
+    application_sid: str = ""
+    provide_feedback: bool | None = None
+    max_price: float | None = None
 
     def __repr__(self) -> str:
         return "<Create>"

@@ -19,6 +19,17 @@ from app.provider.words import PROGRESS, error_class
 # Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
 LEAST_CODE = 10_000
 MAX_RETRY_AFTER_S = 3600
+OPTIONAL = (
+    "content_retention",
+    "address_retention",
+    "smart_encoded",
+    "shorten_urls",
+    "risk_check",
+    "message_intent",
+    "application_sid",
+    "provide_feedback",
+    "max_price",
+)
 # Not empty, or the SDK reads TWILIO_EDGE and TWILIO_REGION from the process's environment and rewrites the host.
 NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
@@ -72,9 +83,9 @@ def _arguments(call: Create) -> dict[str, Any]:
         given["media_url"] = list(call.media)
     if call.messaging_service_sid:
         given["messaging_service_sid"] = call.messaging_service_sid
-    else:
+    if call.from_number:
         given["from_"] = call.from_number
-    return given
+    return given | {name: value for name in OPTIONAL if (value := getattr(call, name)) not in ("", None)}
 
 
 def _taken(message: Any, http_status: int) -> Result:

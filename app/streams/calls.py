@@ -36,8 +36,8 @@ class Leased(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
-    """One attempt to start. `compose` opens the seal and yields the create call; `claimed_s`: when its turn was put on
-    the log, in boot time."""
+    """One attempt to start. `compose` opens the seal and yields the create call, or why there is none; `claimed_s`:
+    when its turn was put on the log, in boot time."""
 
     tenant: str
     contact_id: str
@@ -45,7 +45,7 @@ class Claim:
     attempt: int
     partition: int
     claimed_s: float
-    compose: Callable[[], Create]
+    compose: Callable[[], Create | Refused | Abandoned]
     withdrawn: str = ""
     started_ms: int = 0
 
@@ -138,6 +138,8 @@ class Calls:
         except (Unsealable, KeyError) as fault:
             log.error("call.impossible", message=claim.message_id, fault=type(fault).__name__)
             return Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
+        if not isinstance(call, Create):
+            return call
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):

@@ -1,32 +1,47 @@
-"""From a claimed message to the create call: the seal opened, the sender looked up, the callback URL made."""
+"""From a claimed message to the create call: seal opened, sender and parameters looked up, callback URL made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urldefrag
 
 from app import clock
 from app.domain.contact import Message
-from app.provider.port import Create
+from app.domain.words import ErrorClass, Reason
+from app.provider.port import Abandoned, Create, Refused
 from app.records.seal import Sealer
 from app.tenants import Tenant
 
 MAX_VALIDITY_S = 36_000
 # Twilio retries webhooks once, and only on a failed connection, unless the URL asks for more (connection overrides).
 OVERRIDES = "rc=5&rp=all"
+PASSED_ON = (
+    "content_retention",
+    "address_retention",
+    "smart_encoded",
+    "risk_check",
+    "application_sid",
+    "provide_feedback",
+    "max_price",
+)
 
 
 class Composer:
     """Knows tenants and the seal. `create` raises Unsealable, KeyError for a lane that is gone: faults of set-up."""
 
-    def __init__(self, tenants: Mapping[str, Tenant], sealer: Sealer) -> None:
-        self._tenants, self._sealer = tenants, sealer
+    def __init__(self, tenants: Mapping[str, Tenant], sealer: Sealer, now_ms: Callable[[], int] = clock.now_ms) -> None:
+        self._tenants, self._sealer, self._now_ms = tenants, sealer, now_ms
 
-    def create(self, message: Message, attempt: int) -> Create:
-        """The call for one attempt."""
+    def create(self, message: Message, attempt: int) -> Create | Refused | Abandoned:
+        """The call for one attempt; Abandoned if its time is over, Refused if a sandbox may not text this person."""
         assert message.policy is not None, "only an accepted request is claimed"
         tenant = self._tenants[message.tenant]
-        lane = tenant.lanes[message.policy.lane]
+        lane, given = tenant.lanes[message.policy.lane], tenant.parameters(message.policy.lane)
+        left_ms = message.policy.expires_ms - self._now_ms()
+        if left_ms <= 0:
+            return Abandoned(why=Reason.EXPIRED)
         content = self._sealer.open_content(message.sealed, message.tenant, message.id)
-        left_s = (message.policy.expires_ms - clock.now_ms()) // 1000
+        # The door rejects them. Whatever came past it, or before the tenant became a sandbox, ends here.
+        if not tenant.may_text(content.to):
+            return Refused(code=None, error=ErrorClass.SANDBOXED, http_status=0)
         return Create(
             to=content.to,
             body=content.body,
@@ -34,7 +49,11 @@ class Composer:
             status_callback=callback_url(tenant.status_callback_url, message.id, attempt),
             messaging_service_sid=lane.messaging_service_sid,
             from_number=lane.from_number,
-            validity_s=max(1, min(MAX_VALIDITY_S, left_s)),
+            validity_s=max(1, min(MAX_VALIDITY_S, left_ms // 1000)),
+            message_intent=given.message_intent.get(message.policy.category, ""),
+            # Twilio refuses it of a call without a service.
+            shorten_urls=given.shorten_urls if lane.messaging_service_sid else None,
+            **{name: getattr(given, name) for name in PASSED_ON},
         )
 
 

@@ -11,7 +11,9 @@ import msgspec
 
 from app.domain.identity import contact_id, key_fingerprint, message_id, payload_fingerprint, text_digest
 from app.domain.inputs import CancelRequested, Rejected, Requested
+from app.domain.media import media_warnings
 from app.domain.phone import Address, read_address
+from app.domain.words import Reason
 from app.records.codec import Unreadable as BadRecord
 from app.records.deadletters import retried_from
 from app.records.requests import Loose, NotifyCanceled, NotifyRequested, read_loosely, read_request, recipients_of
@@ -22,6 +24,7 @@ from app.streams.policy import Policies
 from app.tenants import Tenant
 
 _encode = msgspec.json.Encoder().encode
+STRANGER = "is not on the allow list of this sandbox"
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")  # W3C Trace Context, version 00
 
 
@@ -83,11 +86,13 @@ class IntakeAgent:
         policy = self._policies.resolve(request, tenant, lane, record.at_ms)
         many = not isinstance(request.to, str)
         for index, raw in enumerate(loose.recipients):
-            address = read_address(raw, tenant.strict_numbers)
+            address, field = read_address(raw, tenant.strict_numbers), f"to[{index}]" if many else "to"
             if address.problem:
-                field = f"to[{index}]" if many else "to"
                 scope.emit(self.dead_letter(record, field, address.problem))
                 self._put_rejected(record, loose, raw, BadRecord(field, address.problem), scope)
+            elif not tenant.may_text(address.canonical):
+                # No dead letter: nothing is wrong with the request, and a staging system may meet many strangers.
+                self._put_rejected(record, loose, raw, BadRecord(field, STRANGER), scope, Reason.SANDBOXED)
             else:
                 self._put_requested(record, request, loose, address, policy, scope)
 
@@ -116,6 +121,7 @@ class IntakeAgent:
             campaign=request.campaign,
             metadata=request.metadata,
             traceparent=_traceparent(record),
+            warnings=media_warnings(request.media),
         )
         self._put(contact, value, scope)
 
@@ -130,7 +136,15 @@ class IntakeAgent:
         for raw in loose.recipients:
             self._put_rejected(record, loose, raw, bad, scope)
 
-    def _put_rejected(self, record: Input, loose: Loose, raw: str, bad: BadRecord, scope: Scope) -> None:
+    def _put_rejected(
+        self,
+        record: Input,
+        loose: Loose,
+        raw: str,
+        bad: BadRecord,
+        scope: Scope,
+        reason: Reason = Reason.INVALID_REQUEST,
+    ) -> None:
         address = read_address(raw)
         contact = contact_id(self._key, loose.tenant, address.canonical)
         message = message_id(loose.tenant, loose.idempotency_key, contact)
@@ -149,6 +163,7 @@ class IntakeAgent:
             requested_ms=record.at_ms,
             source=_place(record),
             campaign=loose.campaign,
+            reason=reason,
         )
         self._put(contact, value, scope)
 

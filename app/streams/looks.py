@@ -192,6 +192,7 @@ class Looks:
             name
             for name, lane in self._tenant.lanes.items()
             if (lane.messaging_service_sid == text.service if text.service else lane.from_number == text.sender)
+            if not lane.pinned or text.sender in ("", lane.from_number)
         )
 
 

@@ -186,8 +186,9 @@ def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
 def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
     """What is peculiar to the event: its word, the state it led to, its reason."""
     match event:
-        case e.MessageOpened(message=opened):
+        case e.MessageOpened(message=opened, warnings=warnings):
             yield from _said("opened", opened.stage, "requested")
+            yield "warnings", warnings
         case e.StageChanged(stage=stage, reason=reason, asked=asked, error=error, code=code):
             yield from _said("stage", stage, reason, asked, error, code)
         case e.AttemptClaimed(n=n):

@@ -1,7 +1,7 @@
 """The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
 
 from app.domain.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
-from app.domain.segments import count
+from app.domain.segments import count, smart
 from app.domain.words import Category
 from app.records.requests import NotifyRequested
 from app.settings import Settings
@@ -37,7 +37,7 @@ class Policies:
             lane=lane,
             priority=request.priority,
             category=request.category,
-            segments=count(request.body).parts,
+            segments=count(smart(request.body) if tenant.parameters(lane).smart_encoded else request.body).parts,
             expires_ms=expires,
             outcome_ms=expires + self._grace_ms,
             start_ms=start_ms,

@@ -63,7 +63,7 @@ def test_in_json_a_check_that_fails_is_json_too_and_ends_with_the_same_code() ->
     done = heliograph("config", "check", "--json", **KEYS, **MISSHAPEN, HELIOGRAPH_RATE="-1")
     lacking = [f"tenant default: {problem}" for problem in LACKING]
     assert (done.returncode, done.stderr) == (2, "")
-    assert json.loads(done.stdout) == {"faults": TOLD, "problems": lacking, "warnings": []}
+    assert json.loads(done.stdout) == {"faults": TOLD, "problems": lacking, "warnings": [], "notes": []}
 
 
 def test_everything_live_refuses_with_the_same_words_and_the_same_code(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_tenants_of_one_account_need_routes_of_their_own(path: str, code: int, t
     rule = "and other tenants have the same account_sid"
     told = [f"tenant {name}: status_callback_url: has no /twilio/{name}/, {rule}" for name in ("a", "b")]
     assert done.returncode == code
-    assert json.loads(done.stdout) == {"faults": [], "problems": [], "warnings": told if code else []}
+    assert json.loads(done.stdout) == {"faults": [], "problems": [], "warnings": told if code else [], "notes": []}
 
 
 def test_a_name_like_no_other_is_not_guessed_at() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.words import ErrorClass, Progress
 from app.provider.port import Abandoned, Create, Doubtful, Refused, Result, Taken
-from app.provider.twilio import TwilioProvider
+from app.provider.twilio import OPTIONAL, TwilioProvider
 from tests.support.scripted import HANG, Scripted, Seen, http, scripted
 
 ACCOUNT, SID, SERVICE = "AC" + "1" * 32, "SM" + "a" * 32, "MG" + "2" * 32
@@ -174,6 +174,31 @@ async def test_the_form_is_what_twilio_documents() -> None:
         ("ValidityPeriod", "600"),
     ]
     assert ("From", "+15005550006") in second.form and "MessagingServiceSid" not in dict(second.form)
+
+
+OPTIONS = {
+    "content_retention": ("discard", "ContentRetention", "discard"),
+    "address_retention": ("obfuscate", "AddressRetention", "obfuscate"),
+    "smart_encoded": (False, "SmartEncoded", "false"),
+    "shorten_urls": (True, "ShortenUrls", "true"),
+    "risk_check": ("disable", "RiskCheck", "disable"),
+    "message_intent": ("otp", "MessageIntent", "otp"),
+    "application_sid": ("AP" + "0" * 32, "ApplicationSid", "AP" + "0" * 32),
+    "provide_feedback": (True, "ProvideFeedback", "true"),
+    "max_price": (0.05, "MaxPrice", "0.05"),
+}
+
+
+async def test_a_pinned_sender_and_every_optional_parameter_go_by_twilios_names_and_only_if_set() -> None:
+    async with scripted(lambda _: http(201, message())) as server:
+        await create(server.url, from_number="+15005550006", **{name: given for name, (given, *_) in OPTIONS.items()})
+        await create(server.url)
+    first, second = (dict(seen.form) for seen in server.seen)
+    assert (first["MessagingServiceSid"], first["From"]) == (SERVICE, "+15005550006")
+    names = {name for _, name, _ in OPTIONS.values()}
+    assert {name: first[name] for name in names} == {name: sent for _, name, sent in OPTIONS.values()}
+    assert not (names | {"From"}) & set(second)
+    assert set(OPTIONAL) == set(OPTIONS)
 
 
 async def test_each_of_many_calls_at_once_gets_its_own_answer_over_few_connections() -> None:

@@ -97,6 +97,21 @@ def test_a_request_refused_at_the_door_ends_rejected_with_field_and_rule():
     assert [(e.word, e.field) for e in log.said(OutcomeGiven)] == [(Word.REJECTED, "body")]
 
 
+def test_a_stranger_of_a_sandbox_ends_rejected_with_that_reason():
+    log = given(rejected(reason=Reason.SANDBOXED))
+    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(Word.REJECTED, Reason.SANDBOXED)]
+
+
+def test_a_message_that_met_a_sandbox_only_at_its_call_ends_rejected_and_is_not_asked_for_again():
+    log = given(requested(), turn(), refused(ErrorClass.SANDBOXED))
+    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(Word.REJECTED, Reason.SANDBOXED)]
+
+
+def test_a_call_abandoned_because_its_time_was_over_ends_the_message_whatever_the_log_says_the_time_is():
+    log = given(requested(), turn(), abandoned(why="expired"))
+    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(Word.EXPIRED, Reason.EXPIRED)]
+
+
 def test_a_rejected_repeat_of_an_accepted_key_is_a_conflict_not_a_second_outcome():
     log = given(requested(), rejected())
     assert len(log.said(RequestConflicted)) == 1 and log.said(OutcomeGiven) == []

@@ -46,6 +46,15 @@ async def test_the_idempotency_key_is_the_headers_else_the_fields_else_the_event
     assert answer.json() == {"message_ids": [id_of(PERSON, expected)], "idempotency_key": expected}
 
 
+async def test_media_that_may_fail_at_twilio_are_taken_with_a_warning_by_their_place(tmp_path: Path) -> None:
+    media = ["https://example.com/a.png", "https://example.com/b.pdf"]
+    async with door(tmp_path) as made:
+        answer = await made.ask({**EVENT, "media": media})
+        plain = await made.ask({**EVENT, "media": media[:1]})
+    assert answer.status_code == 202 and "warnings" not in plain.json()
+    assert answer.json()["warnings"] == ["media[1]: is pdf: Twilio takes at most 500 kB of it"]
+
+
 async def test_without_a_key_one_is_made_and_told_so_that_the_caller_can_repeat(tmp_path: Path) -> None:
     async with door(tmp_path) as made:
         first, second = (await made.ask(EVENT)).json(), (await made.ask(EVENT)).json()

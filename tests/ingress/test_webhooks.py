@@ -188,6 +188,14 @@ async def test_a_keyword_is_answered_by_twilio_or_by_us_and_never_by_both(tmp_pa
     assert (f"<Message>{said}</Message>" in answer.text) if said else ("<Message>" not in answer.text)
 
 
+@pytest.mark.parametrize(("allow", "told"), [(PERSON, True), ("+14155550199", False)])
+async def test_a_sandbox_answers_nobody_but_those_on_its_list(tmp_path: Path, allow: str, told: bool) -> None:
+    async with door(tmp_path, keyword_replies="heliograph", mode="sandbox", allow=(allow,)) as made:
+        answer = await made.text("HELP")
+        [value] = made.kafka.of("contacts")
+    assert ("<Message>" in answer.text, value["intent"]) == (told, "help")
+
+
 async def test_what_failed_at_the_inbound_webhook_is_taken_at_the_fallback(tmp_path: Path) -> None:
     async with door(tmp_path) as made:
         answer = await made.text("STOP", "/twilio/fallback", ErrorCode="11200", ErrorUrl=f"{PUBLIC}/twilio/inbound")

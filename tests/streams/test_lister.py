@@ -3,6 +3,7 @@
 import time
 
 import msgspec
+import pytest
 
 from app.dev.broker import free_port
 from app.domain.inputs import Listed
@@ -64,6 +65,16 @@ async def test_through_a_service_the_lane_is_told_by_the_service_whatever_number
         message = house.sends(PERSON, BODY)
         await house.looks.round()
         assert house.message(message).attempts[0].sid == sid
+
+
+@pytest.mark.parametrize(("pinned", "found"), [(NUMBER, True), ("+14155550177", False)])
+async def test_on_a_pinned_lane_it_is_told_by_the_sender_too(pinned: str, found: bool) -> None:
+    lanes = {"main": Lane(messaging_service_sid=SERVICE, from_number=pinned, pinned=True)}
+    async with housed(tenant={"lanes": lanes}) as house:
+        sid = await delivered(house, messaging_service_sid=SERVICE)
+        message = house.sends(PERSON, BODY)
+        await house.looks.round()
+        assert house.message(message).attempts[0].sid == (sid if found else "")
 
 
 async def test_one_of_another_sender_is_not_taken_for_it() -> None:

@@ -111,6 +111,7 @@ LIVES: dict[str, Callable[[], Told]] = {
     "canceled too late": lambda: Told().then(requested(), turn(), cancel()),
     "conflicted": lambda: Told().then(requested(), requested(fingerprint="other")),
     "rejected": lambda: Told().then(rejected()),
+    "warned of": lambda: Told().then(msgspec.structs.replace(requested(), warnings=("media[0]: is pdf",))),
     "throttled": lambda: Told().then(requested(), turn(), refused(ErrorClass.THROTTLED, code=20429)),
     "stopped": lambda: Told().then(
         requested(start_ms=START_MS * 2), text(Intent.STOP), text(Intent.START), text(Intent.NONE)
@@ -138,6 +139,11 @@ def test_every_published_event_of_an_update_comes_about() -> None:
 def test_these_lives_lead_to_every_type_that_the_contacts_agent_writes() -> None:
     others = ("contact.", "lane.inbound", "notify.requested", "notify.canceled", "notify.metric", "notify.deadletter")
     assert {record["type"] for *_, record in records()} == {kind for kind in KINDS if not kind.startswith(others)}
+
+
+def test_what_may_go_wrong_with_media_is_said_when_the_message_is_opened() -> None:
+    warned = [(r["event"], r["warnings"]) for _, _, r in records() if "warnings" in r]
+    assert warned == [("opened", ["media[0]: is pdf"])]
 
 
 def test_p1_a_late_delivery_is_revision_2_of_the_same_message() -> None:

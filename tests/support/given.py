@@ -60,7 +60,7 @@ def requested(key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", **g
     )
 
 
-def rejected(key: str = KEY) -> Rejected:
+def rejected(key: str = KEY, **given: object) -> Rejected:
     return Rejected(
         **BASE,
         message_id=f"{CONTACT}-{key}",
@@ -72,6 +72,7 @@ def rejected(key: str = KEY) -> Rejected:
         rule="is empty and there is no media",
         requested_ms=START_MS,
         source="notify.requests-0-0",
+        **given,
     )
 
 
@@ -94,9 +95,9 @@ def doubtful(n: int = 1, key: str = KEY) -> Answered:
     return Answered(**BASE, **given, answer=Answer.DOUBTFUL, why="http 500")
 
 
-def abandoned(n: int = 1) -> Answered:
+def abandoned(n: int = 1, why: str = "claim_ttl") -> Answered:
     message = {"message_id": MESSAGE, "attempt": n, "progress": Progress.CLAIMED}
-    return Answered(**BASE, **message, answer=Answer.ABANDONED, why="claim_ttl")
+    return Answered(**BASE, **message, answer=Answer.ABANDONED, why=why)
 
 
 def report(

@@ -1,0 +1,113 @@
+"""What a tenant may say of its create calls: parameters, sender, whom a sandbox may text.
+
+Parameters are set for all its lanes or for one: `[tenants.NAME.create]`, `[tenants.NAME.lanes.NAME.create]`. None is
+sent unless it is set; names and words are Twilio's (Message resource, create).
+
+[tenants.acme.create]
+address_retention = "obfuscate"
+message_intent = {otp = "otp", marketing = "marketing"}   # by category
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from app import values
+from app.domain.phone import read_address
+from app.domain.words import Category
+
+Intent = Literal[
+    "otp",
+    "notifications",
+    "marketing",
+    "fraud",
+    "security",
+    "customercare",
+    "delivery",
+    "education",
+    "polling",
+    "announcements",
+    "events",
+]
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """See the module. An empty text or None: not set. `message_intent` is by category."""
+
+    content_retention: Literal["", "retain", "discard"] = ""
+    address_retention: Literal["", "retain", "obfuscate"] = ""
+    smart_encoded: bool | None = None
+    shorten_urls: bool | None = None
+    risk_check: Literal["", "enable", "disable"] = ""
+    message_intent: dict[str, str] = {}
+    application_sid: str = ""
+    provide_feedback: bool | None = None
+    max_price: Annotated[float, Meta(gt=0)] | None = None
+
+    def over(self, other: "Parameters") -> "Parameters":
+        """What is set here, and for the rest what `other` sets."""
+        return msgspec.structs.replace(other, **{name: getattr(self, name) for name in self.set})
+
+    @property
+    def set(self) -> tuple[str, ...]:
+        """Names of what is set."""
+        return tuple(name for name in self.__struct_fields__ if getattr(self, name) not in ("", None, {}))
+
+
+# What Twilio really does with it, where that is not what its name says.
+MISLEADING: Mapping[str, str] = MappingProxyType(
+    {
+        "max_price": "is obsolete: Twilio ignores it since 2024-06-03",
+        "provide_feedback": (
+            "asks no carrier for anything: it promises Twilio that you report each delivery by its Feedback resource"
+        ),
+        "application_sid": "its status callback is never called: the StatusCallback that every call bears wins over it",
+    }
+)
+# What it costs us, or what it leaves to Twilio.
+WORTH_KNOWING: Mapping[str, str] = MappingProxyType(
+    {
+        "content_retention": "with discard Twilio's list holds no text: a call in doubt is not resolved by it",
+        "address_retention": "with obfuscate Twilio's list holds no number: a call in doubt is not resolved by it",
+        "smart_encoded": "segments are counted after Twilio's replacements; it may count others",
+        "shorten_urls": "Twilio's list holds the shortened text: a call in doubt is not resolved by it",
+        "risk_check": "Twilio may refuse a text as SMS pumping (30450), or with disable never looks",
+        "message_intent": "Twilio's compliance toolkit judges the text by it, and may hold or block it",
+    }
+)
+
+
+def faults_of(given: Parameters) -> Iterator[tuple[str, str]]:
+    """Field and broken rule, of what can be read."""
+    if given.application_sid:
+        try:
+            values.sid("AP")(given.application_sid)
+        except ValueError as error:
+            yield "application_sid", str(error)
+    for category, intent in given.message_intent.items():
+        if category not in set(Category):
+            yield f"message_intent.{category}", f"is not a category: {', '.join(Category)}"
+        if intent not in get_args(Intent):
+            yield f"message_intent.{category}", f"must be one of {', '.join(get_args(Intent))}"
+
+
+def sender_fault(service: str, number: str, pinned: bool) -> str:
+    """The rule that a lane's sender breaks, or ""."""
+    both = bool(service and number)
+    if pinned:
+        return "" if both else "needs both messaging_service_sid and from_number, as it is pinned"
+    if both:
+        return "has both messaging_service_sid and from_number: one of them, or pinned = true for that one sender alone"
+    return "" if service or number else "needs exactly one of messaging_service_sid and from_number"
+
+
+def sandbox_faults(mode: str, allow: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Field and broken rule; never a number itself."""
+    for index, number in enumerate(allow):
+        if problem := read_address(number).problem:
+            yield f"allow[{index}]", problem
+    if allow and mode != "sandbox":
+        yield "allow", 'is for mode = "sandbox"; this tenant may text anybody'

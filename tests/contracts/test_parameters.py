@@ -1,0 +1,183 @@
+"""What a tenant may say of its create calls: parameters for all lanes or one, a pinned sender, whom a sandbox texts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.domain.media import SMALL, WHOLE, media_warnings
+from app.domain.phone import mask
+from app.domain.words import Category
+from app.parameters import MISLEADING, WORTH_KNOWING, Parameters
+from app.records.requests import NotifyRequested
+from app.settings import BadSettings, Settings
+from app.streams.policy import Policies
+from app.tenants import Tenant, read_tenants
+from tests.support.commands import KEYS, heliograph
+
+HEAD = """
+[tenants.acme]
+account_sid = "AC00000000000000000000000000000001"
+auth_tokens = ["token"]
+status_callback_url = "https://hooks.example.com/twilio/acme/status"
+inbound_url = "https://hooks.example.com/twilio/acme/inbound"
+"""
+LANE = '[tenants.acme.lanes.main]\nmessaging_service_sid = "MG00000000000000000000000000000001"\n'
+NUMBER = '[tenants.acme.lanes.number]\nfrom_number = "+15005550006"\n'
+PERSON, OTHER = "+14155550123", "+14155550199"
+
+
+def tenant(path: Path, text: str) -> Tenant:
+    file = path / "tenants.toml"
+    file.write_text(text)
+    return read_tenants(Settings.read({"HELIOGRAPH_CONFIG": str(file)}))["acme"]
+
+
+def told(path: Path, text: str) -> list[str]:
+    """Faults of tenant acme."""
+    with pytest.raises(BadSettings) as bad:
+        tenant(path, text)
+    return [fault.partition("tenants.acme.")[2] for fault in bad.value.faults]
+
+
+def checked(path: Path, text: str) -> tuple[int, dict[str, Any]]:
+    file = path / "tenants.toml"
+    file.write_text(text)
+    done = heliograph("config", "check", "--json", **KEYS, HELIOGRAPH_CONFIG=str(file))
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_nothing_is_set_unless_the_tenant_sets_it_and_a_lane_sets_its_own_over_that(tmp_path: Path) -> None:
+    assert tenant(tmp_path, HEAD + LANE).parameters("main").set == ()
+    given = """
+[tenants.acme.create]
+address_retention = "obfuscate"
+smart_encoded = true
+max_price = 0.05
+[tenants.acme.lanes.main.create]
+smart_encoded = false
+message_intent = {otp = "otp"}
+"""
+    owner = tenant(tmp_path, HEAD + NUMBER + LANE + given)
+    assert owner.parameters("main") == Parameters(
+        address_retention="obfuscate", smart_encoded=False, max_price=0.05, message_intent={"otp": "otp"}
+    )
+    assert owner.parameters("number") == Parameters(address_retention="obfuscate", smart_encoded=True, max_price=0.05)
+
+
+BROKEN = {
+    'content_retention = "forget"': "content_retention: Invalid enum value 'forget'",
+    "max_price = 0": "max_price: Expected `float` > 0.0",
+    'application_sid = "AP1"': "application_sid: must be AP and 32 hex digits",
+    'message_intent = {news = "otp"}': "message_intent.news: is not a category: otp, transactional, alert, marketing",
+    "smart_encode = true": "smart_encode: is not known; did you mean smart_encoded?",
+}
+
+
+@pytest.mark.parametrize("line", BROKEN)
+@pytest.mark.parametrize("table", ["create", "lanes.main.create"])
+def test_a_parameter_that_twilio_would_refuse_is_a_fault_that_names_it(line: str, table: str, tmp_path: Path) -> None:
+    faults = told(tmp_path, f"{HEAD}{LANE}[tenants.acme.{table}]\n{line}\n")
+    assert faults == [f"{table}.{BROKEN[line]}"]
+
+
+def test_an_intent_of_a_category_is_one_of_twilios(tmp_path: Path) -> None:
+    [fault] = told(tmp_path, HEAD + LANE + '[tenants.acme.create]\nmessage_intent = {otp = "chat"}\n')
+    assert fault.startswith("create.message_intent.otp: must be one of otp, notifications, marketing,")
+
+
+def test_links_are_shortened_by_a_service_only(tmp_path: Path) -> None:
+    faults = told(tmp_path, HEAD + NUMBER + "[tenants.acme.lanes.number.create]\nshorten_urls = true\n")
+    assert faults == ["lanes.number.create.shorten_urls: needs a messaging_service_sid"]
+
+
+def test_both_senders_are_for_a_pinned_lane_and_a_pinned_lane_has_both(tmp_path: Path) -> None:
+    both = LANE + 'from_number = "+15005550006"\n'
+    assert tenant(tmp_path, HEAD + both + "pinned = true\n").lanes["main"].pinned
+    assert told(tmp_path, HEAD + both) == [
+        "lanes.main: has both messaging_service_sid and from_number: one of them, or pinned = true for that one sender alone"
+    ]
+    assert told(tmp_path, HEAD + LANE + "pinned = true\n") == [
+        "lanes.main: needs both messaging_service_sid and from_number, as it is pinned"
+    ]
+
+
+def test_config_check_warns_of_what_promises_more_than_it_does_and_notes_what_the_rest_costs(tmp_path: Path) -> None:
+    given = f"""
+[tenants.acme.create]
+content_retention = "discard"
+address_retention = "obfuscate"
+smart_encoded = true
+shorten_urls = true
+risk_check = "disable"
+message_intent = {{otp = "otp"}}
+[tenants.acme.lanes.main.create]
+max_price = 1.0
+provide_feedback = true
+application_sid = "AP{"0" * 32}"
+"""
+    code, found = checked(tmp_path, HEAD + LANE + given)
+    about = {f"tenant acme: lanes.main.create.{name}: {text}" for name, text in MISLEADING.items()}
+    assert (code, set(found["warnings"]), found["problems"]) == (1, about, [])
+    assert set(found["notes"]) == {f"tenant acme: create.{name}: {text}" for name, text in WORTH_KNOWING.items()}
+    assert {*MISLEADING, *WORTH_KNOWING} == set(Parameters.__struct_fields__)
+
+
+def test_notes_alone_do_not_make_a_check_fail(tmp_path: Path) -> None:
+    code, found = checked(tmp_path, HEAD + LANE + '[tenants.acme.create]\nrisk_check = "enable"\n')
+    assert (code, len(found["notes"])) == (0, 1)
+
+
+SANDBOX = HEAD + f'mode = "sandbox"\nallow = ["{PERSON}", "+52 1 55 1234 5678"]\n' + LANE
+
+
+def test_a_sandbox_may_text_those_on_its_list_in_whatever_form_and_nobody_else(tmp_path: Path) -> None:
+    owner = tenant(tmp_path, SANDBOX)
+    assert [owner.may_text(to) for to in (PERSON, "+525512345678", OTHER, "")] == [True, True, False, False]
+    assert tenant(tmp_path, HEAD + LANE).may_text(OTHER)
+    assert not tenant(tmp_path, HEAD + 'mode = "sandbox"\n' + LANE).may_text(PERSON)
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (f'allow = ["{PERSON}"]', 'allow: is for mode = "sandbox"; this tenant may text anybody'),
+        (f'mode = "sandbox"\nallow = ["{PERSON}", "555"]', "allow[1]: is not a phone number with + and country code"),
+        ('mode = "staging"', "mode: Invalid enum value 'staging'"),
+    ],
+)
+def test_a_sandbox_that_cannot_be_is_a_fault(lines: str, fault: str, tmp_path: Path) -> None:
+    assert told(tmp_path, f"{HEAD}{lines}\n{LANE}") == [fault]
+
+
+def test_p8_check_and_show_say_what_is_a_sandbox_and_mask_whom_it_may_text(tmp_path: Path) -> None:
+    code, found = checked(tmp_path, SANDBOX)
+    note = f"tenant acme: is a sandbox and texts {mask(PERSON)}, {mask('+525512345678')}"
+    assert (code, found["notes"]) == (0, [note])
+    env = {**KEYS, "HELIOGRAPH_CONFIG": str(tmp_path / "tenants.toml")}
+    shown = [heliograph("config", "show", *options, **env).stdout for options in ((), ("--json",))]
+    assert note in shown[0].splitlines()
+    modes = json.loads(shown[1])["modes"]
+    assert modes == {"acme": {"mode": "sandbox", "allow": [mask(PERSON), mask("+525512345678")]}}
+    assert PERSON not in "".join(shown) and PERSON not in repr(tenant(tmp_path, SANDBOX))
+
+
+def test_segments_are_those_of_the_text_as_smart_encoding_leaves_it(tmp_path: Path) -> None:
+    text = "“" + "x" * 100 + "”"
+    request = NotifyRequested(to=PERSON, body=text, category=Category.OTP)
+    policies = Policies(Settings.read({}))
+    plain = policies.resolve(request, tenant(tmp_path, HEAD + LANE), "main", 0)
+    smart = tenant(tmp_path, HEAD + LANE + "[tenants.acme.create]\nsmart_encoded = true\n")
+    assert (plain.segments, policies.resolve(request, smart, "main", 0).segments) == (2, 1)
+
+
+def test_media_of_a_type_that_is_whole_at_twilio_need_no_warning_and_others_say_their_place() -> None:
+    fine = [f"https://cdn.example.com/a.b/picture.{ending.upper()}?size=9" for ending in sorted(WHOLE)]
+    assert media_warnings(fine) == ()
+    small = [f"https://cdn.example.com/x.{ending}" for ending in sorted(SMALL)]
+    assert all("at most 500 kB of it" in warning for warning in media_warnings(small))
+    odd = ["https://cdn.example.com", "https://cdn.example.com/.jpg", "https://[", "https://cdn.example.com/a.exe"]
+    assert [warning.partition(":")[0] for warning in media_warnings([*fine, *odd])] == [
+        f"media[{len(fine) + n}]" for n in range(4)
+    ]

@@ -1,0 +1,78 @@
+"""From a claimed message to the create call: what it bears, and when there is none."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.contact import Message
+from app.domain.words import Category, ErrorClass, Stage
+from app.parameters import Parameters
+from app.provider.port import Abandoned, Create, Refused
+from app.records.seal import Content, Sealer
+from app.streams.compose import Composer
+from app.tenants import Lane, Tenant
+from tests.support.given import MESSAGE, START_MS, policy
+
+SEALER = Sealer({"k1": b"s" * 32})
+SERVICE, NUMBER, PERSON = "MG" + "0" * 32, "+15005550006", "+14155550123"
+
+
+def composed(
+    lane: Lane | None = None, *, now_ms: int = START_MS, to: str = PERSON, asked: Any = None, **tenant: Any
+) -> Create | Refused | Abandoned:
+    """The call of attempt 2 of a message to a person, by lane `main`."""
+    message = Message(
+        id=MESSAGE, tenant="acme", idempotency_key="k", fingerprint="f", stage=Stage.FLYING, masked="", sealed_to="",
+        requested_ms=START_MS, logged_ms=START_MS, policy=policy(**(asked or {})),
+        sealed=SEALER.seal_content(Content(to, "hello"), "acme", MESSAGE),
+    )  # fmt: skip
+    lanes = {"main": lane or Lane(messaging_service_sid=SERVICE)}
+    owner = Tenant(name="acme", status_callback_url="https://hooks.example.com/s", lanes=lanes, **tenant)
+    return Composer({"acme": owner}, SEALER, lambda: now_ms).create(message, 2)
+
+
+def test_by_default_a_call_bears_recipient_content_sender_deadline_and_nothing_else() -> None:
+    assert composed() == Create(
+        to=PERSON,
+        body="hello",
+        media=(),
+        status_callback=f"https://hooks.example.com/s?m={MESSAGE}&a=2#rc=5&rp=all",
+        messaging_service_sid=SERVICE,
+        from_number="",
+        validity_s=3600,
+    )
+
+
+@given(st.integers(-(10**9), 10**11))
+def test_twilio_is_told_what_is_left_of_the_time_within_what_it_takes_and_nothing_leaves_after_it(left_ms: int) -> None:
+    call = composed(asked={"expires_ms": START_MS + left_ms})
+    if left_ms <= 0:
+        assert call == Abandoned(why="expired")
+    else:
+        assert isinstance(call, Create) and 1 <= call.validity_s <= 36_000
+        assert call.validity_s == 1 or call.validity_s * 1000 <= left_ms
+
+
+def test_a_pinned_sender_goes_beside_its_service() -> None:
+    call = composed(Lane(messaging_service_sid=SERVICE, from_number=NUMBER, pinned=True))
+    assert isinstance(call, Create) and (call.messaging_service_sid, call.from_number) == (SERVICE, NUMBER)
+
+
+def test_what_tenant_and_lane_set_is_borne_and_an_intent_is_that_of_the_category() -> None:
+    given_ = Parameters(content_retention="discard", message_intent={"otp": "fraud"}, shorten_urls=True, max_price=0.5)
+    lane = Lane(messaging_service_sid=SERVICE, create=Parameters(risk_check="disable"))
+    call = composed(lane, create=given_, asked={"category": Category.OTP})
+    assert isinstance(call, Create)
+    assert (call.content_retention, call.risk_check, call.max_price) == ("discard", "disable", 0.5)
+    assert (call.message_intent, call.shorten_urls) == ("fraud", True)
+    other = composed(Lane(from_number=NUMBER), create=given_, asked={"category": Category.MARKETING})
+    assert isinstance(other, Create) and (other.message_intent, other.shorten_urls) == ("", None)
+
+
+@pytest.mark.parametrize(("to", "goes"), [(PERSON, True), ("+14155550199", False)])
+def test_a_sandbox_calls_for_nobody_but_those_on_its_list_whatever_came_past_the_door(to: str, goes: bool) -> None:
+    call = composed(to=to, mode="sandbox", allow=(PERSON,))
+    assert isinstance(call, Create) is goes
+    assert goes or call == Refused(code=None, error=ErrorClass.SANDBOXED, http_status=0)

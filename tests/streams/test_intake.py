@@ -1,0 +1,63 @@
+"""From what teams ask for to inputs on the contact's log: what the door refuses and stamps."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.domain.inputs import Rejected, Requested
+from app.domain.words import Reason
+from app.records.seal import Sealer
+from app.settings import Settings
+from app.streams.deadletters import DeadLetters
+from app.streams.engine.agent import Input, Output
+from app.streams.engine.scope import Overlay
+from app.streams.intake import STRANGER, IntakeAgent
+from app.streams.policy import Policies
+from app.tenants import Lane, Tenant
+
+SEALER = Sealer({"k1": b"s" * 32})
+PERSON, STRANGERS = "+14155550123", ("+14155550198", "+14155550199")
+
+
+def asked(request: dict[str, Any], **tenant: Any) -> list[Output]:
+    """What one request becomes."""
+    owner = Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}, **tenant)
+    agent = IntakeAgent(
+        "notify.requests", "contacts", {"default": owner}, Policies(Settings.read({})), SEALER, b"k" * 32,
+        DeadLetters("notify.deadletters", SEALER),
+    )  # fmt: skip
+    overlay = Overlay((), {})
+    value = msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request})
+    agent.fold(Input("notify.requests", 0, 7, 1_800_000_000_000, b"", value, []), overlay)
+    return overlay.outputs
+
+
+def inputs(outputs: list[Output]) -> list[Requested | Rejected]:
+    return [msgspec.json.decode(o.value or b"", type=Requested | Rejected) for o in outputs if o.topic == "contacts"]
+
+
+@pytest.mark.parametrize("people", [[PERSON, *STRANGERS], STRANGERS[0]])
+def test_a_sandbox_rejects_strangers_at_the_door_with_a_reason_of_its_own_and_takes_those_on_its_list(people: Any):
+    outputs = asked({"to": people}, mode="sandbox", allow=(PERSON,))
+    found = inputs(outputs)
+    said = [(r.reason, r.field, r.rule) for r in found if isinstance(r, Rejected)]
+    if isinstance(people, str):
+        assert said == [(Reason.SANDBOXED, "to", STRANGER)]
+    else:
+        assert said == [(Reason.SANDBOXED, f"to[{n}]", STRANGER) for n in (1, 2)]
+        assert [type(r) for r in found] == [Requested, Rejected, Rejected]
+    assert len(found) == len(outputs), "a stranger is no dead letter"
+
+
+def test_a_live_tenant_takes_them_all():
+    assert {type(record) for record in inputs(asked({"to": [PERSON, *STRANGERS]}))} == {Requested}
+
+
+def test_what_may_go_wrong_with_media_is_stamped_and_no_url_with_it():
+    [record] = inputs(
+        asked({"to": PERSON, "media": ["https://cdn.example.com/a.png", "https://cdn.example.com/secret"]})
+    )
+    assert isinstance(record, Requested)
+    assert [warning.partition(":")[0] for warning in record.warnings] == ["media[1]"]
+    assert "secret" not in str(record.warnings)
