@@ -104,6 +104,8 @@ FIELDS = (
     ),
     Field("HELIOGRAPH_CLAIM_TTL_S", "claim_ttl_s", 5.0, values.positive, "s a claimed call may wait before it leaves"),
     Field("HELIOGRAPH_HTTP_TIMEOUT_S", "http_timeout_s", 10.0, values.positive, "s for a whole create call"),
+    Field("HELIOGRAPH_HTTP_CONNECT_S", "http_connect_s", 3.0, values.positive, "s of it to connect, TLS included"),
+    Field("HELIOGRAPH_HTTP_READ_S", "http_read_s", 10.0, values.positive, "s of it without a byte of the answer"),
     Field("HELIOGRAPH_DOUBT_AFTER_S", "doubt_after_s", 60.0, values.positive, "s without an answer: in doubt"),
     Field(
         "HELIOGRAPH_OUTCOME_GRACE_S", "outcome_grace_s", 259_200.0, values.positive, "s for reports after expires_at"
@@ -122,7 +124,7 @@ FIELDS = (
     Field(
         "HELIOGRAPH_CHECKPOINT_AFTER_S", "checkpoint_after_s", 1_209_600.0, values.positive, "s: row on log, <= 15 d"
     ),
-    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "calls to Twilio at once, per tenant"),
+    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "most calls at once, per account"),
     Field(
         "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
     ),
@@ -192,6 +194,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout_s: float
     claim_ttl_s: float
     http_timeout_s: float
+    http_connect_s: float
+    http_read_s: float
     doubt_after_s: float
     outcome_grace_s: float
     look_after_s: tuple[float, ...]

@@ -119,6 +119,14 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.mode != "sandbox" or address in self.allow
 
     @property
+    def credentials(self) -> tuple[str, str]:
+        """What its calls log in with, in clear: the API key, or the account with the first of its auth tokens. Only the
+        tokens verify webhooks."""
+        if self.api_key_sid:
+            return self.api_key_sid, "".join(self.api_key_secret)
+        return self.account_sid, "".join(self.auth_tokens[0]) if self.auth_tokens else ""
+
+    @property
     def allowed(self) -> tuple[str, ...]:
         """The allow list as it may be shown."""
         return tuple(mask("".join(address)) for address in self.allow)

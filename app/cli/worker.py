@@ -80,7 +80,8 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     worker = Worker(settings, tenants)
-    health = await serve(worker.runtime, worker.doubts, settings.internal_host, settings.internal_port)
+    host, port = settings.internal_host, settings.internal_port
+    health = await serve(worker.runtime, worker.doubts, worker.lines, host, port)
     ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))
     await worker.run(stop)
     ready.cancel()

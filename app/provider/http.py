@@ -1,13 +1,14 @@
 """The HTTP client that the Twilio SDK is handed: pooled, explicit timeouts, no retries, no redirects, no logs.
 
 The SDK's own asynchronous client ignores its timeout, may repeat a POST and loses the headers of an error. A `Flight`
-goes with each call and tells afterwards whether a byte of it may have left, and what the status line said.
+goes with each call and tells afterwards whether a byte of it may have left, and what the status line and headers said;
+the account's gate is told them too.
 """
 
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
@@ -17,17 +18,32 @@ from aiohttp.tracing import Trace
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
+from app.provider.gate import Gate
 from app.provider.port import LastCheck
 from app.provider.servers import address
 
 API = "https://api.twilio.com"
-CONNECT_S = 3.0
 # Shorter than any server's idle limit that we know of: a request on a connection just closed would be in doubt.
 KEEPALIVE_S = 3.0
 
 
 class Forbidden(Exception):
     """The last check refused: no byte left."""
+
+
+class Timeouts(NamedTuple):
+    """Seconds: to make a connection, TLS included; between two parts of an answer; for the whole."""
+
+    connect: float
+    read: float
+    total: float
+
+    def of(self, total_s: float) -> aiohttp.ClientTimeout:
+        """`total_s`: instead of the usual ones, for an answer that is slow to make; 0: the usual ones."""
+        total = total_s or self.total
+        return aiohttp.ClientTimeout(
+            total=total, connect=min(self.connect, total), sock_read=None if total_s else min(self.read, total)
+        )
 
 
 class Flight:
@@ -65,22 +81,28 @@ class AskingConnector(aiohttp.TCPConnector):
 
 
 class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is untyped
-    """See the module. `limit`: connections at once. Build it inside the running loop."""
+    """See the module. `limit`: connections at once; `gate`: of the account. Build it inside the running loop."""
 
-    def __init__(self, base_url: str, auth: tuple[str, str], timeout_s: float, limit: int) -> None:
+    def __init__(
+        self, base_url: str, credentials: tuple[str, str], timeouts: Timeouts, limit: int, gate: Gate | None = None
+    ) -> None:
         super().__init__(logging.getLogger("twilio.quiet"), True, None)
         self._base = base_url.rstrip("/")
-        # Small answers: identity costs nothing and cannot fail in the middle of decompression.
-        self._own = {"Authorization": aiohttp.encode_basic_auth(*auth), "Accept-Encoding": "identity"}
-        self._timeout_s = timeout_s
+        self.log_in(credentials)
+        self._timeouts, self._gate = timeouts, gate or Gate(limit)
         self._session = aiohttp.ClientSession(
             connector=AskingConnector(limit=limit, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
+    def log_in(self, credentials: tuple[str, str]) -> None:
+        """Account SID or API key SID, and its secret, from the next request on."""
+        # Small answers: identity costs nothing and cannot fail in the middle of decompression.
+        self._own = {"Authorization": aiohttp.encode_basic_auth(*credentials), "Accept-Encoding": "identity"}
+
     async def request(self, method: str, uri: str, **given: Any) -> Response:
         """One HTTP request, to the configured server. Raises Forbidden, aiohttp.ClientError, TimeoutError, OSError."""
-        flight = current_flight.get()
+        flight, begun = current_flight.get(), self._gate.begin()
         async with self._session.request(
             method,
             address(self._base, uri),
@@ -88,11 +110,10 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
             data=urlencode(given.get("data") or {}, doseq=True).encode(),
             headers={**(given.get("headers") or {}), **self._own},
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=flight.total_s or self._timeout_s, connect=min(CONNECT_S, self._timeout_s)
-            ),
+            timeout=self._timeouts.of(flight.total_s),
         ) as answer:
             flight.status, flight.headers = answer.status, answer.headers
+            self._gate.answered(begun, answer.status, answer.headers)
             return Response(answer.status, (await answer.read()).decode("utf-8", "replace"), answer.headers)
 
     async def close(self) -> None:

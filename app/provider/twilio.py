@@ -11,7 +11,8 @@ from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
 from app.domain.words import ErrorClass, Progress
-from app.provider.http import API, Flight, Forbidden, PooledHttpClient, current_flight
+from app.provider.gate import Gate
+from app.provider.http import API, Flight, Forbidden, PooledHttpClient, Timeouts, current_flight
 from app.provider.listing import NoPage, Page, Query, ask_page
 from app.provider.port import Abandoned, Create, Doubtful, LastCheck, Refused, Result, Taken
 from app.provider.words import PROGRESS, error_class
@@ -35,13 +36,20 @@ NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
 
 class TwilioProvider:
-    """Sends for one tenant. `credentials`: (account SID or API key SID, its secret). Build it in the running loop."""
+    """Sends for one tenant. `credentials`: (account SID or API key SID, its secret); `gate`: of the account. Build it
+    in the running loop."""
 
     def __init__(
-        self, account_sid: str, credentials: tuple[str, str], base_url: str, timeout_s: float, concurrency: int
+        self,
+        account_sid: str,
+        credentials: tuple[str, str],
+        base_url: str,
+        timeouts: Timeouts,
+        concurrency: int,
+        gate: Gate | None = None,
     ) -> None:
         self._account_sid = account_sid
-        self._http = PooledHttpClient(base_url or API, credentials, timeout_s, concurrency)
+        self._http = PooledHttpClient(base_url or API, credentials, timeouts, concurrency, gate)
         client = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
         self._messages = client.messages
 
@@ -65,6 +73,10 @@ class TwilioProvider:
     async def page(self, query: Query, after: str = "") -> Page | NoPage:
         """See `Catalogue`."""
         return await ask_page(self._http, self._account_sid, query, after)
+
+    def log_in(self, credentials: tuple[str, str]) -> None:
+        """Others from the next call on."""
+        self._http.log_in(credentials)
 
     async def close(self) -> None:
         """Close the pool."""

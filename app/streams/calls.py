@@ -18,6 +18,7 @@ from app import clock, telemetry
 from app.domain.inputs import Answered
 from app.domain.lane import MANY
 from app.domain.words import Answer, ErrorClass, Progress
+from app.provider.gate import Line
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
 from app.records.seal import Unsealable
 from app.streams.engine import points
@@ -51,32 +52,29 @@ class Claim:
 
 
 class Calls:
-    """Starts calls, bounded per tenant, and hands each answer to `put` (journal first, then the log). `now`: boot s."""
+    """Starts calls, each through its tenant's line to Twilio, and hands each answer to `put` (journal first, then the
+    log). `now`: boot s."""
 
     def __init__(
         self,
         providers: Mapping[str, Provider],
+        lines: Mapping[str, Line],
         put: Callable[[int, Answered], Awaitable[None]],
         lease: Leased,
         fail: Callable[[str], NoReturn],
         *,
         pk: str,
         claim_ttl_s: float,
-        concurrency: int,
         now: Callable[[], float] = clock.boot_s,
     ) -> None:
         self._now = now
         self._providers, self._put, self._lease, self._fail = providers, put, lease, fail
         self._pk, self._ttl = pk, claim_ttl_s
-        self._slots = {tenant: asyncio.Semaphore(concurrency) for tenant in providers}
-        self._paces = {tenant: Pace(claim_ttl_s, concurrency) for tenant in providers}
+        self._lines = lines
+        self._paces = {tenant: Pace(claim_ttl_s, line.limit) for tenant, line in lines.items()}
         self._open: dict[str, set[Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
-
-    def slot(self, tenant: str) -> asyncio.Semaphore:
-        """One of the requests at once that Twilio allows the tenant, for whoever else asks it something."""
-        return self._slots[tenant]
 
     def room(self, tenant: str) -> int:
         """How many more turns of the tenant would find a call in time: for who grants them."""
@@ -120,12 +118,12 @@ class Calls:
                 del self._open[claim.contact_id]
 
     async def _bounded(self, claim: Claim) -> Result:
-        if claim.tenant not in self._slots:
+        if claim.tenant not in self._lines:
             return Abandoned(why="unknown_tenant")
         pace = self._paces[claim.tenant]
         pace.claimed(self._now() - claim.claimed_s)
         try:
-            async with self._slots[claim.tenant]:
+            async with self._lines[claim.tenant]:
                 return await self._call(claim, pace)
         finally:
             pace.ended()

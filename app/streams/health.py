@@ -1,12 +1,13 @@
 """The worker's health and process metrics, on its internal port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.internal import Served, internal_app
+from app.provider.gate import Line
 from app.streams.doubts import Doubts
 from app.streams.engine.app import Runtime
 from app.streams.engine.engine import Health
@@ -35,13 +36,29 @@ class EngineCollector(Collector):
         yield CounterMetricFamily("heliograph_worker_progress", done, value=float(health.progress))
 
 
+class PaceCollector(Collector):
+    """Read from the gates at each scrape: tenants of one account show the same."""
+
+    def __init__(self, lines: Mapping[str, Line]) -> None:
+        self._lines = lines
+
+    def collect(self) -> Iterator[Metric]:
+        """By tenant."""
+        limit = GaugeMetricFamily("heliograph_worker_calls_limit", "requests to Twilio at once, now", labels=["tenant"])
+        inside = GaugeMetricFamily("heliograph_worker_calls_open", "requests to Twilio under way", labels=["tenant"])
+        for tenant, line in self._lines.items():
+            limit.add_metric([tenant], line.gate.limit)
+            inside.add_metric([tenant], line.gate.inside)
+        yield from (limit, inside)
+
+
 def health_of(runtime: Runtime) -> Health | None:
     """None before the engine is built."""
     engine = getattr(runtime, "engine", None)
     return None if engine is None or engine.app is None else engine.health()
 
 
-async def serve(runtime: Runtime, doubts: Doubts, host: str, port: int) -> Served:
+async def serve(runtime: Runtime, doubts: Doubts, lines: Mapping[str, Line], host: str, port: int) -> Served:
     """Alive: no stall. Ready: partitions assigned and recovered."""
 
     def alive() -> str:
@@ -54,5 +71,6 @@ async def serve(runtime: Runtime, doubts: Doubts, host: str, port: int) -> Serve
     registry = CollectorRegistry()
     registry.register(EngineCollector(runtime))
     registry.register(doubts)
+    registry.register(PaceCollector(lines))
     ProcessCollector(registry=registry)
     return Served(internal_app(alive, ready, registry), host, port)

@@ -1,7 +1,9 @@
 """Lister: one task per tenant that asks Twilio's list, for looks that are due and for texts that came in."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import msgspec
 
@@ -31,7 +33,7 @@ class Lister:
         self,
         tenants: Mapping[str, Tenant],
         catalogues: Mapping[str, Catalogue],
-        slot: Callable[[str], asyncio.Semaphore],
+        lines: Mapping[str, AbstractAsyncContextManager[Any]],
         engine: Engine,
         looked: Mapping[str, int],
         settings: Settings,
@@ -44,7 +46,7 @@ class Lister:
         accounts = [tenant.account_sid for tenant in tenants.values()]
         self._looks, self._inboxes = {}, {}
         for name, tenant in tenants.items():
-            pages = Pages(name, catalogues[name], slot(name))
+            pages = Pages(name, catalogues[name], lines[name])
             self._looks[name] = Looks(tenant, pages, self._row, put, sealer, key, self._topics.contacts)
             shared = accounts.count(tenant.account_sid) > 1
             self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, shared=shared)

@@ -5,16 +5,18 @@ for nothing. When more is granted than can be called, most work is of that kind.
 calls: how late a turn was folded (the log's backlog), how many claims wait, how long a call takes.
 """
 
+from collections.abc import Callable
+
 # What a call takes before any was made, seconds, and how fast the mean follows what is seen.
 FIRST_CALL_S, LEARNS = 0.2, 1 / 16
 LEAST_CALL_S = 0.001
 
 
 class Pace:
-    """See the module. `concurrency`: calls at once. Only a quarter of `claim_ttl_s` is planned with: calls may slow."""
+    """See the module. `at_once`: calls at once, now. Only a quarter of `claim_ttl_s` is planned with: calls may slow."""
 
-    def __init__(self, claim_ttl_s: float, concurrency: int) -> None:
-        self._planned_s, self._concurrency = claim_ttl_s / 4, concurrency
+    def __init__(self, claim_ttl_s: float, at_once: Callable[[], int]) -> None:
+        self._planned_s, self._at_once = claim_ttl_s / 4, at_once
         self._late_s, self._call_s, self._open = 0.0, FIRST_CALL_S, 0
 
     def claimed(self, late_s: float) -> None:
@@ -33,5 +35,6 @@ class Pace:
     def room(self) -> int:
         """Turns that may be granted and not answered yet. As many as can be called at once are always under way, so
         that it is noticed when the backlog is gone."""
-        fits = (self._planned_s - self._late_s) * self._concurrency / max(LEAST_CALL_S, self._call_s)
-        return max(self._concurrency, int(fits)) - self._open
+        at_once = self._at_once()
+        fits = (self._planned_s - self._late_s) * at_once / max(LEAST_CALL_S, self._call_s)
+        return max(at_once, int(fits)) - self._open

@@ -3,8 +3,9 @@
 What goes wrong here is told once per failure and tried again by whoever asked: a look stays due until it was made.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from app import clock, telemetry
 from app.provider.listing import Catalogue, NoPage, Page, Query
@@ -18,12 +19,16 @@ class Unlisted(Exception):
 
 
 class Pages:
-    """See the module. `slot`: one of the requests at once that the tenant's calls share."""
+    """See the module. `line`: to Twilio, which the tenant's calls wait in too."""
 
     def __init__(
-        self, tenant: str, catalogue: Catalogue, slot: asyncio.Semaphore, backoff_s: float = FIRST_BACKOFF_S
+        self,
+        tenant: str,
+        catalogue: Catalogue,
+        line: AbstractAsyncContextManager[Any],
+        backoff_s: float = FIRST_BACKOFF_S,
     ) -> None:
-        self._tenant, self._catalogue, self._slot = tenant, catalogue, slot
+        self._tenant, self._catalogue, self._line = tenant, catalogue, line
         self._first_s, self._backoff_s, self._not_before_s = backoff_s, backoff_s, 0.0
         self.asked = 0
 
@@ -42,7 +47,7 @@ class Pages:
                 return
 
     async def _ask(self, query: Query, after: str) -> Page:
-        async with self._slot:
+        async with self._line:
             page = await self._catalogue.page(query, after)
         self.asked += 1
         if isinstance(page, NoPage):

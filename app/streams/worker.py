@@ -12,6 +12,8 @@ from app.domain.identity import key_fingerprint
 from app.domain.inputs import Due
 from app.domain.series import Lists
 from app.domain.words import DueKind
+from app.provider.gate import Gate, Line
+from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
 from app.records.journal import Journal
@@ -59,6 +61,7 @@ class Worker:
         self.runtime.stopping.append(self._stop_effects)
         self._background: list[asyncio.Task[None]] = []
         self.doubts = Doubts()
+        self.lines = _lines(tenants, settings.call_concurrency)
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -89,20 +92,22 @@ class Worker:
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         self.contacts.log_ms = lambda: engine.producer.log_ms
         answers = Answers(self._topics.contacts, self._journal, engine.send)
-        self._providers = {name: _provider(tenant, self._settings) for name, tenant in self._tenants.items()}
+        self._providers = {
+            name: _provider(tenant, self._settings, self.lines[name].gate) for name, tenant in self._tenants.items()
+        }
         calls = self.contacts.calls = Calls(
             self._providers,
+            self.lines,
             answers.put,
             engine.lease,
             die,
             pk=self._pk,
             claim_ttl_s=self._settings.claim_ttl_s,
-            concurrency=self._settings.call_concurrency,
         )
         self._lanes.room = calls.room
         if left := await answers.replay():
             log.info("answers.replayed", count=left)
-        self._lister = Lister(self._tenants, self._providers, calls.slot, engine, self._lanes.looked, self._settings)
+        self._lister = Lister(self._tenants, self._providers, self.lines, engine, self._lanes.looked, self._settings)
         self._beside(self._timers(), "timers")
         for tenant in self._tenants:
             self._beside(self._lister.run(tenant), f"lister {tenant}")
@@ -173,15 +178,17 @@ class Worker:
             await provider.close()
 
 
-def _provider(tenant: Tenant, settings: Settings) -> TwilioProvider:
-    by_key = tenant.api_key_sid, "".join(tenant.api_key_secret)
-    by_token = tenant.account_sid, "".join(tenant.auth_tokens[0]) if tenant.auth_tokens else ""
+def _lines(tenants: Mapping[str, Tenant], concurrency: int) -> dict[str, Line]:
+    """By tenant: Twilio limits the requests at once of an account, whoever has it."""
+    gates: dict[tuple[str, str], Gate] = {}
+    at = {name: (tenant.api_base_url, tenant.account_sid) for name, tenant in tenants.items()}
+    return {name: gates.setdefault(account, Gate(concurrency)).line(name) for name, account in at.items()}
+
+
+def _provider(tenant: Tenant, settings: Settings, gate: Gate) -> TwilioProvider:
+    timeouts = Timeouts(settings.http_connect_s, settings.http_read_s, settings.http_timeout_s)
     return TwilioProvider(
-        tenant.account_sid,
-        by_key if tenant.api_key_sid else by_token,
-        tenant.api_base_url,
-        settings.http_timeout_s,
-        settings.call_concurrency,
+        tenant.account_sid, tenant.credentials, tenant.api_base_url, timeouts, settings.call_concurrency, gate
     )
 
 

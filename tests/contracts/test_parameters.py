@@ -181,3 +181,9 @@ def test_media_of_a_type_that_is_whole_at_twilio_need_no_warning_and_others_say_
     assert [warning.partition(":")[0] for warning in media_warnings([*fine, *odd])] == [
         f"media[{len(fine) + n}]" for n in range(4)
     ]
+
+
+def test_calls_log_in_with_the_api_key_and_without_one_with_the_first_auth_token(tmp_path: Path) -> None:
+    key = f'api_key_sid = "SK{"0" * 32}"\napi_key_secret = "s"\n'
+    assert tenant(tmp_path, HEAD + key + LANE).credentials == ("SK" + "0" * 32, "s")
+    assert tenant(tmp_path, HEAD + LANE).credentials == ("AC00000000000000000000000000000001", "token")

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from app.domain.words import ErrorClass, Progress
+from app.provider.gate import Gate
+from app.provider.http import Timeouts
 from app.provider.port import Abandoned, Create, Doubtful, Refused, Result, Taken
 from app.provider.twilio import OPTIONAL, TwilioProvider
 from tests.support.scripted import HANG, Scripted, Seen, http, scripted
 
 ACCOUNT, SID, SERVICE = "AC" + "1" * 32, "SM" + "a" * 32, "MG" + "2" * 32
 TO, BODY = "+14155550123", "Build 742 deployed."
+SOON = Timeouts(5.0, 5.0, 5.0)
 FREE: Any = lambda: None  # noqa: E731 - a check that forbids nothing
 
 
@@ -34,12 +37,14 @@ def call(**given: Any) -> Create:
     return Create(**{**defaults, **given})
 
 
-def provider(url: str, timeout_s: float = 5.0, concurrency: int = 20) -> TwilioProvider:
-    return TwilioProvider(ACCOUNT, (ACCOUNT, "a-secret"), url, timeout_s, concurrency)
+def provider(
+    url: str, timeouts: Timeouts = SOON, concurrency: int = 20, gate: Gate | None = None, key: str = ACCOUNT
+) -> TwilioProvider:
+    return TwilioProvider(ACCOUNT, (key, "a-secret"), url, timeouts, concurrency, gate)
 
 
-async def create(url: str, check: Any = FREE, timeout_s: float = 5.0, **given: Any) -> Result:
-    made = provider(url, timeout_s)
+async def create(url: str, check: Any = FREE, timeouts: Timeouts = SOON, **given: Any) -> Result:
+    made = provider(url, timeouts)
     try:
         return await made.create(call(**given), check)
     finally:
@@ -126,8 +131,55 @@ async def test_p2_whatever_else_happens_after_the_request_left_is_in_doubt_and_n
 
 async def test_a_hung_server_is_in_doubt_once_the_time_is_over() -> None:
     async with scripted(lambda _: HANG) as server:
-        assert await create(server.url, timeout_s=0.3) == Doubtful(why="TimeoutError")
+        assert await create(server.url, timeouts=Timeouts(5, 5, 0.3)) == Doubtful(why="TimeoutError")
     assert len(server.seen) == 1
+
+
+async def test_an_answer_that_stops_coming_is_in_doubt_once_nothing_was_read_for_so_long() -> None:
+    async with scripted(lambda _: HANG) as server:
+        result = await create(server.url, timeouts=Timeouts(5, 0.2, 60))
+    assert isinstance(result, Doubtful) and result.why == "SocketTimeoutError"
+
+
+async def test_a_connection_that_is_not_made_in_time_is_no_connection() -> None:
+    """A server that takes connections and never says hello: TLS is part of the connection."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    result = await create(url, timeouts=Timeouts(0.2, 60, 60))
+    server.close()
+    assert result == Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+
+
+async def test_what_twilio_says_of_requests_at_once_reaches_the_gate_with_refusals_too() -> None:
+    gate, said = Gate(8), [error(429, 20429, "Twilio-Concurrent-Requests: 30")]
+    async with scripted(lambda _: said[-1]) as server:
+        made = provider(server.url, gate=gate)
+        await asyncio.gather(*(made.create(call(), FREE) for _ in range(8)))
+        first = gate.limit
+        said.append(http(201, message(), "Twilio-Concurrent-Requests: 30"))
+        await asyncio.gather(*(made.create(call(), FREE) for _ in range(40)))
+        at_the_brink = gate.limit
+        said.append(http(201, message(), "Twilio-Concurrent-Requests: 9"))
+        await asyncio.gather(*(made.create(call(), FREE) for _ in range(40)))
+        await made.close()
+    assert (first, at_the_brink, gate.limit) == (4, 4, 8)
+
+
+async def test_what_it_logs_in_with_is_an_api_key_if_there_is_one_and_another_from_the_next_call_on() -> None:
+    async with scripted(lambda _: http(201, message())) as server:
+        made = provider(server.url, key="SK" + "3" * 32)
+        await made.create(call(), FREE)
+        made.log_in(("SK" + "4" * 32, "another"))
+        await made.create(call(), FREE)
+        await made.close()
+    pairs = [base64.b64decode(seen.headers["authorization"].removeprefix("Basic ")).decode() for seen in server.seen]
+    assert pairs == [f"SK{'3' * 32}:a-secret", f"SK{'4' * 32}:another"]
+    assert all(f"/Accounts/{ACCOUNT}/" in seen.line for seen in server.seen)
 
 
 NOWHERE = {

@@ -7,6 +7,7 @@ import pytest
 
 from app.domain.words import ErrorClass, Progress
 from app.provider import listing
+from app.provider.http import Timeouts
 from app.provider.listing import Found, NoPage, Page, Query
 from app.provider.twilio import TwilioProvider
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
@@ -16,7 +17,7 @@ OTHER = "+14155550124"
 
 async def ask(simulated: Simulated, query: Query, token: str = TOKEN) -> list[Page | NoPage]:
     """Every page."""
-    provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, 5.0, 5)
+    provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
     try:
         pages = [await provider.page(query)]
         while isinstance(pages[-1], Page) and pages[-1].after:
@@ -83,7 +84,7 @@ async def test_every_page_is_asked_for_newest_first_and_new_texts_shift_none(mon
     async with simulating() as simulated:
         made = [(await simulated.create(body=f"text {n}")).sid for n in range(5)]
         await all_over(simulated, 5)
-        provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), simulated.url, 5.0, 5)
+        provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
         query, seen = Query(to=PERSON), []
         page = await provider.page(query)
         while isinstance(page, Page):
@@ -100,7 +101,7 @@ async def test_wrong_credentials_and_a_server_that_is_away_are_no_page() -> None
     async with simulating() as simulated:
         assert await ask(simulated, Query(), token="another") == [NoPage(why="http 401", http_status=401)]
         url = simulated.url
-    provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url, 5.0, 5)
+    provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url, Timeouts(5.0, 5.0, 5.0), 5)
     (away,) = [await provider.page(Query(to=PERSON))]
     await provider.close()
     assert isinstance(away, NoPage) and away.http_status == 0 and PERSON not in repr(away)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.words import ErrorClass, Progress
+from app.provider.http import Timeouts
 from app.provider.port import Create, Doubtful, Refused, Result, Taken
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import variants, verified
@@ -35,7 +36,7 @@ async def send(simulated: Simulated, token: str = TOKEN, timeout_s: float = 5.0,
         "from_number": NUMBER,
         "validity_s": 600,
     }
-    provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, timeout_s, 5)
+    provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, Timeouts(timeout_s, timeout_s, timeout_s), 5)
     try:
         return await provider.create(Create(**{**defaults, **given}), lambda: None)
     finally:

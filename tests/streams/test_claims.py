@@ -9,6 +9,7 @@ import pytest
 from app import clock
 from app.domain.inputs import Answered
 from app.domain.words import Answer, Progress
+from app.provider.gate import Gate
 from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
 from app.records.topics import Topics
 from app.streams.calls import Calls
@@ -76,7 +77,8 @@ async def called(age_ms: int) -> tuple[Twilio, list[Answered]]:
     agent = ContactsAgent(
         "contacts", notices, Composer(), lambda *_: fail("a letter"), fail, BASE["pk"], Doubts(), 10**9
     )
-    agent.calls = Calls({"acme": twilio}, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S, concurrency=5)
+    lines = {"acme": Gate(5).line("acme")}
+    agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
     now = clock.now_ms()
     agent.log_ms = lambda: now
     agent.assigned(0, {"contacts": (), "messages": ()})

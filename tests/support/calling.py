@@ -6,6 +6,7 @@ from typing import Any
 
 from app.domain.inputs import Answered
 from app.domain.words import Progress
+from app.provider.gate import Gate
 from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
 from app.streams.calls import Calls, Claim
 
@@ -48,8 +49,10 @@ class Exchange:
         self.boot_s, self.leased, self.put_fault = 1000.0, True, ""
         self.told: list[Answered] = []
         self.failed: list[str] = []
-        self.calls = Calls(self.wires, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
-                           concurrency=concurrency, now=lambda: self.boot_s)  # type: ignore[arg-type] # fmt: skip
+        self.gates = {name: Gate(concurrency) for name in self.wires}
+        lines = {name: gate.line(name) for name, gate in self.gates.items()}
+        self.calls = Calls(self.wires, lines, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
+                           now=lambda: self.boot_s)  # type: ignore[arg-type] # fmt: skip
 
     @property
     def wire(self) -> Wire:

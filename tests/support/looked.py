@@ -12,6 +12,7 @@ from app.domain.contact import Contact, Message
 from app.domain.identity import contact_id, key_fingerprint, text_digest
 from app.domain.inputs import Input, Place
 from app.domain.phone import read_address
+from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
 from app.records.lanes import InboundLooked
 from app.records.seal import Content, Sealer
@@ -40,7 +41,7 @@ class House:
         self.people: dict[str, Log] = {}
         self.looked: list[int] = []
         self.outputs: list[Output] = []
-        self.provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url or simulated.url, 5.0, 5)
+        self.provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url or simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
         self.pages = Pages(TENANT, self.provider, asyncio.Semaphore(2), 0.0)
         topics = Topics("", "heliograph")
         self.looks = Looks(self.tenant, self.pages, self.row, self.put, self.sealer, KEY, topics.contacts, few)
