@@ -1,4 +1,4 @@
-"""The gate to one account at Twilio: so many requests at once as its pace allows, its tenants in turn.
+"""The gate to one account at Twilio: so many requests at once as it allows, its tenants in turn.
 
 Tenants may share an account, whose limit they share then; one with a thousand calls waiting holds up another by one.
 """
@@ -9,22 +9,22 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from app import telemetry
-from app.domain.pace import Pace
+from app.domain.allowance import Allowance
 
 log = telemetry.logger(__name__)
 
 
 class Gate:
-    """See the module. `line` is where one tenant waits; `begin` and `answered` tell the pace what came of requests."""
+    """See the module. `line` is where one tenant waits; `begin` and `answered` tell what came of requests."""
 
     def __init__(self, most: int) -> None:
-        self._pace, self.inside = Pace(most), 0
+        self._allowed, self.inside = Allowance(most), 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @property
     def limit(self) -> int:
         """Requests at once, now."""
-        return self._pace.limit
+        return self._allowed.limit
 
     def line(self, tenant: str) -> "Line":
         """One tenant's way in."""
@@ -32,13 +32,13 @@ class Gate:
 
     def begin(self) -> int:
         """A request leaves."""
-        return self._pace.begin()
+        return self._allowed.begin()
 
     def answered(self, begun: int, status: int, headers: Mapping[str, str]) -> None:
         """Its answer came, with Twilio's headers."""
         at_once = headers.get("Twilio-Concurrent-Requests", "")
         concurrent = int(at_once) if at_once.isdecimal() and len(at_once) < 9 else None
-        if self._pace.answered(begun, throttled=status == 429, concurrent=concurrent):
+        if self._allowed.answered(begun, throttled=status == 429, concurrent=concurrent):
             took = headers.get("Twilio-Request-Duration", "")
             log.warning("twilio.throttled", limit=self.limit, concurrent=concurrent, request_s=_number(took))
 
@@ -57,7 +57,7 @@ class Gate:
             raise
 
     def leave(self) -> None:
-        """Free the place, and let in whom the pace allows."""
+        """Free the place, and let in whom it allows."""
         self.inside -= 1
         while self.inside < self.limit and (place := self._next()) is not None:
             place.set_result(None)

@@ -36,7 +36,7 @@ class EngineCollector(Collector):
         yield CounterMetricFamily("heliograph_worker_progress", done, value=float(health.progress))
 
 
-class PaceCollector(Collector):
+class GateCollector(Collector):
     """Read from the gates at each scrape: tenants of one account show the same."""
 
     def __init__(self, lines: Mapping[str, Line]) -> None:
@@ -71,6 +71,6 @@ async def serve(runtime: Runtime, doubts: Doubts, lines: Mapping[str, Line], hos
     registry = CollectorRegistry()
     registry.register(EngineCollector(runtime))
     registry.register(doubts)
-    registry.register(PaceCollector(lines))
+    registry.register(GateCollector(lines))
     ProcessCollector(registry=registry)
     return Served(internal_app(alive, ready, registry), host, port)

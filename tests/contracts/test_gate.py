@@ -8,7 +8,7 @@ import pytest
 
 from app.provider.gate import Gate
 from app.settings import Settings
-from app.streams.health import PaceCollector
+from app.streams.health import GateCollector
 from app.streams.worker import Worker
 from app.tenants import Lane, Tenant
 from tests.support.calling import settled
@@ -115,7 +115,7 @@ async def test_the_limit_in_force_and_what_is_under_way_are_shown_by_tenant() ->
     gate = Gate(8)
     gate.answered(gate.begin(), 429, THROTTLED)
     async with gate.line("a"):
-        shown = {(one.name, s.labels["tenant"], s.value) for one in PaceCollector({"a": gate.line("a")}).collect()
+        shown = {(one.name, s.labels["tenant"], s.value) for one in GateCollector({"a": gate.line("a")}).collect()
                  for s in one.samples}  # fmt: skip
     assert shown == {("heliograph_worker_calls_limit", "a", 4), ("heliograph_worker_calls_open", "a", 1)}
 

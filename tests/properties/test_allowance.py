@@ -1,9 +1,9 @@
-"""The pace of an account: within its bounds, halved once per crowd, back soon, and near what Twilio really allows."""
+"""The allowance of an account: within its bounds, halved once per crowd, back soon, and near what Twilio really allows."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.pace import PATIENCE, Pace
+from app.domain.allowance import PATIENCE, Allowance
 
 mosts = st.integers(1, 64)
 answers = st.lists(
@@ -11,66 +11,66 @@ answers = st.lists(
 )
 
 
-def throttle(pace: Pace, concurrent: int | None = None) -> bool:
-    return pace.answered(pace.begin(), throttled=True, concurrent=concurrent)
+def throttle(allowance: Allowance, concurrent: int | None = None) -> bool:
+    return allowance.answered(allowance.begin(), throttled=True, concurrent=concurrent)
 
 
-def serve(pace: Pace, times: int = 1, concurrent: int | None = None) -> None:
+def serve(allowance: Allowance, times: int = 1, concurrent: int | None = None) -> None:
     for _ in range(times):
-        pace.answered(pace.begin(), throttled=False, concurrent=concurrent)
+        allowance.answered(allowance.begin(), throttled=False, concurrent=concurrent)
 
 
 @given(mosts, answers)
 def test_whatever_is_answered_there_is_room_for_one_and_never_for_more_than_the_most(most, given_answers):
-    pace, begun = Pace(most), [0]
+    allowance, begun = Allowance(most), [0]
     for throttled, concurrent, late in given_answers:
-        begun.append(pace.begin())
-        pace.answered(begun[max(0, len(begun) - 1 - late)], throttled=throttled, concurrent=concurrent)
-        assert 1 <= pace.limit <= most
+        begun.append(allowance.begin())
+        allowance.answered(begun[max(0, len(begun) - 1 - late)], throttled=throttled, concurrent=concurrent)
+        assert 1 <= allowance.limit <= most
 
 
 @given(mosts, st.integers(2, 100))
 def test_requests_that_were_under_way_together_and_are_all_refused_halve_it_once(most, crowd):
-    pace = Pace(most)
-    begun = [pace.begin() for _ in range(crowd)]
-    cuts = [pace.answered(one, throttled=True, concurrent=None) for one in begun]
+    allowance = Allowance(most)
+    begun = [allowance.begin() for _ in range(crowd)]
+    cuts = [allowance.answered(one, throttled=True, concurrent=None) for one in begun]
     assert cuts == [True] + [False] * (crowd - 1)
-    assert pace.limit == max(1, most // 2)
+    assert allowance.limit == max(1, most // 2)
 
 
 @given(mosts, st.integers(0, 20), st.none() | st.integers(1, 40))
 def test_after_a_storm_of_any_length_it_is_back_at_the_most_within_a_bounded_number_of_answers(most, storm, concurrent):
-    pace = Pace(most)
+    allowance = Allowance(most)
     for _ in range(storm):
-        throttle(pace, concurrent)
+        throttle(allowance, concurrent)
     # One more for each limit's worth of answers: 1 + 2 + ... + most.
-    serve(pace, most * (most + 1) // 2 + most, concurrent=0 if concurrent else None)
-    assert pace.limit == most
+    serve(allowance, most * (most + 1) // 2 + most, concurrent=0 if concurrent else None)
+    assert allowance.limit == most
 
 
 @given(st.integers(2, 40))
 def test_one_below_the_concurrency_that_twilio_refused_it_does_not_rise_until_that_was_fine_for_long(at):
-    pace = Pace(64)
-    throttle(pace, at)
-    low = pace.limit
-    serve(pace, PATIENCE - 1, concurrent=at - 1)
-    assert pace.limit == low
-    serve(pace, 1 + 2 * low, concurrent=at - 1)
-    assert pace.limit > low
-    serve(pace, 64 * 64, concurrent=at - 2)
-    assert pace.limit == 64
+    allowance = Allowance(64)
+    throttle(allowance, at)
+    low = allowance.limit
+    serve(allowance, PATIENCE - 1, concurrent=at - 1)
+    assert allowance.limit == low
+    serve(allowance, 1 + 2 * low, concurrent=at - 1)
+    assert allowance.limit > low
+    serve(allowance, 64 * 64, concurrent=at - 2)
+    assert allowance.limit == 64
 
 
 @settings(deadline=None)
 @given(st.integers(1, 30), st.booleans())
 def test_it_stays_near_what_the_account_really_allows(allowed, told):
     """Rounds of as many requests as the limit says; Twilio takes `allowed` of them and refuses the rest."""
-    pace, taken, refused = Pace(40), 0, 0
+    allowance, taken, refused = Allowance(40), 0, 0
     for _ in range(1000):
-        crowd = pace.limit
-        begun = [pace.begin() for _ in range(crowd)]
+        crowd = allowance.limit
+        begun = [allowance.begin() for _ in range(crowd)]
         for n, one in enumerate(begun):
-            pace.answered(one, throttled=n >= allowed, concurrent=crowd if told else None)
+            allowance.answered(one, throttled=n >= allowed, concurrent=crowd if told else None)
         taken, refused = taken + min(crowd, allowed), refused + max(0, crowd - allowed)
     assert taken >= 0.6 * allowed * 1000
     # Told how many were at once, it refuses what comes before the limit is found (40 + 20 + ...) and hardly more. Not
