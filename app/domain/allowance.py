@@ -2,7 +2,7 @@
 
 Twilio's limit is on requests at once, per account, not published, and shared with whoever else uses the account; beyond
 it a request is answered 429 and was not processed. Its answers tell how many were under way (header
-Twilio-Concurrent-Requests): one less than when Twilio refused is the brink, and there the allowance does not rise. The brink
+Twilio-Concurrent-Requests): one less than when Twilio refused is the brink, and there it does not rise. The brink
 itself moves up slowly, for limits are raised. No clock: time is counted in answers.
 """
 

@@ -1,4 +1,4 @@
-"""The gate to one account: so many at once as the pace allows, tenants in turn, nobody lost who gives up waiting."""
+"""The gate to one account: so many at once as it allows, tenants in turn, nobody lost who gives up waiting."""
 
 import asyncio
 import random
