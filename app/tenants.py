@@ -10,6 +10,7 @@ resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent agai
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
+schedule_at_twilio = true        # what has a send_at waits there, not here
 [tenants.acme.lanes.vip]
 messaging_service_sid = "MG..."
 from_number = "+14155550100"     # a sender of that service,
@@ -52,13 +53,14 @@ TENANT_SHAPES = {
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate. `service`: of the
-    file, whose SID is then this lane's; `pinned`: of the service's senders `from_number` alone; `create`: parameters of
-    its own, over the tenant's."""
+    file, whose SID is then this lane's; `pinned`: of the service's senders `from_number` alone; `schedule_at_twilio`:
+    what has a `send_at` is given to Twilio ahead of it; `create`: parameters of its own, over the tenant's."""
 
     messaging_service_sid: str = ""
     from_number: str = ""
     service: str = ""
     pinned: bool = False
+    schedule_at_twilio: bool = False
     create: Parameters = Parameters()
     rate: NotNegative = 10.0
     burst: NotNegative = 0.0
@@ -281,8 +283,9 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
     service = lane.messaging_service_sid or lane.service
-    if lane.create.shorten_urls and not service:
-        faults.append(f"{where}.create.shorten_urls: needs a messaging_service_sid")
+    needs_service = {"create.shorten_urls": lane.create.shorten_urls, "schedule_at_twilio": lane.schedule_at_twilio}
+    if not service:
+        faults += [f"{where}.{name}: needs a messaging_service_sid" for name, on in needs_service.items() if on]
     unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "service", "pinned")))
     rule = sender_fault(service, lane.from_number, lane.pinned)
     if rule and not any(f.startswith(unread) for f in told):

@@ -2,7 +2,7 @@
 
 from app.domain.case import Case, key_of, reason_of
 from app.domain.contact import Attempt, Message, may_arrive
-from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LaneSlowed
+from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LaneSlowed, StageChanged
 from app.domain.inputs import Answered, Reported, TurnGranted
 from app.domain.listing import prove
 from app.domain.optout import learn_opt_out
@@ -10,6 +10,8 @@ from app.domain.timing import backoff_ms
 from app.domain.verdicts import close, doubt, end, expire, moved, retry
 from app.domain.words import Answer, ErrorClass, Progress, Reason, Stage, Word
 
+# The call was abandoned: too near to its time for Twilio to hold it, too early to send it.
+TOO_NEAR = "too_near"
 # Refusals that left nothing at Twilio and say nothing against the message: it waits and asks again until it expires.
 WAITS = {ErrorClass.THROTTLED, ErrorClass.TRANSIENT, ErrorClass.CONFIGURATION, ErrorClass.FRAUD_BLOCK}
 HOLD_MS = {ErrorClass.THROTTLED: 1_000, ErrorClass.CONFIGURATION: 60_000, ErrorClass.FRAUD_BLOCK: 900_000}
@@ -188,5 +190,7 @@ def _ask_again(case: Case, message: Message, record: Answered) -> None:
         message.policy.expires_ms <= case.place.log_ms or record.why == Reason.EXPIRED
     ):
         expire(case, message)
+    elif record.why == TOO_NEAR and message.policy is not None and message.policy.start_ms > case.place.log_ms:
+        case.happen(StageChanged(key=key_of(message.id), stage=Stage.SCHEDULED, reason=Reason.SCHEDULED))
     else:
         case.ask(message, Reason.ABANDONED)

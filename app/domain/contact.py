@@ -52,6 +52,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """One text to one contact. Its key is the 20 hex digits of its id behind the contact id.
 
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
+    `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
     `revision` counts outcomes given; `duplicate`: the last of them said possible_duplicate. `watermark` (offset of the
     last input that changed it) is set once it lives in table `messages`.
     """
@@ -84,6 +85,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     duplicate: bool = False
     final_ms: int = 0
     cancel_requested_ms: int = 0
+    recall: Reason | None = None
+    recall_ms: int = 0
     watermark: int = -1
     archive_after_ms: int = 86_400_000
     forget_after_ms: int = 2_592_000_000

@@ -30,7 +30,7 @@ def due(case: Case, record: Due) -> None:
             expire(case, message)
         case DueKind.OUTCOME:
             close(case, message)
-        case DueKind.LOOK:
+        case DueKind.LOOK | DueKind.RECALL:
             return
         case DueKind.ARCHIVE:
             case.happen(MessageArchived(key=key))

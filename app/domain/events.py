@@ -136,6 +136,22 @@ class CancelNoted(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
+class RecallWanted(_Event, frozen=True, kw_only=True):
+    """Twilio holds the text until its time, or may, and is to cancel it."""
+
+    key: str
+    reason: Reason
+    at_ms: int
+
+
+class RecallEnded(_Event, frozen=True, kw_only=True):
+    """Twilio would not cancel it: it was sent already, or is not there."""
+
+    key: str
+    at_ms: int
+    code: int | None = None
+
+
 class ConsentChanged(_Event, frozen=True, kw_only=True):
     """Consent of the contact after a STOP, START or a 21610; `changed` is False when only the evidence is newer."""
 
@@ -198,6 +214,8 @@ Event = (
     | RequestConflicted
     | CancelKept
     | CancelNoted
+    | RecallWanted
+    | RecallEnded
     | ConsentChanged
     | TextReceived
     | MessageArchived

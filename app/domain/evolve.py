@@ -22,6 +22,8 @@ from app.domain.events import (
     MessageForgotten,
     MessageOpened,
     OutcomeGiven,
+    RecallEnded,
+    RecallWanted,
     RequestConflicted,
     StageChanged,
     TextReceived,
@@ -73,6 +75,8 @@ MessageEvent = (
     | LookMade
     | OutcomeGiven
     | CancelNoted
+    | RecallWanted
+    | RecallEnded
 )
 
 
@@ -105,6 +109,10 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return _concluded(message, event)
         case CancelNoted(at_ms=at):
             return replace(message, cancel_requested_ms=at)
+        case RecallWanted(reason=reason, at_ms=at):
+            return replace(message, recall=reason, recall_ms=at)
+        case RecallEnded():
+            return replace(message, recall_ms=0)
         case _:
             assert_never(event)
 

@@ -17,6 +17,7 @@ from app.domain.inputs import (
     Input,
     Listed,
     Place,
+    Recalled,
     Rejected,
     Reported,
     Requested,
@@ -25,6 +26,7 @@ from app.domain.inputs import (
 )
 from app.domain.listing import listed, settle
 from app.domain.optout import texted
+from app.domain.recalls import recalled
 from app.domain.requests import canceled, rejected, requested
 
 
@@ -90,6 +92,8 @@ def _decide(case: Case, record: Input) -> None:
             texted(case, record)
         case Listed():
             listed(case, record)
+        case Recalled():
+            recalled(case, record)
         case CancelRequested():
             canceled(case, record)
         case Checkpointed():

@@ -113,6 +113,16 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     why: Annotated[str, Meta(description="Why it is doubtful or was abandoned, such as claim_ttl or lease.")] = ""
 
 
+class Recalled(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.recalled.v1"):
+    """What Twilio said when it was asked to cancel a text that it holds until its time."""
+
+    message_id: f.MessageId
+    attempt: f.Attempt
+    sid: f.Sid
+    canceled: Annotated[bool, Meta(description="It will not be sent; else it was, or is not there.")]
+    code: f.Code | None = None
+
+
 class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.reported.v1"):
     """A status callback, or the same fact found by reconciliation."""
 
@@ -178,5 +188,15 @@ class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="c
 
 
 Input = (
-    Requested | Rejected | CancelRequested | TurnGranted | Answered | Reported | Texted | Listed | Due | Checkpointed
+    Requested
+    | Rejected
+    | CancelRequested
+    | TurnGranted
+    | Answered
+    | Recalled
+    | Reported
+    | Texted
+    | Listed
+    | Due
+    | Checkpointed
 )

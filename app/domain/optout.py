@@ -4,6 +4,7 @@ from app.domain.case import Case
 from app.domain.events import ConsentChanged, TextReceived
 from app.domain.evolve import opted_out_after
 from app.domain.inputs import Texted
+from app.domain.recalls import recall
 from app.domain.verdicts import end
 from app.domain.words import Answer, Intent, Progress, Provenance, Reason, Stage, Word
 
@@ -46,8 +47,10 @@ def _change(case: Case, intent: Intent, received_ms: int, source: str, sid: str)
 
 
 def _suppress(case: Case) -> None:
-    """What has not left ends here; a message whose earlier attempt may have been sent goes on as that attempt."""
+    """What has not left ends here; a message whose earlier attempt may have been sent goes on as that attempt. What
+    Twilio holds until its time is called back."""
     for message in tuple(case.contact.messages.values()):
+        recall(case, message, Reason.OPTED_OUT)
         if message.stage in (Stage.FLYING, Stage.FINAL):
             continue
         last = message.attempts[-1] if message.attempts else None

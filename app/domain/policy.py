@@ -17,7 +17,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     `retry_delays_ms` has one entry per allowed retry; `doubt_after_ms` counts from the claim, and so do the entries of
     `look_after_ms` (Twilio's list is asked while there is no final report) and `doubt_look_after_ms` (more such looks
-    for an attempt in doubt); `resend_after_ms` counts from the doubt and is null unless the tenant chose to resend.
+    for an attempt in doubt); `handed_over`: Twilio is given the text ahead of `start_ms`, and sends it then (SendAt);
+    `resend_after_ms` counts from the doubt and is null unless the tenant chose to resend.
     """
 
     lane: f.Lane
@@ -27,6 +28,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     expires_ms: f.EpochMs
     outcome_ms: f.EpochMs
     start_ms: f.EpochMs = 0
+    handed_over: Annotated[bool, Meta(description="Twilio holds the text until start_ms.")] = False
     retry_delays_ms: tuple[f.Ms, ...] = ()
     doubt_after_ms: f.Ms = 60_000
     archive_after_ms: f.Ms = 86_400_000

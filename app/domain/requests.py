@@ -4,6 +4,7 @@ from app.domain.case import Case, key_of
 from app.domain.contact import Message, may_arrive
 from app.domain.events import CancelKept, CancelNoted, MessageOpened, RequestConflicted, StageChanged
 from app.domain.inputs import CancelRequested, Rejected, Requested
+from app.domain.recalls import recall
 from app.domain.words import Reason, Stage, Word
 
 CANCEL_KEPT_MS = 24 * 3600 * 1000
@@ -55,6 +56,7 @@ def canceled(case: Case, record: CancelRequested) -> None:
         case.happen(CancelKept(key=key, at_ms=now))
     elif message.stage is Stage.FLYING:
         case.happen(CancelNoted(key=key, at_ms=now))
+        recall(case, message, Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL and any(may_arrive(attempt) for attempt in message.attempts):
         case.withdraw(message)
         case.happen(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
@@ -87,7 +89,7 @@ def _refusal(case: Case, record: Requested, ahead_ms: int | None) -> tuple[Word 
 
 
 def _message(case: Case, record: Requested) -> Message:
-    later = record.policy.start_ms > case.place.log_ms
+    later = record.policy.start_ms > case.place.log_ms and not record.policy.handed_over
     return Message(
         id=record.message_id,
         tenant=record.tenant,

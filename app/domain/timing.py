@@ -21,6 +21,8 @@ def dues(message: Message) -> Dues:
         last, outcome = message.attempts[-1], (DueKind.OUTCOME, policy.outcome_ms)
         if last.answer is Answer.OPEN and not last.doubtful and not last.progress:
             return (*looks(message), (DueKind.DOUBT, last.claimed_ms + policy.doubt_after_ms), outcome)
+        if held(message) is not None and message.recall_ms:
+            return ((DueKind.RECALL, message.recall_ms), *looks(message), outcome)
         return (*looks(message), outcome)
     expire = (DueKind.EXPIRE, policy.expires_ms)
     if message.stage is Stage.SCHEDULED:
@@ -28,6 +30,13 @@ def dues(message: Message) -> Dues:
     if message.stage is Stage.RETRYING:
         return (*looks(message), (DueKind.RETRY, message.due_ms), expire)
     return (*looks(message), expire)
+
+
+def held(message: Message) -> Attempt | None:
+    """The attempt that Twilio holds until its time, as far as is known; it can be canceled by its SID."""
+    if message.policy is None or not message.policy.handed_over:
+        return None
+    return next((a for a in message.attempts if a.sid and a.progress is Progress.ACCEPTED), None)
 
 
 def looks(message: Message) -> Dues:
@@ -44,15 +53,17 @@ def looks(message: Message) -> Dues:
 
 def _look_ms(attempt: Attempt, policy: Policy) -> int:
     """0: none. An attempt that is neither answered nor in doubt is let alone: its doubt comes first."""
-    progress, after = attempt.progress, policy.look_after_ms
+    progress, after, since_ms = attempt.progress, policy.look_after_ms, attempt.claimed_ms
     if progress >= Progress.CANCELED:
         return 0
     if progress == Progress.CLAIMED:
         if not in_doubt(attempt):
             return 0
         after = tuple(sorted(after + policy.doubt_look_after_ms))
-    since = attempt.looked_ms - attempt.claimed_ms
-    return next((attempt.claimed_ms + duration for duration in after if duration > since), 0)
+    elif policy.handed_over:
+        since_ms = max(since_ms, policy.start_ms)
+    since = attempt.looked_ms - since_ms
+    return next((since_ms + duration for duration in after if duration > since), 0)
 
 
 def backoff_ms(failures: int) -> int:

@@ -14,6 +14,10 @@ FAILED = {
 RETRIED = {ErrorClass.TRANSIENT, ErrorClass.THROTTLED}
 
 
+# Why a text that Twilio held was called back, and so what became of it.
+RECALLED = {Reason.OPTED_OUT: Word.SUPPRESSED, Reason.CANCEL_REQUESTED: Word.CANCELED}
+
+
 def doubt(case: Case, message: Message, n: int) -> None:
     """The attempt may have been sent. Never silently sent again: only where the tenant chose to, once per retry."""
     if message.attempts[n - 1].doubtful:
@@ -89,6 +93,9 @@ def _earlier(case: Case, message: Message) -> None:
 
 
 def _failed(case: Case, message: Message, attempt: Attempt) -> None:
+    if attempt.progress is Progress.CANCELED and message.recall is not None:
+        end(case, message, RECALLED[message.recall], message.recall)
+        return
     pending = message.stage in (Stage.WAITING, Stage.RETRYING)
     retriable = attempt.error in RETRIED and not case.contact.consent.opted_out
     if pending and retriable:

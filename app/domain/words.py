@@ -149,7 +149,8 @@ class Intent(StrEnum):
 class DueKind(StrEnum):
     """What a timer is for: of a message, but for `checkpoint`, which is the contact's.
 
-    `look` alone is no record: the lister asks Twilio and writes what it found.
+    `look` and `recall` are no records: the lister asks Twilio's list, the caller back asks Twilio to cancel, and each
+    writes what it was told.
     """
 
     START = "start"
@@ -157,6 +158,7 @@ class DueKind(StrEnum):
     EXPIRE = "expire"
     DOUBT = "doubt"
     LOOK = "look"
+    RECALL = "recall"
     OUTCOME = "outcome"
     ARCHIVE = "archive"
     FORGET = "forget"

@@ -10,7 +10,8 @@ from app.domain.words import ErrorClass, Progress
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One text to send. `messaging_service_sid` or `from_number`, or both: that sender of the service; `validity_s` 1
-    to 36000. The rest are Twilio's parameters of the same names, not sent if "" or None."""
+    to 36000; `send_at_ms`: when Twilio sends it, 0: now. The rest are Twilio's parameters of the same names, not sent
+    if "" or None."""
 
     to: str
     body: str
@@ -19,6 +20,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     messaging_service_sid: str
     from_number: str
     validity_s: int
+    send_at_ms: int = 0
     content_retention: str = ""
     address_retention: str = ""
     smart_encoded: bool | None = None
@@ -55,6 +57,13 @@ class Doubtful(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     why: str
     http_status: int = 0
+
+
+class Canceled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Twilio's word on a text that it is to cancel: `done`, or it was sent already, or is not there."""
+
+    done: bool
+    code: int | None = None
 
 
 class Abandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -4,6 +4,7 @@ Not sent: no connection, an abandoned call, any 4xx (429 included). In doubt: wh
 have left, 5xx included (Twilio on 20500: a create is not idempotent, a retry may send twice).
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -11,10 +12,11 @@ from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
 from app.domain.words import ErrorClass, Progress
+from app.provider.cancel import cancel_text
 from app.provider.gate import Gate
 from app.provider.http import API, Flight, Forbidden, PooledHttpClient, Timeouts, current_flight
 from app.provider.listing import NoPage, Page, Query, ask_page
-from app.provider.port import Abandoned, Create, Doubtful, LastCheck, Refused, Result, Taken
+from app.provider.port import Abandoned, Canceled, Create, Doubtful, LastCheck, Refused, Result, Taken
 from app.provider.words import PROGRESS, error_class
 
 # Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
@@ -74,6 +76,10 @@ class TwilioProvider:
         """See `Catalogue`."""
         return await ask_page(self._http, self._account_sid, query, after)
 
+    async def cancel(self, sid: str) -> Canceled | Doubtful:
+        """See `app.provider.cancel`."""
+        return await cancel_text(self._http, self._account_sid, sid)
+
     def log_in(self, credentials: tuple[str, str]) -> None:
         """Others from the next call on."""
         self._http.log_in(credentials)
@@ -93,6 +99,9 @@ def _arguments(call: Create) -> dict[str, Any]:
         given["body"] = call.body
     if call.media:
         given["media_url"] = list(call.media)
+    if call.send_at_ms:
+        # Never before its time: whole seconds, rounded up. In UTC, for the SDK writes Z behind whatever time it gets.
+        given |= {"schedule_type": "fixed", "send_at": datetime.fromtimestamp(-(-call.send_at_ms // 1000), UTC)}
     if call.messaging_service_sid:
         given["messaging_service_sid"] = call.messaging_service_sid
     if call.from_number:

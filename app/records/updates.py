@@ -21,7 +21,7 @@ EVENTS = [
     "outcome",
     "conflicted",
 ]
-EVENTS += ["cancel_kept", "cancel_noted", "archived", "forgotten"]
+EVENTS += ["cancel_kept", "cancel_noted", "recall_wanted", "recall_ended", "archived", "forgotten"]
 
 
 class NotifyUpdated(

@@ -47,7 +47,7 @@ class Lister:
         self._looks, self._inboxes = {}, {}
         for name, tenant in tenants.items():
             pages = Pages(name, catalogues[name], lines[name])
-            self._looks[name] = Looks(tenant, pages, self._row, put, sealer, key, self._topics.contacts)
+            self._looks[name] = Looks(tenant, pages, self.row, put, sealer, key, self._topics.contacts)
             shared = accounts.count(tenant.account_sid) > 1
             self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, shared=shared)
 
@@ -72,6 +72,7 @@ class Lister:
         lanes = self._topics.lanes
         return self._engine.owns(lanes, partition_of(tenant.encode(), self._partitions))
 
-    def _row(self, partition: int, contact: str) -> Contact | None:
+    def row(self, partition: int, contact: str) -> Contact | None:
+        """The contact's row as it stands."""
         raw = self._engine.row(self._topics.contacts, partition, CONTACTS, contact.encode())
         return None if raw is None else _decode(raw)

@@ -210,8 +210,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("conflicted", "conflict", "conflict")
         case e.CancelKept():
             yield from _said("cancel_kept", "canceled", "cancel_requested")
-        case e.CancelNoted():
-            yield from _said("cancel_noted", message.stage if message else "", "cancel_requested")
+        case e.CancelNoted() | e.RecallWanted() | e.RecallEnded():
+            yield from _withdrawn(message, event)
         case e.MessageArchived():
             yield from _said("archived", "final", "final")
         case e.MessageForgotten():
@@ -222,6 +222,20 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             raise AssertionError("has no record")
         case _:
             assert_never(event)
+
+
+def _withdrawn(
+    message: Message | None, event: e.CancelNoted | e.RecallWanted | e.RecallEnded
+) -> Iterator[tuple[str, object]]:
+    """A wish that the text be not sent, which left it where it stands."""
+    stage = message.stage if message else ""
+    match event:
+        case e.CancelNoted():
+            yield from _said("cancel_noted", stage, "cancel_requested")
+        case e.RecallWanted(reason=reason):
+            yield from _said("recall_wanted", stage, reason)
+        case e.RecallEnded(code=code):
+            yield from _said("recall_ended", stage, "too_late", code=code)
 
 
 def _said(
@@ -244,4 +258,8 @@ def _error(message: Message | None) -> tuple[str | None, int | None]:
 
 def _delivery_ms(message: Message, event: e.OutcomeGiven) -> int | None:
     done = next((a for a in message.attempts if a.progress >= Progress.DELIVERED), None)
-    return None if done is None or not done.started_ms else max(0, event.at_ms - done.started_ms)
+    if done is None or not done.started_ms:
+        return None
+    # What Twilio held counts from its time.
+    held_ms = message.policy.start_ms if message.policy and message.policy.handed_over else 0
+    return max(0, event.at_ms - max(done.started_ms, held_ms))

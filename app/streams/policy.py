@@ -16,6 +16,10 @@ EXPIRY_MS = {
 }
 
 
+# Twilio holds a text from 5 min (older pages: 15) to 35 days ahead (35115); some time is left for it to get there.
+LEAST_AHEAD_MS, MOST_AHEAD_MS = 16 * MINUTE_MS, 35 * 24 * HOUR_MS - HOUR_MS
+
+
 class Policies:
     """Resolves by settings and tenant."""
 
@@ -41,6 +45,7 @@ class Policies:
             expires_ms=expires,
             outcome_ms=expires + self._grace_ms,
             start_ms=start_ms,
+            handed_over=tenant.lanes[lane].schedule_at_twilio and LEAST_AHEAD_MS <= start_ms - now_ms <= MOST_AHEAD_MS,
             retry_delays_ms=tuple(int(delay * 1000) for delay in tenant.retry_delays_s),
             doubt_after_ms=self._doubt_ms,
             resend_after_ms=None if resend_s is None else int(resend_s * 1000),

@@ -36,12 +36,15 @@ from app.streams.lister import Lister
 from app.streams.metrics import MetricsAgent
 from app.streams.notices import Notices
 from app.streams.policy import Policies
+from app.streams.recalls import Recalls
 from app.streams.timers import Entry
 from app.tenants import Tenant
 
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
 TIMER_LOOK_S = 0.05
+# Due, and no records: Twilio is asked.
+ASKED = (DueKind.LOOK, DueKind.RECALL)
 # Rows between two breaths of the loop (some 3 ms), and how long timers that are armed wait for those that are not yet.
 ARMED_AT_ONCE, ARMING_S = 100, 1.0
 
@@ -108,6 +111,15 @@ class Worker:
         if left := await answers.replay():
             log.info("answers.replayed", count=left)
         self._lister = Lister(self._tenants, self._providers, self.lines, engine, self._lanes.looked, self._settings)
+        self._recalls = Recalls(
+            self._providers,
+            self.lines,
+            self._lister.row,
+            engine.send_all,
+            die,
+            topic=self._topics.contacts,
+            pk=self._pk,
+        )
         self._beside(self._timers(), "timers")
         for tenant in self._tenants:
             self._beside(self._lister.run(tenant), f"lister {tenant}")
@@ -117,7 +129,8 @@ class Worker:
         self._background[-1].add_done_callback(_must_not_end)
 
     async def _timers(self) -> None:
-        """Send what came due onto the contact's log; a look is for the lister, which writes what it finds there."""
+        """Send what came due onto the contact's log; a look is for the lister and a recall for the recalls, which write
+        what they are told there."""
         while True:
             await asyncio.sleep(TIMER_LOOK_S)
             await self._arm()
@@ -126,7 +139,9 @@ class Worker:
             for partition, (message_id, kind, _, tenant) in entries:
                 if kind is DueKind.LOOK:
                     self._lister.want(tenant, partition, message_id)
-            due = [self._due(partition, entry) for partition, entry in entries if entry[1] is not DueKind.LOOK]
+                elif kind is DueKind.RECALL:
+                    self._recalls.want(tenant, partition, message_id)
+            due = [self._due(partition, entry) for partition, entry in entries if entry[1] not in ASKED]
             due += [
                 self._checkpoint(partition, *entry)
                 for partition, checkpoints in self.contacts.checkpoints.items()
@@ -174,6 +189,7 @@ class Worker:
             await self.contacts.calls.close()
         for task in self._background:
             task.cancel()
+        await self._recalls.close()
         for provider in self._providers.values():
             await provider.close()
 

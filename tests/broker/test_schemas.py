@@ -1,6 +1,7 @@
 """Records that the pipeline really writes, each judged by its published schema: every type, every topic."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from app.dev import surroundings
+from app.dev.broker import free_port
 from app.dev.stand import Stand
 from app.domain.words import Word
 from app.records.topics import Topic, declared
@@ -25,6 +28,18 @@ SHORT = {
     "HELIOGRAPH_INBOUND_LOOK_S": "2",
     "HELIOGRAPH_CHECKPOINT_AFTER_S": "3",
 }
+# Tenant `default` as the stand has it, but that Twilio holds what is to be sent later.
+TENANT = """
+[tenants.default]
+account_sid = "{TWILIO_ACCOUNT_SID}"
+auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
+status_callback_url = "{TWILIO_STATUS_CALLBACK_URL}"
+inbound_url = "{TWILIO_INBOUND_WEBHOOK_PUBLIC_URL}"
+[tenants.default.lanes.default]
+messaging_service_sid = "{TWILIO_MESSAGING_SERVICE_SID}"
+rate = 0
+schedule_at_twilio = true
+"""
 STOPPED, TOPICS = "+12125550109", [topic for topic in declared() if topic.types]
 
 
@@ -47,7 +62,10 @@ def soon(seconds: float) -> str:
 @pytest.fixture(scope="module")
 def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     path, mix = tmp_path_factory.mktemp("schemas"), ["--mix", '{"delivered": 1.0}']
-    with standing(kafka, path, extra=SHORT, simulator=mix) as made:
+    ports = {"ingress": free_port(), "simulator": free_port()}
+    (path / "tenants.toml").write_text(TENANT.format(**surroundings.simulated(*ports.values())))
+    extra = {**SHORT, "HELIOGRAPH_CONFIG": str(path / "tenants.toml")}
+    with standing(kafka, path, extra=extra, simulator=mix, ports=ports) as made:
         live(made)
         yield made
 
@@ -68,12 +86,32 @@ def live(stand: Stand) -> None:
     known = identified(stand, "k10")
     for message in (known, known[:21] + "0" * 20):
         produce(stand, {"type": "notify.canceled.v1", "message_id": message})
+    produce(stand, event(11, send_at=soon(3600)))
+    until(lambda: held(stand) == "scheduled")
+    ask(stand, "/_sim/inbound", {"from": person(11), "body": "STOP"})
     until(lambda: words(stand) == set(Word), 60)
+    until(lambda: held(stand) == "canceled")
     until(lambda: read(stand, "notify.metrics"))
     handled(stand)
     slow = {"contact.listed.v1", "contact.checkpointed.v1"}
     until(lambda: {record["type"] for record in read(stand, "contacts")} >= slow)
     until(lambda: "lane.inbound_looked.v1" in {record["type"] for record in read(stand, "lanes")})
+
+
+def held(stand: Stand) -> str:
+    """Twilio's word for the text that it is to send in an hour."""
+    message = identified(stand, "k11")
+    mine = (one for one in read(stand, "contacts") if one["type"] == "contact.answered.v1")
+    answered = next((one for one in mine if one["message_id"] == message), None)
+    return status(stand, answered["sid"]) if answered else ""
+
+
+def status(stand: Stand, sid: str) -> str:
+    account, token = stand.env["TWILIO_ACCOUNT_SID"], stand.env["TWILIO_AUTH_TOKEN"]
+    request = Request(f"{stand.addresses()['simulator']}/2010-04-01/Accounts/{account}/Messages/{sid}.json")
+    token = b64encode(f"{account}:{token}".encode()).decode()
+    request.add_header("Authorization", f"Basic {token}")
+    return str(json.loads(urlopen(request).read())["status"])
 
 
 def handled(stand: Stand) -> None:
@@ -111,6 +149,14 @@ def test_every_record_of_a_topic_is_of_its_types_and_holds_what_its_schema_says_
         refused = topic.name == "notify.requests" and not record.get("body", "x")
         assert bool(faults(record)) == refused, (record["type"], faults(record))
         assert header_faults(record, headers) == [], record["type"]
+
+
+def test_p3_a_text_that_twilio_held_was_canceled_there_when_its_person_said_stop(stand: Stand) -> None:
+    message = identified(stand, "k11")
+    until(lambda: any(told["message_id"] == message for told in read(stand, "notify.outcomes")))
+    [outcome] = [told for told in read(stand, "notify.outcomes") if told["message_id"] == message]
+    assert (outcome["outcome"], outcome["reason"]) == ("suppressed", "opted_out")
+    assert held(stand) == "canceled"
 
 
 def test_the_keys_are_what_the_topics_say(stand: Stand) -> None:

@@ -1,6 +1,7 @@
 """What a tenant may say of its create calls: parameters for all lanes or one, a pinned sender, whom a sandbox texts."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,23 @@ def test_calls_log_in_with_the_api_key_and_without_one_with_the_first_auth_token
     key = f'api_key_sid = "SK{"0" * 32}"\napi_key_secret = "s"\n'
     assert tenant(tmp_path, HEAD + key + LANE).credentials == ("SK" + "0" * 32, "s")
     assert tenant(tmp_path, HEAD + LANE).credentials == ("AC00000000000000000000000000000001", "token")
+
+
+AHEAD_S = {16 * 60 - 1: False, 16 * 60: True, 34 * 86_400: True, 35 * 86_400: False}
+
+
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+def test_what_is_to_be_sent_later_is_handed_over_where_the_lane_says_so_and_twilio_takes_it(
+    ahead_s: int, tmp_path: Path
+) -> None:
+    owner = tenant(tmp_path, HEAD + LANE + "schedule_at_twilio = true\n" + NUMBER)
+    request = NotifyRequested(to=PERSON, body="x", send_at=datetime.fromtimestamp(1_800_000_000 + ahead_s, UTC))
+    policies = Policies(Settings.read({}))
+    assert policies.resolve(request, owner, "main", 1_800_000_000_000).handed_over is AHEAD_S[ahead_s]
+    assert not policies.resolve(request, owner, "number", 1_800_000_000_000).handed_over
+    assert not policies.resolve(NotifyRequested(to=PERSON, body="x"), owner, "main", 0).handed_over
+
+
+def test_twilio_schedules_for_a_service_only(tmp_path: Path) -> None:
+    faults = told(tmp_path, HEAD + NUMBER + "schedule_at_twilio = true\n")
+    assert faults == ["lanes.number.schedule_at_twilio: needs a messaging_service_sid"]

@@ -18,6 +18,7 @@ from tests.support.given import (
     doubtful,
     due,
     listed,
+    recalled,
     refused,
     report,
     requested,
@@ -68,6 +69,16 @@ def texts():
     return st.builds(seen, sids, news, created_ms=st.integers(START_MS, START_MS + 60_000))
 
 
+# Of a message that Twilio holds until its time.
+HELD = [
+    requested("c" * 20, handed_over=True, start_ms=START_MS + 600_000),
+    turn(key="c" * 20),
+    taken(1, "SM9", "c" * 20),
+    cancel("c" * 20),
+    *(recalled(canceled, 1, "SM9", "c" * 20) for canceled in (True, False)),
+]
+
+
 @st.composite
 def inputs(draw):
     n = draw(st.integers(1, 3))
@@ -92,6 +103,7 @@ def inputs(draw):
                 report(Progress.FAILED, n, f"SM{n}", 30017, ErrorClass.TRANSIENT),
                 text(draw(st.sampled_from(list(Intent))), START_MS + draw(st.integers(0, 10_000)), f"IN{n}"),
                 cancel(),
+                draw(st.sampled_from(HELD)),
                 listed(*draw(st.lists(texts(), max_size=2)), look_ms=START_MS + draw(st.integers(0, 4)) * 900_000),
             ]
         )

@@ -55,6 +55,26 @@ def test_twilio_is_told_what_is_left_of_the_time_within_what_it_takes_and_nothin
         assert call.validity_s == 1 or call.validity_s * 1000 <= left_ms
 
 
+HELD = {"handed_over": True, "start_ms": START_MS + 3_600_000, "expires_ms": START_MS + 5_400_000}
+
+
+def test_what_twilio_is_to_hold_is_given_to_it_with_its_time_and_what_is_left_from_then_on() -> None:
+    call = composed(asked=HELD)
+    assert isinstance(call, Create) and (call.send_at_ms, call.validity_s) == (START_MS + 3_600_000, 1800)
+    assert isinstance(here := composed(asked={**HELD, "handed_over": False}), Create) and here.send_at_ms == 0
+
+
+@given(st.integers(-2000, 3700))
+def test_it_is_never_sent_before_its_time_nor_scheduled_nearer_than_twilio_takes(ahead_s: int) -> None:
+    call = composed(asked={**HELD, "expires_ms": START_MS + 8_000_000}, now_ms=START_MS + 3_600_000 - ahead_s * 1000)
+    if ahead_s <= 5:  # what clocks may differ by
+        assert isinstance(call, Create) and call.send_at_ms == 0
+    elif ahead_s < 900:
+        assert call == Abandoned(why="too_near")
+    else:
+        assert isinstance(call, Create) and call.send_at_ms == START_MS + 3_600_000
+
+
 def test_a_pinned_sender_goes_beside_its_service() -> None:
     call = composed(Lane(messaging_service_sid=SERVICE, from_number=NUMBER, pinned=True))
     assert isinstance(call, Create) and (call.messaging_service_sid, call.from_number) == (SERVICE, NUMBER)

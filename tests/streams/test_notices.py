@@ -27,6 +27,7 @@ from tests.support.given import (
     doubtful,
     due,
     listed,
+    recalled,
     refused,
     rejected,
     report,
@@ -109,6 +110,12 @@ LIVES: dict[str, Callable[[], Told]] = {
     "no receipt": lambda: Told().then(requested(), turn(), taken()).when(DueKind.OUTCOME),
     "canceled in advance": lambda: Told().then(cancel(), requested()),
     "canceled too late": lambda: Told().then(requested(), turn(), cancel()),
+    "called back": lambda: Told().then(
+        requested(handed_over=True, start_ms=START_MS * 2), turn(), taken(sid=SID), cancel(), recalled(True)
+    ),
+    "called back too late": lambda: Told().then(
+        requested(handed_over=True, start_ms=START_MS * 2), turn(), taken(sid=SID), cancel(), recalled(False)
+    ),
     "conflicted": lambda: Told().then(requested(), requested(fingerprint="other")),
     "rejected": lambda: Told().then(rejected()),
     "warned of": lambda: Told().then(msgspec.structs.replace(requested(), warnings=("media[0]: is pdf",))),

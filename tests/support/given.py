@@ -12,6 +12,7 @@ from app.domain.inputs import (
     Input,
     Listed,
     Place,
+    Recalled,
     Rejected,
     Reported,
     Requested,
@@ -131,6 +132,11 @@ def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Tex
 
 def cancel(key: str = KEY) -> CancelRequested:
     return CancelRequested(**BASE, message_id=f"{CONTACT}-{key}")
+
+
+def recalled(canceled: bool, n: int = 1, sid: str = "SM1", key: str = KEY) -> Recalled:
+    code = None if canceled else 30409
+    return Recalled(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, canceled=canceled, code=code)
 
 
 def due(kind: DueKind, due_ms: int, key: str = KEY) -> Due:
