@@ -13,7 +13,7 @@ LEAST_CALL_S = 0.001
 
 
 class Pace:
-    """See the module. `at_once`: calls at once, now. Only a quarter of `claim_ttl_s` is planned with: calls may slow."""
+    """See the module. `at_once`: calls at once, now. Only a quarter of `claim_ttl_s` is planned with, as calls slow."""
 
     def __init__(self, claim_ttl_s: float, at_once: Callable[[], int]) -> None:
         self._planned_s, self._at_once = claim_ttl_s / 4, at_once

@@ -203,3 +203,10 @@ async def test_p8_an_answer_that_cannot_be_kept_ends_the_process_and_says_nothin
     await made.start()
     await made.answer()
     assert made.failed == ["a call ended without an answer on the log: OSError"]
+
+
+async def test_turns_follow_what_the_account_allows_at_once_when_twilio_throttles_it():
+    made = Exchange(concurrency=8)
+    before, gate = made.calls.room("acme"), made.gates["acme"]
+    gate.answered(gate.begin(), 429, {})
+    assert made.calls.room("acme") * 2 == before
