@@ -35,11 +35,11 @@ class Gate:
         return self._allowed.begin()
 
     def answered(self, begun: int, status: int, headers: Mapping[str, str]) -> None:
-        """Its answer came, with Twilio's headers."""
-        at_once = headers.get("Twilio-Concurrent-Requests", "")
+        """Its answer came, with Twilio's headers; their names in lower case, if they are not found in any."""
+        at_once = headers.get("twilio-concurrent-requests", "")
         concurrent = int(at_once) if at_once.isdecimal() and len(at_once) < 9 else None
         if self._allowed.answered(begun, throttled=status == 429, concurrent=concurrent):
-            took = headers.get("Twilio-Request-Duration", "")
+            took = headers.get("twilio-request-duration", "")
             log.warning("twilio.throttled", limit=self.limit, concurrent=concurrent, request_s=_number(took))
 
     async def enter(self, tenant: str) -> None:

@@ -132,7 +132,7 @@ def _failed(flight: Flight, why: str, code: Any = None) -> Result:
         code=number,
         error=error_class(number, status),
         http_status=status,
-        retry_after_ms=_retry_after_ms(flight.headers.get("Retry-After", "")),
+        retry_after_ms=_retry_after_ms(flight.headers.get("retry-after", "")),
     )
 
 

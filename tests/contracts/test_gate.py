@@ -13,7 +13,7 @@ from app.streams.worker import Worker
 from app.tenants import Lane, Tenant
 from tests.support.calling import settled
 
-THROTTLED: Mapping[str, str] = {"Twilio-Concurrent-Requests": "30", "Twilio-Request-Duration": "0.012"}
+THROTTLED: Mapping[str, str] = {"twilio-concurrent-requests": "30", "twilio-request-duration": "0.012"}
 
 
 class Crowd:
@@ -76,7 +76,7 @@ async def test_after_a_429_fewer_are_let_in_and_after_answers_more_again() -> No
     await crowd.leave(4)
     assert (gate.limit, crowd.inside) == (4, 4)
     for _ in range(40):
-        gate.answered(gate.begin(), 201, {"Twilio-Concurrent-Requests": "many"})
+        gate.answered(gate.begin(), 201, {"twilio-concurrent-requests": "many"})
     await crowd.leave(1)
     assert (gate.limit, crowd.inside) == (8, 8)
     await crowd.end()
