@@ -88,10 +88,15 @@ def faults_of(given: Parameters) -> Iterator[tuple[str, str]]:
         except ValueError as error:
             yield "application_sid", str(error)
     for category, intent in given.message_intent.items():
-        if category not in set(Category):
-            yield f"message_intent.{category}", f"is not a category: {', '.join(Category)}"
+        if rule := no_category(category):
+            yield f"message_intent.{category}", rule
         if intent not in get_args(Intent):
             yield f"message_intent.{category}", f"must be one of {', '.join(get_args(Intent))}"
+
+
+def no_category(name: str) -> str:
+    """The rule that a name breaks which is none of a category, or ""."""
+    return "" if name in set(Category) else f"is not a category: {', '.join(Category)}"
 
 
 def sender_fault(service: str, number: str, pinned: bool) -> str:

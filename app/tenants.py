@@ -16,7 +16,6 @@ messaging_service_sid = "MG..."
 from_number = "+14155550100"     # a sender of that service,
 pinned = true                    # and no other: every text of this lane comes from it
 [tenants.acme.create]            # parameters of the create call, see app/parameters.py; a lane may have its own
-
 [tenants.staging]                # texts nobody but these: a request to anybody else is rejected
 mode = "sandbox"
 allow = ["+14155550123"]
@@ -36,7 +35,7 @@ from msgspec import Meta
 from app import declared, tables, values
 from app.domain.phone import mask, read_address
 from app.domain.words import Category
-from app.parameters import Parameters, faults_of, sandbox_faults, sender_fault
+from app.parameters import Parameters, faults_of, no_category, sandbox_faults, sender_fault
 from app.settings import FIELDS, BadSettings, Settings
 from app.values import Secret
 
@@ -76,7 +75,8 @@ BELOW: Mapping[str, type[msgspec.Struct]] = {"lanes": Lane, "services": declared
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """See the module. `resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
-    is not named is only reported, marketing always. `allow`: whom a sandbox may text, canonical addresses."""
+    is not named is only reported, marketing always. `allow`: whom a sandbox may text, canonical addresses. `lookup`: by
+    category, ask for the line type before the first text to a number, or before an MMS."""
 
     name: str = ""
     account_sid: str = ""
@@ -100,6 +100,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     numbers: dict[str, declared.Number] = {}
     mode: Literal["live", "sandbox"] = "live"
     allow: tuple[str, ...] = ()
+    lookup: dict[str, Literal["first", "mms"]] = {}
     create: Parameters = Parameters()
 
     @property
@@ -274,6 +275,7 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     faults += [f"{where}.{fault}" for fault in declared.faults(tenant.services, tenant.numbers)]
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(tenant.create)]
     faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(tenant.mode, tenant.allow)]
+    faults += [f"{where}.lookup.{name}: {rule}" for name in tenant.lookup if (rule := no_category(name))]
     resends = {name: _kept(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
@@ -299,4 +301,4 @@ def _kept(category: str) -> str:
     """Why nothing of this category is sent again, or ""."""
     if category == Category.MARKETING:
         return "marketing in doubt is never sent again"
-    return "" if category in set(Category) else f"is not a category: {', '.join(Category)}"
+    return no_category(category)

@@ -65,7 +65,7 @@ def check(as_json: bool) -> None:
         "faults": faults,
         "problems": missing + incomplete(tenants, faults),
         "warnings": [*shared(tenants), *told(tenants, MISLEADING)],
-        "notes": [*sandboxes(tenants), *told(tenants, WORTH_KNOWING)],
+        "notes": [*sandboxes(tenants), *told(tenants, WORTH_KNOWING), *lookups(tenants)],
     }
     if as_json:
         click.echo(orjson.dumps(found).decode())
@@ -138,6 +138,15 @@ def sandboxes(tenants: Mapping[str, Tenant]) -> list[str]:
         f"tenant {name}: is a sandbox and texts {', '.join(tenant.allowed) or 'nobody: allow is empty'}"
         for name, tenant in tenants.items()
         if tenant.mode == "sandbox"
+    ]
+
+
+def lookups(tenants: Mapping[str, Tenant]) -> list[str]:
+    """What costs money beside texts."""
+    return [
+        f"tenant {name}: lookup.{category}: Lookup v2 is billed by request; a number is asked for at most every 90 days"
+        for name, tenant in tenants.items()
+        for category in tenant.lookup
     ]
 
 

@@ -81,7 +81,7 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
         loop.add_signal_handler(number, stop.set)
     worker = Worker(settings, tenants)
     host, port = settings.internal_host, settings.internal_port
-    health = await serve(worker.runtime, worker.doubts, worker.lines, host, port)
+    health = await serve(worker.runtime, worker.collectors, host, port)
     ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))
     await worker.run(stop)
     ready.cancel()

@@ -2,7 +2,15 @@
 
 from app.domain.case import Case, key_of, reason_of
 from app.domain.contact import Attempt, Message, may_arrive
-from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LaneSlowed, StageChanged
+from app.domain.events import (
+    AttemptAnswered,
+    AttemptClaimed,
+    AttemptProgressed,
+    InputRefused,
+    LaneSlowed,
+    LineLearnt,
+    StageChanged,
+)
 from app.domain.inputs import Answered, Reported, TurnGranted
 from app.domain.listing import prove
 from app.domain.optout import learn_opt_out
@@ -43,6 +51,8 @@ def answered(case: Case, record: Answered) -> None:
     if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL) or found[1].answer is record.answer:
         return
     message, before = found
+    if record.line_type is not None:
+        case.happen(LineLearnt(line_type=record.line_type, at_ms=case.place.log_ms))
     if record.answer is not Answer.DOUBTFUL and prove(case, message, before, record.sid):
         message, before = _now(case, message, before)
     case.happen(

@@ -9,7 +9,7 @@ import msgspec
 
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, ErrorClass, Progress, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, LineType, Progress, Provenance, Reason, Stage, Word
 
 
 class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -110,8 +110,9 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
     SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a fault of ours
-    stopped this contact, nothing may be claimed; `based_ms`, `based_offset`: log time and offset of the input the row
-    can be folded from again: the last checkpoint, or else the first input.
+    stopped this contact, nothing may be claimed; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`,
+    `based_offset`: log time and offset of the input the row can be folded from again: the last checkpoint, or else the
+    first input.
     """
 
     tenant: str
@@ -123,6 +124,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     texts: tuple[str, ...] = ()
     listed: tuple[ListedText, ...] = ()
     frozen: str = ""
+    line_type: LineType | None = None
+    line_ms: int = 0
     based_ms: int = 0
     based_offset: int = -1
 

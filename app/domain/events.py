@@ -8,7 +8,7 @@ import msgspec
 
 from app.domain.contact import Contact, Message
 from app.domain.listed import ListedText
-from app.domain.words import Answer, ErrorClass, Intent, Priority, Progress, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, Intent, LineType, Priority, Progress, Provenance, Reason, Stage, Word
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
@@ -136,6 +136,13 @@ class CancelNoted(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
+class LineLearnt(_Event, frozen=True, kw_only=True):
+    """Twilio's Lookup said what kind of line the contact's number is."""
+
+    line_type: LineType
+    at_ms: int
+
+
 class RecallWanted(_Event, frozen=True, kw_only=True):
     """Twilio holds the text until its time, or may, and is to cancel it."""
 
@@ -214,6 +221,7 @@ Event = (
     | RequestConflicted
     | CancelKept
     | CancelNoted
+    | LineLearnt
     | RecallWanted
     | RecallEnded
     | ConsentChanged

@@ -17,6 +17,7 @@ from app.domain.events import (
     ConsentChanged,
     Event,
     InputRefused,
+    LineLearnt,
     LookMade,
     MessageArchived,
     MessageForgotten,
@@ -53,6 +54,8 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return _consent(contact, event), archived
         case TextReceived(sid=sid):
             return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
+        case LineLearnt(line_type=line_type, at_ms=at):
+            return replace(contact, line_type=line_type, line_ms=at), archived
         case TextsRemembered(texts=texts):
             return replace(contact, listed=texts), archived
         case CancelKept(key=key, at_ms=at):

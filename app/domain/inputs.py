@@ -15,7 +15,7 @@ from app.domain import fields as f
 from app.domain.contact import Contact
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Provenance, Reason
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, LineType, Progress, Provenance, Reason
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +111,7 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     http_status: Annotated[int, Meta(description="Status of the answer, 0 without one.")] = 0
     retry_after_ms: f.Ms | None = None
     why: Annotated[str, Meta(description="Why it is doubtful or was abandoned, such as claim_ttl or lease.")] = ""
+    line_type: Annotated[LineType, Meta(description="What Lookup said before the call, if asked.")] | None = None
 
 
 class Recalled(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.recalled.v1"):

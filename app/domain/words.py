@@ -165,6 +165,17 @@ class DueKind(StrEnum):
     CHECKPOINT = "checkpoint"
 
 
+class LineType(StrEnum):
+    """What kind of line a number is, as Twilio's Lookup has it."""
+
+    MOBILE = "mobile"
+    LANDLINE = "landline"
+    FIXED_VOIP = "fixed_voip"
+    NON_FIXED_VOIP = "non_fixed_voip"
+    TOLL_FREE = "toll_free"
+    OTHER = "other"
+
+
 class Provenance(StrEnum):
     """How a fact about an attempt was learnt."""
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.words import ErrorClass, LineType, Progress
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -81,6 +81,10 @@ class Provider(Protocol):
 
     async def create(self, call: Create, last_check: LastCheck) -> Result:
         """Send one text. `last_check` is asked when the connection is in hand: a reason abandons the call."""
+        ...
+
+    async def line_type(self, number: str) -> LineType | None:
+        """What kind of line it is; None if that cannot be told now."""
         ...
 
     async def close(self) -> None:

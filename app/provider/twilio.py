@@ -11,11 +11,12 @@ import aiohttp
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.words import ErrorClass, LineType, Progress
 from app.provider.cancel import cancel_text
 from app.provider.gate import Gate
 from app.provider.http import API, Flight, Forbidden, PooledHttpClient, Timeouts, current_flight
 from app.provider.listing import NoPage, Page, Query, ask_page
+from app.provider.lookup import ask_line_type, lookups_of
 from app.provider.port import Abandoned, Canceled, Create, Doubtful, LastCheck, Refused, Result, Taken
 from app.provider.words import PROGRESS, error_class
 
@@ -52,6 +53,8 @@ class TwilioProvider:
     ) -> None:
         self._account_sid = account_sid
         self._http = PooledHttpClient(base_url or API, credentials, timeouts, concurrency, gate)
+        # Another host, and other limits of requests at once.
+        self._lookups = PooledHttpClient(lookups_of(base_url), credentials, timeouts, concurrency)
         client = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
         self._messages = client.messages
 
@@ -80,13 +83,19 @@ class TwilioProvider:
         """See `app.provider.cancel`."""
         return await cancel_text(self._http, self._account_sid, sid)
 
+    async def line_type(self, number: str) -> LineType | None:
+        """See `Provider`."""
+        return await ask_line_type(self._lookups, number)
+
     def log_in(self, credentials: tuple[str, str]) -> None:
         """Others from the next call on."""
-        self._http.log_in(credentials)
+        for http in (self._http, self._lookups):
+            http.log_in(credentials)
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._http.close()
+        """Close the pools."""
+        for http in (self._http, self._lookups):
+            await http.close()
 
 
 def _arguments(call: Create) -> dict[str, Any]:

@@ -8,6 +8,7 @@ lane is gone was not sent: a fault of set-up, it waits as one.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -17,7 +18,8 @@ import msgspec
 from app import clock, telemetry
 from app.domain.inputs import Answered
 from app.domain.lane import MANY
-from app.domain.words import Answer, ErrorClass, Progress
+from app.domain.linetype import UNTEXTABLE
+from app.domain.words import Answer, ErrorClass, LineType, Progress
 from app.provider.gate import Line
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
 from app.records.seal import Unsealable
@@ -38,7 +40,7 @@ class Leased(Protocol):
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
     """One attempt to start. `compose` opens the seal and yields the create call, or why there is none; `claimed_s`:
-    when its turn was put on the log, in boot time."""
+    when its turn was put on the log, in boot time; `look_up`: ask for the line type first."""
 
     tenant: str
     contact_id: str
@@ -47,13 +49,15 @@ class Claim:
     partition: int
     claimed_s: float
     compose: Callable[[], Create | Refused | Abandoned]
+    look_up: bool = False
+    line_type: LineType | None = None
     withdrawn: str = ""
     started_ms: int = 0
 
 
 class Calls:
     """Starts calls, each through its tenant's line to Twilio, and hands each answer to `put` (journal first, then the
-    log). `now`: boot s."""
+    log). `now`: boot s; `lookups`: how often Lookup was asked, by tenant and what it said."""
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Calls:
         *,
         pk: str,
         claim_ttl_s: float,
+        lookups: Counter[tuple[str, str]] | None = None,
         now: Callable[[], float] = clock.boot_s,
     ) -> None:
         self._now = now
@@ -75,6 +80,7 @@ class Calls:
         self._open: dict[str, set[Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
+        self._lookups = Counter[tuple[str, str]]() if lookups is None else lookups
 
     def room(self, tenant: str) -> int:
         """How many more turns of the tenant would find a call in time: for who grants them."""
@@ -138,11 +144,19 @@ class Calls:
             return Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
         if not isinstance(call, Create):
             return call
+        if claim.look_up and await self._untextable(claim, call.to):
+            return Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0)
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):
             pace.called(self._now() - began_s)
         return result
+
+    async def _untextable(self, claim: Claim, number: str) -> bool:
+        """By Twilio's Lookup; what it cannot tell is texted."""
+        claim.line_type = await self._providers[claim.tenant].line_type(number)
+        self._lookups[claim.tenant, str(claim.line_type or "failed")] += 1
+        return claim.line_type in UNTEXTABLE
 
     def _last_check(self, claim: Claim) -> str | None:
         """Why the call must not leave now, or None: then it counts as started."""
@@ -169,6 +183,7 @@ class Calls:
             attempt=claim.attempt,
             started_ms=claim.started_ms,
             answer=Answer.OPEN,
+            line_type=claim.line_type,
         )
         return msgspec.structs.replace(base, **_words(result))
 

@@ -12,6 +12,7 @@ from app import clock
 from app.domain.contact import Contact, Message
 from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
+from app.domain.linetype import lookup_due
 from app.domain.words import Answer, Progress
 from app.streams.arming import Arming
 from app.streams.calls import Calls, Claim
@@ -100,6 +101,7 @@ class ContactsAgent(ContactFold):
         # The notice of this claim was acknowledged a moment ago, so the broker's clock tells how old the turn is: a
         # STOP that we have not read yet may lie between, and must not wait for longer than claim_ttl.
         age_s = max(0, self.log_ms() - attempt.claimed_ms) / 1000
+        look_up = lookup_due(contact, message.policy, attempt.claimed_ms)
         claim = Claim(
             tenant=message.tenant,
             contact_id=contact_id,
@@ -108,6 +110,7 @@ class ContactsAgent(ContactFold):
             partition=partition,
             claimed_s=clock.boot_s() - age_s,
             compose=lambda: self._composer.create(message, n),
+            look_up=look_up,
         )
         if contact.consent.opted_out or contact.frozen:
             claim.withdrawn = "opted_out" if contact.consent.opted_out else "frozen"

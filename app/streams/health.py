@@ -1,6 +1,6 @@
 """The worker's health and process metrics, on its internal port."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -8,7 +8,6 @@ from prometheus_client.registry import Collector
 
 from app.internal import Served, internal_app
 from app.provider.gate import Line
-from app.streams.doubts import Doubts
 from app.streams.engine.app import Runtime
 from app.streams.engine.engine import Health
 
@@ -36,6 +35,22 @@ class EngineCollector(Collector):
         yield CounterMetricFamily("heliograph_worker_progress", done, value=float(health.progress))
 
 
+class LookupCollector(Collector):
+    """How often Lookup was asked, which is billed."""
+
+    def __init__(self, lookups: Mapping[tuple[str, str], int]) -> None:
+        self._lookups = lookups
+
+    def collect(self) -> Iterator[Metric]:
+        """By tenant and what it said: a line type, or failed."""
+        asked = CounterMetricFamily(
+            "heliograph_worker_lookups", "questions to Twilio's Lookup", labels=["tenant", "result"]
+        )
+        for labels, count in self._lookups.items():
+            asked.add_metric(labels, count)
+        yield asked
+
+
 class GateCollector(Collector):
     """Read from the gates at each scrape: tenants of one account show the same."""
 
@@ -58,7 +73,7 @@ def health_of(runtime: Runtime) -> Health | None:
     return None if engine is None or engine.app is None else engine.health()
 
 
-async def serve(runtime: Runtime, doubts: Doubts, lines: Mapping[str, Line], host: str, port: int) -> Served:
+async def serve(runtime: Runtime, collectors: Iterable[Collector], host: str, port: int) -> Served:
     """Alive: no stall. Ready: partitions assigned and recovered."""
 
     def alive() -> str:
@@ -69,8 +84,7 @@ async def serve(runtime: Runtime, doubts: Doubts, lines: Mapping[str, Line], hos
         return "" if health is not None and health.assigned and not health.recovering else "not assigned yet"
 
     registry = CollectorRegistry()
-    registry.register(EngineCollector(runtime))
-    registry.register(doubts)
-    registry.register(GateCollector(lines))
+    for collector in (EngineCollector(runtime), *collectors):
+        registry.register(collector)
     ProcessCollector(registry=registry)
     return Served(internal_app(alive, ready, registry), host, port)

@@ -48,7 +48,7 @@ class Notices:
                     self._update(record, contact_id, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
-                case e.LookMade() | e.TextsRemembered():
+                case e.LookMade() | e.TextsRemembered() | e.LineLearnt():
                     continue
                 case e.TextReceived():
                     scope.emit(self._received(record, contact_id, parsed, cause))
@@ -218,7 +218,7 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("forgotten", "final", "final")
         case e.ConsentChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
             raise AssertionError("has a record of its own")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept():
+        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | e.LineLearnt():
             raise AssertionError("has no record")
         case _:
             assert_never(event)

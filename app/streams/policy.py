@@ -50,8 +50,14 @@ class Policies:
             doubt_after_ms=self._doubt_ms,
             resend_after_ms=None if resend_s is None else int(resend_s * 1000),
             look_after_ms=self._looks,
+            lookup=_lookup(request, tenant),
             doubt_look_after_ms=self._doubt_looks,
         )
+
+
+def _lookup(request: NotifyRequested, tenant: Tenant) -> bool:
+    before = tenant.lookup.get(request.category.value)
+    return before == "first" or (before == "mms" and bool(request.media))
 
 
 def _ms(durations_s: tuple[float, ...], default: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The worker: settings to agents, agents to engine, and what runs beside them: calls, timers, lister, journal."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from app.streams.doubts import Doubts
 from app.streams.engine.agent import Agent, Output
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
+from app.streams.health import GateCollector, LookupCollector
 from app.streams.intake import IntakeAgent
 from app.streams.lanes import LanesAgent
 from app.streams.lister import Lister
@@ -65,6 +67,8 @@ class Worker:
         self._background: list[asyncio.Task[None]] = []
         self.doubts = Doubts()
         self.lines = _lines(tenants, settings.call_concurrency)
+        self._lookups: Counter[tuple[str, str]] = Counter()
+        self.collectors = (self.doubts, GateCollector(self.lines), LookupCollector(self._lookups))
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -106,6 +110,7 @@ class Worker:
             die,
             pk=self._pk,
             claim_ttl_s=self._settings.claim_ttl_s,
+            lookups=self._lookups,
         )
         self._lanes.room = calls.room
         if left := await answers.replay():

@@ -208,3 +208,14 @@ def test_what_is_to_be_sent_later_is_handed_over_where_the_lane_says_so_and_twil
 def test_twilio_schedules_for_a_service_only(tmp_path: Path) -> None:
     faults = told(tmp_path, HEAD + NUMBER + "schedule_at_twilio = true\n")
     assert faults == ["lanes.number.schedule_at_twilio: needs a messaging_service_sid"]
+
+
+def test_a_lookup_is_for_a_category_before_the_first_text_or_an_mms_and_config_check_says_what_it_costs(
+    tmp_path: Path,
+) -> None:
+    assert told(tmp_path, HEAD + 'lookup = {news = "first"}\n' + LANE) == [
+        "lookup.news: is not a category: otp, transactional, alert, marketing"
+    ]
+    assert told(tmp_path, HEAD + 'lookup = {otp = "always"}\n' + LANE)[0].startswith("lookup: Invalid enum value")
+    code, found = checked(tmp_path, HEAD + 'lookup = {otp = "mms"}\n' + LANE)
+    assert code == 0 and found["notes"][0].startswith("tenant acme: lookup.otp: Lookup v2 is billed by request")

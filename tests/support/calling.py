@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from app.domain.inputs import Answered
-from app.domain.words import Progress
+from app.domain.words import LineType, Progress
 from app.provider.gate import Gate
 from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
 from app.streams.calls import Calls, Claim
@@ -23,6 +23,10 @@ class Wire:
         self.result: Result = Taken(sid="SM1", progress=Progress.QUEUED, segments=2)
         self.count: Counter[str] = Counter()
         self.most = 0
+        self.said: LineType | None = None
+
+    async def line_type(self, _number: str) -> LineType | None:
+        return self.said
 
     async def create(self, _call: Create, last_check: LastCheck) -> Result:
         self.count["open"] += 1
@@ -48,10 +52,12 @@ class Exchange:
         self.wires = {name: Wire() for name in tenants or ("acme",)}
         self.boot_s, self.leased, self.put_fault = 1000.0, True, ""
         self.told: list[Answered] = []
+        self.lookups: Counter[tuple[str, str]] = Counter()
         self.failed: list[str] = []
         self.gates = {name: Gate(concurrency) for name in self.wires}
         lines = {name: gate.line(name) for name, gate in self.gates.items()}
         self.calls = Calls(self.wires, lines, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
+                           lookups=self.lookups,
                            now=lambda: self.boot_s)  # type: ignore[arg-type] # fmt: skip
 
     @property
