@@ -34,7 +34,9 @@ from app.simulator.control import build
 @click.option("--concurrency", default=0, show_default=True, help="Calls at once; more are answered 429. 0: no limit.")
 @click.option("--mps", default=0.0, show_default=True, help="Segments a second of each sender. 0: no limit.")
 @click.option("--advanced-opt-out", is_flag=True, help="Send OptOutType with keywords; blocked texts fail later.")
-@click.option("--errors", type=click.Choice(["legacy", "problem"]), default="legacy", show_default=True)
+@click.option(
+    "--errors", type=click.Choice(["legacy", "problem"]), default="legacy", show_default=True, help="Their form."
+)
 @click.option(
     "--webhooks", type=click.Choice(["form", "json"]), default="form", show_default=True, help="Their bodies."
 )
