@@ -120,12 +120,20 @@ def reported(case: Case, record: Reported) -> None:
         return
     if prove(case, message, attempt, record.sid):
         message, attempt = _now(case, message, attempt)
-    if not attempt.inferred and any(s.progress == record.progress and s.code == record.code for s in attempt.learnt):
+    if not attempt.inferred and _known(attempt, record):
         return
     case.happen(_progressed(case, record))
     if record.error is ErrorClass.OPTED_OUT:
         learn_opt_out(case, record.at, record.sid)
     moved(case, message.id, attempt.n)
+
+
+def _known(attempt: Attempt, record: Reported) -> bool:
+    progress, code = record.progress, record.code
+    for step in attempt.learnt:  # noqa: SIM110 - `any` over a generator takes three times as long, for each report
+        if step.progress == progress and step.code == code:
+            return True
+    return False
 
 
 def reported_again(case: Case, record: Reported) -> None:

@@ -20,6 +20,7 @@ from app.streams.notices import Notices
 log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
+_OF_NO_MESSAGE = (Texted, Listed, Checkpointed)
 _decode_input = msgspec.json.Decoder(ContactInput).decode
 
 
@@ -79,9 +80,10 @@ class ContactFold:
             return
         scope.put(CONTACTS, key, folded.contact)
         self._keep_archived(folded, archived, scope)
-        for refused in self._notices.emit(record, key.decode(), parsed, folded, scope):
+        contact_id = key.decode()
+        for refused in self._notices.emit(record, contact_id, parsed, folded, scope):
             scope.emit(self._dead_letter(record, refused.field, refused.rule))
-        self.folded(record.partition, key.decode(), folded)
+        self.folded(record.partition, contact_id, folded)
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """What the agent notes of a fold for when its rows are durable; no row follows from it."""
@@ -95,9 +97,10 @@ class ContactFold:
             raise Unreadable("value", type(error).__name__) from None
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
-        named = parsed.message_ids if isinstance(parsed, Listed) else (getattr(parsed, "message_id", ""),)
-        if any(name and name.partition("-")[0] != record.key.decode("latin-1") for name in named):
-            raise Unreadable("message_id", "belongs to another contact than the record's key")
+        named, contact_id = getattr(parsed, "message_id", ""), record.key.decode("latin-1")
+        for name in parsed.message_ids if isinstance(parsed, Listed) else (named,) if named else ():
+            if name and name.partition("-")[0] != contact_id:
+                raise Unreadable("message_id", "belongs to another contact than the record's key")
         return record.key, parsed
 
     def _keep_archived(self, folded: Folded, before: Message | None, scope: Scope) -> None:
@@ -123,7 +126,7 @@ def _forgets(folded: Folded) -> bool:
 
 def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
     """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
-    if isinstance(parsed, Texted | Listed | Checkpointed) or not parsed.message_id:
+    if isinstance(parsed, _OF_NO_MESSAGE) or not parsed.message_id:
         return None
     if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
         return None

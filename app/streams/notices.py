@@ -153,7 +153,7 @@ def _updated(
     message_id: str, message: Message | None, event: e.Event, cause: Cause, at_ms: int, tenant: str
 ) -> NotifyUpdated:
     policy = message.policy if message else None
-    words = _progressed(event) if isinstance(event, e.AttemptProgressed) else dict(_words(message, event))
+    words = _progressed(event) if type(event) is e.AttemptProgressed else dict(_words(message, event))
     return NotifyUpdated(
         id=f"{message_id}@{cause.partition}-{cause.offset}-{cause.index}",
         at=iso(at_ms),
