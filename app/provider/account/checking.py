@@ -29,16 +29,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 URL_FIELDS = ("status_callback_url", "inbound_url", "api_base_url")
 
 
-def credentials(tenant: Tenant) -> tuple[str, str]:
-    """What the worker calls with: the API key if there is one, else the first auth token."""
-    if tenant.api_key_sid:
-        return tenant.api_key_sid, _plain(tenant.api_key_secret)
-    return tenant.account_sid, _plain(next(iter(tenant.auth_tokens), ""))
-
-
 def line_of(tenant: Tenant) -> Line:
     """For the tenant's own account and server."""
-    return Line(tenant.account_sid, credentials(tenant), tenant.api_base_url.rstrip("/"))
+    return Line(tenant.account_sid, tenant.credentials, tenant.api_base_url.rstrip("/"))
 
 
 def look_at_urls(tenant: Tenant) -> Iterator[Finding]:
@@ -140,7 +133,7 @@ async def _refused(tenant: Tenant, no: Unanswered, regions: Mapping[str, str]) -
         return _unanswered(tenant, no)
     for region, base in _others(tenant, regions):
         try:
-            async with Line(tenant.account_sid, credentials(tenant), base) as line:
+            async with Line(tenant.account_sid, tenant.credentials, base) as line:
                 await read_numbers(line)
         except Unanswered:
             continue
