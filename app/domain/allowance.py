@@ -3,11 +3,12 @@
 Twilio's limit is on requests at once, per account, not published, and shared with whoever else uses the account; beyond
 it a request is answered 429 and was not processed. Its answers tell how many were under way (header
 Twilio-Concurrent-Requests): one less than when Twilio refused is the brink, and there it does not rise. The brink
-itself moves up slowly, for limits are raised. No clock: time is counted in answers.
+itself moves up, by 1, 2, 4 ... for limits are raised; one that refuses a single request is about something else, and
+leaves none. No clock: time is counted in answers.
 """
 
-# So many answers at the brink without a refusal, and it is taken to lie one request higher.
-PATIENCE = 1000
+# So many times the limit in answers at the brink without a refusal, and it is taken to lie higher.
+ROUNDS = 20
 
 
 class Allowance:
@@ -16,6 +17,7 @@ class Allowance:
     def __init__(self, most: int) -> None:
         self._most, self._room, self._cuts = most, float(most), 0
         self._brink = self._waited = 0
+        self._step = 1
 
     @property
     def limit(self) -> int:
@@ -41,10 +43,11 @@ class Allowance:
             return False
         self._cuts += 1
         self._room = max(1.0, self._room / 2)
-        self._brink, self._waited = max(1, concurrent - 1) if concurrent else 0, 0
+        self._brink = concurrent - 1 if concurrent else 0
+        self._waited, self._step = 0, 1
         return True
 
     def _wait(self) -> None:
         self._waited += 1
-        if self._waited >= PATIENCE:
-            self._brink, self._waited = self._brink + 1, 0
+        if self._waited >= ROUNDS * self.limit:
+            self._brink, self._waited, self._step = self._brink + self._step, 0, 2 * self._step

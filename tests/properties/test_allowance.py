@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.allowance import PATIENCE, Allowance
+from app.domain.allowance import ROUNDS, Allowance
 
 mosts = st.integers(1, 64)
 answers = st.lists(
@@ -53,7 +53,7 @@ def test_one_below_the_concurrency_that_twilio_refused_it_does_not_rise_until_th
     allowance = Allowance(64)
     throttle(allowance, at)
     low = allowance.limit
-    serve(allowance, PATIENCE - 1, concurrent=at - 1)
+    serve(allowance, ROUNDS * low - 1, concurrent=at - 1)
     assert allowance.limit == low
     serve(allowance, 1 + 2 * low, concurrent=at - 1)
     assert allowance.limit > low
@@ -73,6 +73,20 @@ def test_it_stays_near_what_the_account_really_allows(allowed, told):
             allowance.answered(one, throttled=n >= allowed, concurrent=crowd if told else None)
         taken, refused = taken + min(crowd, allowed), refused + max(0, crowd - allowed)
     assert taken >= 0.6 * allowed * 1000
-    # Told how many were at once, it refuses what comes before the limit is found (40 + 20 + ...) and hardly more. Not
-    # told, a limit of one or two is felt for at every other step.
-    assert refused <= (80 if told else 0.6 * taken / allowed)
+    # Told how many were at once, what is refused is what comes before the limit is found (40 + 20 + ...), and one each
+    # time it is felt for. Not told, a limit of one or two is felt for at every other step.
+    assert refused <= (80 + 1000 / ROUNDS if told else 0.6 * taken / allowed)
+
+
+@settings(deadline=None)
+@given(mosts, st.integers(1, 100))
+def test_a_storm_that_refuses_single_requests_too_is_no_limit_and_is_forgotten_when_it_is_over(most, rounds):
+    allowance = Allowance(most)
+    for n in range(rounds + 2 * most):
+        crowd = allowance.limit
+        begun = [allowance.begin() for _ in range(crowd)]
+        for one in begun:
+            allowance.answered(one, throttled=n < rounds, concurrent=crowd)
+        if n == rounds - 1 and crowd > 1:
+            return  # it ended before it came to that
+    assert allowance.limit == most
