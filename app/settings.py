@@ -69,9 +69,7 @@ FIELDS = (
     Field("HELIOGRAPH_TOPIC_PREFIX", "topic_prefix", "", str, "put before every topic and the app id"),
     Field("HELIOGRAPH_APP_ID", "app_id", "heliograph", str, "consumer group of the workers, first part of changelogs"),
     Field("HELIOGRAPH_PARTITIONS", "partitions", 8, values.count, "partitions of each core topic, for life"),
-    Field(
-        "HELIOGRAPH_REPLICATION", "replication", 1, values.count, "replication factor of each topic (3 in production)"
-    ),
+    Field("HELIOGRAPH_REPLICATION", "replication", 1, values.count, "replicas of each topic (3 in production)"),
     Field("HELIOGRAPH_DATA_DIR", "data_dir", Path("run/worker"), Path, "tables and journal of one worker"),
     Field("HELIOGRAPH_SPOOL_DIR", "spool_dir", Path("run/spool"), Path, "the ingress's spool"),
     Field(
@@ -124,6 +122,7 @@ FIELDS = (
     Field(
         "HELIOGRAPH_CHECKPOINT_AFTER_S", "checkpoint_after_s", 1_209_600.0, values.positive, "s: row on log, <= 15 d"
     ),
+    Field("HELIOGRAPH_PROBE_AFTER_S", "probe_after_s", 60.0, values.positive, "s a refused lane stops before a probe"),
     Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "most calls at once, per account"),
     Field(
         "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
@@ -202,6 +201,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     doubt_look_after_s: tuple[float, ...]
     inbound_look_s: float
     checkpoint_after_s: float
+    probe_after_s: float
     call_concurrency: int
     internal_host: str
     internal_port: int

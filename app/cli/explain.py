@@ -101,7 +101,8 @@ def _revealed(parsed: Requested, sealer: Sealer) -> dict[str, Any]:
         content = sealer.open_content(parsed.sealed, parsed.tenant, parsed.message_id)
     except Unsealable:
         return {"content": "sealed by a key that is not here"}
-    return {"to": content.to, "body": content.body, "media": list(content.media)}
+    shown = {"to": content.to, "body": content.body, "media": list(content.media)}
+    return shown | ({"media_fallback": content.link} if content.link else {})
 
 
 def _event(event: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from app import clock
-from app.domain.contact import Attempt, Consent, Contact, Message
+from app.domain.contact import Attempt, Consent, Contact, Message, Number
 
 _contact = msgspec.json.Decoder(Contact).decode
 _message = msgspec.json.Decoder(Message).decode
@@ -24,6 +24,8 @@ def contact_view(contact_id: str, partition: int, row: bytes) -> View:
         "watermark": contact.watermark,
         "as_of": _iso(contact.touched_ms),
         "consent": _consent(contact.consent),
+        "number": _number(contact.number),
+        "filtered_texts": len(contact.filtered),
         "frozen": contact.frozen or None,
         "messages": [_told(message) for message in contact.messages.values()],
     }
@@ -48,6 +50,17 @@ def _consent(consent: Consent) -> View:
     }
 
 
+def _number(number: Number) -> View:
+    """`reason`: why it counts as invalid; `failures`: messages that did not reach it, none since that did."""
+    return {
+        "state": "valid" if number.why is None else "invalid",
+        "reason": number.why.value if number.why else None,
+        "since": _iso(number.since_ms),
+        "error_code": number.code,
+        "failures": len(number.failures),
+    }
+
+
 def _told(message: Message) -> View:
     return {
         "message_id": message.id,
@@ -69,6 +82,7 @@ def _attempt(attempt: Attempt) -> View:
         "progress": attempt.progress.name.lower(),
         "message_sid": attempt.sid or None,
         "error_code": attempt.code,
+        "without_media": attempt.plain,
         "in_doubt": attempt.doubtful,
         "claimed_at": _iso(attempt.claimed_ms),
     }
@@ -86,6 +100,8 @@ def lines(view: View) -> Iterator[str]:
     frozen = f"  FROZEN: {view['frozen']}" if view["frozen"] else ""
     yield f"{view['contact_id']}  tenant {view['tenant']}  as of {view['as_of']} (offset {view['watermark']}){frozen}"
     yield f"  consent: {_consent_line(view['consent'])}"
+    if view["number"]["reason"]:
+        yield f"  number: invalid since {view['number']['since']} ({view['number']['reason']})"
     for message in view["messages"]:
         yield f"  {_message_line(message)}"
 

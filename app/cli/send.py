@@ -21,7 +21,7 @@ from app.cli.topicio import produce
 from app.records.topics import Topics
 
 DEFAULTS = ("tenant", "campaign", "sender", "category", "priority", "send_at", "expires_at")
-ONE_MESSAGE = ("to", "body", "media", "key")
+ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
 
 
 @click.command("send")
@@ -29,6 +29,7 @@ ONE_MESSAGE = ("to", "body", "media", "key")
 @click.option("--to", multiple=True, help="Recipient, +14155550123; may be repeated.")
 @click.option("--body", default="", help="The text.")
 @click.option("--media", multiple=True, help="https URL; may be repeated.")
+@click.option("--media-fallback", help="https link that goes as text where media cannot be received.")
 @click.option(
     "--category",
     type=click.Choice(["otp", "transactional", "alert", "marketing"]),
@@ -50,9 +51,9 @@ ONE_MESSAGE = ("to", "body", "media", "key")
 def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Send one message (--to, --body), or a CSV or JSON-lines FILE (- is stdin).
 
-    CSV names its columns in the first line: to, body, media (URLs with blanks between), category, priority, sender,
-    send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign, --sender, --category,
-    --priority, --send-at and --expires-at are for lines that do not say it themselves.
+    CSV names its columns in the first line: to, body, media (URLs with blanks between), media_fallback, category,
+    priority, sender, send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign,
+    --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
 
     The same file sent twice sends nothing the second time: lines without a key get one from their content.
 
@@ -108,11 +109,12 @@ def _read(file: str | None, given: dict[str, Any]) -> tuple[list[Line], list[Ask
 def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any]) -> list[Line]:
     beside = [name for name in ONE_MESSAGE if given[name]]
     if beside:
-        raise BadFile(f"--{beside[0]}: is for one message and does not go with FILE")
+        raise BadFile(f"--{beside[0].replace('_', '-')}: is for one message and does not go with FILE")
     content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     return read_lines("standard input" if file == "-" else file, content, defaults)
 
 
 def _single(given: dict[str, Any], defaults: dict[str, Any]) -> Line:
     event = {"to": list(given["to"]), "body": given["body"], "media": list(given["media"]), **defaults}
-    return single(event | ({"idempotency_key": given["key"]} if given["key"] else {}))
+    own = {"idempotency_key": given["key"], "media_fallback": given["media_fallback"]}
+    return single(event | {name: value for name, value in own.items() if value})

@@ -18,6 +18,7 @@ COLUMNS = (
     "to",
     "body",
     "media",
+    "media_fallback",
     "category",
     "priority",
     "sender",

@@ -1,28 +1,21 @@
 """Decisions on turns, answers and reports: the life of attempts."""
 
+from app.domain.again import after_refusal
+from app.domain.bars import barred
 from app.domain.case import Case, key_of, reason_of
 from app.domain.contact import Attempt, Message, may_arrive
-from app.domain.events import (
-    AttemptAnswered,
-    AttemptClaimed,
-    AttemptProgressed,
-    InputRefused,
-    LaneSlowed,
-    LineLearnt,
-    StageChanged,
-)
+from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LineLearnt, StageChanged
 from app.domain.inputs import Answered, Reported, TurnGranted
+from app.domain.lines import tell_lane
 from app.domain.listing import prove
-from app.domain.optout import learn_opt_out
-from app.domain.timing import backoff_ms
-from app.domain.verdicts import close, doubt, end, expire, moved, retry
+from app.domain.person import learn
+from app.domain.verdicts import close, doubt, drop_media, end, expire, moved, retry
 from app.domain.words import Answer, ErrorClass, Progress, Reason, Stage, Word
 
 # The call was abandoned: too near to its time for Twilio to hold it, too early to send it.
 TOO_NEAR = "too_near"
-# Refusals that left nothing at Twilio and say nothing against the message: it waits and asks again until it expires.
-WAITS = {ErrorClass.THROTTLED, ErrorClass.TRANSIENT, ErrorClass.CONFIGURATION, ErrorClass.FRAUD_BLOCK}
-HOLD_MS = {ErrorClass.THROTTLED: 1_000, ErrorClass.CONFIGURATION: 60_000, ErrorClass.FRAUD_BLOCK: 900_000}
+# What says something of the person, also when it is told again (see `reported_again`).
+PERSONAL = {ErrorClass.OPTED_OUT, ErrorClass.NUMBER_INVALID, ErrorClass.NUMBER_UNREACHABLE, ErrorClass.FILTERED}
 
 
 def turn_granted(case: Case, record: TurnGranted) -> None:
@@ -32,13 +25,13 @@ def turn_granted(case: Case, record: TurnGranted) -> None:
         case.turn(record.message_id, n, record.lane, taken=True)
     elif message is None or message.stage is not Stage.WAITING or message.asked != n or case.contact.frozen:
         case.turn(record.message_id, n, record.lane, taken=False)
-    elif case.contact.consent.opted_out:
-        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+    elif (bar := barred(case.contact, message)) is not None:
+        end(case, message, Word.SUPPRESSED, bar)
     elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
         expire(case, message)
     else:
         at, offset = case.place.log_ms, case.place.offset
-        case.happen(AttemptClaimed(key=key_of(message.id), n=n, offset=offset, at_ms=at))
+        case.happen(AttemptClaimed(key=key_of(message.id), n=n, offset=offset, at_ms=at, probe=record.probe))
         case.turn(message.id, n, record.lane, taken=True)
 
 
@@ -70,17 +63,18 @@ def answered(case: Case, record: Answered) -> None:
             why=record.why,
         )
     )
+    after = _now(case, message, before)
+    tell_lane(case, *after, record)
     if before.progress > Progress.CLAIMED:
         return
-    if record.error is ErrorClass.OPTED_OUT:
-        learn_opt_out(case, record.at, "")
+    learn(case, after, record, record.at, "")
+    message = _now(case, message, before)[0]
     if message.stage is Stage.FINAL:
-        _too_late(case, _now(case, message, before)[0], record)
-        return
-    if before.n < len(message.attempts):
+        _too_late(case, message, record)
+    elif before.n < len(message.attempts):
         moved(case, message.id, before.n)
-        return
-    _meant(case, _now(case, message, before)[0], record)
+    else:
+        _meant(case, message, record)
 
 
 def _too_late(case: Case, message: Message, record: Answered) -> None:
@@ -123,8 +117,9 @@ def reported(case: Case, record: Reported) -> None:
     if not attempt.inferred and _known(attempt, record):
         return
     case.happen(_progressed(case, record))
-    if record.error is ErrorClass.OPTED_OUT:
-        learn_opt_out(case, record.at, record.sid)
+    after = _now(case, message, attempt)
+    learn(case, after, record, record.at, record.sid)
+    tell_lane(case, *after, record)
     moved(case, message.id, attempt.n)
 
 
@@ -142,12 +137,12 @@ def reported_again(case: Case, record: Reported) -> None:
     What the report says of the person is learnt again, if it was news: then it left a step of this very log time.
     """
     found = _attempt(case, record.message_id, record.attempt)
-    if found is None or record.error is not ErrorClass.OPTED_OUT:
+    if found is None or (record.error not in PERSONAL and record.progress < Progress.DELIVERED):
         return
     step = (record.progress, record.code, case.place.log_ms)
     if any((s.progress, s.code, s.at_ms) == step for s in found[1].learnt):
         case.repeat(_progressed(case, record))
-        learn_opt_out(case, record.at, record.sid)
+        learn(case, found, record, record.at, record.sid)
 
 
 def _progressed(case: Case, record: Reported) -> AttemptProgressed:
@@ -160,6 +155,7 @@ def _progressed(case: Case, record: Reported) -> AttemptProgressed:
         sid=record.sid,
         code=record.code,
         error=record.error,
+        hold_ms=record.hold_until_ms,
     )
 
 
@@ -179,19 +175,18 @@ def _now(case: Case, message: Message, attempt: Attempt) -> tuple[Message, Attem
 
 def _refused(case: Case, message: Message, record: Answered) -> None:
     """Nothing was sent. Some refusals wait, an opt-out is learnt, the rest end the message."""
-    error, policy = record.error, message.policy
-    if error is ErrorClass.OPTED_OUT:
+    attempt, hints = message.attempts[record.attempt - 1], (record.retry_after_ms or 0, record.hold_until_ms)
+    due = None if message.cancel_requested_ms else after_refusal(message, attempt, record.error, hints)
+    if record.error is ErrorClass.OPTED_OUT:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
-    elif error is ErrorClass.SANDBOXED:
+    elif record.error is ErrorClass.SANDBOXED:
         end(case, message, Word.REJECTED, Reason.SANDBOXED)
-    elif error in WAITS and policy is not None and not message.cancel_requested_ms:
-        refusals = sum(a.answer is Answer.REFUSED for a in message.attempts)
-        wait = max(record.retry_after_ms or backoff_ms(refusals), HOLD_MS.get(error, 0))
-        if error in HOLD_MS:
-            case.effect(LaneSlowed(lane=policy.lane, error=error, hold_ms=record.retry_after_ms or HOLD_MS[error]))
-        retry(case, message, case.place.log_ms + wait, reason_of(error), None)
+    elif due is None:
+        end(case, message, Word.FAILED, reason_of(record.error))
     else:
-        end(case, message, Word.FAILED, reason_of(error))
+        if record.error is ErrorClass.MMS_IMPOSSIBLE:
+            drop_media(case, message)
+        retry(case, message, due, reason_of(record.error), None)
 
 
 def _ask_again(case: Case, message: Message, record: Answered) -> None:
@@ -200,8 +195,8 @@ def _ask_again(case: Case, message: Message, record: Answered) -> None:
     A worker that found it expired is believed, though its clock be before the log's: else it would be asked for, and
     abandoned, over and over until the two agree.
     """
-    if case.contact.consent.opted_out:
-        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+    if (bar := barred(case.contact, message)) is not None:
+        end(case, message, Word.SUPPRESSED, bar)
     elif message.cancel_requested_ms:
         end(case, message, Word.CANCELED, Reason.CANCEL_REQUESTED)
     elif message.policy is not None and (

@@ -1,6 +1,6 @@
 """The case under decision: rows that evolve with each event decided, so that later rules of one input see them."""
 
-from app.domain.contact import Contact, Message, possible_duplicate
+from app.domain.contact import Contact, Message, possible_duplicate, segments_of
 from app.domain.events import Ask, Effect, Event, OutcomeGiven, StageChanged, TurnAnswered
 from app.domain.evolve import evolve
 from app.domain.inputs import Place
@@ -48,7 +48,7 @@ class Case:
                 attempt=n,
                 lane=policy.lane,
                 priority=policy.priority,
-                segments=policy.segments,
+                segments=segments_of(message),
                 expires_ms=policy.expires_ms,
             )
         )

@@ -9,7 +9,7 @@ import msgspec
 
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, ErrorClass, LineType, Progress, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, LineType, Progress, Proof, Provenance, Reason, Stage, Word
 
 
 class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -26,7 +26,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """One create call. `progress` only rises; `code`/`error` belong to the worst news of the highest failure rank.
 
     `inferred`: the SID was found on Twilio's list and fits, no answer or report bears it together with our id;
-    `looks`, `looked_ms`: how often Twilio's list was asked, and up to which due time.
+    `looks`, `looked_ms`: how often Twilio's list was asked, and up to which due time. `plain`: the text went without
+    its media; `hold_ms`: what its failure asks to be waited for; `probe`: what it would prove of a stopped lane.
     """
 
     n: int
@@ -45,6 +46,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     inferred: bool = False
     looks: int = 0
     looked_ms: int = 0
+    plain: bool = False
+    hold_ms: int = 0
+    probe: Proof | None = None
     learnt: tuple[Learnt, ...] = ()
 
 
@@ -54,7 +58,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
     `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
     `revision` counts outcomes given; `duplicate`: the last of them said possible_duplicate. `watermark` (offset of the
-    last input that changed it) is set once it lives in table `messages`.
+    last input that changed it) is set once it lives in table `messages`. `plain`: further attempts go without media, as
+    the text with the link whose digest is `fallback_digest`.
     """
 
     id: str
@@ -90,6 +95,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     watermark: int = -1
     archive_after_ms: int = 86_400_000
     forget_after_ms: int = 2_592_000_000
+    plain: bool = False
+    fallback_digest: str = ""
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -105,6 +112,27 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     evidence: str = ""
 
 
+class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The number was not reached for message `key`; `invalid_after` such failures make it invalid."""
+
+    key: str
+    at_ms: int
+    invalid_after: int
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Whether the number can be reached. `why`: it is invalid, since `since_ms`, by Twilio's `code`; `failures`: one
+    per message, none of them followed by a delivery or a text from the person."""
+
+    why: ErrorClass | None = None
+    since_ms: int = 0
+    code: int | None = None
+    failures: tuple[Failure, ...] = ()
+
+
+REACHABLE = Number()
+
+
 class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
 
@@ -112,7 +140,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a fault of ours
     stopped this contact, nothing may be claimed; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`,
     `based_offset`: log time and offset of the input the row can be folded from again: the last checkpoint, or else the
-    first input.
+    first input. `filtered`: digests of texts that carriers filtered.
     """
 
     tenant: str
@@ -128,6 +156,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     line_ms: int = 0
     based_ms: int = 0
     based_offset: int = -1
+    number: Number = REACHABLE
+    filtered: tuple[str, ...] = ()
 
 
 def may_arrive(attempt: Attempt) -> bool:
@@ -148,3 +178,16 @@ def possible_duplicate(message: Message) -> bool:
 def in_doubt(attempt: Attempt) -> bool:
     """Whether it may have been sent and nobody knows."""
     return attempt.doubtful and attempt.progress is Progress.CLAIMED and may_arrive(attempt)
+
+
+def digest_of(message: Message, *, plain: bool) -> str:
+    """Of the text with its media, or of the one with the link that stands for them."""
+    return message.fallback_digest if plain else message.digest
+
+
+def segments_of(message: Message) -> int:
+    """Of the next attempt, as counted beforehand; 0 for a request that was refused."""
+    policy = message.policy
+    if policy is None:
+        return 0
+    return policy.fallback_segments if message.plain else policy.segments

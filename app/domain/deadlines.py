@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from app.domain.bars import barred
 from app.domain.case import Case, key_of
 from app.domain.contact import Message
 from app.domain.events import CheckpointKept, CheckpointWanted, MessageArchived, MessageForgotten
@@ -52,7 +53,7 @@ def checkpointed(case: Case, record: Checkpointed) -> None:
 
 
 def _start(case: Case, message: Message, kind: DueKind) -> None:
-    if case.contact.consent.opted_out:
-        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+    if (bar := barred(case.contact, message)) is not None:
+        end(case, message, Word.SUPPRESSED, bar)
     elif not case.contact.frozen:
         case.ask(message, Reason.SCHEDULED if kind is DueKind.START else message.reason or Reason.TRANSIENT)

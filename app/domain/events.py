@@ -6,9 +6,23 @@
 
 import msgspec
 
+from app.domain.circuit import LaneProved
 from app.domain.contact import Contact, Message
 from app.domain.listed import ListedText
-from app.domain.words import Answer, ErrorClass, Intent, LineType, Priority, Progress, Provenance, Reason, Stage, Word
+from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
+from app.domain.words import (
+    Answer,
+    ErrorClass,
+    Intent,
+    LineType,
+    Priority,
+    Progress,
+    Proof,
+    Provenance,
+    Reason,
+    Stage,
+    Word,
+)
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
@@ -37,12 +51,13 @@ class StageChanged(_Event, frozen=True, kw_only=True):
 
 
 class AttemptClaimed(_Event, frozen=True, kw_only=True):
-    """The durable word that attempt `n` begins."""
+    """The durable word that attempt `n` begins. `probe`: what it would prove of a stopped lane."""
 
     key: str
     n: int
     offset: int
     at_ms: int
+    probe: Proof | None = None
 
 
 class AttemptAnswered(_Event, frozen=True, kw_only=True):
@@ -73,6 +88,7 @@ class AttemptProgressed(_Event, frozen=True, kw_only=True):
     code: int | None = None
     error: ErrorClass | None = None
     inferred: bool = False
+    hold_ms: int = 0
 
 
 class AttemptUnbound(_Event, frozen=True, kw_only=True):
@@ -101,6 +117,12 @@ class AttemptDoubted(_Event, frozen=True, kw_only=True):
     key: str
     n: int
     at_ms: int
+
+
+class MediaDropped(_Event, frozen=True, kw_only=True):
+    """Further attempts go without media, as the text with the link: this person's media cannot be delivered."""
+
+    key: str
 
 
 class OutcomeGiven(_Event, frozen=True, kw_only=True):
@@ -217,6 +239,7 @@ Event = (
     | AttemptUnbound
     | LookMade
     | TextsRemembered
+    | MediaDropped
     | OutcomeGiven
     | RequestConflicted
     | CancelKept
@@ -225,6 +248,10 @@ Event = (
     | RecallWanted
     | RecallEnded
     | ConsentChanged
+    | NumberFailed
+    | NumberChanged
+    | FailuresForgotten
+    | TextFiltered
     | TextReceived
     | MessageArchived
     | MessageForgotten
@@ -254,15 +281,20 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Effect: Twilio throttled (or refused by configuration) on this lane: hold it for `hold_ms`."""
+    """Effect: Twilio throttled this lane: hold it for `hold_ms`. Or refused it by configuration: it stops, until
+    `proof` shows that it works again. `begun_ms`: when the attempt was claimed that met it; `probe`: it was one."""
 
     lane: str
     error: ErrorClass
     hold_ms: int
+    code: int | None = None
+    proof: Proof = Proof.TAKEN
+    begun_ms: int = 0
+    probe: bool = False
 
 
 class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: write the row as it stands after this input onto the contact's log."""
 
 
-Effect = Ask | TurnAnswered | LaneSlowed | CheckpointWanted
+Effect = Ask | TurnAnswered | LaneSlowed | LaneProved | CheckpointWanted

@@ -4,7 +4,17 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from app.domain.contact import Attempt, Contact, Learnt, Message, may_arrive, possible_duplicate
+from app.domain.contact import (
+    REACHABLE,
+    Attempt,
+    Contact,
+    Failure,
+    Learnt,
+    Message,
+    Number,
+    may_arrive,
+    possible_duplicate,
+)
 from app.domain.events import (
     AttemptAnswered,
     AttemptClaimed,
@@ -19,6 +29,7 @@ from app.domain.events import (
     InputRefused,
     LineLearnt,
     LookMade,
+    MediaDropped,
     MessageArchived,
     MessageForgotten,
     MessageOpened,
@@ -31,10 +42,11 @@ from app.domain.events import (
     TextsRemembered,
 )
 from app.domain.inputs import Place
+from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
 
 Rows = tuple[Contact, Message | None]
-KEPT_TEXTS = 20
+KEPT_TEXTS = KEPT_FILTERED = 20
 
 
 def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
@@ -62,6 +74,11 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return replace(contact, canceled_ahead={**contact.canceled_ahead, key: at}), archived
         case CheckpointKept(at_ms=at, offset=offset, restored=restored):
             return replace(restored or contact, based_ms=at, based_offset=offset), archived
+        case NumberFailed() | NumberChanged() | FailuresForgotten():
+            return replace(contact, number=_number(contact.number, event)), archived
+        case TextFiltered(digest=digest, lifted=lifted):
+            others = tuple([known for known in contact.filtered if known != digest])
+            return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), archived
         case InputRefused() | RequestConflicted():
             return contact, archived
         case _:
@@ -76,6 +93,7 @@ MessageEvent = (
     | AttemptDoubted
     | AttemptUnbound
     | LookMade
+    | MediaDropped
     | OutcomeGiven
     | CancelNoted
     | RecallWanted
@@ -97,8 +115,8 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return _with_attempt(message, n, _progressed(message.attempts[n - 1], event))
         case StageChanged(stage=stage, asked=asked, due_ms=due, reason=reason):
             return replace(message, stage=stage, asked=asked, due_ms=due, reason=reason)
-        case AttemptClaimed(n=n, at_ms=at, offset=offset):
-            attempt = Attempt(n=n, claimed_ms=at, claimed_offset=offset)
+        case AttemptClaimed(n=n, at_ms=at, offset=offset, probe=probe):
+            attempt = Attempt(n=n, claimed_ms=at, claimed_offset=offset, plain=message.plain, probe=probe)
             return replace(message, stage=Stage.FLYING, asked=0, due_ms=0, attempts=(*message.attempts, attempt))
         case AttemptAnswered(n=n):
             return _with_attempt(message, n, _answered(message.attempts[n - 1], event))
@@ -108,6 +126,8 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return _with_attempt(message, n, _unbound(message.attempts[n - 1]))
         case LookMade(at_ms=at):
             return replace(message, attempts=tuple(_looked(attempt, at) for attempt in message.attempts))
+        case MediaDropped():
+            return replace(message, plain=True)
         case OutcomeGiven():
             return _concluded(message, event)
         case CancelNoted(at_ms=at):
@@ -157,9 +177,23 @@ def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
     return _learn(attempt, event.progress, event.at_ms, Provenance.ANSWER, event.code, event.error)
 
 
+def _number(number: Number, event: NumberFailed | NumberChanged | FailuresForgotten) -> Number:
+    """One failure per message is kept: the one that says most."""
+    match event:
+        case NumberFailed(told_by=key, at_ms=at, invalid_after=after):
+            others = [failure for failure in number.failures if failure.key != key]
+            return Number(failures=(*others, Failure(key, at, after)))
+        case NumberChanged(why=why, at_ms=at, code=code) if why is not None:
+            return Number(why=why, since_ms=at, code=code)
+        case NumberChanged() | FailuresForgotten():
+            return REACHABLE
+
+
 def _progressed(attempt: Attempt, event: AttemptProgressed) -> Attempt:
     if not attempt.sid or attempt.inferred != event.inferred:
         attempt = replace(attempt, sid=attempt.sid or event.sid, inferred=event.inferred)
+    if event.hold_ms > attempt.hold_ms:
+        attempt = replace(attempt, hold_ms=event.hold_ms)
     return _learn(attempt, event.progress, event.at_ms, event.provenance, event.code, event.error)
 
 

@@ -72,6 +72,11 @@ AnsweredBy = Annotated[
         extra_json_schema={"enum": ["twilio", "heliograph", ""]},
     ),
 ]
+InvalidAfter = Annotated[
+    int,
+    Meta(description="So many messages that fail like this, and none between that arrives: the number is invalid."),
+]
+HoldUntil = Annotated[int, Meta(description="No further attempt before, ms since the epoch; 0: as the class says.")]
 MediaCount = Annotated[int, Meta(description="Number of media that came with it.", extra_json_schema={"minimum": 0})]
 Campaign = Annotated[str, Meta(description="The caller's name for a series of messages.")]
 Metadata = dict[str, str]
@@ -108,7 +113,7 @@ def sealed(holds: str, subject: str) -> Meta:
     )
 
 
-SealedContent = Annotated[str, sealed("{to, body, media}", "tenant and message_id")]
+SealedContent = Annotated[str, sealed("{to, body, media, link}", "tenant and message_id")]
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
 SealedEnvelope = Annotated[str, sealed("the record's key and headers", "the empty tenant and `source`")]

@@ -25,7 +25,7 @@ from app.domain.inputs import (
     TurnGranted,
 )
 from app.domain.listing import listed, settle
-from app.domain.optout import texted
+from app.domain.person import texted
 from app.domain.recalls import recalled
 from app.domain.requests import canceled, rejected, requested
 

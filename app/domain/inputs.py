@@ -15,7 +15,7 @@ from app.domain import fields as f
 from app.domain.contact import Contact
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, DueKind, ErrorClass, Intent, LineType, Progress, Provenance, Reason
+from app.domain.words import Answer, DueKind, ErrorClass, Intent, LineType, Progress, Proof, Provenance, Reason
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +37,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     """One message to this contact is asked for.
 
     `fingerprint`: hash of the payload; `requested_ms`: log time of the request's record; `digest`: of the text, as the
-    texts on Twilio's list have it.
+    texts on Twilio's list have it; `fallback_digest`: of the text that goes where media cannot be received.
     """
 
     message_id: f.MessageId
@@ -51,6 +51,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     requested_ms: f.EpochMs
     source: f.Source
     digest: f.Digest = ""
+    fallback_digest: f.Digest = ""
     campaign: f.Campaign = ""
     metadata: f.Metadata = {}
     traceparent: f.Traceparent = ""
@@ -86,11 +87,13 @@ class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class TurnGranted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.turn_granted.v1"):
-    """The lane gives leave to start attempt `attempt` now."""
+    """The lane gives leave to start attempt `attempt` now. `probe`: the lane is stopped, and this is to show that it
+    works again."""
 
     message_id: f.MessageId
     attempt: f.Attempt
     lane: f.Lane
+    probe: Proof | None = None
 
 
 class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.answered.v1"):
@@ -112,6 +115,8 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     retry_after_ms: f.Ms | None = None
     why: Annotated[str, Meta(description="Why it is doubtful or was abandoned, such as claim_ttl or lease.")] = ""
     line_type: Annotated[LineType, Meta(description="What Lookup said before the call, if asked.")] | None = None
+    invalid_after: f.InvalidAfter = 0
+    hold_until_ms: f.HoldUntil = 0
 
 
 class Recalled(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.recalled.v1"):
@@ -136,6 +141,8 @@ class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     error: ErrorClass | None = None
     provenance: Provenance = Provenance.CALLBACK
     carrier_done: Annotated[str, Meta(description="RawDlrDoneDate as the carrier gave it, digits.")] = ""
+    invalid_after: f.InvalidAfter = 0
+    hold_until_ms: f.HoldUntil = 0
 
 
 class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):

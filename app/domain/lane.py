@@ -7,8 +7,9 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 
+from app.domain.circuit import FIRST_HOLD_MS, Circuit
 from app.domain.events import Ask
-from app.domain.words import Priority
+from app.domain.words import Priority, Proof
 
 REGRANT_MS = 10_000
 # Asks held back because calls wait are looked at again so much later: a call that ends makes no record for the lanes.
@@ -57,14 +58,17 @@ class Bucket:
 class Lane:
     """Who waits, who was granted a turn and has not answered. Repeats of asks and answers are harmless."""
 
-    def __init__(self, rate: float, burst: float, now_ms: int) -> None:
+    def __init__(self, rate: float, burst: float, now_ms: int, probe_after_ms: int = FIRST_HOLD_MS) -> None:
         self.bucket = Bucket(rate, burst, now_ms)
+        self._probe_after_ms = probe_after_ms
         self._most_granted = 1000 if not rate else max(1, int(max(burst, rate)))
         self._queues: dict[Priority, deque[AskKey]] = {priority: deque() for priority in Priority}
         self._waiting: dict[AskKey, Ask] = {}
         self._granted: dict[AskKey, Ask] = {}
         self._again: list[tuple[int, AskKey]] = []
         self._turn = 0
+        self.circuit: Circuit | None = None
+        self._mended_ms = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._granted)
@@ -85,11 +89,33 @@ class Lane:
         """Twilio throttled: no grant before `until_ms`."""
         self.bucket.held_until_ms = max(self.bucket.held_until_ms, until_ms)
 
+    def refused(self, now_ms: int, proof: Proof, code: int | None, *, begun_ms: int, probe: bool) -> bool:
+        """Twilio refused the set-up: the lane stops. True if it went until now, and the attempt began since it last
+        was mended."""
+        if self.circuit is not None:
+            self.circuit.refused(now_ms, proof, code, probe=probe)
+            return False
+        if begun_ms < self._mended_ms:
+            return False
+        self.circuit = Circuit(now_ms, proof, code, self._probe_after_ms)
+        return True
+
+    def proved(self, now_ms: int) -> bool:
+        """A probe came through: the lane goes. True if it was stopped until now."""
+        stopped, self.circuit = self.circuit is not None, None
+        if stopped:
+            self._mended_ms = now_ms
+        return stopped
+
     def grants(self, now_ms: int, most: int = MANY) -> Iterator[Ask]:
         """Turns that may go now, unanswered ones of `REGRANT_MS` ago among them (they took their tokens already).
 
         `most`: of turns granted and not answered, those of before included, as far as calls could follow.
+        While the lane is stopped, one now and then: a probe, of what waits or else of what did not answer.
         """
+        if self.circuit is not None:
+            yield from self._probe(self.circuit, now_ms)
+            return
         while self._again and self._again[0][0] <= now_ms:
             _, key = heapq.heappop(self._again)
             if (ask := self._granted.get(key)) is not None:
@@ -100,15 +126,36 @@ class Lane:
             ask = self._waiting[self._queues[priority][0]]
             if not self.bucket.take(ask.segments, now_ms):
                 return
-            key = self._queues[priority].popleft()
-            if priority is not Priority.URGENT:
-                self._turn = (self._turn + 1) % ROUND
-            self._granted[key] = self._waiting.pop(key)
-            heapq.heappush(self._again, (now_ms + REGRANT_MS, key))
+            self._grant(priority, now_ms)
             yield ask
+
+    def _grant(self, priority: Priority, now_ms: int) -> None:
+        key = self._queues[priority].popleft()
+        if priority is not Priority.URGENT:
+            self._turn = (self._turn + 1) % ROUND
+        self._granted[key] = self._waiting.pop(key)
+        heapq.heappush(self._again, (now_ms + REGRANT_MS, key))
+
+    def _probe(self, circuit: Circuit, now_ms: int) -> Iterator[Ask]:
+        priority = self._next()
+        ask = self._first(priority)
+        if ask is None or now_ms < circuit.until_ms or not self.bucket.take(ask.segments, now_ms):
+            return
+        if priority is not None:
+            self._grant(priority, now_ms)
+        circuit.probed(now_ms)
+        yield ask
+
+    def _first(self, priority: Priority | None) -> Ask | None:
+        if priority is None:
+            return next(iter(self._granted.values()), None)
+        return self._waiting[self._queues[priority][0]]
 
     def next_at(self, now_ms: int, most: int = MANY) -> int | None:
         """When to ask `grants` again, None if only an ask or an answer can change anything. `most`: as for `grants`."""
+        if self.circuit is not None:
+            ask = self._first(self._next())
+            return None if ask is None else max(self.circuit.until_ms, self.bucket.ready_at(ask.segments, now_ms))
         while self._again and self._again[0][1] not in self._granted:
             heapq.heappop(self._again)
         times = [self._again[0][0]] if self._again else []

@@ -20,3 +20,5 @@ class ListedText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     digest: f.Digest = ""
     code: f.Code | None = None
     error: ErrorClass | None = None
+    invalid_after: f.InvalidAfter = 0
+    hold_until_ms: f.HoldUntil = 0

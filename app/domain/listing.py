@@ -9,13 +9,13 @@ answer or a report that bears our id proves; what was inferred against it is und
 from collections.abc import Iterable, Iterator
 
 from app.domain.case import Case, key_of
-from app.domain.contact import Attempt, Contact, Message, in_doubt, may_arrive
+from app.domain.contact import Attempt, Contact, Message, digest_of, in_doubt, may_arrive
 from app.domain.events import AttemptProgressed, AttemptUnbound, LookMade, TextsRemembered
 from app.domain.inputs import Listed
 from app.domain.listed import ListedText
-from app.domain.optout import learn_opt_out
+from app.domain.person import learn
 from app.domain.verdicts import moved
-from app.domain.words import ErrorClass, Provenance, Reason, Stage, Word
+from app.domain.words import Provenance, Reason, Stage, Word
 
 # What the clocks of the broker and of Twilio may differ by.
 SKEW_MS = 30_000
@@ -84,10 +84,12 @@ def _learn(case: Case, message: Message, attempt: Attempt, text: ListedText, *, 
             code=text.code,
             error=text.error,
             inferred=inferred,
+            hold_ms=text.hold_until_ms,
         )
     )
-    if text.error is ErrorClass.OPTED_OUT:
-        learn_opt_out(case, text.created_ms, text.sid)
+    after = case.find(message.id)
+    assert after is not None, "it was there a moment ago"
+    learn(case, (after, after.attempts[attempt.n - 1]), text, text.created_ms, text.sid)
     moved(case, message.id, attempt.n)
 
 
@@ -114,8 +116,8 @@ def _candidates(contact: Contact, text: ListedText) -> Iterator[Held]:
 
 def _fits(message: Message, attempt: Attempt, text: ListedText) -> bool:
     """By sender, text, and the time within which the call must have left."""
-    policy = message.policy
-    if policy is None or policy.lane not in text.lanes or not message.digest or message.digest != text.digest:
+    policy, digest = message.policy, digest_of(message, plain=attempt.plain)
+    if policy is None or policy.lane not in text.lanes or not digest or digest != text.digest:
         return False
     return -SKEW_MS <= text.created_ms - attempt.claimed_ms <= policy.doubt_after_ms + SKEW_MS
 

@@ -38,3 +38,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     lookup: Annotated[bool, Meta(description="Ask for the line type first, unless it is known.")] = False
     look_after_ms: tuple[f.Ms, ...] = LOOK_AFTER_MS
     doubt_look_after_ms: tuple[f.Ms, ...] = DOUBT_LOOK_AFTER_MS
+    fallback_segments: Annotated[
+        int, Meta(description="Of the text with the link, where media cannot be received; 0: there is none.")
+    ] = 0

@@ -1,5 +1,6 @@
 """Decisions on requests, refusals at the door, and cancels."""
 
+from app.domain.bars import bar_of
 from app.domain.case import Case, key_of
 from app.domain.contact import Message, may_arrive
 from app.domain.events import CancelKept, CancelNoted, MessageOpened, RequestConflicted, StageChanged
@@ -79,8 +80,8 @@ def _refusal(case: Case, record: Requested, ahead_ms: int | None) -> tuple[Word 
     open_now = sum(m.stage is not Stage.FINAL for m in case.contact.messages.values())
     if ahead_ms is not None and case.place.log_ms - ahead_ms <= CANCEL_KEPT_MS:
         return Word.CANCELED, Reason.CANCEL_REQUESTED
-    if case.contact.consent.opted_out:
-        return Word.SUPPRESSED, Reason.OPTED_OUT
+    if (bar := bar_of(case.contact, record.digest)) is not None:
+        return Word.SUPPRESSED, bar
     if record.policy.expires_ms <= case.place.log_ms:
         return Word.EXPIRED, Reason.EXPIRED
     if open_now > record.policy.max_open:
@@ -104,6 +105,7 @@ def _message(case: Case, record: Requested) -> Message:
         country=record.country,
         sealed=record.sealed,
         digest=record.digest,
+        fallback_digest=record.fallback_digest,
         policy=record.policy,
         campaign=record.campaign,
         metadata=record.metadata,

@@ -41,6 +41,11 @@ def smart(text: str) -> str:
     return text.translate(_smart())
 
 
+def with_link(body: str, link: str) -> str:
+    """The text that goes where media cannot be received."""
+    return f"{body} {link}" if body.strip() else link
+
+
 def count(text: str) -> Segments:
     """Segments of a text as it would be sent; an empty text counts one (media alone)."""
     costs = _gsm7()

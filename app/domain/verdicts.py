@@ -1,17 +1,18 @@
 """What the attempts mean for their message: a retry, a doubt, a verdict."""
 
+from app.domain.again import after_failure
+from app.domain.bars import barred
 from app.domain.case import Case, key_of, reason_of
 from app.domain.contact import Attempt, Message, may_arrive
-from app.domain.events import AttemptDoubted, StageChanged
-from app.domain.words import Category, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.events import AttemptDoubted, MediaDropped, StageChanged
+from app.domain.words import Answer, Category, ErrorClass, Progress, Reason, Stage, Word
 
 FAILED = {
     Progress.CANCELED: Word.CANCELED,
     Progress.FAILED: Word.FAILED,
     Progress.UNDELIVERED: Word.UNDELIVERED,
 }
-# Failures after acceptance that permit another attempt (Twilio 30017, 30047, 30001, 30022).
-RETRIED = {ErrorClass.TRANSIENT, ErrorClass.THROTTLED}
+PENDING = (Stage.WAITING, Stage.RETRYING)
 
 
 # Why a text that Twilio held was called back, and so what became of it.
@@ -32,7 +33,7 @@ def _resend(case: Case, message: Message) -> None:
     if policy is None or policy.resend_after_ms is None or policy.category is Category.MARKETING:
         return
     due = case.place.log_ms + policy.resend_after_ms
-    if due < policy.expires_ms and doubts <= max(1, len(policy.retry_delays_ms)) and not case.contact.consent.opted_out:
+    if due < policy.expires_ms and doubts <= max(1, len(policy.retry_delays_ms)) and not barred(case.contact, message):
         retry(case, message, due, Reason.AMBIGUOUS, None)
 
 
@@ -62,9 +63,23 @@ def end(case: Case, message: Message, word: Word, reason: Reason) -> None:
     """No further attempt: the outcome, unless one that was made may still arrive; then it goes on as that one."""
     if not any(may_arrive(attempt) for attempt in message.attempts):
         case.conclude(message, word, reason)
-    elif message.stage in (Stage.WAITING, Stage.RETRYING):
+    elif message.stage in PENDING:
         case.withdraw(message)
         case.happen(StageChanged(key=key_of(message.id), stage=Stage.FLYING, reason=reason))
+
+
+def suppress(case: Case, but: str = "") -> None:
+    """What must not leave ends here; one whose earlier attempt may have been sent goes on as that attempt.
+
+    `but`: id of the message whose own attempt told; what that means for it is decided with its progress.
+    """
+    for message in tuple(case.contact.messages.values()):
+        bar = barred(case.contact, message)
+        if bar is None or message.stage in (Stage.FLYING, Stage.FINAL) or message.id == but:
+            continue
+        last = message.attempts[-1] if message.attempts else None
+        failed = last is not None and last.progress > Progress.CLAIMED and last.answer is not Answer.REFUSED
+        end(case, message, Word.FAILED if failed else Word.SUPPRESSED, bar)
 
 
 def moved(case: Case, message_id: str, n: int) -> None:
@@ -72,7 +87,7 @@ def moved(case: Case, message_id: str, n: int) -> None:
     message = case.find(message_id)
     assert message is not None, "it was there a moment ago"
     attempt, best = message.attempts[n - 1], max(a.progress for a in message.attempts)
-    pending = message.stage in (Stage.WAITING, Stage.RETRYING)
+    pending = message.stage in PENDING
     if best >= Progress.DELIVERED:
         case.conclude(message, Word.DELIVERED, Reason.REPORTED)
     elif message.word is Word.IN_DOUBT:
@@ -96,17 +111,30 @@ def _failed(case: Case, message: Message, attempt: Attempt) -> None:
     if attempt.progress is Progress.CANCELED and message.recall is not None:
         end(case, message, RECALLED[message.recall], message.recall)
         return
-    pending = message.stage in (Stage.WAITING, Stage.RETRYING)
-    retriable = attempt.error in RETRIED and not case.contact.consent.opted_out
-    if pending and retriable:
+    """The last attempt is reported as failed: another one where its errors allow it, else the end."""
+    due = _again(case, message, attempt)
+    if due is None:
+        end(case, message, FAILED[attempt.progress], reason_of(attempt.error))
         return
-    delays = message.policy.retry_delays_ms if message.policy else ()
-    if retriable and message.stage is Stage.FLYING and attempt.n <= len(delays) and not message.cancel_requested_ms:
-        due = case.place.log_ms + delays[attempt.n - 1]
-        if message.policy is not None and due < message.policy.expires_ms:
-            retry(case, message, due, reason_of(attempt.error), attempt)
-            return
-    end(case, message, FAILED[attempt.progress], reason_of(attempt.error))
+    if any(step.error is ErrorClass.MMS_IMPOSSIBLE for step in attempt.learnt):
+        drop_media(case, message)
+    if message.stage is Stage.FLYING or (message.stage is Stage.RETRYING and due > message.due_ms):
+        retry(case, message, due, reason_of(attempt.error), attempt)
+
+
+def _again(case: Case, message: Message, attempt: Attempt) -> int | None:
+    if message.stage is Stage.FINAL or message.policy is None or message.cancel_requested_ms:
+        return None
+    due = after_failure(message, attempt)
+    if due is None or due >= message.policy.expires_ms or barred(case.contact, message):
+        return None
+    return due
+
+
+def drop_media(case: Case, message: Message) -> None:
+    """Further attempts go as the text with the link, where there is one."""
+    if message.policy is not None and message.policy.fallback_segments and not message.plain:
+        case.happen(MediaDropped(key=key_of(message.id)))
 
 
 def retry(case: Case, message: Message, due_ms: int, reason: Reason, attempt: Attempt | None) -> None:

@@ -19,7 +19,7 @@ DELIVERY_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 1440
 
 METRICS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "accepted": ("Messages accepted", ("tenant", "country", "lane")),
-    "suppressed": ("Messages suppressed by consent", ("tenant", "country", "lane")),
+    "suppressed": ("Messages suppressed: consent, an invalid number, a filtered text", ("tenant", "country", "lane")),
     "taken": ("Create calls taken by Twilio", ("tenant", "country", "lane")),
     "refused": ("Create calls refused, by class", ("tenant", "lane", "error_class")),
     "doubted": ("Attempts in doubt", ("tenant", "lane")),

@@ -137,6 +137,13 @@ class Reason(StrEnum):
     FROZEN = "frozen"
 
 
+class Proof(StrEnum):
+    """What shows that a stopped lane works again: that Twilio takes its call, or that a carrier took the text."""
+
+    TAKEN = "taken"
+    SENT = "sent"
+
+
 class Intent(StrEnum):
     """What an inbound text asks for, as far as consent goes."""
 

@@ -81,7 +81,8 @@ class Webhooks:
         return await self._text(hook.tenant, fields)
 
     async def _report(self, tenant: Tenant, fields: Fields, query: dict[str, str]) -> Answer:
-        report = read_report(fields, query)
+        at_ms = clock.now_ms()
+        report = read_report(fields, query, at_ms)
         if isinstance(report, Unplaced):
             return await self._keep(tenant, fields, query, report)
         if not MESSAGE_ID.match(report.message_id):
@@ -90,7 +91,7 @@ class Webhooks:
             id=clock.new_id(),
             tenant=tenant.name,
             pk=self._pk,
-            at=clock.now_ms(),
+            at=at_ms,
             message_id=report.message_id,
             attempt=report.attempt,
             sid=report.sid,
@@ -99,6 +100,8 @@ class Webhooks:
             code=report.code,
             error=report.error,
             carrier_done=report.carrier_done,
+            invalid_after=report.invalid_after,
+            hold_until_ms=report.hold_until_ms,
         )
         contact = report.message_id.partition("-")[0]
         await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))

@@ -1,15 +1,13 @@
 """What each error class means for a message: what is done about it here, and what somebody else can do.
 
-Held to the domain's sets (`domain.attempts`) by a test, so that the text cannot drift from the deed.
+Held to what the fold does by a test, so that the text cannot drift from the deed.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from app.domain.words import ErrorClass
-from app.provider.words import ERRORS
+from app.provider.words import ERRORS, entries
 
 E = ErrorClass
 
@@ -23,48 +21,83 @@ class Advice(NamedTuple):
 
 ADVICE: Mapping[ErrorClass, Advice] = {
     E.OPTED_OUT: Advice(
-        "the opt-out is recorded; outcome suppressed, here and for whatever waits for this contact",
+        "the opt-out is recorded (notify.consent); outcome suppressed, or failed if a report told it, and suppressed "
+        "for whatever waits for this contact or is asked for later",
         "nothing: only a START from this person opens the way again",
     ),
-    E.NUMBER_INVALID: Advice("outcome failed; not sent again", "correct or remove the number"),
-    E.NUMBER_UNREACHABLE: Advice("outcome undelivered; not sent again", "try later, or another channel"),
+    E.NUMBER_INVALID: Advice(
+        "outcome failed or undelivered; the number is recorded as invalid (notify.number_changed.v1), messages to it "
+        "are suppressed until it texts or something is delivered to it",
+        "correct or remove the number",
+    ),
+    E.NUMBER_UNREACHABLE: Advice(
+        "outcome undelivered; not sent again. So many messages within 30 days, with no delivery and no text from the "
+        "person between, and the number is recorded as invalid: 5 for 30003, 3 for 30005",
+        "try later, or another channel",
+    ),
     E.SENDER_UNREACHABLE: Advice(
-        "outcome failed; the lane goes on for other recipients",
+        "outcome failed or undelivered; the lane goes on for other recipients",
         "enable the country, or give the tenant a sender that reaches this destination",
     ),
-    E.MMS_IMPOSSIBLE: Advice("outcome failed or undelivered", "send it as a text with a link"),
-    E.REQUEST: Advice("outcome failed; not sent again", "correct the request: its text, media or parameters"),
+    E.MMS_IMPOSSIBLE: Advice(
+        "a further attempt at once, as a text with the request's media_fallback for a link; without one the outcome is "
+        "failed or undelivered",
+        "give requests with media a media_fallback: an https link that anybody may open",
+    ),
+    E.REQUEST: Advice(
+        "outcome failed or undelivered; not sent again", "correct the request: its text, media or parameters"
+    ),
     E.CONFIGURATION: Advice(
-        "a refused call waits and asks again until it expires, the lane is held for 60 s each time",
-        "operator: mend credentials, sender or account; heliograph doctor checks the settings",
+        "the lane stops and probes with one message after 60 s, then ever more seldom (up to 15 min), until one comes "
+        "through; its messages wait, with a further attempt when it goes on, until they expire",
+        "mend the credentials, sender or account: ops/runbooks/refused-by-configuration.md",
     ),
     E.THROTTLED: Advice(
-        "it waits and asks again until it expires; the lane slows down (Retry-After is honoured)",
+        "a further attempt: it waits and asks again until it expires, after a report as often as retry_delays_s says; "
+        "the lane slows down (Retry-After is honoured)",
         "lower the lane's rate if it happens often",
     ),
     E.DAILY_CAP: Advice(
-        "outcome failed or undelivered", "send less that day, or raise the brand's daily cap at Twilio"
+        "held until midnight in California, then a further attempt; outcome failed or undelivered if it expires before",
+        "send less that day, or raise the brand's daily cap at Twilio",
     ),
     E.FILTERED: Advice(
-        "outcome failed or undelivered; the same text is never sent again",
+        "outcome failed or undelivered; the same text is never sent again to this person (suppressed: filtered)",
         "look at the text and the campaign it is registered under",
     ),
-    E.TRANSIENT: Advice("a further attempt after 30 s and 120 s (retry_delays_s), while it may still go", "nothing"),
+    E.TRANSIENT: Advice(
+        "a further attempt after 30 s and 120 s (retry_delays_s); a call that was refused waits and asks again until "
+        "it expires",
+        "nothing",
+    ),
     E.AMBIGUOUS: Advice(
-        "in doubt: it may have been sent, and is not sent again unless resend_after_s of the tenant says so",
+        "a call without a sure answer is in doubt: it may have been sent, and is not sent again unless resend_after_s "
+        "of the tenant says so; a report of failure ends the message",
         "heliograph explain MESSAGE_ID shows what is known",
     ),
     E.FRAUD_BLOCK: Advice(
-        "a refused call waits and asks again until it expires, the lane is held for 15 min",
+        "one further attempt after 30 min; the lane goes on for other recipients",
         "look for a form of yours that strangers use to make you send texts (SMS pumping)",
     ),
-    E.QUIET_HOURS: Advice("outcome failed or undelivered", "send it within the hours allowed at the recipient's place"),
-    E.EXPIRED: Advice("outcome failed or undelivered", "give it a later expires_at, if it is still of use"),
+    E.QUIET_HOURS: Advice(
+        "held until the next morning at the recipient's place (9:00, Sundays 12:00), then a further attempt; outcome "
+        "failed or undelivered if it expires before",
+        "send it within the hours allowed there",
+    ),
+    E.EXPIRED: Advice(
+        "a further attempt while it may still go (retry_delays_s), else outcome failed or undelivered",
+        "give it a later expires_at, if it is still of use",
+    ),
     E.SANDBOXED: Advice(
         "outcome rejected; Twilio is never asked",
         "a sandbox texts only those on the allow list of its tenant",
     ),
     E.UNKNOWN: Advice("outcome failed or undelivered; not sent again", "look it up: twilio.com/docs/api/errors"),
+}
+# What one code means beside its class.
+NOTES: Mapping[int, str] = {
+    21614: "; of a call with media it says that media cannot be received: as 30011",
+    30004: "; from a toll-free number it is an opt-out, told by the network",
 }
 # By the stage of the table: where a code is met.
 STAGES: Mapping[str, str] = {
@@ -83,9 +116,8 @@ def explained(code: int) -> dict[str, Any] | None:
 
 
 def every() -> Iterator[dict[str, Any]]:
-    """All codes of the table, in order."""
-    table = json.loads((files("app.provider") / "data/twilio-error-policy.json").read_text())["codes"]
-    for entry in sorted(table, key=lambda entry: entry["code"]):
+    """All codes of the tables, in order."""
+    for entry in sorted(entries(), key=lambda entry: entry["code"]):
         yield _row(entry)
 
 
@@ -98,7 +130,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
         "meaning": entry["twilio_message_2023"] or entry["action"],
         "met": STAGES[entry["stage"]],
         "class": kind.value if about_text else "",
-        "here": advice.here,
+        "here": advice.here + NOTES.get(entry["code"], ""),
         "yours": advice.yours,
         "url": f"https://www.twilio.com/docs/api/errors/{entry['code']}",
     }

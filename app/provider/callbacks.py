@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import msgspec
 
 from app.domain.words import ErrorClass, Progress
-from app.provider.words import PROGRESS, error_class
+from app.provider.stamps import About, stamp_code
+from app.provider.words import PROGRESS
 
 MAX_MEDIA = 10
 OPT_OUT_TYPES = frozenset({"STOP", "START", "HELP"})
@@ -32,6 +33,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     code: int | None
     error: ErrorClass | None
     carrier_done: str
+    invalid_after: int = 0
+    hold_until_ms: int = 0
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +60,8 @@ class Unplaced(msgspec.Struct, frozen=True):
     rule: str
 
 
-def read_report(fields: Fields, query: Mapping[str, str]) -> Report | Unplaced:
-    """A status callback and the query of its URL."""
+def read_report(fields: Fields, query: Mapping[str, str], at_ms: int = 0) -> Report | Unplaced:
+    """A status callback and the query of its URL. `at_ms`: when it came, ms since the epoch."""
     status = (fields.get("MessageStatus") or fields.get("SmsStatus", "")).lower()
     progress = PROGRESS.get(status)
     if progress is None:
@@ -70,6 +73,7 @@ def read_report(fields: Fields, query: Mapping[str, str]) -> Report | Unplaced:
         return Unplaced("a", "is not the number of an attempt")
     code = _number(fields.get("ErrorCode", ""), 9) or None
     done = fields.get("RawDlrDoneDate", "")
+    stamped = stamp_code(code, About(at_ms, fields.get("To", ""), fields.get("From", "")))
     return Report(
         message_id=query.get("m", ""),
         attempt=attempt,
@@ -77,8 +81,10 @@ def read_report(fields: Fields, query: Mapping[str, str]) -> Report | Unplaced:
         progress=progress,
         status=status,
         code=code,
-        error=error_class(code) if code is not None else None,
+        error=stamped.error,
         carrier_done=done if _DONE_DATE.match(done) else "",
+        invalid_after=stamped.invalid_after,
+        hold_until_ms=stamped.hold_until_ms,
     )
 
 

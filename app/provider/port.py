@@ -44,12 +44,15 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Proved not sent: refused, or no connection was made (`http_status` 0)."""
+    """Proved not sent: refused, or no connection was made (`http_status` 0). `invalid_after`, `hold_until_ms`: see
+    `provider.stamps`."""
 
     code: int | None
     error: ErrorClass
     http_status: int
     retry_after_ms: int | None = None
+    invalid_after: int = 0
+    hold_until_ms: int = 0
 
 
 class Doubtful(msgspec.Struct, frozen=True, kw_only=True, gc=False):

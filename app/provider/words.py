@@ -1,13 +1,14 @@
 """Vendor words end here: Twilio's statuses and error codes as the domain's progress and error classes.
 
-Sources: the statuses of `message_enum_status` (twilio-oai); the codes in `data/twilio-error-policy.json`, made from
-Twilio's error dictionary. A code that is not listed is `unknown`, never a crash: new ones appear without notice.
+Sources: the statuses of `message_enum_status` (twilio-oai); the codes in `data/`, made from Twilio's error dictionary.
+A code that is not listed is `unknown`, never a crash: new ones appear without notice.
 """
 
 import json
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Any
 
 from app.domain.words import ErrorClass, Progress
 
@@ -31,7 +32,7 @@ _CLASSES: Mapping[str, ErrorClass] = MappingProxyType(
     {
         "opted-out": ErrorClass.OPTED_OUT,
         "permanent-number": ErrorClass.NUMBER_INVALID,
-        "permanent-number-rcs": ErrorClass.NUMBER_INVALID,
+        "permanent-number-rcs": ErrorClass.SENDER_UNREACHABLE,
         "permanent-number-after-n": ErrorClass.NUMBER_UNREACHABLE,
         "transient-number": ErrorClass.NUMBER_UNREACHABLE,
         "permanent-number-for-sender": ErrorClass.SENDER_UNREACHABLE,
@@ -46,23 +47,32 @@ _CLASSES: Mapping[str, ErrorClass] = MappingProxyType(
         "ambiguous": ErrorClass.AMBIGUOUS,
         "fraud-blocked": ErrorClass.FRAUD_BLOCK,
         "quiet-hours": ErrorClass.QUIET_HOURS,
-        "suppress": ErrorClass.QUIET_HOURS,
+        "suppress": ErrorClass.OPTED_OUT,
         "expired": ErrorClass.EXPIRED,
     }
 )
 # Codes whose fault lies in this one recipient, though the cure is an operator's: the line must not stop for them.
-# 21408: country not enabled; 21608: trial account, recipient not verified; 21703: no sender for this destination.
-_BY_RECIPIENT = {21408, 21608, 21703}
-
+# 21408: country not enabled; 21608: trial account, recipient not verified; 21703: no sender for this destination;
+# 30018: a carrier there wants the sender registered, and may deliver all the same.
+_BY_RECIPIENT = {21408, 21608, 21703, 30018}
+# The media are at fault, and a text with a link goes through: too large (11751, 30019), not to be had, too many.
+_BY_MEDIA = {11751, 21620, 21623, 30019}
 
 # 4xx without a code of Twilio's: credentials, or an address or proxy that does not lead to Twilio's API.
 _BY_SET_UP = {401, 403, 404, 405, 407}
 
 
+def entries() -> list[dict[str, Any]]:
+    """Every code on our lists with its stage, class and Twilio's words: what decides most, and what is met seldom."""
+    folder = files("app.provider") / "data"
+    names = ("twilio-error-policy.json", "twilio-more-errors.json")
+    return [entry for name in names for entry in json.loads((folder / name).read_text())["codes"]]
+
+
 def _load() -> Mapping[int, ErrorClass]:
-    codes = json.loads((files("app.provider") / "data/twilio-error-policy.json").read_text())["codes"]
-    table = {entry["code"]: _CLASSES.get(entry["class"], ErrorClass.UNKNOWN) for entry in codes}
-    return MappingProxyType(table | dict.fromkeys(_BY_RECIPIENT, ErrorClass.SENDER_UNREACHABLE))
+    table = {entry["code"]: _CLASSES.get(entry["class"], ErrorClass.UNKNOWN) for entry in entries()}
+    table |= dict.fromkeys(_BY_RECIPIENT, ErrorClass.SENDER_UNREACHABLE)
+    return MappingProxyType(table | dict.fromkeys(_BY_MEDIA, ErrorClass.MMS_IMPOSSIBLE))
 
 
 ERRORS: Mapping[int, ErrorClass] = _load()

@@ -9,7 +9,7 @@ from app.domain import fields as f
 from app.records.envelope import Cause
 
 STATES = ["opted_in", "opted_out"]
-SOURCES = ["keyword", "opt_out_type", "twilio_21610"]
+SOURCES = ["keyword", "opt_out_type", "twilio_21610", "twilio_30004", "twilio_30640"]
 
 
 class NotifyConsentChanged(

@@ -1,9 +1,12 @@
 """Family `lanes`: what the contacts agent tells the lanes agent, keyed by tenant."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from app.domain import fields as f
-from app.domain.words import ErrorClass, Priority
+from app.domain.words import ErrorClass, Priority, Proof
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_field="type", gc=False):
@@ -28,13 +31,42 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered
     taken: bool
 
 
-class Slowed(msgspec.Struct, frozen=True, kw_only=True, tag="lane.slowed.v1", tag_field="type", gc=False):
-    """Twilio throttled or refused this line: no turn for `hold_ms`."""
+class Slowed(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="lane.slowed.v1", tag_field="type", gc=False
+):
+    """Twilio throttled this line: no turn for `hold_ms`. Or refused its set-up (configuration): it stops, and one
+    attempt now and then probes whether it works again; `begun_ms`: when the attempt that was refused was claimed;
+    `probe`: it was one."""
 
     tenant: f.Tenant
     lane: f.Lane
     error: ErrorClass
     hold_ms: f.Ms
+    code: f.Code | None = None
+    proof: Annotated[Proof, Meta(description="What shows that it works again: taken or sent.")] = Proof.TAKEN
+    begun_ms: f.EpochMs = 0
+    probe: Annotated[bool, Meta(description="The attempt was a probe.")] = False
+
+
+class Proved(msgspec.Struct, frozen=True, kw_only=True, tag="lane.proved.v1", tag_field="type", gc=False):
+    """A probe came through: the line goes on."""
+
+    tenant: f.Tenant
+    lane: f.Lane
+
+
+class Stopped(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="lane.stopped.v1", tag_field="type", gc=False
+):
+    """A row, no record: the line is stopped, so that whoever owns it next knows. The next probe goes at `until_ms`."""
+
+    tenant: f.Tenant
+    lane: f.Lane
+    proof: Proof
+    until_ms: f.EpochMs
+    hold_ms: f.Ms
+    since_ms: f.EpochMs
+    code: f.Code | None = None
 
 
 class InboundLooked(
@@ -46,6 +78,6 @@ class InboundLooked(
     until_ms: f.EpochMs
 
 
-LaneRecord = Asked | TurnAnswered | Slowed | InboundLooked
+LaneRecord = Asked | TurnAnswered | Slowed | Proved | InboundLooked
 decoder = msgspec.json.Decoder(LaneRecord)
 encode = msgspec.json.Encoder().encode

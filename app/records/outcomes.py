@@ -10,7 +10,7 @@ from app.domain.words import PROGRESS_WORDS
 from app.records.envelope import Cause
 
 
-class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One create call of the message, as far as known."""
 
     attempt: f.Attempt
@@ -22,6 +22,7 @@ class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     in_doubt: Annotated[bool, Meta(description="It ever was in doubt: it may have been sent.")]
     claimed_at: f.Iso
     started_at: Annotated[f.Iso, Meta(description="When the call left, RFC 3339.")] | None
+    without_media: Annotated[bool, Meta(description="The text with the link went, in place of the media.")] = False
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from app.domain.segments import with_link
 from app.domain.words import Category, Priority
 from app.records.codec import Unreadable, decode
 
@@ -31,6 +32,14 @@ Media = Annotated[
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]],
     Meta(description="The caller's own; comes back in the outcome.", extra_json_schema={"maxProperties": MAX_METADATA}),
+]
+MediaFallback = Annotated[
+    str,
+    Meta(
+        description="An https URL that anybody may open, none of the media: where media cannot be received, the text "
+        "goes with this link. Both have at most 1,600 characters.",
+        extra_json_schema={"pattern": "^(https://\\S+)?$"},
+    ),
 ]
 CONTENT_RULE = {
     "anyOf": [
@@ -59,6 +68,7 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     idempotency_key: Annotated[Short, Meta(description="Same key, tenant and number: the same message.")] | None = None
     body: Annotated[str, Meta(description="The text.", extra_json_schema={"maxLength": MAX_BODY})] = ""
     media: Media = []
+    media_fallback: MediaFallback = ""
     category: Category = Category.TRANSACTIONAL
     priority: Priority = Priority.NORMAL
     sender: Annotated[Short, Meta(description="A lane of the tenant; without it the tenant's first.")] | None = None
@@ -131,10 +141,24 @@ def _check(request: NotifyRequested) -> None:
     for index, url in enumerate(request.media):
         if not url.startswith("https://"):
             raise Unreadable(f"media[{index}]", "is not an https URL")
+    if (rule := _link_rule(request)) is not None:
+        raise Unreadable("media_fallback", rule)
     if request.send_at and request.expires_at and request.expires_at <= request.send_at:
         raise Unreadable("expires_at", "is not after send_at")
     if len(request.metadata) > MAX_METADATA:
         raise Unreadable("metadata", f"has more than {MAX_METADATA} entries")
+
+
+def _link_rule(request: NotifyRequested) -> str | None:
+    link = request.media_fallback
+    if not link:
+        return None
+    if not link.startswith("https://") or len(link) == len("https://") or any(map(str.isspace, link)):
+        return "is not an https URL"
+    if link in request.media:
+        return "is one of the media: the link must be one that anybody may open"
+    text = with_link(request.body, link)
+    return f"makes the text longer than {MAX_BODY} characters" if len(text) > MAX_BODY else None
 
 
 def recipients_of(request: NotifyRequested) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from app.records.deadletters import DeadletterRecord
 from app.records.inbound import NotifyReceived
 from app.records.lanes import LaneRecord
 from app.records.metrics import NotifyMetric
+from app.records.numbers import NotifyNumberChanged
 from app.records.outcomes import NotifyOutcome
 from app.records.requests import CONTENT_RULE, NotifyCanceled, NotifyRequested
 from app.records.updates import NotifyUpdated
@@ -23,7 +24,14 @@ from app.records.updates import NotifyUpdated
 _NOTIFY = (NotifyRequested, NotifyCanceled, NotifyOutcome, NotifyUpdated, NotifyReceived, NotifyConsentChanged)
 STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     str(struct.__struct_config__.tag): struct
-    for struct in (*_NOTIFY, NotifyMetric, *get_args(DeadletterRecord), *get_args(Input), *get_args(LaneRecord))
+    for struct in (
+        *_NOTIFY,
+        NotifyNumberChanged,
+        NotifyMetric,
+        *get_args(DeadletterRecord),
+        *get_args(Input),
+        *get_args(LaneRecord),
+    )
 }
 # Rules over several fields, which no struct can say.
 _RULES: Mapping[str, Mapping[str, Any]] = {"notify.requested.v1": CONTENT_RULE}

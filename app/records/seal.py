@@ -21,12 +21,13 @@ class Unsealable(Exception):
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What is sealed of a message: to whom, what, and media URLs."""
+    """What is sealed of a message: to whom, what, media URLs, and the link that stands for them in a plain text."""
 
     to: str
     body: str = ""
     media: tuple[str, ...] = ()
     sender: str = ""
+    link: str = ""
 
 
 class Sealer:

@@ -18,6 +18,7 @@ EVENTS = [
     "progressed",
     "doubted",
     "unbound",
+    "media_dropped",
     "outcome",
     "conflicted",
 ]

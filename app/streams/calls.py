@@ -22,6 +22,7 @@ from app.domain.linetype import UNTEXTABLE
 from app.domain.words import Answer, ErrorClass, LineType, Progress
 from app.provider.gate import Line
 from app.provider.port import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
+from app.provider.stamps import About, stamp
 from app.records.seal import Unsealable
 from app.streams.engine import points
 from app.streams.pace import Pace
@@ -150,7 +151,7 @@ class Calls:
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):
             pace.called(self._now() - began_s)
-        return result
+        return _stamped(result, call) if isinstance(result, Refused) else result
 
     async def _untextable(self, claim: Claim, number: str) -> bool:
         """By Twilio's Lookup; what it cannot tell is texted."""
@@ -188,14 +189,22 @@ class Calls:
         return msgspec.structs.replace(base, **_words(result))
 
 
+def _stamped(refused: Refused, call: Create) -> Refused:
+    """With what the code means for this call."""
+    about = About(clock.now_ms(), call.to, call.from_number, bool(call.media))
+    error, invalid_after, hold_until_ms = stamp(refused.code, refused.error, about)
+    return msgspec.structs.replace(
+        refused, error=error or refused.error, invalid_after=invalid_after, hold_until_ms=hold_until_ms
+    )
+
+
 def _words(result: Result) -> dict[str, object]:
     """The fields of `Answered` that a result of the provider sets."""
     match result:
         case Taken(sid=sid, progress=progress, segments=segments):
             return {"answer": Answer.TAKEN, "sid": sid, "progress": progress, "segments": segments}
-        case Refused(code=code, error=error, http_status=status, retry_after_ms=after):
-            refused: dict[str, object] = {"answer": Answer.REFUSED, "code": code, "error": error, "http_status": status}
-            return refused | {"retry_after_ms": after, "progress": Progress.CLAIMED}
+        case Refused():
+            return {"answer": Answer.REFUSED, "progress": Progress.CLAIMED} | msgspec.structs.asdict(result)
         case Doubtful(why=why, http_status=status):
             return {"answer": Answer.DOUBTFUL, "why": why, "http_status": status, "progress": Progress.CLAIMED}
         case Abandoned(why=why):

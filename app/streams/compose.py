@@ -6,6 +6,7 @@ from urllib.parse import urldefrag
 from app import clock
 from app.domain.attempts import TOO_NEAR
 from app.domain.contact import Message
+from app.domain.segments import with_link
 from app.domain.words import ErrorClass, Reason
 from app.provider.port import Abandoned, Create, Refused
 from app.records.seal import Sealer
@@ -52,10 +53,11 @@ class Composer:
         # The door rejects them. Whatever came past it, or before the tenant became a sandbox, ends here.
         if not tenant.may_text(content.to):
             return Refused(code=None, error=ErrorClass.SANDBOXED, http_status=0)
+        plain = any(made.plain for made in message.attempts if made.n == attempt)
         return Create(
             to=content.to,
-            body=content.body,
-            media=content.media,
+            body=with_link(content.body, content.link) if plain else content.body,
+            media=() if plain else content.media,
             status_callback=callback_url(tenant.status_callback_url, message.id, attempt),
             messaging_service_sid=lane.messaging_service_sid,
             from_number=lane.from_number,

@@ -13,6 +13,7 @@ from app.domain.identity import contact_id, key_fingerprint, message_id, payload
 from app.domain.inputs import CancelRequested, Rejected, Requested
 from app.domain.media import media_warnings
 from app.domain.phone import Address, read_address
+from app.domain.segments import with_link
 from app.domain.words import Reason
 from app.records.codec import Unreadable as BadRecord
 from app.records.deadletters import retried_from
@@ -101,7 +102,8 @@ class IntakeAgent:
     ) -> None:
         contact = contact_id(self._key, request.tenant, address.canonical)
         message = message_id(request.tenant, loose.idempotency_key, contact)
-        content = Content(address.canonical, request.body, tuple(request.media))
+        link = request.media_fallback if request.media else ""
+        content = Content(address.canonical, request.body, tuple(request.media), link=link)
         value = Requested(
             id=_place(record),
             tenant=request.tenant,
@@ -115,6 +117,7 @@ class IntakeAgent:
             masked=address.masked,
             country=address.country,
             digest=text_digest(self._key, contact, request.body, len(request.media)),
+            fallback_digest=text_digest(self._key, contact, with_link(request.body, link), 0) if link else "",
             policy=policy,
             requested_ms=record.at_ms,
             source=_place(record),
@@ -198,7 +201,8 @@ def _key_of(request: NotifyRequested, record: Input) -> str:
 def _fingerprint(request: NotifyRequested) -> str:
     """What makes two requests under one key the same: what would be sent, from where, and when."""
     times = [t.isoformat() if t else "" for t in (request.send_at, request.expires_at)]
-    return payload_fingerprint(request.body, *request.media, request.sender or "", request.category, *times)
+    link = [request.media_fallback] if request.media_fallback else []
+    return payload_fingerprint(request.body, *request.media, request.sender or "", request.category, *times, *link)
 
 
 def _traceparent(record: Input) -> str:

@@ -1,8 +1,8 @@
 """Agent `lanes`: owns every lane of its tenants, grants turns back onto the contact's log.
 
-Rows (table `asks`) are waiting asks: a grant writes no row; the ask goes when the contact answers. Beside them stands
-how far each tenant's inbound texts were looked for. Buckets live in memory and start empty, so a restart never sends
-above the rate. The clock drives grants through `Engine.wake`.
+Rows (table `asks`) are waiting asks: a grant writes no row; the ask goes when the contact answers. Beside them stand
+the lanes that are stopped, and how far each tenant's inbound texts were looked for. Buckets live in memory and start
+empty, so a restart never sends above the rate. The clock drives grants through `Engine.wake`.
 """
 
 import asyncio
@@ -16,16 +16,18 @@ from app import clock
 from app.domain.events import Ask
 from app.domain.inputs import TurnGranted
 from app.domain.lane import MANY, Lane
+from app.domain.words import ErrorClass, Proof
 from app.records import lanes as wire
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
+from app.streams.circuits import Circuits, circuit_of, row_key, row_of, tell_going, tell_stopped
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.tenants import Tenant
 
 ASKS = "asks"
 _encode = msgspec.json.Encoder().encode
-_spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked | wire.InboundLooked).decode, _encode)
+_spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked | wire.InboundLooked | wire.Stopped).decode, _encode)
 
 LaneKey = tuple[str, str]
 
@@ -39,13 +41,19 @@ class LanesAgent:
     tables: Sequence[TableSpec[Any]] = (_spec,)
 
     def __init__(
-        self, topic: str, contacts: str, tenants: Mapping[str, Tenant], pk: str, dead_letters: DeadLetters
+        self,
+        topic: str,
+        contacts: str,
+        tenants: Mapping[str, Tenant],
+        pk: str,
+        dead_letters: DeadLetters,
+        circuits: Circuits,
     ) -> None:
         self.topic, self._contacts, self._tenants, self._pk = topic, contacts, tenants, pk
         self.dead_letter = dead_letters
         self.wake: Callable[[int], None] = lambda partition: None
         self.room: Callable[[str], int] = lambda tenant: MANY
-        self._lanes: dict[int, dict[LaneKey, Lane]] = {}
+        self._lanes, self._probe_after_ms = circuits.lanes, circuits.probe_after_ms
         self.looked: dict[str, int] = {}
         self._alarms: dict[int, asyncio.TimerHandle] = {}
 
@@ -54,7 +62,7 @@ class LanesAgent:
         return ()
 
     def fold(self, record: Input, scope: Scope) -> None:
-        """An ask waits, an answer ends it, a slow-down holds the lane."""
+        """An ask waits, an answer ends it, a slow-down holds the lane or stops it, a probe sets it going."""
         try:
             parsed: wire.LaneRecord = decode(wire.decoder, record.value)
         except BadRecord as bad:
@@ -68,11 +76,27 @@ class LanesAgent:
                 lane = self._lane(record.partition, parsed.tenant, parsed.lane)
                 lane.answered((parsed.message_id, parsed.attempt))
             case wire.Slowed():
-                lane = self._lane(record.partition, parsed.tenant, parsed.lane)
-                lane.hold(record.at_ms + parsed.hold_ms)
+                self._slow(record, parsed, scope)
+            case wire.Proved(tenant=tenant, lane=name):
+                scope.drop(ASKS, row_key(tenant, name))
+                lane = self._lane(record.partition, tenant, name)
+                if lane.proved(clock.now_ms()):
+                    tell_going(tenant, name, len(lane))
             case wire.InboundLooked(tenant=tenant, until_ms=until):
                 scope.put(ASKS, f"looked.{tenant}".encode(), parsed)
                 self.looked[tenant] = until
+
+    def _slow(self, record: Input, slowed: wire.Slowed, scope: Scope) -> None:
+        lane, now = self._lane(record.partition, slowed.tenant, slowed.lane), clock.now_ms()
+        if slowed.error is not ErrorClass.CONFIGURATION:
+            lane.hold(record.at_ms + slowed.hold_ms)
+            return
+        began = lane.refused(now, slowed.proof, slowed.code, begun_ms=slowed.begun_ms, probe=slowed.probe)
+        if lane.circuit is None:
+            return
+        scope.put(ASKS, row_key(slowed.tenant, slowed.lane), row_of(slowed.tenant, slowed.lane, lane.circuit))
+        if began:
+            tell_stopped(slowed.tenant, slowed.lane, lane.circuit, len(lane))
 
     def _ask(self, partition: int, asked: wire.Asked) -> None:
         ask = Ask(
@@ -95,7 +119,8 @@ class LanesAgent:
         """A lane that left the tenants file holds its asks until they expire or it is back."""
         now, owner = clock.now_ms(), self._tenants.get(tenant)
         config = owner.lanes.get(name) if owner else None
-        lane = Lane(config.rate, config.room, now) if config else Lane(1.0, 1.0, now)
+        rate, room = (config.rate, config.room) if config else (1.0, 1.0)
+        lane = Lane(rate, room, now, self._probe_after_ms)
         if config is None:
             lane.hold(1 << 62)
         return lane
@@ -110,7 +135,7 @@ class LanesAgent:
         for (tenant, name), lane in lanes.items():
             most = self._share(tenant, busy[tenant])
             for ask in lane.grants(now, most):
-                scope.emit(self._turn(tenant, name, ask, now))
+                scope.emit(self._turn(tenant, name, ask, now, lane.circuit.proof if lane.circuit else None))
             if (at := lane.next_at(now, most)) is not None:
                 nexts.append(at)
         self._alarm(partition, max(0, min(nexts) - now) / 1000 if nexts else None)
@@ -120,7 +145,7 @@ class LanesAgent:
         room = self.room(tenant)
         return max(1, room // max(1, busy)) if room > 0 else 0
 
-    def _turn(self, tenant: str, lane: str, ask: Ask, now: int) -> Output:
+    def _turn(self, tenant: str, lane: str, ask: Ask, now: int, probe: Proof | None) -> Output:
         turn = TurnGranted(
             id=f"{ask.message_id}.{ask.attempt}@{now}",
             tenant=tenant,
@@ -129,6 +154,7 @@ class LanesAgent:
             message_id=ask.message_id,
             attempt=ask.attempt,
             lane=lane,
+            probe=probe,
         )
         return Output(self._contacts, ask.message_id.partition("-")[0].encode(), _encode(turn))
 
@@ -150,6 +176,10 @@ class LanesAgent:
         for key, row in rows[ASKS]:
             if isinstance(row, wire.InboundLooked):
                 self.looked[row.tenant] = row.until_ms
+            elif isinstance(row, wire.Stopped):
+                lane = self._lane(partition, row.tenant, row.lane)
+                lane.circuit = circuit_of(row, self._probe_after_ms)
+                tell_stopped(row.tenant, row.lane, lane.circuit, len(lane))
             else:
                 asks.append((row.expires_ms, key, row))
         for _, _, asked in sorted(asks):

@@ -22,6 +22,7 @@ from app.domain.listing import SKEW_MS
 from app.domain.phone import read_address
 from app.domain.timing import looks
 from app.provider.listing import Found, Query
+from app.provider.stamps import About, stamp
 from app.records.seal import Sealer, Unsealable
 from app.streams.engine.agent import Output
 from app.streams.pages import Pages, Unlisted
@@ -175,6 +176,7 @@ class Looks:
 
     def _text(self, contact: str, text: Found) -> ListedText:
         assert text.progress is not None, "outgoing texts have one"
+        stamped = stamp(text.code, text.error, About(clock.now_ms(), text.to, text.sender))
         return ListedText(
             sid=text.sid,
             created_ms=text.created_ms,
@@ -183,7 +185,9 @@ class Looks:
             lanes=self._lanes(text),
             digest=text_digest(self._key, contact, text.body, text.media),
             code=text.code,
-            error=text.error,
+            error=stamped.error,
+            invalid_after=stamped.invalid_after,
+            hold_until_ms=stamped.hold_until_ms,
         )
 
     def _lanes(self, text: Found) -> tuple[str, ...]:

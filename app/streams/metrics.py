@@ -15,6 +15,7 @@ from app.domain.windows import BOUNDS, WINDOW_MS, Window, Windows
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.records.metrics import NotifyMetric
+from app.records.numbers import NotifyNumberChanged
 from app.records.updates import NotifyUpdated
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
@@ -32,7 +33,7 @@ _stand = msgspec.json.Decoder(_Stand).decode
 _spec = TableSpec(
     METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, lambda row: _stand(row).offset
 )
-_decoder = msgspec.json.Decoder(NotifyUpdated)
+_decoder = msgspec.json.Decoder(NotifyUpdated | NotifyNumberChanged)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,12 +55,12 @@ class MetricsAgent:
         return ()
 
     def fold(self, record: Input, scope: Scope) -> None:
-        """Count one update, once."""
+        """Count one update, once; what becomes of numbers is not counted here."""
         try:
-            update: NotifyUpdated = decode(_decoder, record.value)
+            update: NotifyUpdated | NotifyNumberChanged = decode(_decoder, record.value)
         except BadRecord as bad:
             raise Unreadable(bad.field, bad.rule) from None
-        if additions := self._counting.additions(update):
+        if isinstance(update, NotifyUpdated) and (additions := self._counting.additions(update)):
             cause = update.cause.offset, update.cause.index
             self._windows[record.partition].count(additions, update.at_ms, cause, record.offset)
 

@@ -11,7 +11,9 @@ import msgspec
 
 from app.clock import iso
 from app.domain import events as e
-from app.domain.contact import Message
+from app.domain import numbers
+from app.domain.circuit import LaneProved
+from app.domain.contact import Message, segments_of
 from app.domain.fold import Folded
 from app.domain.inputs import Checkpointed, Texted
 from app.domain.inputs import Input as ContactInput
@@ -20,6 +22,7 @@ from app.records import lanes
 from app.records.consent import NotifyConsentChanged
 from app.records.envelope import Cause, headers
 from app.records.inbound import NotifyReceived
+from app.records.numbers import NotifyNumberChanged
 from app.records.topics import Topics
 from app.records.updates import NotifyUpdated
 from app.streams.engine.agent import Input, Output, Scope
@@ -50,6 +53,10 @@ class Notices:
                     refused.append(event)
                 case e.LookMade() | e.TextsRemembered() | e.LineLearnt():
                     continue
+                case numbers.NumberFailed() | numbers.FailuresForgotten() | numbers.TextFiltered():
+                    continue
+                case numbers.NumberChanged():
+                    scope.emit(self._number(record, contact_id, folded, event, cause))
                 case e.TextReceived():
                     scope.emit(self._received(record, contact_id, parsed, cause))
                 case e.ConsentChanged():
@@ -117,6 +124,24 @@ class Notices:
         )
         return self._output(self._topics.consent, contact_id, "notify.consent_changed.v1", changed, record)
 
+    def _number(
+        self, record: Input, contact_id: str, folded: Folded, event: numbers.NumberChanged, cause: Cause
+    ) -> Output:
+        message = _message(folded, event.told_by)
+        changed = NotifyNumberChanged(
+            id=f"{contact_id}@{cause.partition}-{cause.offset}-{cause.index}",
+            at=iso(event.at_ms),
+            tenant=folded.contact.tenant,
+            contact_id=contact_id,
+            state="invalid" if event.why is not None else "valid",
+            reason=event.by,
+            error_code=event.code,
+            message_id=message.id if message else "",
+            masked=message.masked if message else "",
+            cause=cause,
+        )
+        return self._output(self._topics.updates, contact_id, "notify.number_changed.v1", changed, record)
+
     def _checkpoint(self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded) -> Output:
         """What is sealed in the row stays sealed."""
         value = Checkpointed(
@@ -128,7 +153,7 @@ class Notices:
         )
         return Output(self._topics.contacts, contact_id.encode(), _encode(value), record.partition)
 
-    def _lane(self, tenant: str, effect: e.Ask | e.TurnAnswered | e.LaneSlowed) -> Output:
+    def _lane(self, tenant: str, effect: e.Ask | e.TurnAnswered | e.LaneSlowed | LaneProved) -> Output:
         match effect:
             case e.Ask():
                 value: lanes.LaneRecord = lanes.Asked(tenant=tenant, **msgspec.structs.asdict(effect))
@@ -136,6 +161,8 @@ class Notices:
                 value = lanes.TurnAnswered(tenant=tenant, **msgspec.structs.asdict(effect))
             case e.LaneSlowed():
                 value = lanes.Slowed(tenant=tenant, **msgspec.structs.asdict(effect))
+            case LaneProved(lane=lane):
+                value = lanes.Proved(tenant=tenant, lane=lane)
         return Output(self._topics.lanes, tenant.encode(), _encode(value))
 
     def _output(
@@ -165,7 +192,7 @@ def _updated(
         lane=policy.lane if policy else "",
         category=policy.category if policy else "",
         priority=policy.priority if policy else "",
-        segments=policy.segments if policy else 0,
+        segments=segments_of(message) if message else 0,
         **words,  # type: ignore[arg-type]
     )
 
@@ -210,24 +237,24 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("conflicted", "conflict", "conflict")
         case e.CancelKept():
             yield from _said("cancel_kept", "canceled", "cancel_requested")
-        case e.CancelNoted() | e.RecallWanted() | e.RecallEnded():
-            yield from _withdrawn(message, event)
-        case e.MessageArchived():
-            yield from _said("archived", "final", "final")
-        case e.MessageForgotten():
-            yield from _said("forgotten", "final", "final")
-        case e.ConsentChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
+        case e.CancelNoted() | e.RecallWanted() | e.RecallEnded() | e.MediaDropped():
+            yield from _standing(message, event)
+        case e.MessageArchived() | e.MessageForgotten():
+            yield from _said("archived" if isinstance(event, e.MessageArchived) else "forgotten", "final", "final")
+        case e.ConsentChanged() | numbers.NumberChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
             raise AssertionError("has a record of its own")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | e.LineLearnt():
+        case numbers.TextFiltered() | e.LineLearnt() | numbers.NumberFailed() | numbers.FailuresForgotten():
+            raise AssertionError("has no record")
+        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept():
             raise AssertionError("has no record")
         case _:
             assert_never(event)
 
 
-def _withdrawn(
-    message: Message | None, event: e.CancelNoted | e.RecallWanted | e.RecallEnded
+def _standing(
+    message: Message | None, event: e.CancelNoted | e.RecallWanted | e.RecallEnded | e.MediaDropped
 ) -> Iterator[tuple[str, object]]:
-    """A wish that the text be not sent, which left it where it stands."""
+    """What left the message where it stands: a wish that it be not sent, or that it goes without its media."""
     stage = message.stage if message else ""
     match event:
         case e.CancelNoted():
@@ -236,6 +263,8 @@ def _withdrawn(
             yield from _said("recall_wanted", stage, reason)
         case e.RecallEnded(code=code):
             yield from _said("recall_ended", stage, "too_late", code=code)
+        case e.MediaDropped():
+            yield from _said("media_dropped", stage, "mms_impossible")
 
 
 def _said(

@@ -1,7 +1,7 @@
 """The outcome record of a message: its row and the event that concluded it, nothing else."""
 
 from app.clock import iso
-from app.domain.contact import Attempt, Message
+from app.domain.contact import Attempt, Message, segments_of
 from app.domain.events import OutcomeGiven
 from app.domain.words import PROGRESS_WORDS, Progress, Word
 from app.records.envelope import Cause
@@ -51,12 +51,13 @@ def _seen(attempt: Attempt) -> AttemptSeen:
         in_doubt=attempt.doubtful,
         claimed_at=iso(attempt.claimed_ms),
         started_at=iso(attempt.started_ms) if attempt.started_ms else None,
+        without_media=attempt.plain,
     )
 
 
 def _segments(message: Message) -> int:
     told = max((a.segments for a in message.attempts), default=0)
-    return told or (message.policy.segments if message.policy else 0)
+    return told or segments_of(message)
 
 
 def _times(message: Message) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
 
 from app.domain.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
-from app.domain.segments import count, smart
+from app.domain.segments import count, smart, with_link
 from app.domain.words import Category
 from app.records.requests import NotifyRequested
 from app.settings import Settings
@@ -36,12 +36,14 @@ class Policies:
         expires = (
             int(request.expires_at.timestamp() * 1000) if request.expires_at else begins + EXPIRY_MS[request.category]
         )
+        link = request.media_fallback if request.media else ""
+        encoded = smart if tenant.parameters(lane).smart_encoded else str
         resend_s = tenant.resend_after_s.get(request.category.value)
         return Policy(
             lane=lane,
             priority=request.priority,
             category=request.category,
-            segments=count(smart(request.body) if tenant.parameters(lane).smart_encoded else request.body).parts,
+            segments=count(encoded(request.body)).parts,
             expires_ms=expires,
             outcome_ms=expires + self._grace_ms,
             start_ms=start_ms,
@@ -52,6 +54,7 @@ class Policies:
             look_after_ms=self._looks,
             lookup=_lookup(request, tenant),
             doubt_look_after_ms=self._doubt_looks,
+            fallback_segments=count(encoded(with_link(request.body, link))).parts if link else 0,
         )
 
 

@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.streams.answers import Answers
 from app.streams.calls import Calls
 from app.streams.checkpoints import Base
+from app.streams.circuits import Circuits
 from app.streams.compose import Composer
 from app.streams.contacts import ContactsAgent
 from app.streams.deadletters import DeadLetters
@@ -65,10 +66,10 @@ class Worker:
         self.runtime.started.append(self._start_effects)
         self.runtime.stopping.append(self._stop_effects)
         self._background: list[asyncio.Task[None]] = []
-        self.doubts = Doubts()
+        self.doubts, self.circuits = Doubts(), Circuits(int(settings.probe_after_s * 1000))
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
-        self.collectors = (self.doubts, GateCollector(self.lines), LookupCollector(self._lookups))
+        self.collectors = (self.doubts, self.circuits, GateCollector(self.lines), LookupCollector(self._lookups))
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -77,7 +78,7 @@ class Worker:
         self.contacts = ContactsAgent(
             topics.contacts, notices, composer, letters, die, self._pk, self.doubts, checkpoint_after_ms
         )
-        self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters)
+        self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits)
         intake = IntakeAgent(
             topics.requests,
             topics.contacts,

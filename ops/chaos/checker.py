@@ -12,7 +12,10 @@ from ops.chaos.evidence import Attempt, Evidence, Record, attempt_of
 
 # Reports of failure as topic `contacts` has progress, and the classes of errors that allow another attempt.
 FAILED = (6, 7)
-RETRIED = ("transient", "throttled")
+RETRIED = (
+    *("transient", "throttled", "expired", "daily_cap", "quiet_hours"),
+    *("fraud_block", "configuration", "mms_impossible"),
+)
 DELIVERED = 10
 # An answer passed on this shortly before its process died may not have been on its disk yet, ms.
 FSYNC_MS = 1500
@@ -90,7 +93,7 @@ def _doubts(seen: Evidence) -> dict[Attempt, int]:
     found: dict[Attempt, int] = {}
     for record in seen.topics["updates"]:
         value = record.value or {}
-        if value["event"] == "doubted":
+        if value.get("event") == "doubted":
             found.setdefault(record.attempt, value["cause"]["offset"])
     return found
 
@@ -151,7 +154,7 @@ def needless_doubts(seen: Evidence) -> list[str]:
         if record.value and record.value["answer"] in ("taken", "refused")
     }
     doubted = (
-        (r.attempt, r.value["at_ms"]) for r in seen.topics["updates"] if r.value and r.value["event"] == "doubted"
+        (r.attempt, r.value["at_ms"]) for r in seen.topics["updates"] if r.value and r.value.get("event") == "doubted"
     )
     return [
         f"message {attempt[0]}: attempt {attempt[1]} was in doubt at {at_ms}, its answer was had at {had[attempt]}"

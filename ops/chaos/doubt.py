@@ -24,7 +24,7 @@ def doubts(seen: Evidence) -> list[Doubt]:
     began: dict[Attempt, int] = {}
     for record in seen.topics["updates"]:
         value = record.value or {}
-        if value["event"] == "doubted":
+        if value.get("event") == "doubted":
             began.setdefault(record.attempt, value["at_ms"])
     return [_doubt(seen, attempt, at_ms) for attempt, at_ms in sorted(began.items())]
 

@@ -34,7 +34,7 @@ def counted(stand: Stand) -> dict[str, float]:
 
 def told(stand: Stand) -> dict[str, float]:
     """The same from the updates, each once. A worker killed before it heard an answer knows no begin of that call."""
-    updates = list({u["id"]: u for u in read(stand, "notify.updates")}.values())
+    updates = list({u["id"]: u for u in read(stand, "notify.updates") if u["type"] == "notify.updated.v1"}.values())
     events = Counter(update["event"] for update in updates)
     return {
         "accepted_total": events["opened"],

@@ -46,7 +46,7 @@ def test_the_same_key_with_another_text_is_a_conflict_and_not_sent(stand):
     produce(stand, event(4))
     outcome(stand, "k4")
     produce(stand, event(4, body="Another text."))
-    until(lambda: any(u["event"] == "conflicted" for u in read(stand, "notify.updates")))
+    until(lambda: any(u.get("event") == "conflicted" for u in read(stand, "notify.updates")))
     assert "idempotency_key" in [letter["field"] for letter in read(stand, "notify.deadletters")]
     assert not [c for c in creates(stand) if c["body"] == "Another text."]
 

@@ -27,6 +27,7 @@ SHORT = {
     "HELIOGRAPH_LOOK_AFTER_S": "2",
     "HELIOGRAPH_INBOUND_LOOK_S": "2",
     "HELIOGRAPH_CHECKPOINT_AFTER_S": "3",
+    "HELIOGRAPH_PROBE_AFTER_S": "1",
 }
 # Tenant `default` as the stand has it, but that Twilio holds what is to be sent later.
 TENANT = """
@@ -47,7 +48,8 @@ def person(n: int) -> str:
     return event(n)["to"]
 
 
-ENDS = {person(2): "undelivered:30003", person(3): "failed:30008", person(6): "silent", person(8): "silent"}
+ENDS = {person(2): "undelivered:30003", person(3): "failed:30008", person(6): "silent", person(8): "silent",
+        person(14): "failed:30034"}  # fmt: skip
 
 
 def ask(stand: Stand, path: str, body: dict[str, Any]) -> None:
@@ -93,6 +95,7 @@ def live(stand: Stand) -> None:
     until(lambda: held(stand) == "canceled")
     until(lambda: read(stand, "notify.metrics"))
     handled(stand)
+    no_more_and_stopped(stand)
     slow = {"contact.listed.v1", "contact.checkpointed.v1"}
     until(lambda: {record["type"] for record in read(stand, "contacts")} >= slow)
     until(lambda: "lane.inbound_looked.v1" in {record["type"] for record in read(stand, "lanes")})
@@ -112,6 +115,20 @@ def status(stand: Stand, sid: str) -> str:
     token = b64encode(f"{account}:{token}".encode()).decode()
     request.add_header("Authorization", f"Basic {token}")
     return str(json.loads(urlopen(request).read())["status"])
+
+
+def no_more_and_stopped(stand: Stand) -> None:
+    """A number that Twilio knows to be none; a text that fails by configuration, and one that probes the lane."""
+    produce(stand, event(13, to="+15005550001"))
+    until(lambda: "notify.number_changed.v1" in kinds(stand, "notify.updates"))
+    produce(stand, event(14))
+    until(lambda: "lane.slowed.v1" in {r["type"] for r in read(stand, "lanes") if r.get("error") == "configuration"})
+    produce(stand, event(12))
+    until(lambda: "lane.proved.v1" in kinds(stand, "lanes"))
+
+
+def kinds(stand: Stand, topic: str) -> set[str]:
+    return {record["type"] for record in read(stand, topic)}
 
 
 def handled(stand: Stand) -> None:
@@ -163,7 +180,9 @@ def test_the_keys_are_what_the_topics_say(stand: Stand) -> None:
     for topic in TOPICS:
         for key, value, _ in whole(stand, topic.name):
             record = json.loads(value or b"{}") if value != b"{broken" else {}
-            if topic.key in ("message_id", "tenant"):
+            if topic.name == "notify.updates":
+                assert (key or b"").decode() == record["contact_id" if "contact_id" in record else "message_id"]
+            elif topic.key in ("message_id", "tenant"):
                 assert (key or b"").decode() == record[topic.key]
             elif topic.key == "contact_id":
                 named = record.get("contact_id") or record.get("message_id", "").partition("-")[0]

@@ -5,6 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
+from app.domain.words import ErrorClass
+from app.provider.advice import ADVICE
 from ops.chaos import checker, doubt
 from ops.chaos.evidence import TOPICS, Evidence, Record
 
@@ -129,8 +131,19 @@ def retried(error: str = "transient", *, before: bool = True) -> Story:
     return story.create(2).outcome(1, 2).row(3, {"progress": 7}, {})
 
 
-def test_a_folded_failure_that_allows_a_retry_covers_a_second_create():
-    assert set(checker.counts(retried().judged()).values()) == {0}
+@pytest.mark.parametrize("error", checker.RETRIED)
+def test_a_folded_failure_that_allows_a_retry_covers_a_second_create(error):
+    assert set(checker.counts(retried(error).judged()).values()) == {0}
+
+
+def test_the_classes_that_allow_a_retry_are_those_of_the_fold():
+    assert set(checker.RETRIED) == {error for error in ErrorClass if "further attempt" in ADVICE[error].here}
+
+
+def test_news_of_a_number_is_no_update_of_a_message():
+    story = good()
+    story.put("updates", CONTACT, id="n", type="notify.number_changed.v1", state="invalid", message_id=MESSAGE)
+    assert set(checker.counts(story.judged()).values()) == {0} and doubt.doubts(story.evidence()) == []
 
 
 def test_a_failure_folded_after_the_turn_or_of_another_class_covers_nothing():

@@ -5,12 +5,13 @@ import json
 import pytest
 from twilio.request_validator import RequestValidator
 
-from app.domain.attempts import HOLD_MS, WAITS
-from app.domain.verdicts import RETRIED
-from app.domain.words import ErrorClass
+from app.domain.events import LaneSlowed
+from app.domain.words import ErrorClass, Progress, Stage, Word
 from app.provider.advice import ADVICE, every
+from app.provider.stamps import INVALID_AFTER
 from app.provider.words import ERRORS
 from tests.support.commands import faults, heliograph
+from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
 
 URL = "https://hooks.example.com/twilio/status?m=1&a=2"
 TOKEN = {
@@ -26,15 +27,37 @@ def test_every_code_of_the_table_is_explained() -> None:
     assert [row for row in rows if not (row["meaning"] and row["met"] and row["here"] and row["yours"])] == []
 
 
-def test_every_class_has_advice_and_it_says_what_the_domain_does() -> None:
-    assert set(ADVICE) == set(ErrorClass)
-    assert {kind for kind, advice in ADVICE.items() if "asks again until it expires" in advice.here} == WAITS - {
-        ErrorClass.TRANSIENT
-    }
-    assert {
-        kind for kind, advice in ADVICE.items() if "the lane is held" in advice.here or "slows" in advice.here
-    } == set(HOLD_MS)
-    assert ErrorClass.TRANSIENT in RETRIED & WAITS and "further attempt" in ADVICE[ErrorClass.TRANSIENT].here
+def told(error: ErrorClass) -> Log:
+    """A request with media and a link; its call was taken, then it failed by a code of this class."""
+    stamped = {"invalid_after": 1 if error is ErrorClass.NUMBER_INVALID else 0, "hold_until_ms": START_MS + 60_000}
+    return given(pictured(), turn(), taken(), report(Progress.FAILED, code=1, error=error, **stamped))
+
+
+@pytest.mark.parametrize("error", ErrorClass)
+def test_every_class_has_advice_and_it_says_what_the_fold_does(error: ErrorClass) -> None:
+    log, here = told(error), ADVICE[error].here
+    assert ("further attempt" in here) is (log.message().stage is Stage.RETRYING)
+    slowed = any(isinstance(effect, LaneSlowed) for effect in log.effects)
+    assert ("the lane stops" in here or "lane slows" in here) is slowed
+    assert (error in (ErrorClass.NUMBER_INVALID, ErrorClass.NUMBER_UNREACHABLE)) is ("number is recorded" in here)
+    assert ("never sent again" in here) is bool(log.contact.filtered)
+    assert ("opt-out is recorded" in here) is log.contact.consent.opted_out
+    later = log.then(requested("b" * 20)).message("b" * 20)
+    assert ("suppressed" in here) is (later.word is Word.SUPPRESSED)
+
+
+@pytest.mark.parametrize("error", ErrorClass)
+def test_refused_calls_too_are_tried_again_where_the_advice_says_so(error: ErrorClass) -> None:
+    log = given(pictured(), turn(), refused(error, hold_until_ms=START_MS + 60_000))
+    # A call whose validity ran out before it was made does not exist.
+    assert (log.message().stage is Stage.RETRYING) is (
+        "further attempt" in ADVICE[error].here and error is not ErrorClass.EXPIRED
+    )
+
+
+@pytest.mark.parametrize(("code", "after"), INVALID_AFTER.items())
+def test_how_many_failures_make_a_number_invalid_is_told(code: int, after: int) -> None:
+    assert f"{after} for {code}" in ADVICE[ErrorClass.NUMBER_UNREACHABLE].here
 
 
 def test_a_code_is_told_in_words() -> None:

@@ -1,17 +1,14 @@
 """Vendor words end at one table: every code of the policy has a class of ours, every status a rank."""
 
-import json
-from importlib.resources import files
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.words import ErrorClass, Progress
 from app.provider.callbacks import Report, Text, Unplaced, read_report, read_text
-from app.provider.words import ERRORS, PROGRESS, error_class
+from app.provider.words import ERRORS, PROGRESS, entries, error_class
 
-POLICY = json.loads((files("app.provider") / "data/twilio-error-policy.json").read_text())["codes"]
+POLICY = entries()
 # Codes that never come with an attempt of ours: faults of our webhook, inbound texts, warnings, Twilio's own unknown.
 ELSEWHERE = {"our-endpoint", "inbound", "inbound-loop", "warning", "unknown", "obsolete"}
 MESSAGE = "0123456789abcdef0123-0123456789abcdef0123"
@@ -77,6 +74,7 @@ def test_a_report_says_which_attempt_how_far_and_why() -> None:
         code=30003,
         error=ErrorClass.NUMBER_UNREACHABLE,
         carrier_done="2611241042",
+        invalid_after=5,
     )
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from app.domain.words import Answer, ErrorClass, Progress
 from app.provider.port import Doubtful, Refused, Taken
 from app.records.seal import Unsealable
-from tests.support.calling import Exchange, settled
+from tests.support.calling import CREATE, Exchange, settled
 
 
 async def test_a_claim_is_called_and_its_answer_told():
@@ -210,3 +211,22 @@ async def test_turns_follow_what_the_account_allows_at_once_when_twilio_throttle
     before, gate = made.calls.room("acme"), made.gates["acme"]
     gate.answered(gate.begin(), 429, {})
     assert made.calls.room("acme") * 2 == before
+
+
+STAMPED = {
+    "a landline that takes no picture": (21614, ErrorClass.NUMBER_INVALID, ("https://example.com/a.png",),
+                                         (ErrorClass.MMS_IMPOSSIBLE, 0)),
+    "a landline": (21614, ErrorClass.NUMBER_INVALID, (), (ErrorClass.NUMBER_INVALID, 1)),
+    "an impossible number": (21211, ErrorClass.NUMBER_INVALID, (), (ErrorClass.NUMBER_INVALID, 1)),
+    "credentials": (20003, ErrorClass.CONFIGURATION, (), (ErrorClass.CONFIGURATION, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STAMPED)
+async def test_a_refusal_is_stamped_with_what_its_code_means_for_this_call(name: str) -> None:
+    code, error, media, expected = STAMPED[name]
+    exchange = Exchange()
+    exchange.wire.result = Refused(code=code, error=error, http_status=400)
+    await exchange.start(compose=lambda: msgspec.structs.replace(CREATE, media=media))
+    await exchange.answer()
+    assert [(told.error, told.invalid_after, told.code) for told in exchange.told] == [(*expected, code)]

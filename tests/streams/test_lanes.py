@@ -8,6 +8,7 @@ from app.domain.inputs import TurnGranted
 from app.domain.lane import MANY
 from app.records import lanes as wire
 from app.records.seal import Sealer
+from app.streams.circuits import Circuits
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Output
 from app.streams.lanes import LanesAgent
@@ -23,7 +24,10 @@ class Granting:
             name: Tenant(name=name, lanes={f"lane-{n}": lane for n in range(count)}) for name, count in lanes.items()
         }
         letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
-        self.agent, self.turns = LanesAgent("lanes", "contacts", tenants, "11111111", letters), list[TurnGranted]()
+        self.agent, self.turns = (
+            LanesAgent("lanes", "contacts", tenants, "11111111", letters, Circuits()),
+            list[TurnGranted](),
+        )
         self.room: dict[str, int] = {}
         self.woken = 0
         self.agent.room = lambda tenant: self.room.get(tenant, MANY)

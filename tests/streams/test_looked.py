@@ -6,6 +6,7 @@ import msgspec
 
 from app.records import lanes as wire
 from app.records.seal import Sealer
+from app.streams.circuits import Circuits
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input
 from app.streams.lanes import ASKS, LanesAgent
@@ -25,7 +26,8 @@ class Rows:
 
 def agent() -> LanesAgent:
     tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006")})}
-    return LanesAgent("lanes", "contacts", tenants, "11111111", DeadLetters("dead", Sealer({"k1": b"s" * 32})))
+    letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
+    return LanesAgent("lanes", "contacts", tenants, "11111111", letters, Circuits())
 
 
 def stored(rows: Rows) -> list[tuple[bytes, Any]]:

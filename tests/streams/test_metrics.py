@@ -1,9 +1,13 @@
 """What is counted, under which labels, and that it is counted once."""
 
+import msgspec
 import pytest
 
 from app.domain.windows import KEPT_MS
-from app.streams.engine.agent import TableSpec
+from app.records.envelope import Cause
+from app.records.numbers import NotifyNumberChanged
+from app.streams.engine.agent import Input, TableSpec
+from app.streams.engine.scope import Overlay
 from app.streams.metrics import METRICS, MetricsAgent
 from tests.support.counted import MINUTE_MS, START_MS, Counter, Store, counted, totals, update
 
@@ -125,3 +129,20 @@ def test_a_window_knows_its_own_place_on_the_topic_of_updates():
     spec: TableSpec = MetricsAgent.tables[0]
     assert spec.name == METRICS and spec.watermark is not None
     assert {spec.watermark(row) for row in store.values()} == {71}
+
+
+def test_news_of_a_number_is_read_and_counts_nothing():
+    changed = NotifyNumberChanged(
+        id="n",
+        at="2026-11-25T02:27:51.998Z",
+        tenant="acme",
+        contact_id="0" * 20,
+        state="invalid",
+        reason="number_invalid",
+        cause=Cause(0, 1, 0),
+    )
+    life = Counter(Store(), {})
+    overlay = Overlay(life.agent.tables, {METRICS: life.store})
+    life.agent.fold(Input("notify.updates", 0, 0, 0, b"m", msgspec.json.encode(changed), []), overlay)
+    life.agent.tick(0, overlay)
+    assert overlay.outputs == []

@@ -12,7 +12,7 @@ from app.domain.fold import fold
 from app.domain.inputs import Input as ContactInput
 from app.domain.inputs import Place
 from app.domain.timing import dues
-from app.domain.words import DueKind, ErrorClass, Intent, Progress
+from app.domain.words import DueKind, ErrorClass, Intent, Progress, Proof
 from app.records.topics import Topics
 from app.records.updates import EVENTS
 from app.streams.engine.agent import Input, Output
@@ -27,6 +27,7 @@ from tests.support.given import (
     doubtful,
     due,
     listed,
+    pictured,
     recalled,
     refused,
     rejected,
@@ -120,6 +121,20 @@ LIVES: dict[str, Callable[[], Told]] = {
     "rejected": lambda: Told().then(rejected()),
     "warned of": lambda: Told().then(msgspec.structs.replace(requested(), warnings=("media[0]: is pdf",))),
     "throttled": lambda: Told().then(requested(), turn(), refused(ErrorClass.THROTTLED, code=20429)),
+    "a picture that cannot be received, the text with the link, a number that is no more, and is again": lambda: (
+        Told()
+        .then(pictured(), turn(), taken(), report(Progress.UNDELIVERED, code=30011, error=ErrorClass.MMS_IMPOSSIBLE))
+        .when(DueKind.RETRY)
+        .then(turn(2), taken(2))
+        .then(report(Progress.UNDELIVERED, 2, code=30006, error=ErrorClass.NUMBER_INVALID, invalid_after=1))
+        .then(report(Progress.DELIVERED, 2))
+    ),
+    "refused by configuration, and a probe that came through": lambda: (
+        Told()
+        .then(requested(), turn(), refused(ErrorClass.CONFIGURATION, code=21606))
+        .when(DueKind.RETRY)
+        .then(turn(2, probe=Proof.TAKEN), taken(2))
+    ),
     "stopped": lambda: Told().then(
         requested(start_ms=START_MS * 2), text(Intent.STOP), text(Intent.START), text(Intent.NONE)
     ),

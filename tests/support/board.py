@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from app.bridge.counters import Counters
 from app.domain.series import beforehand
 from app.ingress.api import Ingress, IngressCollector
+from app.streams.circuits import Circuits
 from app.streams.doubts import Doubts
 from app.streams.engine.engine import Health
 from app.streams.health import EngineCollector
@@ -96,6 +97,7 @@ def exposed(ingress: Ingress) -> dict[str, set[str]]:
         IngressCollector(ingress),
         worker(),
         Doubts(),
+        Circuits(),
         _process(),
     ):
         for family in collector.collect():

@@ -21,7 +21,7 @@ from app.domain.inputs import (
 )
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress
+from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Proof
 
 CONTACT = "0123456789abcdef0123"
 KEY = "aaaaaaaaaaaaaaaaaaaa"
@@ -44,7 +44,9 @@ def policy(**given: object) -> Policy:
     return Policy(**{**defaults, **given})
 
 
-def requested(key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", **given: object) -> Requested:
+def requested(
+    key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", fallback_digest: str = "", **given: object
+) -> Requested:
     return Requested(
         **BASE,
         message_id=f"{CONTACT}-{key}",
@@ -58,7 +60,13 @@ def requested(key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", **g
         requested_ms=START_MS,
         source="notify.requests-0-0",
         digest=digest,
+        fallback_digest=fallback_digest,
     )
+
+
+def pictured(key: str = KEY, **given: object) -> Requested:
+    """A request with media and a link that may stand for them."""
+    return requested(key, fallback_digest="d2", **{"fallback_segments": 2, **given})
 
 
 def rejected(key: str = KEY, **given: object) -> Rejected:
@@ -77,8 +85,8 @@ def rejected(key: str = KEY, **given: object) -> Rejected:
     )
 
 
-def turn(n: int = 1, key: str = KEY) -> TurnGranted:
-    return TurnGranted(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, lane="main")
+def turn(n: int = 1, key: str = KEY, probe: Proof | None = None) -> TurnGranted:
+    return TurnGranted(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, lane="main", probe=probe)
 
 
 def taken(n: int = 1, sid: str = "SM1", key: str = KEY) -> Answered:
@@ -86,9 +94,10 @@ def taken(n: int = 1, sid: str = "SM1", key: str = KEY) -> Answered:
     return Answered(**BASE, message_id=message, attempt=n, answer=Answer.TAKEN, sid=sid, started_ms=START_MS + 5)
 
 
-def refused(error: ErrorClass, n: int = 1, code: int | None = None) -> Answered:
-    answered = Answered(**BASE, message_id=MESSAGE, attempt=n, answer=Answer.REFUSED, code=code, error=error)
-    return msgspec.structs.replace(answered, progress=Progress.CLAIMED, http_status=400)
+def refused(error: ErrorClass, n: int = 1, code: int | None = None, key: str = KEY, **given: object) -> Answered:
+    message = f"{CONTACT}-{key}"
+    answered = Answered(**BASE, message_id=message, attempt=n, answer=Answer.REFUSED, code=code, error=error)
+    return msgspec.structs.replace(answered, progress=Progress.CLAIMED, http_status=400, **given)
 
 
 def doubtful(n: int = 1, key: str = KEY) -> Answered:
@@ -108,9 +117,10 @@ def report(
     code: int | None = None,
     error: ErrorClass | None = None,
     key: str = KEY,
+    **stamped: int,
 ) -> Reported:
     status = progress.name.lower()
-    given = {"progress": progress, "status": status, "code": code, "error": error}
+    given = {"progress": progress, "status": status, "code": code, "error": error, **stamped}
     return Reported(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, **given)
 
 

@@ -164,7 +164,7 @@ def _of(told: dict[str, Any]) -> str:
 
 
 TELLING: dict[str, Callable[[dict[str, Any]], str]] = {
-    "notify.updates": lambda u: f"{u['event']}{_of(u)}: {u['state']} ({u['reason']})",
+    "notify.updates": lambda u: f"{u.get('event', 'number')}{_of(u)}: {u['state']} ({u['reason']})",
     "notify.inbound": lambda i: f"received: {i['intent']}",
     "notify.consent": lambda c: f"consent: {c['state']} by {c['source']}{'' if c['changed'] else ', as before'}",
     "notify.deadletters": lambda d: f"dead letter: {d['field']} {d['rule']}",

@@ -1,0 +1,38 @@
+"""A lane whose set-up Twilio refuses: stopped, with one attempt now and then to see whether it works again."""
+
+import msgspec
+
+from app.domain.words import Proof
+
+# An operator needs minutes to mend a set-up; every probe of one that is not mended costs a refused call.
+FIRST_HOLD_MS, LONGEST_HOLDS = 60_000, 15
+
+
+class Circuit:
+    """Open from the first refusal until a probe comes through. `proof`: what shows that it works; times in ms.
+    `first_ms`: from the first refusal to the first probe; the longest pause is 15 times as long."""
+
+    __slots__ = ("code", "hold_ms", "longest_ms", "proof", "since_ms", "until_ms")
+
+    def __init__(self, now_ms: int, proof: Proof, code: int | None, first_ms: int = FIRST_HOLD_MS) -> None:
+        self.since_ms, self.proof, self.code = now_ms, proof, code
+        self.hold_ms, self.longest_ms = first_ms, first_ms * LONGEST_HOLDS
+        self.until_ms = now_ms + first_ms
+
+    def refused(self, now_ms: int, proof: Proof, code: int | None, *, probe: bool) -> None:
+        """One more refusal. Those that were on their way when the lane stopped do not make the next probe later."""
+        if proof is Proof.SENT:
+            self.proof = proof
+        if probe:
+            self.code, self.hold_ms = code, min(self.hold_ms * 2, self.longest_ms)
+            self.until_ms = now_ms + self.hold_ms
+
+    def probed(self, now_ms: int) -> None:
+        """A probe leaves; if nothing is heard of it, another one follows."""
+        self.until_ms = now_ms + self.hold_ms
+
+
+class LaneProved(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Effect: a probe shows that a stopped lane works again."""
+
+    lane: str

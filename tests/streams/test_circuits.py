@@ -1,0 +1,109 @@
+"""The lanes agent: a stopped lane is a row, a gauge and a log line, is probed, and stays stopped for the next owner."""
+
+import json
+from typing import Any
+
+import msgspec
+from structlog.testing import capture_logs
+
+from app import clock
+from app.domain.circuit import FIRST_HOLD_MS
+from app.domain.words import ErrorClass, Priority, Proof
+from app.records import lanes as wire
+from app.records.seal import Sealer
+from app.streams.circuits import Circuits
+from app.streams.deadletters import DeadLetters
+from app.streams.engine.agent import Input, Output
+from app.streams.lanes import ASKS, LanesAgent
+from app.tenants import Lane, Tenant
+
+CONTACT = "0123456789abcdef0123"
+STOP = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.CONFIGURATION, hold_ms=0, code=21606, begun_ms=2**60)
+PROVED = wire.Proved(tenant="acme", lane="main")
+
+
+class Rows:
+    """A scope: rows put, records emitted."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Any] = {}
+        self.out: list[Output] = []
+
+    def put(self, table: str, key: bytes, row: Any) -> None:
+        assert table == ASKS
+        self.rows[key] = row
+
+    def drop(self, table: str, key: bytes) -> None:
+        self.rows.pop(key, None)
+
+    def emit(self, output: Output) -> None:
+        self.out.append(output)
+
+
+class Owner:
+    """A worker that owns the tenant's lanes. `turns`: probe and message of every turn granted."""
+
+    def __init__(self, rows: Rows | None = None) -> None:
+        tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=0)})}
+        self.circuits, self.rows = Circuits(), rows or Rows()
+        letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
+        self.agent = LanesAgent("lanes", "contacts", tenants, "11111111", letters, self.circuits)
+        decode = self.agent.tables[0].decode
+        kept = [(key, decode(msgspec.json.encode(row))) for key, row in self.rows.rows.items()]
+        self.agent.assigned(0, {ASKS: kept})
+
+    def fold(self, *records: msgspec.Struct) -> "Owner":
+        for record in records:
+            raw = msgspec.json.encode(record)
+            self.agent.fold(Input("lanes", 0, 0, clock.now_ms(), b"acme", raw, []), self.rows)  # type: ignore[arg-type]
+        return self
+
+    def tick(self) -> list[str]:
+        self.rows.out = []
+        self.agent.tick(0, self.rows)  # type: ignore[arg-type]
+        self.agent._alarm(0, None)
+        return [json.loads(output.value or b"").get("probe", "") for output in self.rows.out]
+
+    def later(self, ms: int) -> "Owner":
+        """The time of the next probe is so much nearer."""
+        lane = self.circuits.lanes[0]["acme", "main"]
+        assert lane.circuit is not None
+        lane.circuit.until_ms -= ms
+        return self
+
+    def gauge(self) -> list[float]:
+        return [sample.value for family in self.circuits.collect() for sample in family.samples]
+
+
+def asked(n: int) -> wire.Asked:
+    given = {"tenant": "acme", "attempt": 1, "lane": "main", "priority": Priority.NORMAL, "segments": 1}
+    return wire.Asked(message_id=f"{CONTACT}-{n:020x}", expires_ms=2**60, **given)
+
+
+async def test_a_stopped_lane_grants_one_probe_after_a_while_and_goes_on_once_it_is_proved() -> None:
+    owner = Owner().fold(asked(1), asked(2), asked(3), STOP)
+    assert owner.tick() == [] and owner.gauge() == [1.0]
+    assert owner.later(FIRST_HOLD_MS).tick() == ["taken"] and owner.tick() == []
+    owner.fold(PROVED)
+    assert owner.tick() == ["", ""] and owner.gauge() == [0.0]
+
+
+async def test_the_next_owner_finds_the_lane_stopped_and_a_proved_one_going() -> None:
+    rows = Rows()
+    Owner(rows).fold(asked(1), STOP, msgspec.structs.replace(STOP, proof=Proof.SENT, code=30034))
+    heir = Owner(rows)
+    assert heir.tick() == [] and heir.gauge() == [1.0]
+    assert heir.later(FIRST_HOLD_MS).tick() == ["sent"]
+    heir.fold(PROVED)
+    assert Owner(rows).gauge() == [0.0] and Owner(rows).tick() == [""]
+
+
+async def test_the_operator_is_told_once_when_it_stops_and_when_it_goes() -> None:
+    with capture_logs() as lines:
+        Owner().fold(asked(1), STOP, STOP, PROVED, PROVED)
+    assert [(line["event"], line["lane"]) for line in lines] == [("lane.stopped", "main"), ("lane.going", "main")]
+
+
+async def test_a_throttled_lane_is_not_stopped() -> None:
+    slow = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=1000)
+    assert Owner().fold(asked(1), slow).gauge() == [0.0]
