@@ -296,6 +296,4 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
 
 def _kept(category: str) -> str:
     """Why nothing of this category is sent again, or ""."""
-    if category == Category.MARKETING:
-        return "marketing in doubt is never sent again"
-    return no_category(category)
+    return "marketing in doubt is never sent again" if category == Category.MARKETING else no_category(category)

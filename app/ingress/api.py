@@ -52,6 +52,11 @@ class Ingress:
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics), body_s)
         self.messages = Messages(tenants, self.log, topics, key)
 
+    def take(self, tenants: Mapping[str, Tenant]) -> None:
+        """These tenants from the next request on."""
+        self.webhooks.hooks = Hooks(tenants)
+        self.messages.take(tenants)
+
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
         await self.log.start()
