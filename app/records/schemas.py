@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from app.domain.inputs import Input
-from app.records.consent import NotifyConsentChanged
+from app.records.consent import NotifyConsentChanged, NotifyInboundOpened
 from app.records.deadletters import DeadletterRecord
 from app.records.inbound import NotifyReceived
 from app.records.lanes import LaneRecord
@@ -23,7 +23,14 @@ from app.records.updates import NotifyUpdated
 _NOTIFY = (NotifyRequested, NotifyCanceled, NotifyOutcome, NotifyUpdated, NotifyReceived, NotifyConsentChanged)
 STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     str(struct.__struct_config__.tag): struct
-    for struct in (*_NOTIFY, NotifyMetric, *get_args(DeadletterRecord), *get_args(Input), *get_args(LaneRecord))
+    for struct in (
+        *_NOTIFY,
+        NotifyInboundOpened,
+        NotifyMetric,
+        *get_args(DeadletterRecord),
+        *get_args(Input),
+        *get_args(LaneRecord),
+    )
 }
 # Rules over several fields, which no struct can say.
 _RULES: Mapping[str, Mapping[str, Any]] = {"notify.requested.v1": CONTENT_RULE}
