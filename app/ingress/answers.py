@@ -10,6 +10,9 @@ Answer = tuple[int, bytes, bytes]
 # What is left of the body is not waited for.
 CLOSING = (408, 413)
 NO_CONTENT: Answer = (204, b"", b"")
+# The answer to nearly every request, ready-made.
+_DONE = {"type": "http.response.start", "status": 204, "headers": []}
+_NOTHING = {"type": "http.response.body", "body": b""}
 EMPTY_TWIML: Answer = (200, b'<?xml version="1.0" encoding="UTF-8"?><Response/>', b"text/xml")
 
 
@@ -31,6 +34,10 @@ def twiml(text: str) -> Answer:
 async def send_answer(send: Any, answer: Answer, *, closing: bool = False) -> None:
     """Always with a Content-Length: Twilio refuses a chunked answer without a body (error 11770)."""
     status, body, kind = answer
+    if answer is NO_CONTENT:
+        await send(_DONE)
+        await send(_NOTHING)
+        return
     headers = [(b"content-length", str(len(body)).encode())] if status != 204 else []
     if kind:
         headers.append((b"content-type", kind))

@@ -8,6 +8,7 @@ own Host header is never asked.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -80,6 +81,7 @@ class Hooks:
         return None
 
 
+@lru_cache(maxsize=1024)
 def read_path(path: str) -> tuple[Kind, str] | None:
     """/twilio/status and /twilio/{tenant}/status: the kind and the name of the tenant or ""."""
     parts = path.strip("/").split("/")

@@ -4,7 +4,6 @@
 takes the record (Twilio retries then, as our URLs ask); never 429, never text/plain (Twilio would text it).
 """
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from app.ingress.answers import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_a
 from app.ingress.hooks import Hook, Hooks, Kind, read_path
 from app.ingress.log import Log, Unavailable
 from app.ingress.mistakes import Seen
+from app.ingress.overdue import Overdue
 from app.ingress.receipts import Receipts, Verified
 from app.ingress.rejections import Rejections, Why
 from app.provider.forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, read_form, read_json
@@ -41,7 +41,7 @@ class Webhooks:
         self, hooks: Hooks, log: Log, receipts: Receipts, rejections: Rejections, body_s: float = BODY_S
     ) -> None:
         self.hooks, self._log, self._receipts, self.rejections = hooks, log, receipts, rejections
-        self._body_s = body_s
+        self._bodies = Overdue(body_s)
         self._known: dict[tuple[str, str], Answer] = {}
         self.answered: Counter[tuple[str, int]] = Counter()
         self.repeated = 0
@@ -72,7 +72,10 @@ class Webhooks:
             self.rejections.add(found[0], Why.UNSIGNED)
             return WRONG
         form_sent, query = _is_form(headers), _short(scope["query_string"])
-        body = await _body(receive, self._body_s)
+        try:
+            body = await self._bodies.wait(_read(receive))
+        except TimeoutError:
+            raise BadForm(408, f"the body took longer than {self._bodies.most_s:g} s") from None
         form = read_form(body) if form_sent else read_json(body)
         given, settings = _text(headers, b"x-twilio-signature"), _text(headers, SETTINGS)
         asked = RawWebhook(found[0].value, query, body.decode("latin-1"), given, settings, form_sent)
@@ -165,16 +168,8 @@ def _short(query: bytes) -> str:
     return query.decode("latin-1")
 
 
-async def _body(receive: Any, most_s: float) -> bytes:
-    """The whole body; refused once it is too long or takes too long."""
-    try:
-        async with asyncio.timeout(most_s):
-            return await _read(receive)
-    except TimeoutError:
-        raise BadForm(408, f"the body took longer than {most_s:g} s") from None
-
-
 async def _read(receive: Any) -> bytes:
+    """The whole body; refused once it is too long."""
     parts, length = [], 0
     while True:
         message = await receive()

@@ -29,16 +29,18 @@ class Settings(msgspec.Struct, frozen=True):
 PLAIN = Settings("", "sha1")
 
 
-class Keyring(msgspec.Struct, frozen=True):
+class Keyring:
     """A tenant's live secrets: auth tokens (several during a rotation), and shared keys by their id."""
 
-    tokens: tuple[str, ...] = ()
-    shared: Mapping[str, str] = {}
+    __slots__ = ("_all", "_named")
+
+    def __init__(self, tokens: Sequence[str] = (), shared: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._all = tuple(secret for secret in (*tokens, *shared.values()) if secret)
+        self._named = {key: (secret,) for key, secret in shared.items() if secret}
 
     def live(self, key: str) -> tuple[str, ...]:
         """Those that may have signed: the shared key that was named, or all where none, or none of ours, is named."""
-        named = self.shared.get(key)
-        return (named,) if named else tuple(secret for secret in (*self.tokens, *self.shared.values()) if secret)
+        return self._named.get(key, self._all)
 
     def __repr__(self) -> str:
         return "<Keyring>"
@@ -63,11 +65,15 @@ def signature(secret: str, url: str, form: Form, digest: str = "sha1") -> str:
 
 def verified(secrets: Iterable[str], given: str, urls: Iterable[str], form: Form, digest: str = "sha1") -> bool:
     """Whether any live secret signed this form for any of `urls` (see `variants`). Never raises; no secret, no yes."""
+    if not digest:
+        return False
     expected, fields = given.encode("utf-8", "surrogatepass"), _fields(form)
     live = [secret for secret in secrets if secret]
-    return bool(digest) and any(
-        hmac.compare_digest(_signature(secret, url, fields, digest), expected) for url in urls for secret in live
-    )
+    for url in urls:
+        for secret in live:
+            if hmac.compare_digest(_signature(secret, url, fields, digest), expected):
+                return True
+    return False
 
 
 def verified_json(secrets: Iterable[str], given: str, urls: Sequence[str], body: bytes, digest: str = "sha1") -> bool:

@@ -95,9 +95,9 @@ class Bench:
             return
         port, given = free_port(), {"TOPIC": f"{self.prefix}notify.requests", "PUBLIC": PUBLIC, "TOKEN": TOKEN}
         command = [sys.executable, str(ROOT / "ops/bench/rivals.py"), name, str(port)]
-        with subprocess.Popen(
-            command, cwd=ROOT, env=self.env | given | {"PYTHONPATH": "."}, stdout=subprocess.PIPE
-        ) as rival:
+        given = self.env | given | {"PYTHONPATH": "."}
+        # In a session of its own, as the ingress is: Linux shares its time among sessions.
+        with subprocess.Popen(command, cwd=ROOT, env=given, stdout=subprocess.PIPE, start_new_session=True) as rival:
             try:
                 assert rival.stdout.readline() == b"ready\n", f"{name} did not start"
                 yield f"http://127.0.0.1:{port}", rival.pid
