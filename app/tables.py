@@ -1,6 +1,7 @@
 """TOML tables read as structs, field by field, so that every fault is told at once."""
 
 import difflib
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,3 +35,20 @@ def below(where: str, table: dict[str, Any], name: str, kind: type[Read], faults
     given = table.get(name, {})
     tables = given if isinstance(given, dict) else {"": given}
     return {key: struct(f"{where}.{name}.{key}", one, kind, faults) for key, one in tables.items()}
+
+
+def words(where: str, path: str, faults: list[str]) -> tuple[str, ...]:
+    """What stands in a file of secrets, between blanks; nothing without a path."""
+    try:
+        return tuple(Path(path).read_text().split()) if path else ()
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"{where}: {error.strerror if isinstance(error, OSError) else 'is not text in UTF-8'}")
+        return ()
+
+
+def pairs(where: str, path: str, faults: list[str]) -> dict[str, str]:
+    """The words of such a file, id:secret each."""
+    split = [word.partition(":") for word in words(where, path, faults)]
+    if unnamed := [word for word in split if not all(word)]:
+        faults.append(f"{where}: {len(unnamed)} words are not id:secret")
+    return {key: secret for key, _, secret in split if secret}

@@ -2,7 +2,7 @@
 
 [tenants.acme]
 account_sid = "AC..."
-auth_tokens = ["..."]            # or auth_tokens_file = "/run/secrets/acme"
+auth_tokens = ["..."]            # or auth_tokens_file = "/run/secrets/acme" (see ops/README.md)
 status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
 api_keys = ["..."]
@@ -46,6 +46,7 @@ TENANT_SHAPES = {
     "account_sid": values.sid("AC"),
     "status_callback_url": values.url,
     "inbound_url": values.url,
+    "webhook_overrides": values.overrides,
     "api_base_url": values.url,
 }
 
@@ -82,10 +83,13 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     account_sid: str = ""
     auth_tokens: tuple[str, ...] = ()
     auth_tokens_file: str = ""
+    shared_keys: dict[str, str] = {}
+    shared_keys_file: str = ""
     api_key_sid: str = ""
     api_key_secret: str = ""
     status_callback_url: str = ""
     inbound_url: str = ""
+    webhook_overrides: str = "rc=5&rp=all"
     api_base_url: str = ""
     api_keys: tuple[str, ...] = ()
     keyword_replies: str = "twilio"
@@ -107,6 +111,12 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def lane(self) -> str:
         """The lane of a request that names none."""
         return self.default_lane or next(iter(self.lanes), "")
+
+    def told(self, url: str, query: str = "") -> str:
+        """A public URL as Twilio is told it: with `query` added, its own fragment or else our overrides behind it."""
+        base, _, own = url.partition("#")
+        asked = f"{base}{'&' if '?' in base else '?'}{query}" if query else base
+        return f"{asked}#{own or self.webhook_overrides}".removesuffix("#")
 
     @property
     def at_twilio(self) -> bool:
@@ -166,7 +176,8 @@ def look_at_tenants(settings: Settings) -> tuple[dict[str, Tenant], tuple[str, .
 def _told(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tuple[str, ...]:
     """Faults of TWILIO_* by the name of the setting."""
     names = {field.name: field.env for field in FIELDS}
-    return tuple(f"{names[name]}: {rule}" for name, rule in _misshapen(settings, shapes))
+    known = {name: read for name, read in shapes.items() if name in names}
+    return tuple(f"{names[name]}: {rule}" for name, rule in _misshapen(settings, known))
 
 
 def _misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
@@ -222,16 +233,13 @@ def _default(settings: Settings) -> Tenant:
 def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
     below = {name: tables.below(where, table, name, kind, faults) for name, kind in BELOW.items()}
     tenant = tables.struct(where, {**table, **below}, Tenant, faults)
-    tokens = tenant.auth_tokens
-    if tenant.auth_tokens_file:
-        try:
-            tokens = tuple(Path(tenant.auth_tokens_file).read_text().split())
-        except OSError as error:
-            faults.append(f"{where}.auth_tokens_file: {error.strerror}")
+    tokens = tables.words(f"{where}.auth_tokens_file", tenant.auth_tokens_file, faults) or tenant.auth_tokens
+    shared = tenant.shared_keys | tables.pairs(f"{where}.shared_keys_file", tenant.shared_keys_file, faults)
     faults += _faults(where, tenant, tuple(faults))
     return msgspec.structs.replace(
         tenant,
         auth_tokens=tuple(Secret(token) for token in tokens),
+        shared_keys={key: Secret(secret) for key, secret in shared.items()},
         api_keys=tuple(Secret(key) for key in tenant.api_keys),
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
@@ -288,6 +296,4 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
 
 def _kept(category: str) -> str:
     """Why nothing of this category is sent again, or ""."""
-    if category == Category.MARKETING:
-        return "marketing in doubt is never sent again"
-    return no_category(category)
+    return "marketing in doubt is never sent again" if category == Category.MARKETING else no_category(category)

@@ -167,3 +167,21 @@ def broken(read: Callable[[str], object], text: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+# Twilio, "Webhooks connection overrides": ct, rt, tt in ms, rc retries, rp on what, e from where.
+_RANGES = {"ct": (100, 10_000), "rt": (100, 15_000), "tt": (100, 15_000), "rc": (0, 5)}
+_POLICIES = {"4xx", "5xx", "ct", "rt", "all"}
+
+
+def overrides(text: str) -> str:
+    """Connection overrides, as they stand behind the # of a webhook's URL."""
+    for part in text.split("&"):
+        name, _, value = part.partition("=")
+        low, high = _RANGES.get(name, (0, -1))
+        good = value.isascii() and value.isdecimal() and low <= int(value[:6]) <= high
+        good |= name == "rp" and set(value.split(",")) <= _POLICIES
+        good |= name == "e" and re.fullmatch("[a-z-]{2,20}(,[a-z-]{2,20})*", value) is not None
+        if not good:
+            raise ValueError("must be Twilio's connection overrides, such as rc=5&rp=all")
+    return text

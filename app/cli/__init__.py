@@ -34,6 +34,7 @@ COMMANDS = {
     "doubts": "app.cli.doubts",
     "replay": "app.cli.replay",
     "deadletters": "app.cli.deadletters",
+    "inbound": "app.cli.inbound",
     "errors": "app.cli.errors",
     "sign": "app.cli.sign",
     "twilio": "app.cli.twilio",

@@ -101,7 +101,7 @@ def incomplete(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str
 def _lacks(tenant: Tenant) -> Iterator[tuple[str, str]]:
     if not tenant.account_sid:
         yield "account_sid", "must be AC..."
-    if not tenant.auth_tokens:
+    if not tenant.auth_tokens and not (tenant.shared_keys and tenant.api_key_sid):
         yield "auth_tokens", "is required"
     if tenant.api_key_sid and not tenant.api_key_secret:
         yield "api_key_secret", "is required with api_key_sid"
@@ -121,13 +121,13 @@ def unmade(tenant: Tenant) -> list[tuple[str, str]]:
 
 
 def shared(tenants: Mapping[str, Tenant]) -> list[str]:
-    """Tenants of one account whose webhooks only a proxy can tell apart: neither account nor path names the tenant."""
-    counts = Counter(tenant.account_sid for tenant in tenants.values())
+    """Tenants whose webhooks only a proxy can tell apart: neither account, sender nor path names the tenant."""
+    counts = Counter((tenant.account_sid, sender) for tenant in tenants.values() for sender in senders(tenant))
     return [
-        f"tenant {name}: {field}: has no /twilio/{name}/, and other tenants have the same account_sid"
+        f"tenant {name}: {field}: has no /twilio/{name}/, and other tenants have the same account_sid and sender"
         for name, tenant in tenants.items()
         for field in ("status_callback_url", "inbound_url")
-        if tenant.account_sid and counts[tenant.account_sid] > 1
+        if tenant.account_sid and any(counts[tenant.account_sid, sender] > 1 for sender in senders(tenant))
         if (url := getattr(tenant, field)) and f"/twilio/{name}/" not in url
     ]
 
@@ -165,6 +165,11 @@ def _parameters(tenant: Tenant) -> Iterator[tuple[str, Parameters]]:
     yield "", tenant.create
     for name, lane in tenant.lanes.items():
         yield f"lanes.{name}.", lane.create
+
+
+def senders(tenant: Tenant) -> set[str]:
+    """SIDs and numbers of its lanes."""
+    return {lane.messaging_service_sid or lane.from_number for lane in tenant.lanes.values()}
 
 
 def _public(url: str) -> bool:

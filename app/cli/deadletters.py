@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import getpass
 import os
 import re
 import sys
@@ -27,6 +26,7 @@ from app.cli.letters import (
     topic_of,
 )
 from app.cli.moments import moment
+from app.cli.who import by_option
 from app.records.deadletters import (
     NotifyDeadletterOpened,
     Opened,
@@ -48,14 +48,6 @@ def _ids(_context: click.Context, _parameter: click.Parameter, given: str | tupl
     return given
 
 
-def _whoever(_context: click.Context, _option: click.Parameter, given: str | None) -> str:
-    name = given or os.environ.get("USER") or getpass.getuser()
-    if not re.fullmatch(r"[\w.@-]{1,64}", name, re.ASCII):
-        raise click.BadParameter("must be 1 to 64 letters, digits, dots, dashes or @")
-    return name
-
-
-_by = click.option("--by", callback=_whoever, help="Who does it, kept with it; default: $USER.")
 _many = click.argument("letter_ids", nargs=-1, required=True, callback=_ids)
 
 
@@ -91,7 +83,7 @@ def list_letters(since: int | None, field: str | None, topic: str | None, everyt
 @command.command("show")
 @click.argument("letter_id", callback=_ids)
 @click.option("--reveal", is_flag=True, help="Open the seal (needs HELIOGRAPH_SEAL_KEYS); that it was is kept.")
-@_by
+@by_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(letter_id: str, reveal: bool, by: str, as_json: bool) -> None:
     """Show one letter, and with --reveal the record it is about, number and text and all.
@@ -126,7 +118,7 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
 @command.command("retry")
 @_many
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_by
+@by_option
 @click.option("--json", "as_json", is_flag=True, help="One object per record.")
 def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> None:
     """Produce the records of letters again, each to the topic it came from, with its key and headers.
@@ -151,7 +143,7 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
 
 @command.command("drop")
 @_many
-@_by
+@by_option
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
     """Mark letters as done with: `list` shows them no more. They stay on the topic for as long as it keeps them.

@@ -20,7 +20,7 @@ from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
 
 _decode = msgspec.json.Decoder(Input).decode
-HIDDEN = ("sealed", "sealed_to", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
+HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
 
 
 @click.command("explain")

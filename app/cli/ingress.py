@@ -10,6 +10,7 @@ import orjson
 
 from app import telemetry
 from app.cli import PORT, running, settings_or_exit
+from app.cli.again import on_hangup
 from app.settings import Settings
 from app.tenants import Tenant
 
@@ -21,6 +22,8 @@ from app.tenants import Tenant
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(host: str, port: int | None, internal_port: int | None, as_json: bool) -> None:
     """Take Twilio's webhooks and /v1/messages; answer once the record is on the log, or fsynced in the spool.
+
+    SIGHUP reads secrets in files (NAME_FILE) and the tenants file again.
 
     \b
     Example:
@@ -57,6 +60,7 @@ async def _serve(
         stop.set()
 
     ingress = Ingress(settings, tenants, Gate(settings).open, fail)
+    on_hangup(ingress.take)
     await ingress.start()
     served = [Served(ingress.public(), host, ports[0]), Served(ingress.internal(), settings.internal_host, ports[1])]
     for server in served:

@@ -1,44 +1,88 @@
 """`heliograph sign`: the signature that Twilio would send with a webhook, for curl."""
 
+import hashlib
 import os
+import sys
+from pathlib import Path
 
 import click
 import orjson
 
 from app.cli import give_up, settings_or_exit
+from app.tenants import Tenant
 
 
 @click.command("sign")
 @click.argument("url")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--data", help="A JSON body instead of fields; @FILE reads it from a file, @- from standard input.")
 @click.option("--tenant", default="default", show_default=True, help="Whose auth token signs.")
+@click.option("--shared-key", "key", help="The id of a shared key of the tenant that signs, with HMAC-SHA256.")
 @click.option("--sha256", is_flag=True, help="HMAC-SHA256, with the settings header that names it.")
-@click.option("--json", "as_json", is_flag=True, help="The headers as one JSON object.")
-def command(url: str, fields: tuple[str, ...], tenant: str, sha256: bool, as_json: bool) -> None:
-    """Print the headers that make a webhook to URL with these form fields valid.
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the headers; with --data, url and headers.")
+def command(
+    url: str, fields: tuple[str, ...], data: str | None, tenant: str, key: str | None, sha256: bool, as_json: bool
+) -> None:
+    """Print the headers that make a webhook to URL with these form fields, or this JSON body, valid.
 
     URL is the public one that Twilio is told (its query included), whatever address curl then talks to. The first auth
     token of the tenant signs: TWILIO_AUTH_TOKEN, or auth_tokens of the tenants file. The token itself is never shown.
+    For a JSON body the URL must carry its hash: the URL to use is said on standard error.
 
     \b
     Examples:
       heliograph sign https://hooks.example.com/twilio/inbound From=+14155550123 Body=STOP
       heliograph sign https://hooks.example.com/twilio/status MessageStatus=sent > headers.txt
       curl -H @headers.txt -d MessageStatus=sent http://127.0.0.1:8080/twilio/status
+      heliograph sign https://hooks.example.com/twilio/status --data '{"MessageStatus":"sent"}' --json
     """
     from app.provider.webhooks import signature
 
+    if data is not None and fields:
+        give_up("--data: is instead of FIELD=VALUE, not with them")
     _, tenants = settings_or_exit(dict(os.environ))
     if tenant not in tenants:
         give_up(f"--tenant: {tenant} is none of {', '.join(tenants)}")
-    if not tenants[tenant].auth_tokens:
-        give_up(f"tenant {tenant} has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file")
-    token = "".join(tenants[tenant].auth_tokens[0])
-    digest = "sha256" if sha256 else "sha1"
-    headers = {"X-Twilio-Signature": signature(token, url.partition("#")[0], _form(fields), digest)}
-    if sha256:
-        headers["X-Twilio-Webhooks-Signature-Settings"] = "algorithm=HMAC_SHA256"
-    click.echo(orjson.dumps(headers).decode() if as_json else "\n".join(f"{n}: {v}" for n, v in headers.items()))
+    secret, digest = _secret(tenants[tenant], key), "sha256" if sha256 or key else "sha1"
+    asked = url.partition("#")[0]
+    if data is not None:
+        asked += f"{'&' if '?' in asked else '?'}bodySHA256={hashlib.sha256(_body(data)).hexdigest()}"
+    headers = {"X-Twilio-Signature": signature(secret, asked, _form(fields), digest)}
+    if digest == "sha256":
+        named = f"key={key}," if key else ""
+        headers["X-Twilio-Webhooks-Signature-Settings"] = f"{named}algorithm=HMAC_SHA256"
+    _tell(headers | ({"Content-Type": "application/json"} if data is not None else {}), asked, data, as_json)
+
+
+def _tell(headers: dict[str, str], url: str, data: str | None, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(headers if data is None else {"url": url, "headers": headers}).decode())
+        return
+    if data is not None:
+        click.echo(f"post to {url}", err=True)
+    click.echo("\n".join(f"{name}: {value}" for name, value in headers.items()))
+
+
+def _secret(tenant: Tenant, key: str | None) -> str:
+    if key is not None:
+        if key not in tenant.shared_keys:
+            give_up(
+                f"--shared-key: {key} is none of {', '.join(tenant.shared_keys) or 'nothing: shared_keys is empty'}"
+            )
+        return "".join(tenant.shared_keys[key])
+    if not tenant.auth_tokens:
+        give_up(f"tenant {tenant.name} has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file")
+    return "".join(tenant.auth_tokens[0])
+
+
+def _body(data: str) -> bytes:
+    """As curl's --data-binary reads it."""
+    if not data.startswith("@"):
+        return data.encode("utf-8", "surrogateescape")
+    try:
+        return sys.stdin.buffer.read() if data == "@-" else Path(data[1:]).read_bytes()
+    except OSError as error:
+        give_up(f"--data: {data[1:]}: {error.strerror}")
 
 
 def _form(fields: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ log = telemetry.logger(__name__)
 FIRST_S, MOST_S, SETTLED_S = 0.5, 30.0, 60.0
 FINAL = (OK, USAGE, CONFIG)
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDING = (signal.SIGTERM, signal.SIGINT)
 MEANINGS = {
     OK: "stopped as told",
     PROBLEMS: "an uncaught fault",
@@ -57,7 +58,7 @@ class Supervisor:
         self._told = asyncio.Event()
 
     async def run(self) -> int:
-        """Until the child ended for good or a signal was passed on and heard; the exit code of this process."""
+        """Until the child ended for good or a signal to end was passed on and heard; the exit code of this process."""
         loop = asyncio.get_running_loop()
         for number in PASSED_ON:
             loop.add_signal_handler(number, self._pass_on, number)
@@ -83,7 +84,8 @@ class Supervisor:
         return code, self._now_s() - born_s
 
     def _pass_on(self, number: signal.Signals) -> None:
-        self._told.set()
+        if number in ENDING:
+            self._told.set()
         if self._child is not None and self._child.returncode is None:
             log.info("worker.told", signal=number.name)
             self._child.send_signal(number)

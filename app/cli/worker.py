@@ -11,6 +11,7 @@ import orjson
 
 from app import kafka, telemetry
 from app.cli import running, settings_or_exit
+from app.cli.again import on_hangup
 from app.cli.config import unmade
 from app.cli.supervise import supervise
 from app.settings import Settings
@@ -24,7 +25,8 @@ from app.tenants import Tenant
 def command(live: bool, supervised: bool, as_json: bool) -> None:
     """Run one worker: agents intake, contacts, lanes, timers and metrics.
 
-    Each worker needs a HELIOGRAPH_DATA_DIR of its own; several share the work. SIGTERM waits for open calls.
+    Each worker needs a HELIOGRAPH_DATA_DIR of its own; several share the work. SIGTERM waits for open calls;
+    SIGHUP reads the credentials of its tenants again, so that a token is rotated without a stop.
 
     Without --live it starts only where TWILIO_API_BASE_URL (or api_base_url of each tenant) names another server than
     Twilio's, such as the simulator, so that no test ever texts a stranger.
@@ -77,9 +79,10 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
     await must_exist(client, [topic.name for topic in topics.all.values()])
     await must_be_ours(client, topics.contacts, key_fingerprint(settings.pseudonym_key))
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     worker = Worker(settings, tenants)
+    on_hangup(worker.log_in)
     host, port = settings.internal_host, settings.internal_port
     health = await serve(worker.runtime, worker.collectors, host, port)
     ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))

@@ -78,6 +78,7 @@ InvalidAfter = Annotated[
 ]
 HoldUntil = Annotated[int, Meta(description="No further attempt before, ms since the epoch; 0: as the class says.")]
 MediaCount = Annotated[int, Meta(description="Number of media that came with it.", extra_json_schema={"minimum": 0})]
+EventToken = Annotated[str, Meta(description="I-Twilio-Idempotency-Token, the same for all tries of one event.")]
 Campaign = Annotated[str, Meta(description="The caller's name for a series of messages.")]
 Metadata = dict[str, str]
 Traceparent = Annotated[str, Meta(description="W3C trace context of the request, passed on.")]
@@ -117,4 +118,5 @@ SealedContent = Annotated[str, sealed("{to, body, media, link}", "tenant and mes
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
 SealedEnvelope = Annotated[str, sealed("the record's key and headers", "the empty tenant and `source`")]
+SealedWebhook = Annotated[str, sealed("{kind, query, body, signature, settings, form}", "tenant and the SID")]
 SealedPayload = Annotated[str, sealed("the record's value as it was", "the empty tenant and `source`")]

@@ -29,6 +29,9 @@ from app.domain.person import texted
 from app.domain.recalls import recalled
 from app.domain.requests import canceled, rejected, requested
 
+# Their writers made the contact's id from tenant and address; the others took it from what they were told.
+Proving = Requested | Rejected | Texted
+
 
 class Folded(NamedTuple):
     """What one input made of the rows, what was decided, and what the world must be told."""
@@ -48,6 +51,8 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
         contact = _begun(record, place)
     if place.offset <= contact.watermark:
         return None
+    if record.tenant != contact.tenant and isinstance(record, Proving) and _nobodys(contact):
+        contact = _begun(record, place)
     case = Case(contact, archived, place)
     if record.tenant != contact.tenant and contact.tenant:
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
@@ -67,6 +72,12 @@ def _begun(record: Input, place: Place) -> Contact:
     if isinstance(record, Checkpointed):
         return replace(record.row, watermark=-1)
     return Contact(tenant=record.tenant, based_ms=place.log_ms, based_offset=place.offset)
+
+
+def _nobodys(contact: Contact) -> bool:
+    """Whether nothing but inputs that were refused made the row: one of them need not have named its own contact."""
+    bare = replace(contact, tenant="", watermark=-1, touched_ms=0, based_ms=0, based_offset=-1)
+    return bare == Contact(tenant="")
 
 
 def decide(case: Case, record: Input) -> None:

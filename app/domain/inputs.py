@@ -143,6 +143,8 @@ class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     carrier_done: Annotated[str, Meta(description="RawDlrDoneDate as the carrier gave it, digits.")] = ""
     invalid_after: f.InvalidAfter = 0
     hold_until_ms: f.HoldUntil = 0
+    token: f.EventToken = ""
+    raw: f.SealedWebhook = ""
 
 
 class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):
@@ -163,6 +165,8 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     answered_by: f.AnsweredBy = "twilio"
     media_count: f.MediaCount = 0
     provenance: Provenance = Provenance.CALLBACK
+    token: f.EventToken = ""
+    raw: f.SealedWebhook = ""
 
 
 class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):

@@ -7,7 +7,12 @@ import msgspec
 _encode = msgspec.json.Encoder().encode
 Answer = tuple[int, bytes, bytes]
 
+# What is left of the body is not waited for.
+CLOSING = (408, 413)
 NO_CONTENT: Answer = (204, b"", b"")
+# The answer to nearly every request, ready-made.
+_DONE = {"type": "http.response.start", "status": 204, "headers": []}
+_NOTHING = {"type": "http.response.body", "body": b""}
 EMPTY_TWIML: Answer = (200, b'<?xml version="1.0" encoding="UTF-8"?><Response/>', b"text/xml")
 
 
@@ -26,13 +31,19 @@ def twiml(text: str) -> Answer:
     return 200, body.encode(), b"text/xml"
 
 
-async def send_answer(send: Any, answer: Answer) -> None:
+async def send_answer(send: Any, answer: Answer, *, closing: bool = False) -> None:
     """Always with a Content-Length: Twilio refuses a chunked answer without a body (error 11770)."""
     status, body, kind = answer
+    if answer is NO_CONTENT:
+        await send(_DONE)
+        await send(_NOTHING)
+        return
     headers = [(b"content-length", str(len(body)).encode())] if status != 204 else []
     if kind:
         headers.append((b"content-type", kind))
     if status == 405:
         headers.append((b"allow", b"POST"))
+    if closing or status in CLOSING:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

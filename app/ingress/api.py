@@ -18,8 +18,11 @@ from app.ingress.hooks import KINDS, Hooks, Kind
 from app.ingress.line import Line
 from app.ingress.log import Log
 from app.ingress.messages import Messages
+from app.ingress.mistakes import Mistake
+from app.ingress.receipts import Receipts
+from app.ingress.rejections import Rejections, Why
 from app.ingress.spool import Spool
-from app.ingress.webhooks import Webhooks
+from app.ingress.webhooks import BODY_S, Webhooks
 from app.internal import internal_app
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -30,7 +33,8 @@ from app.tenants import Tenant
 class Ingress:
     """Both apps and the log they write. Start and stop inside the running loop.
 
-    `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on.
+    `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on; `body_s`:
+    how long the body of a webhook may take.
     """
 
     def __init__(
@@ -39,12 +43,19 @@ class Ingress:
         tenants: Mapping[str, Tenant],
         open_line: Callable[[], Awaitable[Line]],
         fail: Callable[[BaseException], None],
+        body_s: float = BODY_S,
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
-        self.webhooks = Webhooks(Hooks(tenants), self.log, sealer, topics, key, key_fingerprint(key))
+        receipts = Receipts(sealer, topics, key, key_fingerprint(key))
+        self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics), body_s)
         self.messages = Messages(tenants, self.log, topics, key)
+
+    def take(self, tenants: Mapping[str, Tenant]) -> None:
+        """These tenants from the next request on."""
+        self.webhooks.hooks = Hooks(tenants)
+        self.messages.take(tenants)
 
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
@@ -52,6 +63,7 @@ class Ingress:
 
     async def stop(self) -> None:
         """After the last request."""
+        await self.webhooks.rejections.settled()
         await self.log.stop()
 
     def routes(self) -> list[Route]:
@@ -93,7 +105,7 @@ async def _failed(_request: Request, _error: Exception) -> Response:
     return Response(body, status, media_type=kind.decode())
 
 
-_REFUSALS = (400, 403, 405, 413, 415, 500, 503)
+_REFUSALS = (400, 403, 405, 408, 413, 415, 500, 503)
 # Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
 ANSWERS = {
     **{name: (204 if kind is Kind.STATUS else 200, *_REFUSALS) for name, kind in KINDS.items()},
@@ -119,8 +131,27 @@ class IngressCollector(Collector):
         ).items():
             answered.add_metric([str(route), str(status)], count)
         yield answered
+        yield from self._refused()
         log = self._ingress.log
         yield CounterMetricFamily("heliograph_ingress_produced", "records put on Kafka at once", value=log.produced)
         yield CounterMetricFamily("heliograph_ingress_spooled", "records put on the spool", value=log.spooled)
         yield GaugeMetricFamily("heliograph_ingress_spool_bytes", "bytes waiting in the spool", value=log.spooled_bytes)
         yield GaugeMetricFamily("heliograph_ingress_kafka_away", "1 while records go to the spool", value=log.away)
+
+    def _refused(self) -> Iterator[Metric]:
+        webhooks = self._ingress.webhooks
+        refused = CounterMetricFamily(
+            "heliograph_ingress_rejected", "webhooks refused with 403", labels=["route", "why"]
+        )
+        for kind, why in ((kind, why) for kind in KINDS for why in Why):
+            refused.add_metric([kind, why], webhooks.rejections.counts[kind, why])
+        yield refused
+        mistakes = CounterMetricFamily(
+            "heliograph_ingress_mistakes", "what would explain refused webhooks, one a second tried", labels=["mistake"]
+        )
+        for mistake in Mistake:
+            mistakes.add_metric([mistake], webhooks.rejections.mistakes[mistake])
+        yield mistakes
+        yield CounterMetricFamily(
+            "heliograph_ingress_repeated", "webhooks that Twilio sent again, known already", value=webhooks.repeated
+        )

@@ -1,18 +1,25 @@
-"""Whose webhook a request is, and over which URL Twilio signed it: tenant by route, else by AccountSid.
+"""Whose webhook a request is, and over which URL Twilio signed it.
 
-Twilio signs the URL that it was given, so the signature is verified over the configured public URL of that route and
-the query as it came; the request's own Host header is never asked.
+Tenant by route, else by AccountSid, else by Messaging Service or number of ours. Twilio signs the URL that it was
+given, so the signature is verified over the configured public URL of that route and the query as it came; the request's
+own Host header is never asked.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from app.provider.webhooks import variants
+from app.domain.phone import read_address
+from app.provider.webhooks import Keyring, variants
 from app.tenants import Tenant
+
+Fields = Mapping[str, str]
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 class Kind(StrEnum):
@@ -30,14 +37,14 @@ class Hook(msgspec.Struct, frozen=True):
     """One tenant's webhooks. `urls`: by kind, every form of the public URL that Twilio may have signed."""
 
     tenant: Tenant
-    secrets: tuple[str, ...]
+    keys: Keyring
     urls: dict[Kind, tuple[str, ...]]
 
-    def signed_urls(self, kind: Kind, query: bytes) -> tuple[str, ...]:
+    def signed_urls(self, kind: Kind, query: str) -> tuple[str, ...]:
         """The URLs with the raw query."""
         if not query:
             return self.urls[kind]
-        tail = f"?{query.decode('latin-1')}"
+        tail = f"?{query}"
         return tuple([url + tail for url in self.urls[kind]])
 
 
@@ -46,13 +53,35 @@ class Hooks:
 
     def __init__(self, tenants: Mapping[str, Tenant]) -> None:
         self._named = {name: _hook(tenant) for name, tenant in tenants.items()}
-        self._by_account = _alone(self._named.values())
+        self._by_account = _alone((hook.tenant.account_sid, hook) for hook in self.all)
+        self._by_sender = _alone(
+            ((account, sender), hook)
+            for hook in self.all
+            for sender in _senders(hook.tenant)
+            for account in {hook.tenant.account_sid, ""}
+        )
 
-    def find(self, name: str, account_sid: str) -> Hook | None:
-        """By the name in the route, else by AccountSid, if that is one tenant's alone."""
-        return self._named.get(name) if name else self._by_account.get(account_sid)
+    @property
+    def all(self) -> Iterable[Hook]:
+        """Of every tenant."""
+        return self._named.values()
+
+    def find(self, name: str, kind: Kind, fields: Fields) -> Hook | None:
+        """By the name in the route; else by AccountSid, if that is one tenant's alone; else by its sender."""
+        if name:
+            return self._named.get(name)
+        account = fields.get("AccountSid", "")
+        if account and (hook := self._by_account.get(account)) is not None:
+            return hook
+        ours = fields.get("From" if kind is Kind.STATUS else "To", "")
+        for sender in (fields.get("MessagingServiceSid", ""), read_address(ours).canonical if ours else ""):
+            found = self._by_sender.get((account, sender)) or self._by_sender.get(("", sender))
+            if sender and found is not None:
+                return found
+        return None
 
 
+@lru_cache(maxsize=1024)
 def read_path(path: str) -> tuple[Kind, str] | None:
     """/twilio/status and /twilio/{tenant}/status: the kind and the name of the tenant or ""."""
     parts = path.strip("/").split("/")
@@ -65,8 +94,11 @@ def read_path(path: str) -> tuple[Kind, str] | None:
 def _hook(tenant: Tenant) -> Hook:
     inbound = _bare(tenant.inbound_url)
     urls = {Kind.STATUS: _bare(tenant.status_callback_url), Kind.INBOUND: inbound, Kind.FALLBACK: _fallback(inbound)}
-    secrets = tuple("".join(token) for token in tenant.auth_tokens)
-    return Hook(tenant, secrets, {kind: variants(url) if url else () for kind, url in urls.items()})
+    keys = Keyring(
+        tuple("".join(token) for token in tenant.auth_tokens),
+        {name: "".join(secret) for name, secret in tenant.shared_keys.items()},
+    )
+    return Hook(tenant, keys, {kind: variants(url) if url else () for kind, url in urls.items()})
 
 
 def _bare(url: str) -> str:
@@ -79,8 +111,14 @@ def _fallback(inbound: str) -> str:
     return f"{inbound.removesuffix('/inbound')}/fallback" if inbound.endswith("/inbound") else inbound
 
 
-def _alone(hooks: Iterable[Hook]) -> dict[str, Hook]:
-    """By AccountSid; tenants that share one are told apart by their routes only."""
-    found = [hook for hook in hooks if hook.tenant.account_sid]
-    counts = Counter(hook.tenant.account_sid for hook in found)
-    return {hook.tenant.account_sid: hook for hook in found if counts[hook.tenant.account_sid] == 1}
+def _senders(tenant: Tenant) -> set[str]:
+    lanes = tenant.lanes.values()
+    named = {lane.messaging_service_sid for lane in lanes}
+    return {*named, *(read_address(lane.from_number).canonical for lane in lanes if lane.from_number)} - {""}
+
+
+def _alone(found: Iterable[tuple[Name, Hook]]) -> dict[Name, Hook]:
+    """Those that name one tenant only."""
+    rows = list(found)
+    counts = Counter(name for name, _ in rows)
+    return {name: hook for name, hook in rows if counts[name] == 1}

@@ -59,8 +59,12 @@ class Messages:
 
     def __init__(self, tenants: Mapping[str, Tenant], log: Log, topics: Topics, key: bytes) -> None:
         self._log, self._topics, self._key = log, topics, key
-        self._keys = [(_digest(key), tenant) for tenant in tenants.values() for key in tenant.api_keys if key]
+        self.take(tenants)
         self.answered: Counter[tuple[str, int]] = Counter()
+
+    def take(self, tenants: Mapping[str, Tenant]) -> None:
+        """These tenants from the next request on."""
+        self._keys = [(_digest(key), tenant) for tenant in tenants.values() for key in tenant.api_keys if key]
 
     async def create(self, request: Request) -> Response:
         """POST: 202 with the ids of the messages; 400, 401, 413, 415, 422, 503 as problem+json."""

@@ -4,42 +4,47 @@
 takes the record (Twilio retries then, as our URLs ask); never 429, never text/plain (Twilio would text it).
 """
 
-import hashlib
+import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from app import clock, telemetry
-from app.domain.inputs import Reported, Texted
-from app.domain.keywords import Reading, read_intent
-from app.domain.phone import read_address
-from app.domain.words import Intent
 from app.ingress.answers import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
 from app.ingress.hooks import Hook, Hooks, Kind, read_path
 from app.ingress.log import Log, Unavailable
-from app.ingress.record import Record
-from app.provider.callbacks import Fields, Text, Unplaced, read_report, read_text
-from app.provider.webhooks import MAX_BODY_BYTES, BadForm, digest_of, read_form, read_query, verified
-from app.records.deadletters import Lost, dead_letter
-from app.records.requests import MESSAGE_ID
-from app.records.seal import Sealer
-from app.records.texting import Came, Texting
-from app.records.topics import Topics
-from app.tenants import Tenant
+from app.ingress.mistakes import Seen
+from app.ingress.overdue import Overdue
+from app.ingress.receipts import Receipts, Verified
+from app.ingress.rejections import Rejections, Why
+from app.provider.forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, read_form, read_json
+from app.provider.webhooks import settings_of, verified, verified_json
+from app.records.webhooks import RawWebhook
 
-_log = telemetry.logger(__name__)
-_encode = msgspec.json.Encoder().encode
-FORM = b"application/x-www-form-urlencoded"
+FORM, JSON = b"application/x-www-form-urlencoded", b"application/json"
+# Twilio gives up after 15 s at most; a body that takes longer than this is not Twilio's.
+BODY_S = 10.0
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+REMEMBERED = 4096
+SETTINGS = b"x-twilio-webhooks-signature-settings"
+WRONG = problem(403, "the signature is not valid for the configured URL")
+# By these a request, and a proxy before it, tell for which URL it was meant: for explanations alone.
+TOLD = (b"host", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix")
+
+Headers = Mapping[bytes, bytes]
 
 
 class Webhooks:
-    """POST /twilio/... `answered` counts answers by kind and HTTP status."""
+    """POST /twilio/... `answered` counts answers by kind and HTTP status; `repeated`: webhooks that came again.
+    `body_s`: how long a body may take."""
 
-    def __init__(self, hooks: Hooks, log: Log, sealer: Sealer, topics: Topics, key: bytes, pk: str) -> None:
-        self._hooks, self._log, self._sealer, self._topics = hooks, log, sealer, topics
-        self._texting, self._pk = Texting(sealer, key), pk
+    def __init__(
+        self, hooks: Hooks, log: Log, receipts: Receipts, rejections: Rejections, body_s: float = BODY_S
+    ) -> None:
+        self.hooks, self._log, self._receipts, self.rejections = hooks, log, receipts, rejections
+        self._bodies = Overdue(body_s)
+        self._known: dict[tuple[str, str], Answer] = {}
         self.answered: Counter[tuple[str, int]] = Counter()
+        self.repeated = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI app of every path under /twilio/."""
@@ -57,116 +62,122 @@ class Webhooks:
             await send_answer(send, problem(500, "a fault of ours"))
             raise
         self.answered[found[0], answer[0]] += 1
-        await send_answer(send, answer)
+        await send_answer(send, answer, closing=answer[0] >= 400 and _endless(scope["headers"]))
 
     async def _answer(self, found: tuple[Kind, str], scope: Any, receive: Any) -> Answer:
         if scope["method"] != "POST":
             return problem(405, "POST only")
-        headers, (kind, name) = dict(scope["headers"]), found
-        if not (given := headers.get(b"x-twilio-signature", b"").decode("latin-1")):
-            return _rejected(kind, "no signature", b"")
-        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != FORM:
-            return problem(415, f"{FORM.decode()} only")
-        body, query = await _body(receive), scope["query_string"]
-        form = read_form(body)
+        headers: Headers = dict(scope["headers"])
+        if not headers.get(b"x-twilio-signature"):
+            self.rejections.add(found[0], Why.UNSIGNED)
+            return WRONG
+        form_sent, query = _is_form(headers), _short(scope["query_string"])
+        try:
+            body = await self._bodies.wait(_read(receive))
+        except TimeoutError:
+            raise BadForm(408, f"the body took longer than {self._bodies.most_s:g} s") from None
+        form = read_form(body) if form_sent else read_json(body)
+        given, settings = _text(headers, b"x-twilio-signature"), _text(headers, SETTINGS)
+        asked = RawWebhook(found[0].value, query, body.decode("latin-1"), given, settings, form_sent)
         fields = dict(form)
-        hook = self._hooks.find(name, fields.get("AccountSid", ""))
-        if hook is None:
-            return _rejected(kind, "no such tenant", body)
-        digest = digest_of(headers.get(b"x-twilio-webhooks-signature-settings", b"").decode("latin-1"))
-        if not verified(hook.secrets, given, hook.signed_urls(kind, query), form, digest):
-            return _rejected(kind, "signature" if hook.urls[kind] else "no public URL is set", body, hook)
-        if kind is Kind.STATUS:
-            return await self._report(hook.tenant, fields, _query(query))
-        return await self._text(hook.tenant, fields)
-
-    async def _report(self, tenant: Tenant, fields: Fields, query: dict[str, str]) -> Answer:
-        at_ms = clock.now_ms()
-        report = read_report(fields, query, at_ms)
-        if isinstance(report, Unplaced):
-            return await self._keep(tenant, fields, query, report)
-        if not MESSAGE_ID.match(report.message_id):
-            return await self._keep(tenant, fields, query, Unplaced("m", "names no message of ours"))
-        value = Reported(
-            id=clock.new_id(),
-            tenant=tenant.name,
-            pk=self._pk,
-            at=at_ms,
-            message_id=report.message_id,
-            attempt=report.attempt,
-            sid=report.sid,
-            progress=report.progress,
-            status=report.status,
-            code=report.code,
-            error=report.error,
-            carrier_done=report.carrier_done,
-            invalid_after=report.invalid_after,
-            hold_until_ms=report.hold_until_ms,
+        hook = self.hooks.find(found[1], found[0], fields)
+        if hook is None or not _signed(hook, found[0], asked, form, body):
+            self._refused(hook, found[0], asked, form, scope)
+            return WRONG
+        token = _text(headers, b"i-twilio-idempotency-token")
+        came = Verified(
+            kind=found[0],
+            tenant=hook.tenant,
+            fields=fields,
+            query=query,
+            token=token if _TOKEN.match(token) else "",
+            raw=asked,
         )
-        contact = report.message_id.partition("-")[0]
-        await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))
-        return NO_CONTENT
+        return await self._once(came)
 
-    async def _keep(self, tenant: Tenant, fields: Fields, query: dict[str, str], why: Unplaced) -> Answer:
-        """A signed callback that we cannot place: kept as a dead letter."""
-        raw, place = _encode({"tenant": tenant.name, "query": query, "form": fields}), clock.new_id()
-        lost = Lost("ingress", place, None, raw, clock.now_ms())
-        value, made = dead_letter(self._sealer, lost, why.field, why.rule)
-        await self._log.put(Record(self._topics.deadletters, f"ingress-{place}".encode(), value, made))
-        return NO_CONTENT
+    async def _once(self, came: Verified) -> Answer:
+        """The token is outside the signature and names nothing by itself; both together name one event of Twilio's."""
+        event = came.token, came.raw.signature
+        if came.token and (answer := self._known.get(event)) is not None:
+            self.repeated += 1
+            return answer
+        answer = await self._kept(came)
+        if came.token:
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]
+            self._known[event] = answer
+        return answer
 
-    async def _text(self, tenant: Tenant, fields: Fields) -> Answer:
-        text = read_text(fields)
-        if isinstance(text, Unplaced):
-            await self._keep(tenant, fields, {}, text)
-            return EMPTY_TWIML
-        reading = read_intent(text.body, text.opt_out_type, tenant.stop_words)
-        # With Advanced Opt-Out (OptOutType is there) Twilio has replied already.
-        ours = reading.intent is Intent.HELP and tenant.keyword_replies == "heliograph" and not text.opt_out_type
-        ours = ours and tenant.may_text(read_address(text.sender).canonical)
-        contact, value = self._texted(tenant, text, reading, ours)
-        await self._log.put(Record(self._topics.contacts, contact.encode(), _encode(value)))
-        return twiml(tenant.help_text) if ours else EMPTY_TWIML
+    async def _kept(self, came: Verified) -> Answer:
+        if came.kind is Kind.STATUS:
+            await self._log.put(self._receipts.report(came))
+            return NO_CONTENT
+        record, reply = self._receipts.text(came)
+        await self._log.put(record)
+        return twiml(reply) if reply else EMPTY_TWIML
 
-    def _texted(self, tenant: Tenant, text: Text, reading: Reading, ours: bool) -> tuple[str, Texted]:
-        came = Came(
-            sid=text.sid,
-            person=text.sender,
-            to=text.to,
-            body=text.body,
-            at_ms=clock.now_ms(),
-            media=text.media,
-            media_count=len(text.media),
-            opt_out_type=text.opt_out_type,
-            service=text.service,
+    def _refused(self, hook: Hook | None, kind: Kind, asked: RawWebhook, form: Form, scope: Any) -> None:
+        why = Why.UNKNOWN_TENANT if hook is None else Why.SIGNATURE if hook.urls[kind] else Why.NO_URL
+        body, headers = asked.body.encode("latin-1"), dict(scope["headers"])
+        account = next((value for name, value in form if name == "AccountSid"), "")
+        self.rejections.add(kind, why, body, account, hook.tenant.name if hook else "")
+        seen = Seen(
+            kind=kind,
+            path=scope.get("raw_path", scope["path"].encode()).decode("latin-1"),
+            query=asked.query,
+            headers={name.decode(): _text(headers, name) for name in TOLD if name in headers},
+            form=form if asked.form else (),
+            given=asked.signature,
+            digest=settings_of(asked.settings).digest or "sha1",
+            hook=hook,
         )
-        return self._texting.input(clock.new_id(), tenant.name, came, reading, ours=ours)
+        self.rejections.explain(seen, body, self.hooks)
 
 
-def _rejected(kind: Kind, why: str, body: bytes, hook: Hook | None = None) -> Answer:
-    digest = hashlib.sha256(body).hexdigest()[:16]
-    tenant = hook.tenant.name if hook else ""
-    _log.warning("webhook.rejected", kind=kind, why=why, tenant=tenant, bytes=len(body), body_sha256=digest)
-    return problem(403, "the signature is not valid for the configured URL")
+def _signed(hook: Hook, kind: Kind, asked: RawWebhook, form: Form, body: bytes) -> bool:
+    settings, urls = settings_of(asked.settings), hook.signed_urls(kind, asked.query)
+    secrets = hook.keys.live(settings.key)
+    if asked.form:
+        return verified(secrets, asked.signature, urls, form, settings.digest)
+    return verified_json(secrets, asked.signature, urls, body, settings.digest)
 
 
-def _query(raw: bytes) -> dict[str, str]:
-    """Signed, so Twilio's echo of our own; what is no UTF-8 names nothing of ours."""
-    try:
-        return dict(read_query(raw.decode("ascii")))
-    except UnicodeDecodeError:
-        return {}
+def _text(headers: Headers, name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")
 
 
-async def _body(receive: Any) -> bytes:
-    """The whole body, refused once it is too long."""
-    body = b""
+def _is_form(headers: Headers) -> bool:
+    """Else it is JSON. Raises BadForm; a body that says it is too long is refused before it is read."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind not in (FORM, JSON):
+        raise BadForm(415, f"{FORM.decode()} or {JSON.decode()} only")
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length[:9]) > MAX_BODY_BYTES:
+        raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+    return kind == FORM
+
+
+def _endless(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Nobody knows how much of a chunked body is still to come, and the server would read it all."""
+    return any(name == b"transfer-encoding" for name, _ in headers)
+
+
+def _short(query: bytes) -> str:
+    if len(query) > MAX_QUERY_BYTES:
+        raise BadForm(400, f"query is longer than {MAX_QUERY_BYTES} bytes")
+    return query.decode("latin-1")
+
+
+async def _read(receive: Any) -> bytes:
+    """The whole body; refused once it is too long."""
+    parts, length = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise BadForm(400, "the connection closed before the body ended")
-        body += bytes(message.get("body", b""))
-        if len(body) > MAX_BODY_BYTES:
+        parts.append(bytes(message.get("body", b"")))
+        length += len(parts[-1])
+        if length > MAX_BODY_BYTES:
             raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
         if not message.get("more_body"):
-            return body
+            return b"".join(parts)

@@ -16,7 +16,8 @@ from app.provider.words import PROGRESS
 MAX_MEDIA = 10
 OPT_OUT_TYPES = frozenset({"STOP", "START", "HELP"})
 MAX_ATTEMPT_DIGITS = 6
-_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}\Z")
+_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}\Z")
+_SERVICE = re.compile(r"MG[0-9a-fA-F]{32}\Z")
 _DONE_DATE = re.compile(r"[0-9]{10,14}\Z")
 
 Fields = Mapping[str, str]
@@ -102,7 +103,7 @@ def read_text(fields: Fields) -> Text | Unplaced:
         body=fields.get("Body", ""),
         media=tuple(fields[name] for n in range(MAX_MEDIA) if (name := f"MediaUrl{n}") in fields),
         opt_out_type=kind if kind in OPT_OUT_TYPES else "",
-        service=service if _SID.match(service) else "",
+        service=service if _SERVICE.match(service) else "",
     )
 
 

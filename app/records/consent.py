@@ -32,3 +32,14 @@ class NotifyConsentChanged(
     message_sid: f.Sid
     masked: f.Masked
     cause: Cause
+
+
+class NotifyInboundOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify.inbound_opened.v1", tag_field="type"):
+    """Somebody was shown what a person wrote, as it came: evidence of a consent, or any text."""
+
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    contact_id: f.ContactId
+    message_sid: f.Sid
+    by: Annotated[str, Meta(description="Who did it, as they said.")]

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from app.domain.inputs import Input
-from app.records.consent import NotifyConsentChanged
+from app.records.consent import NotifyConsentChanged, NotifyInboundOpened
 from app.records.deadletters import DeadletterRecord
 from app.records.inbound import NotifyReceived
 from app.records.lanes import LaneRecord
@@ -27,6 +27,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     for struct in (
         *_NOTIFY,
         NotifyNumberChanged,
+        NotifyInboundOpened,
         NotifyMetric,
         *get_args(DeadletterRecord),
         *get_args(Input),

@@ -11,7 +11,8 @@ from app.records.seal import Content, Sealer
 
 
 class Came(msgspec.Struct, frozen=True, kw_only=True):
-    """A text that came in. `person`, `to`: addresses as Twilio gives them; `at_ms`: when it was received."""
+    """A text that came in. `person`, `to`: addresses as Twilio gives them; `at_ms`: when it was received;
+    `token`: of Twilio's event; `raw`: the webhook as it came, encoded."""
 
     sid: str
     person: str
@@ -23,6 +24,8 @@ class Came(msgspec.Struct, frozen=True, kw_only=True):
     opt_out_type: str = ""
     service: str = ""
     provenance: Provenance = Provenance.CALLBACK
+    token: str = ""
+    raw: bytes = b""
 
     def __repr__(self) -> str:
         return "<Came>"
@@ -55,4 +58,6 @@ class Texting:
             answered_by="heliograph" if ours else "twilio" if known else "",
             media_count=came.media_count,
             provenance=came.provenance,
+            token=came.token,
+            raw=self._sealer.seal(came.raw, tenant, came.sid) if came.raw else "",
         )

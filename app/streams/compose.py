@@ -1,7 +1,6 @@
 """From a claimed message to the create call: seal opened, sender and parameters looked up, callback URL made."""
 
 from collections.abc import Callable, Mapping
-from urllib.parse import urldefrag
 
 from app import clock
 from app.domain.attempts import TOO_NEAR
@@ -17,8 +16,6 @@ MAX_VALIDITY_S = 36_000
 LEAST_AHEAD_MS = 900_000
 # What our clock may be behind the log's, by which the message's time has come.
 ORDINARY_SKEW_MS = 5_000
-# Twilio retries webhooks once, and only on a failed connection, unless the URL asks for more (connection overrides).
-OVERRIDES = "rc=5&rp=all"
 PASSED_ON = (
     "content_retention",
     "address_retention",
@@ -58,7 +55,7 @@ class Composer:
             to=content.to,
             body=with_link(content.body, content.link) if plain else content.body,
             media=() if plain else content.media,
-            status_callback=callback_url(tenant.status_callback_url, message.id, attempt),
+            status_callback=callback_url(tenant, message.id, attempt),
             messaging_service_sid=lane.messaging_service_sid,
             from_number=lane.from_number,
             validity_s=max(1, min(MAX_VALIDITY_S, (policy.expires_ms - now - held_ms) // 1000)),
@@ -70,7 +67,6 @@ class Composer:
         )
 
 
-def callback_url(public: str, message_id: str, attempt: int) -> str:
+def callback_url(tenant: Tenant, message_id: str, attempt: int) -> str:
     """The attempt's StatusCallback: our ids in the query, under Twilio's signature; overrides in the fragment."""
-    url, fragment = urldefrag(public)
-    return f"{url}{'&' if '?' in url else '?'}m={message_id}&a={attempt}#{fragment or OVERRIDES}"
+    return tenant.told(tenant.status_callback_url, f"m={message_id}&a={attempt}")

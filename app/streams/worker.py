@@ -70,6 +70,7 @@ class Worker:
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
         self.collectors = (self.doubts, self.circuits, GateCollector(self.lines), LookupCollector(self._lookups))
+        self._logins, self._providers = tenants, dict[str, TwilioProvider]()
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -100,9 +101,10 @@ class Worker:
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         self.contacts.log_ms = lambda: engine.producer.log_ms
         answers = Answers(self._topics.contacts, self._journal, engine.send)
-        self._providers = {
+        self._providers |= {
             name: _provider(tenant, self._settings, self.lines[name].gate) for name, tenant in self._tenants.items()
         }
+        self.log_in(self._logins)
         calls = self.contacts.calls = Calls(
             self._providers,
             self.lines,
@@ -129,6 +131,17 @@ class Worker:
         self._beside(self._timers(), "timers")
         for tenant in self._tenants:
             self._beside(self._lister.run(tenant), f"lister {tenant}")
+
+    def log_in(self, tenants: Mapping[str, Tenant]) -> None:
+        """From its next call on a tenant that is known here logs in with these credentials, if its account is the same.
+
+        Everything else of a tenant is as it was when the worker was built.
+        """
+        self._logins = tenants
+        for name, provider in self._providers.items():
+            now, built = tenants.get(name), self._tenants[name]
+            if now is not None and now.account_sid == built.account_sid:
+                provider.log_in(now.credentials)
 
     def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._background.append(asyncio.get_running_loop().create_task(work, name=name))

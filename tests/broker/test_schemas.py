@@ -137,6 +137,8 @@ def handled(stand: Stand) -> None:
     letter = json.loads(listed[0])["id"]
     for words in (("show", letter, "--reveal"), ("drop", letter)):
         assert heliograph("deadletters", *words, "--by", "ada", **stand.env).returncode == 0
+    sid = next(record["sid"] for record in read(stand, "contacts") if record["type"] == "contact.texted.v1")
+    assert heliograph("inbound", "show", sid, "--reveal", "--by", "ada", **stand.env).returncode == 0
 
 
 def words(stand: Stand) -> set[str]:

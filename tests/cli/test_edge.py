@@ -1,6 +1,7 @@
 """`heliograph errors` and `heliograph sign`: real processes."""
 
 import json
+from pathlib import Path
 
 import pytest
 from twilio.request_validator import RequestValidator
@@ -88,9 +89,42 @@ def test_the_fragment_of_connection_overrides_is_not_signed() -> None:
     assert plain == with_overrides and plain.startswith("X-Twilio-Signature: ")
 
 
+def test_a_json_body_is_signed_by_its_hash_in_the_url_it_is_to_be_posted_to(tmp_path: Path) -> None:
+    body = '{"MessageStatus": "sent"}'
+    (tmp_path / "body.json").write_text(body)
+    for sent in (body, f"@{tmp_path / 'body.json'}"):
+        told = json.loads(heliograph("sign", f"{URL}#rc=5", "--data", sent, "--json", **TOKEN).stdout)
+        assert RequestValidator("first").validate(told["url"], body, told["headers"]["X-Twilio-Signature"])
+        assert told["url"].startswith(f"{URL}&bodySHA256=")
+    plain = heliograph("sign", URL, "--data", body, **TOKEN)
+    assert plain.stderr == f"post to {told['url']}\n" and "Content-Type: application/json" in plain.stdout
+
+
+def test_a_shared_key_signs_with_the_algorithm_that_its_header_names(tmp_path: Path) -> None:
+    config = tmp_path / "tenants.toml"
+    config.write_text(
+        f'[tenants.acme]\naccount_sid = "AC{"0" * 32}"\nshared_keys_file = "{tmp_path / "keys"}"\n'
+        'shared_keys = {k1 = "one"}\n[tenants.acme.lanes.main]\nfrom_number = "+15005550006"\n'
+    )
+    (tmp_path / "keys").write_text("k2:two\n")
+    env = {"HELIOGRAPH_CONFIG": str(config)}
+    for key, secret in (("k1", "one"), ("k2", "two")):
+        done = heliograph("sign", URL, "A=1", "--tenant", "acme", "--shared-key", key, "--json", **env)
+        told = json.loads(done.stdout)
+        assert told["X-Twilio-Webhooks-Signature-Settings"] == f"key={key},algorithm=HMAC_SHA256"
+        assert RequestValidator(secret).validate(URL, {"A": "1"}, told["X-Twilio-Signature"], "HMAC_SHA256")
+    (tmp_path / "keys").write_text("k2 two\n")
+    assert faults(heliograph("sign", URL, "--tenant", "acme", **env)) == [
+        f"HELIOGRAPH_CONFIG: {config}: tenants.acme.shared_keys_file: 2 words are not id:secret"
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "env", "fault"),
     [
+        ([URL, "A=1", "--data", "{}"], TOKEN, "--data: is instead of FIELD=VALUE, not with them"),
+        ([URL, "--data", "@/nowhere/at-all"], TOKEN, "--data: /nowhere/at-all: No such file or directory"),
+        ([URL, "--shared-key", "k"], TOKEN, "--shared-key: k is none of nothing: shared_keys is empty"),
         ([URL, "Body"], TOKEN, "Body: must be FIELD=VALUE"),
         ([URL, "--tenant", "acme"], TOKEN, "--tenant: acme is none of default"),
         ([URL], {}, "tenant default has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file"),

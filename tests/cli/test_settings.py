@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import values
+from app.tenants import Tenant
 from tests.support.commands import KEYS, faults, heliograph
 
 SHAPES = {
@@ -97,10 +98,46 @@ def test_tenants_of_one_account_need_routes_of_their_own(path: str, code: int, t
     file = tmp_path / "tenants.toml"
     file.write_text("".join(TENANT.format(name=name, path=path.format(name=name)) for name in ("a", "b")))
     done = heliograph("config", "check", "--json", **KEYS, HELIOGRAPH_CONFIG=str(file))
-    rule = "and other tenants have the same account_sid"
+    rule = "and other tenants have the same account_sid and sender"
     told = [f"tenant {name}: status_callback_url: has no /twilio/{name}/, {rule}" for name in ("a", "b")]
     assert done.returncode == code
     assert json.loads(done.stdout) == {"faults": [], "problems": [], "warnings": told if code else [], "notes": []}
+
+
+def test_tenants_of_one_account_with_senders_of_their_own_need_no_routes(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.toml"
+    both = [TENANT.format(name=name, path="").replace("0006", f"000{n}") for n, name in enumerate("ab")]
+    file.write_text("".join(both))
+    assert heliograph("config", "check", **KEYS, HELIOGRAPH_CONFIG=str(file)).returncode == 0
+
+
+OVERRIDES = {"rc=5&rp=all": True, "ct=3000&rt=1500&rc=0&rp=ct,rt,5xx&e=dublin,ashburn": True}
+OVERRIDES |= dict.fromkeys(["", "rc=6", "rc=x", "rp=some", "ct=99", "zz=1", "rc=5&", "rc=²", "#rc=5"], False)
+
+
+@pytest.mark.parametrize("text", OVERRIDES)
+def test_connection_overrides_are_those_of_twilio(text: str) -> None:
+    if OVERRIDES[text]:
+        assert values.overrides(text) == text
+    else:
+        with pytest.raises(ValueError, match="must be Twilio's connection overrides"):
+            values.overrides(text)
+
+
+URL, TOLD_AS = "https://hooks.example.com/twilio/status", {
+    ("", ""): "#rc=5&rp=all",
+    ("", "m=1&a=2"): "?m=1&a=2#rc=5&rp=all",
+    ("#rc=1", "m=1"): "?m=1#rc=1",
+    ("?site=1", "m=1"): "?site=1&m=1#rc=5&rp=all",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", TOLD_AS)
+def test_a_url_that_twilio_is_told_ends_in_overrides_its_own_or_the_tenants(given: tuple[str, str]) -> None:
+    tail, query = given
+    assert Tenant().told(URL + tail, query) == URL + TOLD_AS[given]
+    assert Tenant(webhook_overrides="").told(URL) == URL
+    assert Tenant(webhook_overrides="rc=2").told(URL, query) == (f"{URL}?{query}" if query else URL) + "#rc=2"
 
 
 def test_a_name_like_no_other_is_not_guessed_at() -> None:

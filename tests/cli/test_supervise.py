@@ -28,6 +28,11 @@ open(path, "w").write(" ".join(words[1:]))
 word = words[0]
 if word.startswith("SIG"):
     os.kill(os.getpid(), signal.Signals[word])
+if word == "hear":
+    signal.signal(signal.SIGHUP, lambda *_: (print("heard", flush=True), sys.exit(70)))
+    print("hearing", flush=True)
+    while True:
+        time.sleep(60)
 if word == "stay":
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda n, _: (print("heard", signal.Signals(n).name, flush=True), sys.exit(0)))
@@ -105,6 +110,14 @@ def test_a_signal_is_passed_on_and_its_end_waited_for(lives: Lives, number: sign
     said, errors = parent.communicate(timeout=30)
     assert (parent.returncode, said) == (0, f"heard {number.name}\n")
     assert [end["code"] for end in ends(errors)] == [0] and lives.path.read_text() == "0"
+
+
+def test_sighup_is_passed_on_and_ends_nothing(lives: Lives) -> None:
+    parent = lives.start("hear 0")
+    assert parent.stdout is not None and parent.stdout.readline() == "hearing\n"
+    parent.send_signal(signal.SIGHUP)
+    _, errors = parent.communicate(timeout=30)
+    assert parent.returncode == 0 and [end["code"] for end in ends(errors)] == [70, 0]
 
 
 def test_a_signal_during_the_wait_ends_it_and_nothing_is_started(lives: Lives) -> None:

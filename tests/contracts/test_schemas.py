@@ -79,8 +79,10 @@ def test_p8_a_sealed_field_is_marked_with_what_it_holds_and_its_associated_data(
     }
     assert marked == {
         ("contact.rejected.v1", "sealed_to"),
+        ("contact.reported.v1", "raw"),
         ("contact.requested.v1", "sealed"),
         ("contact.requested.v1", "sealed_to"),
+        ("contact.texted.v1", "raw"),
         ("contact.texted.v1", "sealed"),
         ("notify.deadletter.v1", "envelope"),
         ("notify.deadletter.v1", "payload"),

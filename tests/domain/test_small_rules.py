@@ -1,15 +1,17 @@
 """Identities, addresses, segments, lanes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given as for_all
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.domain import identity
-from app.domain.events import Ask
+from app.domain.events import Ask, InputRefused
 from app.domain.lane import HELD_BACK_MS, REGRANT_MS, Lane
 from app.domain.phone import mask, read_address
 from app.domain.segments import count, smart
-from app.domain.words import Priority
+from app.domain.words import Intent, Priority, Progress
+from tests.support.given import cancel, given, rejected, report, requested, text
 
 
 def test_a_message_id_names_its_contact_and_repeats_for_the_same_request():
@@ -17,6 +19,33 @@ def test_a_message_id_names_its_contact_and_repeats_for_the_same_request():
     assert len(contact) == 20
     assert identity.message_id("acme", "k1", contact) == identity.message_id("acme", "k1", contact)
     assert identity.message_id("acme", "k1", contact).startswith(f"{contact}-")
+
+
+def of(tenant, record):
+    return replace(record, tenant=tenant)
+
+
+@pytest.mark.parametrize("stray", [report(Progress.DELIVERED), report(Progress.SENT, n=2)])
+@pytest.mark.parametrize("own", [requested(), text(Intent.STOP), rejected()])
+def test_p7_a_report_that_names_another_tenants_contact_leaves_it_to_whom_it_belongs(stray, own):
+    log = given(of("other", stray))
+    assert [event.field for event in log.said(InputRefused)] == ["message_id"]
+    alone = given(of("acme", stray), own)
+    log.then(own)
+    assert log.said(InputRefused) == [] and log.contact == replace(
+        alone.contact, based_ms=log.contact.based_ms, based_offset=1
+    )
+    log.then(of("other", stray))
+    assert [event.field for event in log.said(InputRefused)] == ["tenant"]
+
+
+def test_p7_a_contact_that_has_anything_is_nobody_elses():
+    for own in (requested(), text(Intent.STOP), text(Intent.NONE), cancel()):
+        log = given(own)
+        before = log.contact
+        log.then(of("other", requested()), of("other", report(Progress.DELIVERED)))
+        kept = {"watermark": before.watermark, "touched_ms": before.touched_ms}
+        assert replace(log.contact, **kept) == before and log.said(InputRefused)
 
 
 def test_fields_that_join_alike_have_different_ids():
@@ -47,7 +76,7 @@ def test_a_mask_hides_the_middle_and_short_ones_whole():
     }
 
 
-@given(st.from_regex(r"\+[1-9][0-9]{0,14}", fullmatch=True) | st.text(max_size=20))
+@for_all(st.from_regex(r"\+[1-9][0-9]{0,14}", fullmatch=True) | st.text(max_size=20))
 def test_p8_a_mask_leaves_at_least_three_digits_to_guess(address: str):
     shown = mask(address).replace("•••", "")
     assert not shown or len(address) - len(shown) >= 3

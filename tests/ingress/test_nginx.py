@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.dev.broker import free_port
 from app.ingress.log import ACK_S
-from app.provider.webhooks import MAX_BODY_BYTES, signature
+from app.provider.forms import MAX_BODY_BYTES
+from app.provider.webhooks import signature
 from app.records.requests import MAX_VALUE_BYTES
 from tests.support.door import ACME, MESSAGE, PUBLIC, SID, door, eventually
 

@@ -14,12 +14,13 @@ from app.ingress.api import ANSWERS
 from app.ingress.hooks import KINDS, read_path
 from app.ingress.record import Record
 from app.internal import Served, internal_app
-from app.provider.webhooks import MAX_BODY_BYTES
+from app.provider.forms import MAX_BODY_BYTES
 from app.records.requests import MAX_VALUE_BYTES
 from app.records.schemas import STRUCTS
 from tests.support.door import ACME, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, FakeKafka, FakeLine, door
 from tests.support.openapi import PATH, answer_faults, document, followed, judge, operations
 from tests.support.references import references, resolved
+from tests.support.wire import exchange, head
 
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
 Send = Callable[[Door], Awaitable[httpx.Response]]
@@ -41,7 +42,9 @@ class FaultyKafka(FakeKafka):
 async def behind(status: int, path: Path) -> AsyncIterator[Door]:
     """The door in front of what makes it answer so: a fault of ours, neither Kafka nor disk, or all well."""
     kafka = FaultyKafka() if status == 500 else FakeKafka()
-    async with door(path, kafka, keyword_replies="heliograph", help_text="Reply STOP.") as made:
+    async with door(
+        path, kafka, body_s=0.05 if status == 408 else 10.0, keyword_replies="heliograph", help_text="Reply STOP."
+    ) as made:
         if status == 503:
             kafka.here = False
             (path / "spool").rmdir()
@@ -109,11 +112,19 @@ def hook(kind: str, path: str) -> list[Case]:
         (where, 400, bad("Body=%FF")),
         (where, 403, sending("not-the-token")),
         (where, 405, bad("", "GET")),
+        (where, 408, lambda made: unfinished(made, real)),
         (where, 413, bad("Body=" + "x" * MAX_BODY_BYTES)),
-        (where, 415, bad("{}", Content_Type="application/json")),
+        (where, 415, bad("{}", Content_Type="text/plain")),
         (where, 500, sending()),
         (where, 503, sending()),
     ]
+
+
+async def unfinished(made: Door, target: str) -> httpx.Response:
+    """A body of which the end never comes."""
+    answer = await exchange(made.http.base_url, head("POST", target, {**SIGNED, "Content-Length": "10"}), b"Body=")
+    assert answer is not None
+    return answer
 
 
 HOOKS = [

@@ -58,15 +58,15 @@ def webhooks(tenant: Tenant, status: str = "", inbound: str = "", fallback: str 
     inbound = inbound or tenant.inbound_url
     fallback = fallback or neighbour(inbound)
     return Webhooks(
-        status=overridden(status or tenant.status_callback_url),
-        inbound=overridden(inbound),
-        fallback=overridden(fallback),
+        status=overridden(status or tenant.status_callback_url, tenant.webhook_overrides),
+        inbound=overridden(inbound, tenant.webhook_overrides),
+        fallback=overridden(fallback, tenant.webhook_overrides),
     )
 
 
-def overridden(url: str) -> str:
+def overridden(url: str, overrides: str = OVERRIDES) -> str:
     """With the connection overrides, unless it has a fragment of its own."""
-    return url if not url or urlsplit(url).fragment else f"{url.rstrip('#')}#{OVERRIDES}"
+    return url if not url or urlsplit(url).fragment else f"{url.rstrip('#')}#{overrides}".rstrip("#")
 
 
 def neighbour(inbound: str) -> str:
