@@ -109,3 +109,9 @@ def test_what_would_be_taken_away_is_told_and_with_prune_it_is(held: Held, wante
 def test_a_plan_shows_no_whole_number_by_accident(held: Held, wanted: Wanted) -> None:
     told = "".join(f"{change!r} {change.why} {change.where}" for change in plan(wanted, held, prune=True))
     assert [number for number in NUMBERS if number.phone_number in told] == []
+
+
+def test_two_services_to_be_made_by_one_name_are_refused():
+    wanted = tuple(WantedService(name=n, sid="", friendly_name="main", fields={}, numbers=()) for n in ("x", "y"))
+    changes = plan(Wanted(services=wanted, numbers=()), Held(services=(), numbers=()))
+    assert [change.action for change in changes] == [Action.REFUSE, Action.REFUSE]

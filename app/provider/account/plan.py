@@ -57,19 +57,22 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Look(NamedTuple):
-    """What is compared with. `services`, `numbers`: how often the tenants file declares each, by SID."""
+    """What is compared with. `services`, `numbers`: how often the tenants file declares each, by SID; `names`: how
+    often a service without one, by friendly_name."""
 
     held: Held
     prune: bool
     services: Mapping[str, int]
     numbers: Mapping[str, int]
+    names: Mapping[str, int]
 
 
 def plan(wanted: Wanted, held: Held, *, prune: bool = False) -> tuple[Change, ...]:
     """In the order in which they are to be made: what is taken out of one service can then go into another."""
     declared = [number for service in wanted.services for number in service.numbers]
     numbers = Counter(number.sid for text in declared if (number := held.number(text)) is not None)
-    look = _Look(held, prune, Counter(sids(wanted, held).values()), numbers)
+    names = Counter(service.friendly_name for service in wanted.services if not service.sid)
+    look = _Look(held, prune, Counter(sids(wanted, held).values()), numbers, names)
     found = [change for service in wanted.services for change in _service(service, look)]
     found += [change for number in wanted.numbers for change in _number(number, held)]
     first = (Action.REFUSE, Action.CREATE, Action.ALTER, Action.DETACH)
@@ -98,6 +101,8 @@ def _service(service: WantedService, look: _Look) -> Iterator[Change]:
     where, found = f"services.{service.name}", find(service, look.held)
     if isinstance(found, Service) and look.services[found.sid] > 1:
         found = f"is {found.sid}, and so is another service of the tenants file"
+    if found is None and look.names[service.friendly_name] > 1:
+        found = "has the friendly_name of another service of the tenants file: made, the two could not be told apart"
     if isinstance(found, str):
         yield Change(action=Action.REFUSE, where=where, sid=service.sid, why=found)
         return
