@@ -10,9 +10,13 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from app.dev.broker import free_port
+from app.domain.circuit import Circuit
+from app.domain.lane import Lane
 from app.domain.windows import BOUNDS, METRICS
+from app.domain.words import Proof
 from app.internal import Served, internal_app
 from app.records.metrics import NotifyMetric
+from app.streams.circuits import Circuits
 from app.streams.doubts import Doubts
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
@@ -29,11 +33,13 @@ STORY: list[tuple[str, dict[str, str], int, int]] = [
     ("taken", {}, 95, 0),
     ("segments", {}, 190, 0),
     ("refused", {"error_class": "configuration"}, 5, 0),
+    ("refused", {"error_class": "request"}, 2, 0),
     ("doubted", {}, 2, 0),
     ("outcomes", {"outcome": "delivered"}, 60, 0),
     ("outcomes", {"outcome": "undelivered"}, 25, 0),
     ("outcomes", {"outcome": "failed"}, 15, 0),
     ("errors", {"error_code": "30007"}, 25, 0),
+    ("errors", {"error_code": "30450"}, 1, 0),
     ("request_to_create_seconds", {}, 50, 1),
     ("request_to_create_seconds", {}, 50, 9),
     ("create_to_delivered_seconds", {}, 60, 2),
@@ -63,8 +69,12 @@ async def troubled(ingress: Door) -> None:
 
 
 async def stalled() -> Served:
-    """The internal port of a worker that has work and does none, and an attempt in doubt."""
-    registry, doubts = CollectorRegistry(), Doubts()
+    """The internal port of a worker that has work and does none, an attempt in doubt, and a lane that is stopped."""
+    registry, doubts, circuits = CollectorRegistry(), Doubts(), Circuits()
+    lane = Lane(1.0, 2.0, 0)
+    lane.circuit = Circuit(0, Proof.TAKEN, 20003)
+    circuits.lanes[0] = {("default", "default"): lane}
+    registry.register(circuits)
     doubts.assigned(0)
     doubts.see(0, given(requested(), turn(), doubtful()).message())
     registry.register(worker(waiting=3, idle_s=60.0))
