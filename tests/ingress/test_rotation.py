@@ -16,6 +16,7 @@ import pytest
 
 from app.dev.broker import free_port
 from app.dev.parts import Part
+from app.provider.http import Timeouts
 from app.provider.port import Create, Taken
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import signature
@@ -131,6 +132,10 @@ CALL = Create(
 )  # fmt: skip
 
 
+def _provider(url: str) -> TwilioProvider:
+    return TwilioProvider(ACME, (ACME, "old"), url, Timeouts(5.0, 5.0, 5.0), 4)
+
+
 async def test_p2_a_rotation_under_load_has_no_call_refused() -> None:
     """The new token logs in before it is promoted, as Twilio takes both until then."""
     good = {"old", "new"}
@@ -142,11 +147,12 @@ async def test_p2_a_rotation_under_load_has_no_call_refused() -> None:
         return http(201, json.dumps({"sid": "SM" + "a" * 32, "status": "queued", "num_segments": "1"}))
 
     async with scripted(answer) as server:
-        provider, results, stop = TwilioProvider(ACME, (ACME, "old"), server.url, 5.0, 4), [], asyncio.Event()
+        provider, results, stop = _provider(server.url), [], asyncio.Event()
 
         async def load() -> None:
             while not stop.is_set():
                 results.append(await provider.create(CALL, lambda: None))
+                await asyncio.sleep(0)
 
         async def more(count: int = 20) -> None:
             enough = len(results) + count
