@@ -86,6 +86,7 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
     host, port = settings.internal_host, settings.internal_port
     health = await serve(worker.runtime, worker.collectors, host, port)
     ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))
+    gc.freeze()  # Faust collects garbage once per table at each rebalance: not through all that was imported
     await worker.run(stop)
     ready.cancel()
     await health.stop()

@@ -61,6 +61,16 @@ class Table(faust.Table):  # type: ignore[misc] # faust is Any here
         over later rows of the same keys."""
 
 
+class Tables(faust.tables.TableManager):  # type: ignore[misc] # faust is Any here
+    """Faust's tables, which start at once."""
+
+    async def on_start(self) -> None:
+        """Without Faust's second of waiting for tables that may be added later: all of ours are there."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
 class App(faust.App):  # type: ignore[misc] # faust is Any here
     """Faust's app with our transport and engine."""
 
@@ -149,6 +159,7 @@ def _settings(config: EngineConfig, data: DataDir) -> dict[str, Any]:
         "broker": [f"kafka://{server}" for server in config.servers.split(",")],
         "store": "rocksdb://",
         "Table": Table,
+        "TableManager": Tables,
         "datadir": str(data.tables),
         "topic_partitions": config.partitions,
         "processing_guarantee": "at_least_once",

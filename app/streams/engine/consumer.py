@@ -4,7 +4,6 @@ Private names of faust and aiokafka are used here; `tests/contracts` holds a tes
 """
 
 import asyncio
-from collections.abc import Set
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -15,13 +14,15 @@ from app.streams.engine.book import Book
 from app.streams.engine.cycle import ENOUGH, Slice
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.fetching import ConsumerThread
-from app.streams.engine.restore import rising
-from app.streams.engine.store import write_rows
+from app.streams.engine.restore import Restore, Restores
+from app.streams.engine.store import is_new, write_rows
 
 # Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
 MAX_WAITING = 16
 # Records that wait for agents at rest, per partition of theirs: more than end a rest, so that only work waits for room.
 MAX_RESTING = 2 * ENOUGH
+# A look for records lasts this long when there are none; whoever wants to seek waits for its end.
+LOOK_S = 0.1
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
@@ -31,7 +32,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         super().__init__(*args, **kwargs)
         self._books: dict[Any, Book] = {}
         self._restored: dict[tuple[str, int], int] = {}
-        self._back: dict[tuple[str, int], set[bytes]] = {}
+        self.restores = Restores()
         self._fetching = False
         self._drainer: Any = None
         self.waiting = self.resting = self._resting_records = 0
@@ -61,7 +62,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
                 continue
             generation = self.app.consumer_generation_id
             try:
-                fetched = await self._getmany(active, timeout=1.0)
+                fetched = await self._getmany(active, timeout=LOOK_S)
             except self.consumer_stopped_errors:
                 if self.should_stop or self.transport.app.should_stop:
                     return
@@ -81,9 +82,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         """Changelog records straight into one WriteBatch; the last takes Faust's path too, which ends the recovery."""
         last = records[-1]
         db = recovery.tp_to_table[tp].data._db_for_partition(tp.partition)
-        back = self._back.setdefault((tp.topic, tp.partition), set())
-        rows = rising(records, db.get, self.app.engine.watermark_of(tp.topic), back)
-        write_rows(db, rows.items(), last.offset)
+        watermark_of = self.app.engine.watermark_of
+        new = lambda: Restore(db.get, watermark_of(tp.topic), is_new(db))  # noqa: E731 - asked for the first slice alone
+        restore = self.restores.begin((tp.topic, tp.partition), new)
+        write_rows(db, restore.rows(records).items(), last.offset)
+        self.restores.bound()
         self._restored[tp.topic, tp.partition] = last.offset
         points.reach("during_recovery")
         self.app.engine.progressed()
@@ -151,10 +154,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         end: int = self.app.tables.recovery.active_highwaters.get(TP(changelog, number), -1)
         return max(end, self._restored.get((changelog, number), -1))
 
-    def went_back(self, changelog: str, number: int) -> Set[bytes]:
-        """Rows over which an older one lies on the changelog: to be put once more."""
-        return self._back.get((changelog, number), frozenset())
-
     # -- commits
 
     def ack(self, message: Any) -> bool:
@@ -189,6 +188,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             while self._fetching and not self.should_stop:
                 await asyncio.sleep(0.002)
         self._forget()
+        self.restores.over()
         await super().perform_seek()
         await self._refuse_recreated()
         await self._thread.call_thread(self._thread.pause_changelogs)
@@ -245,4 +245,4 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         await super().on_partitions_revoked(revoked)
         self._forget()
         self._restored.clear()
-        self._back.clear()
+        self.restores.clear()

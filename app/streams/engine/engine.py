@@ -11,6 +11,7 @@ from app.streams.engine.cycle import Partition, Slice
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.lease import Lease
 from app.streams.engine.producer import LeasedProducer
+from app.streams.engine.restore import Restore
 from app.streams.engine.store import Rows
 
 
@@ -144,7 +145,8 @@ class Engine:
                 agent, number, rows, self.producer, self.slice_records, self._waiting, self.unsafe
             )
             for name, table in rows.items():
-                runner.written(name, self.app.consumer.went_back(table.changelog, number))
+                restore = self._restore_of(table)
+                runner.written(name, restore.back if restore else ())
         self.progressed()
         later = 2 * self.app.conf.broker_session_timeout
         for runner in self._partitions.values():
@@ -165,8 +167,18 @@ class Engine:
         for spec in agent.tables:
             if spec.watermark is None or end is None:
                 continue
-            if any(spec.watermark(row) >= end for _, row in rows[spec.name].items()):
+            if self._highest(spec.watermark, rows[spec.name]) >= end:
                 die(f"table {spec.name} is ahead of {source[0]}-{source[1]}: the topic was re-created", CONFIG)
+
+    def _highest(self, watermark: Callable[[bytes], int], rows: Rows) -> int:
+        """How far the table's rows were folded; -1 if it has none."""
+        restore = self._restore_of(rows)
+        known = restore.highest() if restore else None
+        return max((watermark(row) for _, row in rows.items()), default=-1) if known is None else known
+
+    def _restore_of(self, rows: Rows) -> Restore | None:
+        found: Restore | None = self.app.consumer.restores.of((rows.changelog, rows.partition))
+        return found
 
     def _decoded(self, spec: TableSpec[Any], rows: Rows) -> Iterator[tuple[bytes, Any]]:
         for key, value in rows.items():

@@ -55,6 +55,11 @@ class Rows:
         write_rows(self._db, rows, changelog_offset)
 
 
+def is_new(db: Any) -> bool:
+    """Whether nothing was ever written: the offset comes with the first rows."""
+    return db.get(_OFFSET) is None
+
+
 def write_rows(db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int) -> None:
     """One WriteBatch: rows, and how far the changelog is applied."""
     batch = rocksdict.WriteBatch(raw_mode=True)
