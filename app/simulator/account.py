@@ -12,18 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator.config import SimulatorConfig
 from app.simulator.guard import Guard, answered
 from app.simulator.holdings import Holdings, Seed
 from app.simulator.numbers import Numbers
 from app.simulator.services import Services
 
 
-def account_routes(config: SimulatorConfig) -> Sequence[Route]:
-    """Numbers, services, registrations, the account. Numbers are at first those of `config.senders`."""
-    holdings = Holdings(config)
-    guard = Guard(config, holdings)
-    services, numbers = Services(config.account_sid, holdings, guard), Numbers(config.account_sid, holdings, guard)
+def account_routes(sid: str, holdings: Holdings, guard: Guard) -> Sequence[Route]:
+    """Numbers, services, registrations, the account."""
+    services, numbers = Services(sid, holdings, guard), Numbers(sid, holdings, guard)
     account, service = "/2010-04-01/Accounts/{account}", "/v1/Services/{sid}"
     read, write = ["GET"], ["GET", "POST"]
 

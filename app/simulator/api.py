@@ -62,14 +62,15 @@ class Api:
 
     def _busy(self, request: Request) -> Response:
         self._state.counts["calls"] += request.method == "POST" and "sid" not in request.path_params
-        return self._throttled()
+        return self.throttled()
 
-    def _throttled(self) -> Response:
+    def throttled(self) -> Response:
+        """429 / 20429, with Retry-After if one is configured."""
         after = self._state.strikes.faults.retry_after_s
         self._state.counts["refused_20429"] += 1
-        return self._refused(rules.THROTTLED, {"Retry-After": str(after)} if after else None)
+        return self.refused(rules.THROTTLED, {"Retry-After": str(after)} if after else None)
 
-    def _refused(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    def refused(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
         """Twilio's error, in the form that is configured."""
         if self._state.config.errors == "legacy":
             return answered(refusal.status, refusal.content(), headers)
@@ -82,7 +83,7 @@ class Api:
         unknown = self._unknown(request)
         if unknown is not None:
             counts[f"refused_{unknown.code}"] += 1
-            return self._refused(unknown)
+            return self.refused(unknown)
         wish = Wish.read(await _form(request))
         wait = (self._state.strikes.delay("slow", wish.to) or 0) + self._state.config.latency_ms / 1000
         if wait:
@@ -92,12 +93,12 @@ class Api:
 
     async def _unlucky(self, request: Request, wish: Wish, fault: str) -> Response:
         if fault == "throttle":
-            return self._throttled()
+            return self.throttled()
         taken = await self._take(wish) if fault.startswith("accept_then") else None
         if taken is not None and taken.status_code != 201:
             return taken
         if fault.endswith("timeout"):
-            await _hold(request, self._state.strikes.faults.hold_ms / 1000)
+            await hold(request, self._state.strikes.faults.hold_ms / 1000)
         kind = fault.rpartition("_")[2]
         if kind == "cut" and taken is not None:
             return Response(bytes(taken.body)[: len(taken.body) // 2], 201, None, "application/json")
@@ -105,7 +106,7 @@ class Api:
         self._state.counts[f"answered_{status}"] += 1
         if kind == "html":
             return Response(PROXY_PAGE, 502, None, "text/html")
-        return self._refused(rules.UNAVAILABLE if status == 503 else rules.BROKEN)
+        return self.refused(rules.UNAVAILABLE if status == 503 else rules.BROKEN)
 
     async def _take(self, wish: Wish) -> Response:
         """201 with the text as it is at first, or Twilio's refusal."""
@@ -113,7 +114,7 @@ class Api:
         wrong = refusal(wish, state, now)
         if wrong is not None:
             state.counts[f"refused_{wrong.code}"] += 1
-            return self._refused(wrong)
+            return self.refused(wrong)
         text = self._text(wish, now)
         state.accept(text)
         content = resource(state.config.account_sid, text)
@@ -144,20 +145,20 @@ class Api:
     async def fetch(self, request: Request) -> Response:
         """GET Messages/{sid}.json."""
         found = self._found(request)
-        return self._refused(found) if isinstance(found, Refusal) else self._shown(found)
+        return self.refused(found) if isinstance(found, Refusal) else self._shown(found)
 
     async def update(self, request: Request) -> Response:
         """POST Messages/{sid}.json: Status=canceled, or an empty Body to redact."""
         found = self._found(request)
         if isinstance(found, Refusal):
-            return self._refused(found)
+            return self.refused(found)
         form = dict(await _form(request))
         if (form.get("Status"), form.get("Body")) not in (("canceled", None), (None, "")):
-            return self._refused(rules.BAD_UPDATE)
+            return self.refused(rules.BAD_UPDATE)
         if "Body" in form:
             found.body = ""
         elif found.status != "scheduled":
-            return self._refused(rules.NOT_CANCELABLE)
+            return self.refused(rules.NOT_CANCELABLE)
         else:
             found.status, found.final = "canceled", True
         found.updated_at = time.time()
@@ -167,9 +168,9 @@ class Api:
         """DELETE Messages/{sid}.json, of a text that has come to its end."""
         found = self._found(request)
         if isinstance(found, Refusal):
-            return self._refused(found)
+            return self.refused(found)
         if found.status not in ENDED:
-            return self._refused(rules.NOT_COMPLETE)
+            return self.refused(rules.NOT_COMPLETE)
         self._state.forget(found)
         return Response(status_code=204)
 
@@ -177,12 +178,12 @@ class Api:
         """GET Messages.json, in pages."""
         unknown = self._unknown(request)
         if unknown is not None:
-            return self._refused(unknown)
+            return self.refused(unknown)
         query = dict(request.query_params)
         try:
             return answered(200, page(self._state, request.url.path, query))
         except BadPage:
-            return self._refused(Refusal(20001, "Invalid page, page size or date"))
+            return self.refused(Refusal(20001, "Invalid page, page size or date"))
 
     def _unknown(self, request: Request) -> Refusal | None:
         """Why these credentials may not ask."""
@@ -204,7 +205,7 @@ async def _form(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(body, keep_blank_values=True)[:MAX_FIELDS]
 
 
-async def _hold(request: Request, seconds: float) -> None:
+async def hold(request: Request, seconds: float) -> None:
     """Say nothing until the caller hangs up."""
     try:
         async with asyncio.timeout(seconds):

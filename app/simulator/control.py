@@ -14,7 +14,10 @@ from app.simulator.account import account_routes
 from app.simulator.api import Api, answered
 from app.simulator.config import Changeable, SimulatorConfig
 from app.simulator.faults import Faults
+from app.simulator.guard import Guard
+from app.simulator.holdings import Holdings
 from app.simulator.lives import Lives
+from app.simulator.lookup import Lookups
 from app.simulator.people import Inbound, People
 from app.simulator.state import State
 from app.simulator.text import created
@@ -121,6 +124,9 @@ def build(config: SimulatorConfig) -> Starlette:
     webhooks = Webhooks(lambda: state.config)
     people = People(state, webhooks)
     api, control = Api(state, Lives(state, webhooks, people.arrived)), Control(state, webhooks, people)
+    holdings = Holdings(config)
+    guard = Guard(config, holdings)
+    lookups = Lookups(state, api, guard)
     messages = "/2010-04-01/Accounts/{account}/Messages"
 
     @asynccontextmanager
@@ -136,6 +142,7 @@ def build(config: SimulatorConfig) -> Starlette:
             Route(f"{messages}/{{sid}}.json", api.counted(api.fetch), methods=["GET"]),
             Route(f"{messages}/{{sid}}.json", api.counted(api.update), methods=["POST"]),
             Route(f"{messages}/{{sid}}.json", api.counted(api.delete), methods=["DELETE"]),
+            Route("/v2/PhoneNumbers/{number}", api.counted(lookups.fetch), methods=["GET"]),
             Route("/_sim/creates", control.creates),
             Route("/_sim/calls", control.calls),
             Route("/_sim/webhooks", control.webhooks),
@@ -145,6 +152,6 @@ def build(config: SimulatorConfig) -> Starlette:
             Route("/_sim/inbound", control.inbound, methods=["POST"]),
             Route("/_sim/reset", control.reset, methods=["POST"]),
             Route("/healthz", _healthz),
-            *account_routes(config),
+            *account_routes(config.account_sid, holdings, guard),
         ],
     )

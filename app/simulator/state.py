@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import islice
 from sys import intern
 
-from app.simulator.chance import Strikes
+from app.simulator.chance import Strikes, roll
 from app.simulator.config import SimulatorConfig
 from app.simulator.consent import OptOuts
 from app.simulator.faults import Faults
+from app.simulator.linetypes import line_of
 from app.simulator.queues import Queues
 from app.simulator.scripts import RESERVED
 from app.simulator.text import Text
@@ -97,6 +98,12 @@ class State:
         """The number of the pool that writes to this person: always the same one (Twilio: sticky sender)."""
         pool = self.config.senders
         return pool[zlib.crc32(to.encode()) % len(pool)]
+
+    def line_of(self, number: str) -> str:
+        """What Lookup says of a number: a line type, or `error:60600`."""
+        script = self.strikes.scripts.get(number)
+        scripted = script.line if script else ""
+        return scripted or line_of(number, self.config.lines, roll(self.config.seed, "line", number))
 
     def service_of(self, sender: str) -> str:
         """The service that has sent from this number, "" if none has."""

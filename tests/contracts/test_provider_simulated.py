@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.words import ErrorClass, LineType, Progress
 from app.provider.http import Timeouts
 from app.provider.port import Create, Doubtful, Refused, Result, Taken
 from app.provider.twilio import TwilioProvider
@@ -104,3 +104,24 @@ async def test_p2_a_call_that_may_have_been_taken_is_in_doubt_whether_it_was_or_
         await simulated.post("/_sim/faults", **{fault: 1.0, "hold_ms": 2000})
         assert await send(simulated, timeout_s=0.5) == expected
         assert len(await creates(simulated)) == taken
+
+
+LINES = {
+    PERSON: LineType.MOBILE,
+    "+15005550104": LineType.LANDLINE,
+    "+15005550160": LineType.NON_FIXED_VOIP,
+    "+18005550100": LineType.TOLL_FREE,
+    "+15005550161": None,  # no coverage
+    "+15005550162": None,  # no answer
+    "+15005550163": None,  # 429
+    "+15005550165": None,  # 503
+}
+
+
+async def test_lookup_reaches_the_server_that_stands_in_for_twilio_and_what_fails_there_is_not_known() -> None:
+    async with simulating() as simulated:
+        provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), simulated.url, Timeouts(0.5, 0.5, 0.5), 5)
+        assert {number: await provider.line_type(number) for number in LINES} == LINES
+        await provider.close()
+        counts = await simulated.get("/_sim/calls")
+    assert (counts["lookups"], counts["lookups_billed"]) == (len(LINES), 4)
