@@ -16,7 +16,8 @@ README.md beside this file tells how, with examples:
     curl -X DELETE $T/_sim/faults
     curl $T/_sim/config -d '{"ends": {"+14155550123": "undelivered:30005"}}'
     curl -u $A:simulator-token "$T/v2/PhoneNumbers/+14155550123?Fields=line_type_intelligence"
-    curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}]}'    what the account holds: see `account`
+    curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}]}'    what it holds, and so who may send
+    curl -X DELETE $T/_sim/account                                   anything may again
     curl -X POST $T/_sim/reset
 
 With the SDK: `client.api.base_url = "http://127.0.0.1:4010"`. A text lives queued, sending, sent, then delivered,
@@ -26,5 +27,5 @@ the same in every run. Callbacks are signed with the auth token and retried as t
 `control` is the app; `api`, `rules`, `listing`, `text` its REST side, `lookup`, `linetypes` its Lookup; `lives`,
 `queues`, `person` what becomes of a text; `people`, `consent` those who text in; `webhooks`, `posting`, `signing` what
 is called back; `faults`, `scripts`, `chance` what goes wrong; `account`, `guard`, `holdings`, `numbers`, `services`
-what it holds besides texts; `config`, `state` what it knows.
+what it holds besides texts, `senders` what may send by that; `config`, `state` what it knows.
 """

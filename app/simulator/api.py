@@ -15,7 +15,7 @@ from starlette.responses import Response
 from app.simulator import rules
 from app.simulator.listing import BadPage, page
 from app.simulator.lives import Lives
-from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at
+from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at, sender_of
 from app.simulator.state import State, new_sid
 from app.simulator.text import Text, resource
 
@@ -125,19 +125,20 @@ class Api:
         return answered(201, content)
 
     def _text(self, wish: Wish, now: float) -> Text:
-        at = send_at(wish)
+        at, service = send_at(wish), self._state.senders.service(wish.service)
         return Text(
             sid=new_sid(media=bool(wish.media)),
             to=wish.to,
-            sender=wish.sender or self._state.sender_for(wish.to),
+            sender=sender_of(wish, self._state),
             service=wish.service,
             body=wish.body or (f"(content {wish.content_sid})" if wish.content_sid else ""),
             media=tuple(wish.media),
             status="scheduled" if at else "accepted" if wish.service else "queued",
-            status_callback=wish.status_callback,
+            status_callback=wish.status_callback or (service and service.status_callback) or "",
             created_at=now,
             send_at=at,
-            validity_s=int(wish.validity or MAX_VALIDITY_S),
+            validity_s=int(wish.validity or (service.validity_period if service else MAX_VALIDITY_S)),
+            smart=wish.smart.lower() == "true" if wish.smart else bool(service and service.smart_encoding),
             discard=wish.discard,
             obfuscate=wish.obfuscate,
         )

@@ -120,12 +120,11 @@ async def _healthz(_request: Request) -> Response:
 
 def build(config: SimulatorConfig) -> Starlette:
     """The ASGI app; it begins nothing before the first request."""
-    state = State(config)
+    holdings = Holdings(config)
+    state, guard = State(config, holdings), Guard(config, holdings)
     webhooks = Webhooks(lambda: state.config)
     people = People(state, webhooks)
     api, control = Api(state, Lives(state, webhooks, people.arrived)), Control(state, webhooks, people)
-    holdings = Holdings(config)
-    guard = Guard(config, holdings)
     lookups = Lookups(state, api, guard)
     messages = "/2010-04-01/Accounts/{account}/Messages"
 

@@ -84,21 +84,30 @@ Held = TypeVar("Held", Number, Service)
 
 
 class Holdings:
-    """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was."""
+    """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was.
+    `described`: somebody said which numbers or services there are, so others are none of the account's."""
 
     def __init__(self, config: SimulatorConfig) -> None:
+        self._senders = config.senders
+        self.asked = self.changes = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """As at first: the numbers are the senders, and nothing is described."""
         self.account = Seed()
-        self.numbers: dict[str, Number] = {}
         self.services: dict[str, Service] = {}
         self.verifications: dict[str, Verification] = {}
-        self.asked = self.changes = 0
-        self.seed(Seed(numbers=[Number(phone_number=number) for number in config.senders]))
+        self.numbers = _by_sid([Number(phone_number=number) for number in self._senders], "PN")
+        self.described = False
 
     def seed(self, seed: Seed) -> None:
         """Put in place. Raises ValueError when a service or verification names no number of the account."""
         self.account = seed
+        self.described |= seed.numbers is not None or seed.services is not None
         if seed.numbers is not None:
             self.numbers = _by_sid(seed.numbers, "PN")
+            for service in self.services.values():
+                service.numbers = [sid for sid in service.numbers if sid in self.numbers]
         if seed.services is not None:
             self.services = _by_sid(seed.services, "MG")
             for service in self.services.values():

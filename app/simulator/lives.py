@@ -10,7 +10,7 @@ from app.simulator.chance import roll
 from app.simulator.linetypes import LANDLINE
 from app.simulator.person import OPTED_OUT, Fate, drawn, fate
 from app.simulator.state import State
-from app.simulator.text import Text, segments
+from app.simulator.text import Text, parts
 from app.simulator.webhooks import Webhooks
 
 # Twilio: queue overflow of a service; the validity period is over; landline.
@@ -73,7 +73,7 @@ class Lives:
             if self._state.full(text.sender, now):
                 self._fail(life, OVERFLOW)
             else:
-                life.leaves = self._state.queues.enter(text.sender, segments(text.body), rate, now)
+                life.leaves = self._state.queues.enter(text.sender, parts(text), rate, now)
         self._later(life)
 
     def _later(self, life: Life) -> None:

@@ -19,6 +19,7 @@ MAGIC_TO = {
     "+15005550004": (21610, ErrorClass.OPTED_OUT),
     "+15005550009": (21614, ErrorClass.NUMBER_INVALID),
 }
+OURS, MUTE = "+14155550100", "+14155550101"
 MAGIC_FROM = {
     "+15005550001": (21212, ErrorClass.CONFIGURATION),
     "+15005550007": (21606, ErrorClass.CONFIGURATION),
@@ -60,6 +61,28 @@ async def test_a_magic_sender_is_refused_with_its_class(sender: str) -> None:
     code, error = MAGIC_FROM[sender]
     async with simulating() as simulated:
         assert await send(simulated, from_number=sender) == Refused(code=code, error=error, http_status=400)
+
+
+ACCOUNT_HELD = {
+    "numbers": [{"phone_number": OURS, "mms": False}, {"phone_number": MUTE, "sms": False}],
+    "services": [{"friendly_name": "empty", "sid": SERVICE}],
+}
+SET_UP = [
+    ({"messaging_service_sid": SERVICE, "from_number": ""}, 21704, ErrorClass.CONFIGURATION),
+    ({"messaging_service_sid": "MG" + "f" * 32, "from_number": ""}, 21701, ErrorClass.CONFIGURATION),
+    ({"from_number": NUMBER}, 21660, ErrorClass.CONFIGURATION),
+    ({"from_number": MUTE}, 21606, ErrorClass.CONFIGURATION),
+    ({"from_number": OURS, "media": ("https://example.com/a.png",)}, 21621, ErrorClass.MMS_IMPOSSIBLE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "code", "error"), SET_UP)
+async def test_a_sender_that_the_account_does_not_have_is_refused_with_its_class(
+    given: dict[str, Any], code: int, error: ErrorClass
+) -> None:
+    async with simulating() as simulated:
+        await simulated.post("/_sim/account", **ACCOUNT_HELD)
+        assert await send(simulated, **given) == Refused(code=code, error=error, http_status=400)
 
 
 async def test_wrong_credentials_are_a_fault_of_set_up() -> None:
