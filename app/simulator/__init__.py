@@ -7,7 +7,7 @@ README.md beside this file tells how, with examples:
     T=http://127.0.0.1:4010 A=AC00000000000000000000000000000000
     curl -u $A:simulator-token $T/2010-04-01/Accounts/$A/Messages.json --data-urlencode To=+14155550123 \\
       --data-urlencode From=+15005550006 -d Body=hello --data-urlencode StatusCallback=http://127.0.0.1:8080/status
-    curl $T/_sim/creates                                             what it accepted, in order; ?since=N, ?count
+    curl $T/_sim/creates                                             what it accepted, in order; ?limit, ?after, ?count
     curl $T/_sim/calls                                               counts: calls, refusals by code, callbacks
     curl $T/_sim/webhooks                                            the last posts to you, and what they got
     curl $T/_sim/numbers                                             numbers that misbehave, and how

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -26,6 +26,15 @@ from app.simulator.webhooks import Webhooks
 T = TypeVar("T")
 
 
+class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which creates: from the idx `since` on, or behind the idx `after`; with `limit` at most so many, and `next` tells
+    where the following ones are (null: there are none yet)."""
+
+    since: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
 class Control:
     """Handlers of /_sim. What they cannot read is answered with 400 and why."""
 
@@ -33,15 +42,26 @@ class Control:
         self._state, self._webhooks, self._people = state, webhooks, people
 
     async def creates(self, request: Request) -> Response:
-        """Accepted creates in order, from ?since=N on; ?count gives their number alone."""
-        since, creates = request.query_params.get("since", "0"), self._state.creates
-        if not since.isdecimal():
-            return answered(400, {"error": "since is the idx to begin with"})
-        count = {"count": self._state.forgotten + len(creates)}
-        if "count" in request.query_params:
+        """Accepted creates in order, all of them or by `Page`; ?count gives their number alone."""
+        query = request.query_params
+        count = {"count": self._state.forgotten + len(self._state.creates)}
+        if "count" in query:
             return answered(200, count)
-        begin = max(0, int(since) - self._state.forgotten)
-        return answered(200, {**count, "creates": [created(text) for text in creates[begin:]]})
+        try:
+            page = msgspec.convert(dict(query), Page, strict=False)
+        except msgspec.ValidationError as bad:
+            return answered(400, {"error": str(bad)})
+        return answered(200, {**count, **self._page(page)})
+
+    def _page(self, page: Page) -> dict[str, Any]:
+        creates, limit = self._state.creates, page.limit
+        begin = max(0, max(page.since, page.after + 1) - self._state.forgotten)
+        shown = creates[begin : begin + limit if limit else None]
+        told: dict[str, Any] = {"creates": [created(text) for text in shown]}
+        if limit:
+            more = begin + limit < len(creates)
+            told["next"] = f"/_sim/creates?after={shown[-1].index}&limit={limit}" if more else None
+        return told
 
     async def calls(self, _request: Request) -> Response:
         """Counts: create calls, accepted, refused by code, posts by the HTTP status they got, faults that struck."""
