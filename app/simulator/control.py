@@ -6,10 +6,12 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.simulator import rules
 from app.simulator.account import account_routes
 from app.simulator.api import Api, answered
 from app.simulator.config import Changeable, SimulatorConfig
@@ -96,7 +98,7 @@ class Control:
             inbound = msgspec.json.decode(await request.body(), type=Inbound)
         except msgspec.MsgspecError as bad:
             return answered(400, {"error": str(bad)})
-        if not (inbound.url or self._state.config.inbound_url):
+        if not self._people.url_of(inbound):
             return answered(400, {"error": "no inbound URL: give --inbound-url, or url here"})
         return answered(200, msgspec.to_builtins(await self._people.text(inbound)))
 
@@ -134,6 +136,15 @@ async def _reading(request: Request, kind: type[T], act: Callable[[T], Response]
         return answered(400, {"error": str(bad)})
 
 
+async def _unknown(request: Request, fault: Exception) -> Response:
+    """Twilio's error for what is not here, so that a client reads it as one."""
+    status = fault.status_code if isinstance(fault, HTTPException) else 500
+    if request.url.path.startswith("/_sim"):
+        return answered(status, {"error": "no such path or method; see app/simulator/README.md"})
+    refusal = rules.NOT_ALLOWED if status == 405 else rules.NOT_FOUND
+    return answered(refusal.status, refusal.content())
+
+
 async def _healthz(_request: Request) -> Response:
     return answered(200, {"ok": True})
 
@@ -155,6 +166,7 @@ def build(config: SimulatorConfig) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
+        exception_handlers={404: _unknown, 405: _unknown},
         routes=[
             Route(f"{messages}.json", api.counted(api.create), methods=["POST"]),
             Route(f"{messages}.json", api.counted(api.list), methods=["GET"]),

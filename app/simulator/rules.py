@@ -39,6 +39,7 @@ class Refusal(NamedTuple):
 
 UNAUTHORISED = Refusal(20003, "Authenticate", 401)
 NOT_FOUND = Refusal(20404, "The requested resource was not found", 404)
+NOT_ALLOWED = Refusal(20004, "Method not allowed", 405)
 THROTTLED = Refusal(20429, "Too Many Requests", 429)
 BROKEN = Refusal(20500, "An internal server error has occurred", 500)
 UNAVAILABLE = Refusal(20503, "Service unavailable", 503)

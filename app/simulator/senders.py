@@ -46,6 +46,14 @@ class Senders:
         services = self._holdings.services.values()
         return next((s.sid for s in services if any(sender.address == address for sender in self._pool(s))), "")
 
+    def hooks(self, address: str) -> tuple[str, str]:
+        """Where the account has texts to this number posted, and where if that fails; "" for what it does not say."""
+        service = self.service(self.service_of(address))
+        if service is not None and not service.use_inbound_webhook_on_number:
+            return service.inbound_request_url or "", service.fallback_url or ""
+        found = self._holdings.found(address) if address else ()
+        return next(((number.sms_url, number.sms_fallback_url) for number in found), ("", ""))
+
     def fault(self, service: str, sender: str, to: str, *, media: bool) -> Fault | None:
         """Why this text may not be sent so; `sender` or `service` is "" if none is named."""
         if not self._holdings.described:
