@@ -61,8 +61,8 @@ class Line:
             raise
         return line
 
-    async def enter(self, record: Record) -> "asyncio.Future[None]":
-        """In its place when it returns, acknowledged when the future is done. Raises KafkaError; may take for ever.
+    def enter(self, record: Record) -> "asyncio.Future[None]":
+        """In its place when it returns, acknowledged when the future is done. Raises KafkaError or OSError.
 
         What gathers while a request is under way leaves together, a batch per partition: aiokafka's own way costs each
         record as much as the rest of a callback.
@@ -125,7 +125,7 @@ class Line:
 
     async def send_all(self, records: Sequence[Record]) -> None:
         """All acknowledged, in order within each partition. Raises KafkaError; may take for ever."""
-        futures = [await self.enter(record) for record in records]
+        futures = [self.enter(record) for record in records]
         for outcome in await asyncio.gather(*futures, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -36,17 +36,26 @@ class Unavailable(Exception):
 
 
 class _Pending:
-    """A record that the line has not acknowledged. `kept`: its place in the spool, once the line is given up."""
+    """A record that the line has not acknowledged. `due_s`: when the line is given up for it, in the loop's time;
+    `kept`: its place in the spool, once it is."""
 
-    def __init__(self, record: Record) -> None:
-        self.record, self.timeout, self.waits = record, asyncio.timeout(ACK_S), True
+    __slots__ = ("acked", "due_s", "kept", "line", "record")
+
+    def __init__(self, record: Record, line: Line, due_s: float) -> None:
+        self.record, self.line, self.due_s = record, line, due_s
+        self.acked: asyncio.Future[None] | None = None
         self.kept: asyncio.Future[None] | None = None
+
+    def taken(self) -> bool:
+        """Whether it is on the log."""
+        acked = self.acked
+        return acked is not None and acked.done() and not acked.cancelled() and acked.exception() is None
 
     def give_up(self, kept: "asyncio.Future[None]") -> None:
         """Wake it, if it waits for the line still."""
         self.kept = kept
-        if self.waits and not self.timeout.expired():
-            self.timeout.reschedule(0)
+        if self.acked is not None and not self.acked.done():
+            self.acked.set_exception(TimeoutError())
 
 
 class Log:
@@ -66,11 +75,14 @@ class Log:
         # Held while a record takes its place, on the line or in the spool; those who wait for it come in order.
         self._order = asyncio.Lock()
         self._pending: dict[_Pending, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._disk_fault = ""
         self.produced = self.spooled = 0
 
     async def start(self) -> None:
         """Connect if Kafka is there; what an earlier process spooled goes first. Raises what `open_line` refuses."""
+        self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(OPEN_S):
                 line = await self._open_line()
@@ -115,7 +127,7 @@ class Log:
         if line is None:
             kept = self._spool.append(record)
             self._order.release()
-        elif (moved := await self._sent(line, _Pending(record))) is None:
+        elif (moved := await self._sent(line, record)) is None:
             self.produced += 1
             return
         else:
@@ -132,30 +144,44 @@ class Log:
         self._disk_fault = ""
         self.spooled += 1
 
-    async def _sent(self, line: Line, pending: _Pending) -> "asyncio.Future[None] | None":
+    async def _sent(self, line: Line, record: Record) -> "asyncio.Future[None] | None":
         """None once it is acknowledged, else its place in the spool. Lets the next one in when it has its own place."""
+        pending = _Pending(record, line, self._loop.time() + ACK_S)
         self._pending[pending] = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(ACK_S, self._look)
         try:
-            async with pending.timeout:
-                try:
-                    acknowledged = await line.enter(pending.record)
-                finally:
-                    self._order.release()
-                await acknowledged
+            try:
+                pending.acked = line.enter(record)
+            finally:
+                self._order.release()
+            await pending.acked
         except BROKEN as error:
-            pending.waits = False
             if pending.kept is None:
                 self._give_up(line, error)
         finally:
             del self._pending[pending]
         return pending.kept
 
+    def _look(self) -> None:
+        """One timer for all that wait, in the order of their times: a time limit of its own costs each as much as its
+        seal."""
+        self._timer = None
+        waiting = (pending for pending in self._pending if pending.kept is None and not pending.taken())
+        if (oldest := next(waiting, None)) is None:
+            return
+        if oldest.due_s <= self._loop.time():
+            self._give_up(oldest.line, TimeoutError())
+        else:
+            self._timer = self._loop.call_at(oldest.due_s, self._look)
+
     def _give_up(self, line: Line, error: Exception) -> None:
         """All that waits for the line goes to the spool in one step, in order, before anything that comes now."""
         _log.warning("kafka.away", error=type(error).__name__)
         self._line = None
         for pending in self._pending:
-            pending.give_up(self._spool.append(pending.record))
+            if not pending.taken():
+                pending.give_up(self._spool.append(pending.record))
         self._drop(line)
         self._mend(None)
 

@@ -32,7 +32,7 @@ class FaultyKafka(FakeKafka):
 
     async def open(self) -> FakeLine:
         class Faulty(FakeLine):
-            async def enter(self, record: Record) -> Any:
+            def enter(self, record: Record) -> Any:
                 raise ZeroDivisionError
 
         return Faulty(self)

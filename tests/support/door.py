@@ -61,8 +61,11 @@ class FakeLine:
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka, self._broken = kafka, False
 
-    async def enter(self, record: Record) -> asyncio.Future[None]:
-        return asyncio.ensure_future(self.send_all([record]))
+    def enter(self, record: Record) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        acked: asyncio.Future[None] = loop.create_future()
+        loop.create_task(self.send_all([record])).add_done_callback(lambda task: _tell(acked, task))
+        return acked
 
     async def send_all(self, records: list[Record]) -> None:
         if self._kafka.silent:
@@ -79,6 +82,15 @@ class FakeLine:
 
     async def drop(self) -> None:
         return None
+
+
+def _tell(acked: asyncio.Future[None], sent: asyncio.Task[None]) -> None:
+    if acked.done() or sent.cancelled():
+        return
+    if (error := sent.exception()) is not None:
+        acked.set_exception(error)
+    else:
+        acked.set_result(None)
 
 
 def tenant(name: str, account: str, **given: Any) -> Tenant:
