@@ -101,8 +101,8 @@ class Folding(Protocol):
 class Agent(Folding, Protocol):
     """See the module. One agent may read one topic only (its tables follow that topic's partitions).
 
-    `rest_s`: seconds a partition rests after a cycle, so that the next folds more at once; 0 for whatever somebody
-    waits for.
+    `rest_s`: seconds a partition is not fetched after each small fetch, so that the next folds more at once; 0 for
+    whatever somebody waits for.
     """
 
     topic: str

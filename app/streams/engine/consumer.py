@@ -11,7 +11,7 @@ from faust.types.tuples import TP, ConsumerMessage
 
 from app.streams.engine import points
 from app.streams.engine.book import Book
-from app.streams.engine.cycle import ENOUGH, Slice
+from app.streams.engine.cycle import Slice
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.fetching import ConsumerThread
 from app.streams.engine.restore import Restore, Restores
@@ -19,8 +19,6 @@ from app.streams.engine.store import is_new, write_rows
 
 # Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
 MAX_WAITING = 16
-# Records that wait for agents at rest, per partition of theirs: more than end a rest, so that only work waits for room.
-MAX_RESTING = 2 * ENOUGH
 # A look for records lasts this long when there are none; whoever wants to seek waits for its end.
 LOOK_S = 0.1
 
@@ -35,7 +33,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self.restores = Restores()
         self._fetching = False
         self._drainer: Any = None
-        self.waiting = self.resting = self._resting_records = 0
+        self.waiting = 0
         self._room = asyncio.Event()
         self._room.set()
 
@@ -106,9 +104,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     async def _deliver_slice(self, tp: Any, book: Book, records: list[Any]) -> None:
         entry = book.delivered(records[0].offset, records[-1].offset)
-        resting = len(records) if self.app.engine.rests(tp.topic) else 0
-        self._took(1, resting)
-        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry, resting))
+        self._took(1)
+        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry))
         await self.callback(self._slice_message(tp, piece))
 
     def _slice_message(self, tp: Any, piece: Slice) -> ConsumerMessage:
@@ -128,23 +125,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             generation_id=self.app.consumer_generation_id,
         )
 
-    def _slice_done(self, entry: list[int], resting: int) -> None:
+    def _slice_done(self, entry: list[int]) -> None:
         Book.done(entry)
-        self._took(-1, -resting)
+        self._took(-1)
         self.app.engine.progressed()
 
-    def _took(self, count: int, resting: int) -> None:
-        """`resting`: records, if they are of an agent at rest, whose slices are many, small and in no hurry."""
-        if resting:
-            self.resting += count
-            self._resting_records += resting
-        else:
-            self.waiting += count
+    def _took(self, count: int) -> None:
+        self.waiting += count
         self._make_room()
 
     def _make_room(self) -> None:
-        most = MAX_RESTING * max(1, self.app.engine.resting())
-        if self.waiting < MAX_WAITING and self._resting_records < most:
+        if self.waiting < MAX_WAITING:
             self._room.set()
         else:
             self._room.clear()
@@ -231,7 +222,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     def _forget(self) -> None:
         self._books.clear()
-        self.waiting = self.resting = self._resting_records = 0
+        self.waiting = 0
         self._make_room()
 
     async def on_partitions_revoked(self, revoked: Any) -> None:

@@ -9,12 +9,10 @@ Partitions run side by side, each strictly in order.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from app import clock
 from app.streams.engine import points
 from app.streams.engine.agent import Agent, Folding, Input, Unreadable
 from app.streams.engine.exits import die
@@ -26,9 +24,6 @@ from app.telemetry import frames_of
 # Under load a cycle's fixed cost (two produce requests, a WriteBatch) weighs more than its records: when slices of many
 # partitions wait, each partition pauses a little, so that its next cycle folds more at once. When calm, never.
 CALM, PAUSE_PER_SLICE_S, PAUSE_S = 8, 0.002, 0.02
-
-# So many records end a partition's rest: the whole room for those that rest is never taken by them alone.
-ENOUGH = 500
 
 _log = structlog.get_logger("app.streams.engine")
 
@@ -106,21 +101,8 @@ class Partition:
                     await self._pause()
 
     async def _pause(self) -> None:
-        if self.agent.rest_s:
-            await self._rest()
-        elif (crowd := self._pressure()) > CALM:
+        if (crowd := self._pressure()) > CALM:
             await asyncio.sleep(min(PAUSE_S, PAUSE_PER_SLICE_S * crowd))
-
-    async def _rest(self) -> None:
-        """Until enough records wait, or the time is over."""
-        end, enough = clock.boot_s() + self.agent.rest_s, min(self._most, ENOUGH)
-        while not self._closing and self._waiting_records() < enough and (left := end - clock.boot_s()) > 0:
-            self._work.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), left)
-
-    def _waiting_records(self) -> int:
-        return sum(len(piece.records) for piece in self._waiting)
 
     def _take(self) -> list[Slice]:
         self._woken = False

@@ -83,7 +83,7 @@ class Engine:
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
             restoring=bool(self.app is not None and self.app.in_recovery and not self.app.rebalancing),
-            waiting=self._waiting() + (0 if self.app is None else int(self.app.consumer.resting)),
+            waiting=self._waiting(),
             lease_s=self.lease.left_s(),
             progress=self._progress,
             idle_s=clock.boot_s() - self._moved_s,
@@ -103,13 +103,10 @@ class Engine:
         """The app and its tables by name, once built."""
         self.app, self._tables = app, tables
 
-    def rests(self, topic: str) -> bool:
-        """Whether the agent of this topic takes its time."""
-        return self._agents[topic].rest_s > 0
-
-    def resting(self) -> int:
-        """How many of our partitions are of agents that take their time."""
-        return sum(self.rests(topic) for topic, _ in self._partitions)
+    def rest_s(self, topic: str) -> float:
+        """How long the agent of this topic rests; 0 for topics that are of none."""
+        agent = self._agents.get(topic)
+        return agent.rest_s if agent else 0.0
 
     def vital(self) -> Iterator[tuple[str, str]]:
         """Topics, and the changelogs of tables whose rows are in no other place."""

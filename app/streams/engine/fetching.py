@@ -10,6 +10,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from app import clock
 from app.streams.engine.agent import Input
+from app.streams.engine.rests import Rests
 
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
 # broker), so this long poll is also the longest wait of a record that arrives in between.
@@ -37,6 +38,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         await super().on_start()
         self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
         self._unpack_inputs(self._consumer._fetcher)
+        self._rests = Rests(self.app.engine.rest_s)
         self.app.engine.lease.attach(self._consumer._coordinator)
 
     def _unpack_inputs(self, fetcher: Any) -> None:
@@ -55,6 +57,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
             return wakes
 
         fetcher._proc_fetch_request = proc_fetch_request
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
+        found = await super()._fetch_records(consumer, *args, **options)
+        self._rests.took(consumer, found)
+        return found
 
     async def pause_changelogs(self) -> None:
         """Recovered: fetch no changelog any more.
