@@ -5,15 +5,14 @@ table is generated from `FIELDS`, so each has a unit and a meaning.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from app import values
-from app.values import Secret
+from app.values import Field, Secret
 
 
 class BadSettings(Exception):
@@ -22,25 +21,6 @@ class BadSettings(Exception):
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting: environment name, attribute, default (None: required when `needed`), how it is read, its meaning."""
-
-    env: str
-    name: str
-    default: Any
-    read: Callable[[str], Any]
-    meaning: str
-    secret: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The default as it would be written in the environment; "" if there is none to show."""
-        if self.secret or self.default in ("", None, ()):
-            return ""
-        return ",".join(f"{part:g}" for part in self.default) if isinstance(self.default, tuple) else str(self.default)
 
 
 # When Twilio's list is asked about a call, seconds after it.
@@ -90,6 +70,8 @@ FIELDS = (
         values.choice("twilio", "heliograph"),
         "who answers HELP",
     ),
+    Field("HELIOGRAPH_MODE", "mode", "live", values.choice("live", "sandbox"), "tenant default: live or sandbox"),
+    Field("HELIOGRAPH_ALLOW", "allow", (), values.secrets, "whom a sandbox texts: numbers between commas", secret=True),
     Field(
         "HELIOGRAPH_SESSION_TIMEOUT_S",
         "session_timeout_s",
@@ -189,6 +171,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...]
     rate: float
     keyword_replies: str
+    mode: Literal["live", "sandbox"]
+    allow: tuple[Secret, ...]
     session_timeout_s: float
     stall_timeout_s: float
     claim_ttl_s: float

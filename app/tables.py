@@ -1,6 +1,7 @@
 """TOML tables read as structs, field by field, so that every fault is told at once."""
 
 import difflib
+import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,24 @@ def below(where: str, table: dict[str, Any], name: str, kind: type[Read], faults
     given = table.get(name, {})
     tables = given if isinstance(given, dict) else {"": given}
     return {key: struct(f"{where}.{name}.{key}", one, kind, faults) for key, one in tables.items()}
+
+
+def of_tenants(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Name and table of each tenant of a file."""
+    try:
+        whole = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        faults.append(str(error.strerror))
+        return []
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.append(f"is not TOML: {error}")
+        return []
+    faults += [f"{name}: is not known; tables are [tenants.NAME]" for name in whole if name != "tenants"]
+    tenants = whole.get("tenants", {})
+    if not isinstance(tenants, dict):
+        tenants = {"": tenants}
+    faults += [f"tenants.{name}: must be a table" for name, table in tenants.items() if not isinstance(table, dict)]
+    return [(name, table) for name, table in tenants.items() if isinstance(table, dict)]
 
 
 def words(where: str, path: str, faults: list[str]) -> tuple[str, ...]:

@@ -23,9 +23,7 @@ allow = ["+14155550123"]
 A lane may name a service of the file instead: service = "main". Services and numbers to be set up: see app.declared.
 """
 
-import tomllib
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -163,14 +161,22 @@ def read_tenants(settings: Settings) -> dict[str, Tenant]:
 def look_at_tenants(settings: Settings) -> tuple[dict[str, Tenant], tuple[str, ...]]:
     """By name, as far as they can be read, and every fault."""
     if not settings.config:
-        return {"default": _default(settings)}, _told(settings, {**TENANT_SHAPES, **LANE_SHAPES})
-    faults: list[str] = []
-    tables = _tables(settings.config, faults)
-    tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in tables}
+        rules = sandbox_faults(settings.mode, [number.reveal() for number in settings.allow])
+        faults = [f"HELIOGRAPH_{name.upper()}: {rule}" for name, rule in rules]
+        return {"default": _default(settings)}, (*_told(settings, {**TENANT_SHAPES, **LANE_SHAPES}), *faults)
+    faults = []
+    given = tables.of_tenants(settings.config, faults)
+    tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in given}
     if not (tenants or faults):
         faults.append("has no [tenants.NAME] table")
-    inherited = _told(settings, {"api_base_url": values.url})
+    inherited = (*_told(settings, {"api_base_url": values.url}), *_unheard(settings))
     return tenants, tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults) + inherited
+
+
+def _unheard(settings: Settings) -> Iterator[str]:
+    """Whoever believes in a sandbox that there is none of would text strangers."""
+    if settings.mode == "sandbox" or settings.allow:
+        yield "HELIOGRAPH_MODE, HELIOGRAPH_ALLOW: are of a tenant from TWILIO_*; in the tenants file each has its own"
 
 
 def _told(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tuple[str, ...]:
@@ -191,24 +197,6 @@ def _misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]
     return found
 
 
-def _tables(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Name and table of each tenant."""
-    try:
-        whole = tomllib.loads(Path(path).read_text())
-    except OSError as error:
-        faults.append(str(error.strerror))
-        return []
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.append(f"is not TOML: {error}")
-        return []
-    faults += [f"{name}: is not known; tables are [tenants.NAME]" for name in whole if name != "tenants"]
-    tenants = whole.get("tenants", {})
-    if not isinstance(tenants, dict):
-        tenants = {"": tenants}
-    faults += [f"tenants.{name}: must be a table" for name, table in tenants.items() if not isinstance(table, dict)]
-    return [(name, table) for name, table in tenants.items() if isinstance(table, dict)]
-
-
 def _default(settings: Settings) -> Tenant:
     lane = Lane(
         messaging_service_sid=settings.messaging_service_sid,
@@ -226,6 +214,8 @@ def _default(settings: Settings) -> Tenant:
         api_base_url=settings.api_base_url,
         api_keys=settings.api_keys,
         keyword_replies=settings.keyword_replies,
+        mode=settings.mode,
+        allow=_canonical([number.reveal() for number in settings.allow]),
         lanes={"default": lane},
     )
 
@@ -244,9 +234,13 @@ def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
         lanes={name: _resolved(lane, tenant.services) for name, lane in tenant.lanes.items()},
-        # Hidden as secrets are: they are people's numbers.
-        allow=tuple(Secret(read_address(number).canonical) for number in tenant.allow),
+        allow=_canonical(tenant.allow),
     )
+
+
+def _canonical(numbers: Sequence[str]) -> tuple[Secret, ...]:
+    """Hidden as secrets are: they are people's numbers."""
+    return tuple(Secret(read_address(number).canonical) for number in numbers)
 
 
 def _resolved(lane: Lane, services: Mapping[str, declared.Service]) -> Lane:

@@ -1,10 +1,12 @@
-"""How the text of one setting is read. A reader raises ValueError with the rule that was broken, "must ..."."""
+"""A setting, and how the text of one is read. A reader raises ValueError with the rule that was broken, "must ..."."""
 
 import base64
 import binascii
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 E164, SHORT_CODE = r"\+[1-9][0-9]{6,14}", "[0-9]{4,6}"
@@ -28,6 +30,25 @@ class Secret(str):
     def reveal(self) -> str:
         """The secret itself."""
         return "".join(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting: environment name, attribute, default (None: required when `needed`), how it is read, its meaning."""
+
+    env: str
+    name: str
+    default: Any
+    read: Callable[[str], Any]
+    meaning: str
+    secret: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The default as it would be written in the environment; "" if there is none to show."""
+        if self.secret or self.default in ("", None, ()):
+            return ""
+        return ",".join(f"{part:g}" for part in self.default) if isinstance(self.default, tuple) else str(self.default)
 
 
 def key(text: str) -> bytes:

@@ -16,6 +16,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
+from app.cli.sendmedia import in_json, tell, warned
 from app.cli.sendwait import awaited, show, wait_for
 from app.cli.topicio import produce
 from app.records.topics import Topics
@@ -55,7 +56,8 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     priority, sender, send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign,
     --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
 
-    The same file sent twice sends nothing the second time: lines without a key get one from their content.
+    The same file sent twice sends nothing the second time: lines without a key get one from their content. Media that
+    Twilio may refuse, by a type or size that their URL tells or leaves open, are sent, with a warning.
 
     \b
     Examples:
@@ -66,16 +68,19 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     """
     settings, _ = settings_or_exit(dict(os.environ))
     lines, wanted = _read(file, given)
+    warnings = warned(wanted)
+    if not as_json:
+        tell(warnings, named=file is not None)
     if dry_run:
-        text = f"{len(lines)} lines are well formed; nothing was sent"
-        click.echo(orjson.dumps({"sent": 0, "well_formed": len(lines)}).decode() if as_json else text)
+        told = {"sent": 0, "well_formed": len(lines), **in_json(warnings)}
+        click.echo(orjson.dumps(told) if as_json else f"{len(lines)} lines are well formed; nothing was sent")
         sys.exit(OK)
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
     values = [orjson.dumps(line.event) for line in lines]
     with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
         asyncio.run(produce(topics.requests, values, client, acked))
     if not wait:
-        click.echo(orjson.dumps({"sent": len(lines)}).decode() if as_json else f"{len(lines)} sent")
+        click.echo(orjson.dumps({"sent": len(lines), **in_json(warnings)}) if as_json else f"{len(lines)} sent")
         sys.exit(OK)
     messages = awaited(wanted)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:

@@ -1,7 +1,7 @@
 """What became of the lines of `heliograph send --wait`: one message per recipient, each with its outcome or none."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from app.cli.sendfile import Asked
 from app.cli.topicio import follow
+from app.domain.media import media_warnings
 from app.domain.phone import read_address
 from app.records.requests import NotifyRequested, recipients_of
 
@@ -19,10 +20,10 @@ Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: wh
 
 
 class Awaited:
-    """One message: the same number twice, or the same key and number on two lines, is one."""
+    """One message: the same number twice, or the same key and number on two lines, is one. `warnings`: of its media."""
 
-    def __init__(self, identity: Identity) -> None:
-        self.identity, self.lines = identity, list[int]()
+    def __init__(self, identity: Identity, warnings: Sequence[str] = ()) -> None:
+        self.identity, self.lines, self.warnings = identity, list[int](), warnings
         self.outcome: Outcome | None = None
 
 
@@ -35,7 +36,7 @@ def awaited(asked: Iterable[Asked]) -> list[Awaited]:
         key = request.idempotency_key or request.id or ""
         for raw in recipients_of(request):
             address = read_address(raw)
-            made = Awaited((request.tenant, key, address.masked))
+            made = Awaited((request.tenant, key, address.masked), media_warnings(request.media))
             message = messages.setdefault((request.tenant, key, address.canonical), made)
             message.lines += [line] if line not in message.lines else []
     return list(messages.values())
@@ -86,7 +87,8 @@ def show(messages: list[Awaited], *, as_json: bool) -> None:
     if as_json:
         for message in messages:
             told = message.outcome or {"outcome": None, "recipient": {"masked": message.identity[2]}}
-            click.echo(orjson.dumps({"line": message.lines[0], **told}).decode())
+            warnings = {"warnings": message.warnings} if message.warnings else {}
+            click.echo(orjson.dumps({"line": message.lines[0], **told, **warnings}).decode())
         return
     table = Table("line", "recipient", "outcome", "reason")
     table.add_column("message id", no_wrap=True)

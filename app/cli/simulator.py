@@ -20,10 +20,21 @@ from app.simulator.control import build
 @click.command("simulator")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=PORT, default=4010, show_default=True, help="0: any free port.")
-@click.option("--account", envvar="TWILIO_ACCOUNT_SID", default="AC" + "0" * 32, show_default=True)
-@click.option("--auth-token", envvar="TWILIO_AUTH_TOKEN", default="simulator-token", help="Signs webhooks, too.")
-@click.option("--api-key", envvar="TWILIO_API_KEY_SID", default="", help="An API key that may call, SK...")
-@click.option("--api-key-secret", envvar="TWILIO_API_KEY_SECRET", default="", help="Its secret.")
+@click.option(
+    "--account", envvar="TWILIO_ACCOUNT_SID", show_envvar=True, default="AC" + "0" * 32, show_default=True, help="AC..."
+)
+@click.option(
+    "--auth-token",
+    envvar="TWILIO_AUTH_TOKEN",
+    show_envvar=True,
+    default="simulator-token",
+    show_default="simulator-token",
+    help="Calls log in with it, webhooks are signed with it.",
+)
+@click.option(
+    "--api-key", envvar="TWILIO_API_KEY_SID", show_envvar=True, default="", help="An API key that may call, SK..."
+)
+@click.option("--api-key-secret", envvar="TWILIO_API_KEY_SECRET", show_envvar=True, default="", help="Its secret.")
 @click.option("--inbound-url", default="", help="Where texts of people are posted.")
 @click.option("--fallback-url", default="", help="Where they are posted when that fails.")
 @click.option("--sender", "senders", multiple=True, default=["+15005550006"], help="A number behind a service.")

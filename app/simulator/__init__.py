@@ -7,7 +7,7 @@ README.md beside this file tells how, with examples:
     T=http://127.0.0.1:4010 A=AC00000000000000000000000000000000
     curl -u $A:simulator-token $T/2010-04-01/Accounts/$A/Messages.json --data-urlencode To=+14155550123 \\
       --data-urlencode From=+15005550006 -d Body=hello --data-urlencode StatusCallback=http://127.0.0.1:8080/status
-    curl $T/_sim/creates                                             what it accepted, in order; ?since=N, ?count
+    curl $T/_sim/creates                                             what it accepted, in order; ?limit, ?after, ?count
     curl $T/_sim/calls                                               counts: calls, refusals by code, callbacks
     curl $T/_sim/webhooks                                            the last posts to you, and what they got
     curl $T/_sim/numbers                                             numbers that misbehave, and how
@@ -15,15 +15,17 @@ README.md beside this file tells how, with examples:
     curl $T/_sim/faults -d '{"throttle": 0.5, "calls": 20}'          half of the calls get 429, twenty at most
     curl -X DELETE $T/_sim/faults
     curl $T/_sim/config -d '{"ends": {"+14155550123": "undelivered:30005"}}'
-    curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}]}'    what the account holds: see `account`
+    curl -u $A:simulator-token "$T/v2/PhoneNumbers/+14155550123?Fields=line_type_intelligence"
+    curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}]}'    what it holds, and so who may send
+    curl -X DELETE $T/_sim/account                                   anything may again
     curl -X POST $T/_sim/reset
 
 With the SDK: `client.api.base_url = "http://127.0.0.1:4010"`. A text lives queued, sending, sent, then delivered,
 undelivered, failed or silent (no report after sent), by script, seed and number: the same numbers in the same order end
 the same in every run. Callbacks are signed with the auth token and retried as the URL's fragment (#rc=5&rp=all) says.
 
-`control` is the app; `api`, `rules`, `listing`, `text` its REST side; `lives`, `queues`, `person` what becomes of a
-text; `people`, `consent` those who text in; `webhooks`, `posting`, `signing` what is called back; `faults`, `scripts`,
-`chance` what goes wrong; `account`, `guard`, `holdings`, `numbers`, `services` what it holds besides texts; `config`,
-`state` what it knows.
+`control` is the app; `api`, `rules`, `listing`, `text` its REST side, `lookup`, `linetypes` its Lookup; `lives`,
+`queues`, `person` what becomes of a text; `people`, `consent` those who text in; `webhooks`, `posting`, `signing` what
+is called back; `faults`, `scripts`, `chance` what goes wrong; `account`, `guard`, `holdings`, `numbers`, `services`
+what it holds besides texts, `senders` what may send by that; `config`, `state` what it knows.
 """

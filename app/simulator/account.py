@@ -2,7 +2,8 @@
 
     curl $T/_sim/account -d '{"numbers": [{"phone_number": "+14155550100"}], "services": [{"friendly_name": "main"}]}'
 
-At first the numbers are the senders. With the SDK: `client.messaging.base_url = "http://127.0.0.1:4010"`, too.
+At first the numbers are the senders, and any number and service may send; once numbers or services are put in place or
+made, those alone may (`senders`). With the SDK: `client.messaging.base_url = "http://127.0.0.1:4010"`, too.
 """
 
 from collections.abc import Sequence
@@ -12,31 +13,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator.config import SimulatorConfig
 from app.simulator.guard import Guard, answered
 from app.simulator.holdings import Holdings, Seed
 from app.simulator.numbers import Numbers
 from app.simulator.services import Services
 
 
-def account_routes(config: SimulatorConfig) -> Sequence[Route]:
-    """Numbers, services, registrations, the account. Numbers are at first those of `config.senders`."""
-    holdings = Holdings(config)
-    guard = Guard(config, holdings)
-    services, numbers = Services(config.account_sid, holdings, guard), Numbers(config.account_sid, holdings, guard)
+def account_routes(sid: str, holdings: Holdings, guard: Guard) -> Sequence[Route]:
+    """Numbers, services, registrations, the account."""
+    services, numbers = Services(sid, holdings, guard), Numbers(sid, holdings, guard)
     account, service = "/2010-04-01/Accounts/{account}", "/v1/Services/{sid}"
     read, write = ["GET"], ["GET", "POST"]
 
     async def seed(request: Request) -> Response:
-        """POST puts in place, GET shows all, how many requests came and how many writes were taken."""
+        """POST puts in place, DELETE forgets; all is shown, how many requests came, how many writes were taken."""
         if request.method == "POST":
             try:
                 holdings.seed(msgspec.json.decode(await request.body(), type=Seed))
             except (msgspec.MsgspecError, ValueError) as bad:
                 return answered(400, {"error": str(bad)})
+        elif request.method == "DELETE":
+            holdings.clear()
         held = {"account": holdings.account, "numbers": holdings.numbers, "services": holdings.services}
         counts = {"asked": holdings.asked, "changes": holdings.changes}
-        told = {**held, **counts, "verifications": holdings.verifications}
+        told = {**held, **counts, "verifications": holdings.verifications, "described": holdings.described}
         return answered(200, msgspec.to_builtins(told))
 
     return [
@@ -51,5 +51,5 @@ def account_routes(config: SimulatorConfig) -> Sequence[Route]:
         Route(f"{service}/ShortCodes", services.short_codes, methods=read),
         Route(f"{service}/AlphaSenders", services.alpha_senders, methods=read),
         Route(f"{service}/Compliance/Usa2p", services.campaigns, methods=read),
-        Route("/_sim/account", seed, methods=write),
+        Route("/_sim/account", seed, methods=[*write, "DELETE"]),
     ]

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from app.simulator import rules
 from app.simulator.listing import BadPage, page
 from app.simulator.lives import Lives
-from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at
+from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at, sender_of
 from app.simulator.state import State, new_sid
 from app.simulator.text import Text, resource
 
@@ -62,14 +62,15 @@ class Api:
 
     def _busy(self, request: Request) -> Response:
         self._state.counts["calls"] += request.method == "POST" and "sid" not in request.path_params
-        return self._throttled()
+        return self.throttled()
 
-    def _throttled(self) -> Response:
+    def throttled(self) -> Response:
+        """429 / 20429, with Retry-After if one is configured."""
         after = self._state.strikes.faults.retry_after_s
         self._state.counts["refused_20429"] += 1
-        return self._refused(rules.THROTTLED, {"Retry-After": str(after)} if after else None)
+        return self.refused(rules.THROTTLED, {"Retry-After": str(after)} if after else None)
 
-    def _refused(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    def refused(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
         """Twilio's error, in the form that is configured."""
         if self._state.config.errors == "legacy":
             return answered(refusal.status, refusal.content(), headers)
@@ -82,7 +83,7 @@ class Api:
         unknown = self._unknown(request)
         if unknown is not None:
             counts[f"refused_{unknown.code}"] += 1
-            return self._refused(unknown)
+            return self.refused(unknown)
         wish = Wish.read(await _form(request))
         wait = (self._state.strikes.delay("slow", wish.to) or 0) + self._state.config.latency_ms / 1000
         if wait:
@@ -92,12 +93,12 @@ class Api:
 
     async def _unlucky(self, request: Request, wish: Wish, fault: str) -> Response:
         if fault == "throttle":
-            return self._throttled()
+            return self.throttled()
         taken = await self._take(wish) if fault.startswith("accept_then") else None
         if taken is not None and taken.status_code != 201:
             return taken
         if fault.endswith("timeout"):
-            await _hold(request, self._state.strikes.faults.hold_ms / 1000)
+            await hold(request, self._state.strikes.faults.hold_ms / 1000)
         kind = fault.rpartition("_")[2]
         if kind == "cut" and taken is not None:
             return Response(bytes(taken.body)[: len(taken.body) // 2], 201, None, "application/json")
@@ -105,7 +106,7 @@ class Api:
         self._state.counts[f"answered_{status}"] += 1
         if kind == "html":
             return Response(PROXY_PAGE, 502, None, "text/html")
-        return self._refused(rules.UNAVAILABLE if status == 503 else rules.BROKEN)
+        return self.refused(rules.UNAVAILABLE if status == 503 else rules.BROKEN)
 
     async def _take(self, wish: Wish) -> Response:
         """201 with the text as it is at first, or Twilio's refusal."""
@@ -113,7 +114,7 @@ class Api:
         wrong = refusal(wish, state, now)
         if wrong is not None:
             state.counts[f"refused_{wrong.code}"] += 1
-            return self._refused(wrong)
+            return self.refused(wrong)
         text = self._text(wish, now)
         state.accept(text)
         content = resource(state.config.account_sid, text)
@@ -124,19 +125,20 @@ class Api:
         return answered(201, content)
 
     def _text(self, wish: Wish, now: float) -> Text:
-        at = send_at(wish)
+        at, service = send_at(wish), self._state.senders.service(wish.service)
         return Text(
             sid=new_sid(media=bool(wish.media)),
             to=wish.to,
-            sender=wish.sender or self._state.sender_for(wish.to),
+            sender=sender_of(wish, self._state),
             service=wish.service,
             body=wish.body or (f"(content {wish.content_sid})" if wish.content_sid else ""),
             media=tuple(wish.media),
             status="scheduled" if at else "accepted" if wish.service else "queued",
-            status_callback=wish.status_callback,
+            status_callback=wish.status_callback or (service and service.status_callback) or "",
             created_at=now,
             send_at=at,
-            validity_s=int(wish.validity or MAX_VALIDITY_S),
+            validity_s=int(wish.validity or (service.validity_period if service else MAX_VALIDITY_S)),
+            smart=wish.smart.lower() == "true" if wish.smart else bool(service and service.smart_encoding),
             discard=wish.discard,
             obfuscate=wish.obfuscate,
         )
@@ -144,20 +146,20 @@ class Api:
     async def fetch(self, request: Request) -> Response:
         """GET Messages/{sid}.json."""
         found = self._found(request)
-        return self._refused(found) if isinstance(found, Refusal) else self._shown(found)
+        return self.refused(found) if isinstance(found, Refusal) else self._shown(found)
 
     async def update(self, request: Request) -> Response:
         """POST Messages/{sid}.json: Status=canceled, or an empty Body to redact."""
         found = self._found(request)
         if isinstance(found, Refusal):
-            return self._refused(found)
+            return self.refused(found)
         form = dict(await _form(request))
         if (form.get("Status"), form.get("Body")) not in (("canceled", None), (None, "")):
-            return self._refused(rules.BAD_UPDATE)
+            return self.refused(rules.BAD_UPDATE)
         if "Body" in form:
             found.body = ""
         elif found.status != "scheduled":
-            return self._refused(rules.NOT_CANCELABLE)
+            return self.refused(rules.NOT_CANCELABLE)
         else:
             found.status, found.final = "canceled", True
         found.updated_at = time.time()
@@ -167,9 +169,9 @@ class Api:
         """DELETE Messages/{sid}.json, of a text that has come to its end."""
         found = self._found(request)
         if isinstance(found, Refusal):
-            return self._refused(found)
+            return self.refused(found)
         if found.status not in ENDED:
-            return self._refused(rules.NOT_COMPLETE)
+            return self.refused(rules.NOT_COMPLETE)
         self._state.forget(found)
         return Response(status_code=204)
 
@@ -177,12 +179,12 @@ class Api:
         """GET Messages.json, in pages."""
         unknown = self._unknown(request)
         if unknown is not None:
-            return self._refused(unknown)
+            return self.refused(unknown)
         query = dict(request.query_params)
         try:
             return answered(200, page(self._state, request.url.path, query))
         except BadPage:
-            return self._refused(Refusal(20001, "Invalid page, page size or date"))
+            return self.refused(Refusal(20001, "Invalid page, page size or date"))
 
     def _unknown(self, request: Request) -> Refusal | None:
         """Why these credentials may not ask."""
@@ -204,7 +206,7 @@ async def _form(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(body, keep_blank_values=True)[:MAX_FIELDS]
 
 
-async def _hold(request: Request, seconds: float) -> None:
+async def hold(request: Request, seconds: float) -> None:
     """Say nothing until the caller hangs up."""
     try:
         async with asyncio.timeout(seconds):

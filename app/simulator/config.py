@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from app.simulator.faults import Count, Milliseconds, Script
+from app.simulator.linetypes import read_line
 from app.simulator.person import read_end
 
 MIX = {"delivered": 0.90, "undelivered": 0.05, "failed": 0.02, "silent": 0.03}
@@ -16,6 +17,7 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seed: int = 7
     mix: dict[str, float] = msgspec.field(default_factory=lambda: dict(MIX))
     countries: dict[str, dict[str, float]] = {}
+    lines: dict[str, float] = msgspec.field(default_factory=lambda: {"mobile": 1.0})
     ends: dict[str, str] = {}
     scripts: dict[str, Script] = {}
     reserved: bool = True
@@ -39,8 +41,11 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for mix in (self.mix, *self.countries.values()):
             for end in mix:
                 read_end(end)
+        for line in self.lines:
+            read_line(line)
+        for mix in (self.mix, self.lines, *self.countries.values()):
             if any(weight < 0 for weight in mix.values()) or not sum(mix.values()) > 0:
-                raise ValueError("mix: weights are numbers from 0, one at least above 0")
+                raise ValueError("mix, lines: weights are numbers from 0, one at least above 0")
         if any(not prefix.startswith("+") for prefix in self.countries):
             raise ValueError("countries: a prefix of numbers, as in +44")
 
@@ -61,6 +66,8 @@ class SimulatorConfig(Changeable, frozen=True, kw_only=True):
     contradicted; or with a Twilio code, as in `undelivered:30005`); `countries`: the mix of numbers by prefix; `ends`:
     the end of every text to a number; `scripts`: all that a number does (Script), beside those of `reserved` numbers;
     `seed`: which rolls are rolled. `ends` comes before `scripts`, these before `countries`, that before `mix`.
+    `lines`: weight of each line type that Lookup tells of numbers without one of their own (mobile, landline ...; or
+    `error:60600`); texts to those that are landlines by it end undelivered with 30006.
 
     Pace: `step_ms`: mean time between two status callbacks; `latency_ms`: of each API answer; `concurrency`: so many
     calls at once, more are answered with 429 (0: no limit); `mps`: segments a second of each sender, `mps_of`: of one

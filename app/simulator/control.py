@@ -2,25 +2,39 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.simulator import rules
 from app.simulator.account import account_routes
 from app.simulator.api import Api, answered
 from app.simulator.config import Changeable, SimulatorConfig
 from app.simulator.faults import Faults
+from app.simulator.guard import Guard
+from app.simulator.holdings import Holdings
 from app.simulator.lives import Lives
+from app.simulator.lookup import Lookups
 from app.simulator.people import Inbound, People
 from app.simulator.state import State
 from app.simulator.text import created
 from app.simulator.webhooks import Webhooks
 
 T = TypeVar("T")
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which creates: from the idx `since` on, or behind the idx `after`; with `limit` at most so many, and `next` tells
+    where the following ones are (null: there are none yet)."""
+
+    since: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Control:
@@ -30,15 +44,26 @@ class Control:
         self._state, self._webhooks, self._people = state, webhooks, people
 
     async def creates(self, request: Request) -> Response:
-        """Accepted creates in order, from ?since=N on; ?count gives their number alone."""
-        since, creates = request.query_params.get("since", "0"), self._state.creates
-        if not since.isdecimal():
-            return answered(400, {"error": "since is the idx to begin with"})
-        count = {"count": self._state.forgotten + len(creates)}
-        if "count" in request.query_params:
+        """Accepted creates in order, all of them or by `Page`; ?count gives their number alone."""
+        query = request.query_params
+        count = {"count": self._state.forgotten + len(self._state.creates)}
+        if "count" in query:
             return answered(200, count)
-        begin = max(0, int(since) - self._state.forgotten)
-        return answered(200, {**count, "creates": [created(text) for text in creates[begin:]]})
+        try:
+            page = msgspec.convert(dict(query), Page, strict=False)
+        except msgspec.ValidationError as bad:
+            return answered(400, {"error": str(bad)})
+        return answered(200, {**count, **self._page(page)})
+
+    def _page(self, page: Page) -> dict[str, Any]:
+        creates, limit = self._state.creates, page.limit
+        begin = max(0, max(page.since, page.after + 1) - self._state.forgotten)
+        shown = creates[begin : begin + limit if limit else None]
+        told: dict[str, Any] = {"creates": [created(text) for text in shown]}
+        if limit:
+            more = begin + limit < len(creates)
+            told["next"] = f"/_sim/creates?after={shown[-1].index}&limit={limit}" if more else None
+        return told
 
     async def calls(self, _request: Request) -> Response:
         """Counts: create calls, accepted, refused by code, posts by the HTTP status they got, faults that struck."""
@@ -73,7 +98,7 @@ class Control:
             inbound = msgspec.json.decode(await request.body(), type=Inbound)
         except msgspec.MsgspecError as bad:
             return answered(400, {"error": str(bad)})
-        if not (inbound.url or self._state.config.inbound_url):
+        if not self._people.url_of(inbound):
             return answered(400, {"error": "no inbound URL: give --inbound-url, or url here"})
         return answered(200, msgspec.to_builtins(await self._people.text(inbound)))
 
@@ -111,16 +136,27 @@ async def _reading(request: Request, kind: type[T], act: Callable[[T], Response]
         return answered(400, {"error": str(bad)})
 
 
+async def _unknown(request: Request, fault: Exception) -> Response:
+    """Twilio's error for what is not here, so that a client reads it as one."""
+    status = fault.status_code if isinstance(fault, HTTPException) else 500
+    if request.url.path.startswith("/_sim"):
+        return answered(status, {"error": "no such path or method; see app/simulator/README.md"})
+    refusal = rules.NOT_ALLOWED if status == 405 else rules.NOT_FOUND
+    return answered(refusal.status, refusal.content())
+
+
 async def _healthz(_request: Request) -> Response:
     return answered(200, {"ok": True})
 
 
 def build(config: SimulatorConfig) -> Starlette:
     """The ASGI app; it begins nothing before the first request."""
-    state = State(config)
+    holdings = Holdings(config)
+    state, guard = State(config, holdings), Guard(config, holdings)
     webhooks = Webhooks(lambda: state.config)
     people = People(state, webhooks)
     api, control = Api(state, Lives(state, webhooks, people.arrived)), Control(state, webhooks, people)
+    lookups = Lookups(state, api, guard)
     messages = "/2010-04-01/Accounts/{account}/Messages"
 
     @asynccontextmanager
@@ -130,12 +166,14 @@ def build(config: SimulatorConfig) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
+        exception_handlers={404: _unknown, 405: _unknown},
         routes=[
             Route(f"{messages}.json", api.counted(api.create), methods=["POST"]),
             Route(f"{messages}.json", api.counted(api.list), methods=["GET"]),
             Route(f"{messages}/{{sid}}.json", api.counted(api.fetch), methods=["GET"]),
             Route(f"{messages}/{{sid}}.json", api.counted(api.update), methods=["POST"]),
             Route(f"{messages}/{{sid}}.json", api.counted(api.delete), methods=["DELETE"]),
+            Route("/v2/PhoneNumbers/{number}", api.counted(lookups.fetch), methods=["GET"]),
             Route("/_sim/creates", control.creates),
             Route("/_sim/calls", control.calls),
             Route("/_sim/webhooks", control.webhooks),
@@ -145,6 +183,6 @@ def build(config: SimulatorConfig) -> Starlette:
             Route("/_sim/inbound", control.inbound, methods=["POST"]),
             Route("/_sim/reset", control.reset, methods=["POST"]),
             Route("/healthz", _healthz),
-            *account_routes(config),
+            *account_routes(config.account_sid, holdings, guard),
         ],
     )

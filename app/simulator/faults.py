@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from app.simulator.linetypes import read_line
 from app.simulator.person import read_end
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -16,7 +17,8 @@ CALL_FAULTS = NOT_TAKEN + TAKEN
 TEXT_FAULTS = ("filtered", "overflow")
 CALLBACK_FAULTS = ("duplicate", "lost", "late", "reorder", "before_response")
 INBOUND_FAULTS = ("inbound_duplicate", "inbound_lost")
-ALL_FAULTS = ("slow", *CALL_FAULTS, *TEXT_FAULTS, *CALLBACK_FAULTS, *INBOUND_FAULTS)
+LOOKUP_FAULTS = ("lookup_timeout", "lookup_throttle", "lookup_500", "lookup_503")
+ALL_FAULTS = ("slow", *CALL_FAULTS, *TEXT_FAULTS, *CALLBACK_FAULTS, *INBOUND_FAULTS, *LOOKUP_FAULTS)
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +31,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Texts: `filtered` (undelivered, 30007), `overflow` (21611 for a number; failed with 30001 for a service).
     Callbacks: `duplicate`, `lost`, `late` (by `late_ms`), `reorder` (of one text, another order), `before_response`
     (the first callback is answered before the create is). Texts of people: `inbound_duplicate` (posted twice),
-    `inbound_lost` (never posted; the list of texts has them).
+    `inbound_lost` (never posted; the list of texts has them). Lookups: `lookup_timeout` (never answered),
+    `lookup_throttle`, `lookup_500`, `lookup_503`.
     Limits: `to` names the only numbers struck; `calls`, `callbacks`: at most so many are struck (0: no limit).
     """
 
@@ -57,6 +60,10 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     before_response: Share = 0
     inbound_duplicate: Share = 0
     inbound_lost: Share = 0
+    lookup_timeout: Share = 0
+    lookup_throttle: Share = 0
+    lookup_500: Share = 0
+    lookup_503: Share = 0
     to: tuple[str, ...] = ()
     calls: Count = 0
     callbacks: Count = 0
@@ -67,7 +74,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `end`: of a text to it; `media_end`: of one with media; `faults`: what strikes its calls and callbacks (names of
     Faults); `ms`: by how much it is `slow` or `late`; `refusal`: Twilio's code at the create; `says`: what the person
-    texts back when a text has arrived.
+    texts back when a text has arrived; `line`: what Lookup says of it, a type or `error:60600` ("": as the mix of
+    lines has it), however many `times`.
     """
 
     end: str = "delivered"
@@ -76,12 +84,15 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ms: Milliseconds = 2000
     refusal: Count = 0
     says: str = ""
+    line: str = ""
     times: Count = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
         for end in filter(None, (self.end, self.media_end)):
             read_end(end)
+        if self.line:
+            read_line(self.line)
         for name in self.faults:
             if name not in ALL_FAULTS:
                 raise ValueError(f"a fault is one of {', '.join(ALL_FAULTS)}, not {name!r}")

@@ -1,7 +1,7 @@
 """What the simulated account holds besides texts: numbers, services, registrations; seeded by /_sim/account."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -84,27 +84,37 @@ Held = TypeVar("Held", Number, Service)
 
 
 class Holdings:
-    """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was."""
+    """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was.
+    `described`: somebody said which numbers or services there are, so others are none of the account's."""
 
     def __init__(self, config: SimulatorConfig) -> None:
+        self._senders = config.senders
+        self.asked = self.changes = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """As at first: the numbers are the senders, and nothing is described."""
         self.account = Seed()
-        self.numbers: dict[str, Number] = {}
         self.services: dict[str, Service] = {}
         self.verifications: dict[str, Verification] = {}
-        self.asked = self.changes = 0
-        self.seed(Seed(numbers=[Number(phone_number=number) for number in config.senders]))
+        self.numbers = _by_sid([Number(phone_number=number) for number in self._senders], "PN")
+        self.described = False
 
     def seed(self, seed: Seed) -> None:
-        """Put in place. Raises ValueError when a service or verification names no number of the account."""
-        self.account = seed
-        if seed.numbers is not None:
-            self.numbers = _by_sid(seed.numbers, "PN")
-        if seed.services is not None:
-            self.services = _by_sid(seed.services, "MG")
-            for service in self.services.values():
-                service.numbers = [self._sid(number) for number in service.numbers]
+        """Put in place. Raises ValueError, and puts nothing, when a service or verification names no number of the
+        account."""
+        numbers = self.numbers if seed.numbers is None else _by_sid(seed.numbers, "PN")
+        services = self.services if seed.services is None else _by_sid(seed.services, "MG")
+        known = {number.phone_number: sid for sid, number in numbers.items()} | {sid: sid for sid in numbers}
+        verified = {_named(made.number, known): made for made in seed.verifications or ()}
+        for service in seed.services or ():
+            service.numbers = [_named(number, known) for number in service.numbers]
+        self.account, self.numbers, self.services = seed, numbers, services
+        self.described |= seed.numbers is not None or seed.services is not None
         if seed.verifications is not None:
-            self.verifications = {self._sid(made.number): made for made in seed.verifications}
+            self.verifications = verified
+        for service in services.values():
+            service.numbers = [sid for sid in service.numbers if sid in numbers]
 
     def found(self, phone_number: str) -> Sequence[Number]:
         """Numbers of the account, by E.164 if one is given."""
@@ -114,13 +124,12 @@ class Holdings:
         """The service that a number is in: one at most."""
         return next((service for service in self.services.values() if number_sid in service.numbers), None)
 
-    def _sid(self, given: str) -> str:
-        if given in self.numbers:
-            return given
-        sid = next((sid for sid, number in self.numbers.items() if number.phone_number == given), "")
-        if not sid:
-            raise ValueError("a service or a verification names no number of the account")
-        return sid
+
+def _named(given: str, known: Mapping[str, str]) -> str:
+    """The SID of a number named by SID or E.164. Raises ValueError."""
+    if given not in known:
+        raise ValueError("a service or a verification names no number of the account")
+    return known[given]
 
 
 def new(prefix: str) -> str:

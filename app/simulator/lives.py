@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from app.simulator.chance import roll
+from app.simulator.linetypes import LANDLINE
 from app.simulator.person import OPTED_OUT, Fate, drawn, fate
 from app.simulator.state import State
-from app.simulator.text import Text, segments
+from app.simulator.text import Text, parts
 from app.simulator.webhooks import Webhooks
 
-# Twilio: queue overflow of a service; the validity period is over.
+# Twilio: queue overflow of a service; the validity period is over; landline.
 OVERFLOW, EXPIRED = 30001, 30036
+NO_HANDSET = "undelivered:30006"
 
 
 class Life(msgspec.Struct):
@@ -71,7 +73,7 @@ class Lives:
             if self._state.full(text.sender, now):
                 self._fail(life, OVERFLOW)
             else:
-                life.leaves = self._state.queues.enter(text.sender, segments(text.body), rate, now)
+                life.leaves = self._state.queues.enter(text.sender, parts(text), rate, now)
         self._later(life)
 
     def _later(self, life: Life) -> None:
@@ -140,8 +142,15 @@ class Lives:
             return fate("undelivered:30007", 0.0, service=service)
         who, script = (config.seed, text.to, text.nth), state.strikes.scripts.get(text.to)
         end = config.ends.get(text.to) or (script.end_of(text.nth, media=bool(text.media)) if script else "")
-        end = end or drawn(config.mix_of(text.to), roll("end", *who))
+        end = end or self._mixed(text)
         return fate(end, roll("code", *who), service=service)
+
+    def _mixed(self, text: Text) -> str:
+        """How a text to a number without a word of its own ends."""
+        config = self._state.config
+        if LANDLINE in config.lines and self._state.line_of(text.to) == LANDLINE:
+            return NO_HANDSET
+        return drawn(config.mix_of(text.to), roll("end", config.seed, text.to, text.nth))
 
     def _another_order(self, text: Text, steps: tuple[str, ...]) -> Sequence[str]:
         seed = self._state.config.seed

@@ -22,7 +22,8 @@ TWIML = ("text/xml", "application/xml", "text/html")
 
 class Inbound(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A person texts: `from` writes `body` to one of our numbers. `messaging_service`: the service that number is in;
-    if not named, the one that has sent from it. `url` overrides the configured inbound URL."""
+    if not named, the one that holds it or has sent from it. `url` overrides the account's and the configured inbound
+    URL."""
 
     from_: str = msgspec.field(name="from")
     to: str = "+15005550006"
@@ -60,10 +61,11 @@ class People:
         heard = Heard(sid=kept.sid, status=0, body="", at=time.time(), replies=[], confirmed=CONFIRMED[kind])
         if strikes.strikes("inbound_lost", kept.sender):
             return heard
-        url = inbound.url or self._state.config.inbound_url
+        url = self.url_of(inbound)
         if strikes.strikes("inbound_duplicate", kept.sender):
             self._webhooks.send(url, self._fields(kept))
-        answer, heard.url_failed = await self._asked(url, self._fields(kept))
+        fallback = self._state.senders.hooks(kept.to)[1] or self._state.config.fallback_url
+        answer, heard.url_failed = await self._asked((url, fallback), self._fields(kept))
         heard.status, heard.body, heard.at = answer.status, answer.body.decode("utf-8", "replace"), time.time()
         if not self._state.blocked(kept.service, kept.to, kept.sender):
             heard.replies = replies_of(answer)
@@ -71,9 +73,14 @@ class People:
             self._reply(kept, reply)
         return heard
 
-    async def _asked(self, url: str, fields: dict[str, str]) -> tuple[Answer, bool]:
+    def url_of(self, inbound: Inbound) -> str:
+        """Where it is posted: as it says itself, as the account has it for that number, as configured."""
+        return inbound.url or self._state.senders.hooks(inbound.to)[0] or self._state.config.inbound_url
+
+    async def _asked(self, urls: tuple[str, str], fields: dict[str, str]) -> tuple[Answer, bool]:
         """The webhook's answer, or the fallback URL's; whether the webhook failed."""
-        answer, fallback = await self._webhooks.ask(url, fields), self._state.config.fallback_url
+        url, fallback = urls
+        answer = await self._webhooks.ask(url, fields)
         failed = not 200 <= answer.status < 400
         if failed and fallback:
             more = {"ErrorCode": "11200" if answer.status else "11205", "ErrorUrl": url}
@@ -83,8 +90,10 @@ class People:
     def arrived(self, text: Text) -> None:
         """A person has received a text; one whose script says so texts back."""
         script = self._state.strikes.scripts.get(text.to)
-        if script and script.says and self._state.config.inbound_url and not (0 < script.times < text.nth):
-            said = Inbound(from_=text.to, to=text.sender, body=script.says, messaging_service=text.service)
+        if script is None or not script.says or 0 < script.times < text.nth:
+            return
+        said = Inbound(from_=text.to, to=text.sender, body=script.says, messaging_service=text.service)
+        if self.url_of(said):
             task = asyncio.get_running_loop().create_task(self.text(said))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)

@@ -39,9 +39,11 @@ class Refusal(NamedTuple):
 
 UNAUTHORISED = Refusal(20003, "Authenticate", 401)
 NOT_FOUND = Refusal(20404, "The requested resource was not found", 404)
+NOT_ALLOWED = Refusal(20004, "Method not allowed", 405)
 THROTTLED = Refusal(20429, "Too Many Requests", 429)
 BROKEN = Refusal(20500, "An internal server error has occurred", 500)
 UNAVAILABLE = Refusal(20503, "Service unavailable", 503)
+NOT_ACTIVE = Refusal(20005, "Account not active", 403)
 NOT_CANCELABLE = Refusal(30409, "This message cannot be canceled")
 BAD_UPDATE = Refusal(30400, "Parameters are not valid")
 NOT_COMPLETE = Refusal(20009, "Cannot delete this resource before it is complete", 409)
@@ -63,6 +65,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     fallback_from: str
     status_callback: str
     validity: str
+    smart: str
     schedule: str
     send_at: str
     discard: bool
@@ -88,6 +91,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
             fallback_from=form.get("FallbackFrom", ""),
             status_callback=form.get("StatusCallback", ""),
             validity=form.get("ValidityPeriod", ""),
+            smart=form.get("SmartEncoded", ""),
             schedule=schedule,
             send_at=form.get("SendAt", "") if schedule else "",
             discard=form.get("ContentRetention") == "discard",
@@ -97,6 +101,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def refusal(wish: Wish, state: State, now: float) -> Refusal | None:
     """Why Twilio would not take this call; None if it would."""
+    if state.holdings.account.status != "active":
+        return NOT_ACTIVE
     return _form(wish) or _schedule(wish, now, state.config.schedule_min_s) or _numbers(wish, state, now)
 
 
@@ -167,15 +173,22 @@ def _numbers(wish: Wish, state: State, now: float) -> Refusal | None:
     known = from_error(wish.sender) or TO_ERRORS.get(wish.to)
     if known is not None:
         return Refusal(*known)
+    if (known := state.senders.fault(wish.service, wish.sender, wish.to, media=bool(wish.media))) is not None:
+        return Refusal(*known)
     if not _possible(wish.to):
         return Refusal(*TO_ERRORS["+15005550001"])
     if code := state.strikes.refusal(wish.to):
         return KNOWN.get(code, Refusal(code, "Refused as scripted"))
-    sender = wish.sender or state.sender_for(wish.to)
+    sender = sender_of(wish, state)
     if not (wish.service and state.config.advanced_opt_out) and state.blocked(wish.service, sender, wish.to):
         return STOPPED
     full = not wish.service and (state.strikes.strikes("overflow", wish.to) or state.full(sender, now))
     return FULL if full else None
+
+
+def sender_of(wish: Wish, state: State) -> str:
+    """The number that it names, or that its service sends it from."""
+    return wish.sender or state.sender_for(wish.service, wish.to, media=bool(wish.media))
 
 
 def _possible(to: str) -> bool:

@@ -19,7 +19,7 @@ RESERVED: Mapping[str, Script] = MappingProxyType(
             "01": Script(end="undelivered:30003"),
             "02": Script(end="undelivered:30004"),
             "03": Script(end="undelivered:30005"),
-            "04": Script(end="undelivered:30006"),
+            "04": Script(end="undelivered:30006", line="landline"),
             "05": Script(end="undelivered:30007"),
             "06": Script(end="undelivered:30008"),
             "07": Script(end="failed:30001"),
@@ -59,6 +59,12 @@ RESERVED: Mapping[str, Script] = MappingProxyType(
             "53": Script(end="failed:21610"),
             "54": Script(faults=("inbound_duplicate",)),
             "55": Script(faults=("inbound_lost",)),
+            "60": Script(line="nonFixedVoip"),
+            "61": Script(line="error:60600"),
+            "62": Script(faults=("lookup_timeout",)),
+            "63": Script(faults=("lookup_throttle",)),
+            "64": Script(faults=("lookup_500",)),
+            "65": Script(faults=("lookup_503",)),
         }.items()
     }
 )

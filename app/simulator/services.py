@@ -52,6 +52,7 @@ class Services:
             return refused(MISSING)
         made = Service(friendly_name=given["FriendlyName"], sid=new("MG"))
         self._holdings.services[made.sid] = made
+        self._holdings.described = True
         return self._changed(made, given, 201)
 
     async def one(self, request: Request) -> Response:
@@ -80,6 +81,7 @@ class Services:
         if (holder := self._holdings.service_of(sid)) is not None:
             return refused(ALREADY_HERE if holder is found else ELSEWHERE)
         self._holdings.changes += 1
+        self._holdings.described = True
         found.numbers.append(sid)
         return answered(201, self._number(found, sid))
 

@@ -1,18 +1,20 @@
 """The simulator's memory: texts, opt-outs, counts. Bounded: of very many texts the oldest are forgotten."""
 
 import uuid
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from sys import intern
 
-from app.simulator.chance import Strikes
+from app.simulator.chance import Strikes, roll
 from app.simulator.config import SimulatorConfig
 from app.simulator.consent import OptOuts
 from app.simulator.faults import Faults
+from app.simulator.holdings import Holdings
+from app.simulator.linetypes import line_of
 from app.simulator.queues import Queues
 from app.simulator.scripts import RESERVED
+from app.simulator.senders import Senders, chosen
 from app.simulator.text import Text
 
 # Senders of services that are remembered; a caller may name any number as one.
@@ -24,8 +26,10 @@ BITE = 64
 class State:
     """`creates`: accepted create calls in order, the first `forgotten` of all left out."""
 
-    def __init__(self, config: SimulatorConfig) -> None:
+    def __init__(self, config: SimulatorConfig, holdings: Holdings | None = None) -> None:
         self.config = config
+        self.holdings = holdings or Holdings(config)
+        self.senders = Senders(self.holdings)
         self.texts: dict[str, Text] = {}
         self.creates: list[Text] = []
         self.forgotten = 0
@@ -93,14 +97,26 @@ class State:
             del self._to[text.to]
             self._sent_to.pop(text.to, None)
 
-    def sender_for(self, to: str) -> str:
-        """The number of the pool that writes to this person: always the same one (Twilio: sticky sender)."""
-        pool = self.config.senders
-        return pool[zlib.crc32(to.encode()) % len(pool)]
+    def sender_for(self, service: str, to: str, *, media: bool) -> str:
+        """The number of the service that writes to this person: always the same one while it can (Twilio: sticky
+        sender), unless the service has that off."""
+        pool, found = self.senders.usable(service, to, media=media), self.senders.service(service)
+        if not pool or found is None:
+            return chosen(self.config.senders, to)
+        if not found.sticky_sender:
+            return chosen(pool, to, self._sent_to[to])
+        before = (text.sender for text in self.newest(to) if text.service == service and text.sender in pool)
+        return next(before, "") or chosen(pool, to)
+
+    def line_of(self, number: str) -> str:
+        """What Lookup says of a number: a line type, or `error:60600`."""
+        script = self.strikes.scripts.get(number)
+        scripted = script.line if script else ""
+        return scripted or line_of(number, self.config.lines, roll(self.config.seed, "line", number))
 
     def service_of(self, sender: str) -> str:
-        """The service that has sent from this number, "" if none has."""
-        return self._service_of.get(sender, "")
+        """The service that this number is in; of an account that nobody described the one that has sent from it."""
+        return self.senders.service_of(sender) if self.holdings.described else self._service_of.get(sender, "")
 
     def blocked(self, service: str, sender: str, person: str) -> bool:
         """Whether the person said STOP to this service, or to this number or the service that it is in."""

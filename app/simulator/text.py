@@ -1,8 +1,10 @@
 """A text as Twilio keeps it, and the resource it shows of it. Its parts are counted without the product's own rules."""
 
+import json
 import time
 from email.utils import formatdate
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -18,7 +20,8 @@ EXTENSION = frozenset("\f^{}\\[~]|€")
 class Text(msgspec.Struct, kw_only=True):
     """`created_at`, `updated_at`, `sent_at`, `send_at`: unix seconds. `number`: place among all texts, from 0; `index`:
     place among accepted creates, -1 for others. `nth`: how many texts this number had been sent, with this one.
-    `validity_s`: so long it may wait for its sender. `discard`, `obfuscate`: what is hidden once it has ended."""
+    `validity_s`: so long it may wait for its sender. `smart`: typographic characters are replaced as it is sent.
+    `discard`, `obfuscate`: what is hidden once it has ended."""
 
     sid: str
     to: str
@@ -39,6 +42,7 @@ class Text(msgspec.Struct, kw_only=True):
     error_code: int | None = None
     final: bool = False
     validity_s: int = 36_000
+    smart: bool = False
     discard: bool = False
     obfuscate: bool = False
 
@@ -50,6 +54,18 @@ def segments(body: str) -> int:
         return 1 if septets <= 160 else -(-septets // 153)
     units = len(body.encode("utf-16-le", "surrogatepass")) // 2
     return 1 if units <= 70 else -(-units // 67)
+
+
+def parts(text: Text) -> int:
+    """Segments of a text as it is sent."""
+    return segments(text.body.translate(_smart()) if text.smart else text.body)
+
+
+@lru_cache(maxsize=1)
+def _smart() -> dict[int, str]:
+    """Twilio's table of smart encoding, the one thing here that the product reads too: a replacement may be longer."""
+    table = json.loads((files("app.domain") / "data/smart-encoding.json").read_text())["map"]
+    return {int(code.removeprefix("U+"), 16): replacement for code, replacement in table.items()}
 
 
 @lru_cache(maxsize=64)
@@ -80,7 +96,7 @@ def resource(account: str, text: Text) -> dict[str, Any]:
         "from": None if unchosen else text.sender,
         "messaging_service_sid": text.service or None,
         "num_media": str(len(text.media)),
-        "num_segments": "0" if unchosen else str(segments(text.body)),
+        "num_segments": "0" if unchosen else str(parts(text)),
         "price": None,
         "price_unit": "USD",
         "sid": text.sid,

@@ -146,7 +146,7 @@ class Calls:
         if not isinstance(call, Create):
             return call
         if claim.look_up and await self._untextable(claim, call.to):
-            return Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0)
+            return _stamped(Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call)
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):

@@ -9,15 +9,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev import surroundings
-from app.dev.broker import free_port
 from app.dev.stand import Stand
 from app.domain.words import Word
 from app.records.topics import Topic, declared
 from tests.support.commands import heliograph
 from tests.support.judged import KINDS, faults, header_faults
 from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing, whole
+from tests.support.sites import by_file, event, produce, read, standing, whole
 
 SHORT = {
     "HELIOGRAPH_OUTCOME_GRACE_S": "2",
@@ -29,18 +27,6 @@ SHORT = {
     "HELIOGRAPH_CHECKPOINT_AFTER_S": "3",
     "HELIOGRAPH_PROBE_AFTER_S": "1",
 }
-# Tenant `default` as the stand has it, but that Twilio holds what is to be sent later.
-TENANT = """
-[tenants.default]
-account_sid = "{TWILIO_ACCOUNT_SID}"
-auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
-status_callback_url = "{TWILIO_STATUS_CALLBACK_URL}"
-inbound_url = "{TWILIO_INBOUND_WEBHOOK_PUBLIC_URL}"
-[tenants.default.lanes.default]
-messaging_service_sid = "{TWILIO_MESSAGING_SERVICE_SID}"
-rate = 0
-schedule_at_twilio = true
-"""
 STOPPED, TOPICS = "+12125550109", [topic for topic in declared() if topic.types]
 
 
@@ -64,10 +50,9 @@ def soon(seconds: float) -> str:
 @pytest.fixture(scope="module")
 def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     path, mix = tmp_path_factory.mktemp("schemas"), ["--mix", '{"delivered": 1.0}']
-    ports = {"ingress": free_port(), "simulator": free_port()}
-    (path / "tenants.toml").write_text(TENANT.format(**surroundings.simulated(*ports.values())))
-    extra = {**SHORT, "HELIOGRAPH_CONFIG": str(path / "tenants.toml")}
-    with standing(kafka, path, extra=extra, simulator=mix, ports=ports) as made:
+    # As the stand has it, but that Twilio holds what is to be sent later.
+    given = by_file(path, lane="schedule_at_twilio = true", extra=SHORT)
+    with standing(kafka, path, simulator=mix, **given) as made:
         live(made)
         yield made
 

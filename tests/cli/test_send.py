@@ -110,3 +110,39 @@ def test_a_file_with_a_byte_order_mark_is_read_and_a_dry_run_says_so_in_json(tmp
     (tmp_path / "people.csv").write_bytes(b"\xef\xbb\xbfto,body\r\n+14155550123,Build 742 deployed.\r\n")
     done = heliograph("send", str(tmp_path / "people.csv"), "--dry-run", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, {"sent": 0, "well_formed": 1})
+
+
+LIMIT = "Twilio takes at most 500 kB of it"
+UNKNOWN = "does not tell a type that Twilio is known to take; unless it is jpeg, png or gif, at most 500 kB"
+PICTURES = "to,body,media\n+14155550123,a,https://a.test/1.pdf\n+14155550124,b,https://a.test/2.pdf https://a.test/3\n"
+
+
+def test_media_that_twilio_may_refuse_are_warned_of_with_their_lines_and_sent_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PICTURES + "+14155550125,c,https://a.test/4.png\n")
+    words = ["send", str(tmp_path / "people.csv"), "--dry-run"]
+    plain, told = heliograph(*words), heliograph(*words, "--json")
+    assert (plain.returncode, plain.stdout) == (0, "3 lines are well formed; nothing was sent\n")
+    assert plain.stderr.splitlines() == [
+        f"warning: lines 2, 3: media[0]: is pdf: {LIMIT}",
+        f"warning: line 3: media[1]: {UNKNOWN}",
+    ]
+    assert (told.returncode, told.stderr, json.loads(told.stdout)) == (
+        0,
+        "",
+        {
+            "sent": 0,
+            "well_formed": 3,
+            "warnings": [
+                {"lines": [2, 3], "warning": f"media[0]: is pdf: {LIMIT}"},
+                {"lines": [3], "warning": f"media[1]: {UNKNOWN}"},
+            ],
+        },
+    )
+
+
+def test_one_message_is_warned_of_without_a_line_and_many_lines_are_counted(tmp_path: Path) -> None:
+    one = heliograph("send", "--to", "+14155550123", "--media", "https://a.test/1.webp", "--dry-run")
+    assert one.stderr == f"warning: media[0]: is webp: {LIMIT}\n"
+    (tmp_path / "people.csv").write_text("to,media\n" + "+14155550123,https://a.test/1.webp\n" * 8)
+    many = heliograph("send", str(tmp_path / "people.csv"), "--dry-run")
+    assert many.stderr == f"warning: lines 2, 3, 4, 5, 6 and 3 more: media[0]: is webp: {LIMIT}\n"

@@ -1,5 +1,7 @@
 """Which outcome is whose: lines of a file, their recipients, and what came of each."""
 
+import json
+
 from app.cli.sendfile import Line, asked
 from app.cli.sendwait import Matching, awaited, show
 
@@ -51,3 +53,11 @@ def test_a_line_without_an_outcome_is_shown_and_ids_are_whole(capsys) -> None:
     show(messages, as_json=False)
     said = capsys.readouterr().out
     assert "0123456789abcdef0123-0123456789abcdef0123" in said and "none yet" in said
+
+
+def test_a_message_is_shown_with_the_warnings_of_its_own_media(capsys) -> None:
+    picture = Line(3, {**line(3, TWO, "b").event, "media": ["https://a.test/1.pdf"]})
+    show(awaited(asked([line(2, ONE, "a"), picture])), as_json=True)
+    plain, warned = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "warnings" not in plain
+    assert (warned["line"], warned["warnings"]) == (3, ["media[0]: is pdf: Twilio takes at most 500 kB of it"])

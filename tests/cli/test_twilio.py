@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from app.internal import Served
-from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+14155550102"
 HEAD = """\
@@ -35,6 +35,10 @@ validity_s = 600
 number = "{SECOND}"
 fallback_url = "https://elsewhere.example.com/fallback"
 """
+TEXTING = {
+    "numbers": [{"phone_number": NUMBER}],
+    "services": [{"friendly_name": "main", "sid": SERVICE, "numbers": [NUMBER]}],
+}
 
 
 class Account(NamedTuple):
@@ -188,7 +192,7 @@ async def test_services_and_numbers_are_listed_and_shown_masked_unless_revealed(
 
 
 async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(tmp_path: Path) -> None:
-    async with account(tmp_path) as made:
+    async with account(tmp_path, **TEXTING) as made:
         sids = [(await made.simulated.create(body=f"secret {n}")).sid for n in range(5)]
         await eventually(lambda: made.simulated.hook.statuses.count("delivered") == 5)
         told = await made.told("messages", "list", "--limit", "3")
@@ -207,7 +211,7 @@ async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(tm
 
 
 async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path) -> None:
-    async with account(tmp_path) as made:
+    async with account(tmp_path, **TEXTING) as made:
         sid = (await made.simulated.create(body="secret")).sid
         assert "Aborted" in await made.run("messages", "redact", sid, said="n\n", code=1)
         assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == "secret"
@@ -217,7 +221,7 @@ async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path) -> None:
 
 async def test_a_scheduled_text_is_withdrawn_and_then_no_more(tmp_path: Path) -> None:
     later = {"schedule_type": "fixed", "send_at": datetime.now(UTC) + timedelta(hours=1)}
-    async with account(tmp_path) as made:
+    async with account(tmp_path, **TEXTING) as made:
         sid = (await made.simulated.create(messaging_service_sid=SERVICE, **later)).sid
         assert (await made.told("messages", "cancel", sid))[0]["status"] == "canceled"
         assert "heliograph errors 30409" in await made.run("messages", "cancel", sid, code=1)

@@ -164,6 +164,52 @@ def test_p8_check_and_show_say_what_is_a_sandbox_and_mask_whom_it_may_text(tmp_p
     assert PERSON not in "".join(shown) and PERSON not in repr(tenant(tmp_path, SANDBOX))
 
 
+BY_ENV = {"HELIOGRAPH_MODE": "sandbox", "HELIOGRAPH_ALLOW": f"{PERSON}, +52 1 55 1234 5678"}
+
+
+def test_the_tenant_from_the_environment_is_a_sandbox_in_the_same_way(tmp_path: Path) -> None:
+    owner = read_tenants(Settings.read(BY_ENV))["default"]
+    assert [owner.may_text(to) for to in (PERSON, "+525512345678", OTHER, "")] == [True, True, False, False]
+    assert not read_tenants(Settings.read({"HELIOGRAPH_MODE": "sandbox"}))["default"].may_text(PERSON)
+    assert read_tenants(Settings.read({}))["default"].may_text(OTHER)
+    numbers = tmp_path / "numbers"
+    numbers.write_text(f"{PERSON}\n")
+    by_file = {"HELIOGRAPH_MODE": "sandbox", "HELIOGRAPH_ALLOW_FILE": str(numbers)}
+    assert read_tenants(Settings.read(by_file))["default"].may_text(PERSON)
+
+
+@pytest.mark.parametrize(
+    ("allow", "mode", "fault"),
+    [
+        (PERSON, "live", 'HELIOGRAPH_ALLOW: is for mode = "sandbox"; this tenant may text anybody'),
+        (f"{PERSON},555", "sandbox", "HELIOGRAPH_ALLOW[1]: is not a phone number with + and country code"),
+    ],
+)
+def test_a_sandbox_of_the_environment_that_cannot_be_is_a_fault(allow: str, mode: str, fault: str) -> None:
+    with pytest.raises(BadSettings) as bad:
+        read_tenants(Settings.read({"HELIOGRAPH_MODE": mode, "HELIOGRAPH_ALLOW": allow}))
+    assert bad.value.faults == (fault,)
+
+
+@pytest.mark.parametrize("left_out", ["HELIOGRAPH_MODE", "HELIOGRAPH_ALLOW", ""])
+def test_a_sandbox_of_the_environment_beside_a_tenants_file_would_be_none_and_is_a_fault(
+    left_out: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "tenants.toml"
+    file.write_text(HEAD + LANE)
+    env = {name: value for name, value in BY_ENV.items() if name != left_out}
+    with pytest.raises(BadSettings, match="HELIOGRAPH_ALLOW: are of a tenant from TWILIO_"):
+        read_tenants(Settings.read({**env, "HELIOGRAPH_CONFIG": str(file)}))
+
+
+def test_p8_the_sandbox_of_the_environment_is_shown_and_its_numbers_are_hidden() -> None:
+    note = f"tenant default: is a sandbox and texts {mask(PERSON)}, {mask('+525512345678')}"
+    shown = [heliograph("config", "show", *options, **KEYS, **BY_ENV).stdout for options in ((), ("--json",))]
+    assert note in shown[0].splitlines() and "HELIOGRAPH_ALLOW=***" in shown[0].splitlines()
+    assert json.loads(shown[1])["modes"]["default"]["mode"] == "sandbox"
+    assert PERSON not in "".join(shown) + repr(Settings.read(BY_ENV)) + repr(read_tenants(Settings.read(BY_ENV)))
+
+
 def test_segments_are_those_of_the_text_as_smart_encoding_leaves_it(tmp_path: Path) -> None:
     text = "“" + "x" * 100 + "”"
     request = NotifyRequested(to=PERSON, body=text, category=Category.OTP)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.words import ErrorClass, LineType, Progress
 from app.provider.http import Timeouts
 from app.provider.port import Create, Doubtful, Refused, Result, Taken
 from app.provider.twilio import TwilioProvider
@@ -19,6 +19,7 @@ MAGIC_TO = {
     "+15005550004": (21610, ErrorClass.OPTED_OUT),
     "+15005550009": (21614, ErrorClass.NUMBER_INVALID),
 }
+OURS, MUTE = "+14155550100", "+14155550101"
 MAGIC_FROM = {
     "+15005550001": (21212, ErrorClass.CONFIGURATION),
     "+15005550007": (21606, ErrorClass.CONFIGURATION),
@@ -60,6 +61,28 @@ async def test_a_magic_sender_is_refused_with_its_class(sender: str) -> None:
     code, error = MAGIC_FROM[sender]
     async with simulating() as simulated:
         assert await send(simulated, from_number=sender) == Refused(code=code, error=error, http_status=400)
+
+
+ACCOUNT_HELD = {
+    "numbers": [{"phone_number": OURS, "mms": False}, {"phone_number": MUTE, "sms": False}],
+    "services": [{"friendly_name": "empty", "sid": SERVICE}],
+}
+SET_UP = [
+    ({"messaging_service_sid": SERVICE, "from_number": ""}, 21704, ErrorClass.CONFIGURATION),
+    ({"messaging_service_sid": "MG" + "f" * 32, "from_number": ""}, 21701, ErrorClass.CONFIGURATION),
+    ({"from_number": NUMBER}, 21660, ErrorClass.CONFIGURATION),
+    ({"from_number": MUTE}, 21606, ErrorClass.CONFIGURATION),
+    ({"from_number": OURS, "media": ("https://example.com/a.png",)}, 21621, ErrorClass.MMS_IMPOSSIBLE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "code", "error"), SET_UP)
+async def test_a_sender_that_the_account_does_not_have_is_refused_with_its_class(
+    given: dict[str, Any], code: int, error: ErrorClass
+) -> None:
+    async with simulating() as simulated:
+        await simulated.post("/_sim/account", **ACCOUNT_HELD)
+        assert await send(simulated, **given) == Refused(code=code, error=error, http_status=400)
 
 
 async def test_wrong_credentials_are_a_fault_of_set_up() -> None:
@@ -104,3 +127,24 @@ async def test_p2_a_call_that_may_have_been_taken_is_in_doubt_whether_it_was_or_
         await simulated.post("/_sim/faults", **{fault: 1.0, "hold_ms": 2000})
         assert await send(simulated, timeout_s=0.5) == expected
         assert len(await creates(simulated)) == taken
+
+
+LINES = {
+    PERSON: LineType.MOBILE,
+    "+15005550104": LineType.LANDLINE,
+    "+15005550160": LineType.NON_FIXED_VOIP,
+    "+18005550100": LineType.TOLL_FREE,
+    "+15005550161": None,  # no coverage
+    "+15005550162": None,  # no answer
+    "+15005550163": None,  # 429
+    "+15005550165": None,  # 503
+}
+
+
+async def test_lookup_reaches_the_server_that_stands_in_for_twilio_and_what_fails_there_is_not_known() -> None:
+    async with simulating() as simulated:
+        provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), simulated.url, Timeouts(0.5, 0.5, 0.5), 5)
+        assert {number: await provider.line_type(number) for number in LINES} == LINES
+        await provider.close()
+        counts = await simulated.get("/_sim/calls")
+    assert (counts["lookups"], counts["lookups_billed"]) == (len(LINES), 4)

@@ -1,6 +1,7 @@
 """The simulated account as the SDK reads and writes it: numbers, Messaging Services, campaigns, verifications."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -134,4 +135,54 @@ async def test_a_seed_that_makes_no_sense_is_refused_with_why() -> None:
             "/_sim/account", json={"services": [{"friendly_name": "a", "numbers": [FIRST]}]}
         )
         assert answer.status_code == 400 and "names no number" in answer.json()["error"]
+        held = await simulated.get("/_sim/account")
+        assert (held["services"], held["described"]) == ({}, False)
         assert (await simulated.http.post("/_sim/account", json={"odd": 1})).status_code == 400
+
+
+HOOKED = {
+    "numbers": [
+        {"phone_number": FIRST, "sms_url": "{hook}/first", "sms_fallback_url": "{hook}/first-fallback"},
+        {"phone_number": SECOND, "sms_url": "{hook}/second"},
+    ],
+    "services": [
+        {
+            "friendly_name": "main",
+            "numbers": [SECOND],
+            "inbound_request_url": "{hook}/service",
+            "fallback_url": "{hook}/service-fallback",
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("to", "own", "paths"),
+    [
+        (FIRST, False, ["/first", "/first-fallback"]),
+        (SECOND, False, ["/service", "/service-fallback"]),
+        (SECOND, True, ["/second", "/fallback"]),
+        ("+14155550199", False, ["/inbound", "/fallback"]),
+    ],
+)
+async def test_a_text_is_posted_where_the_account_has_it_for_that_number_and_else_as_configured(
+    to: str, own: bool, paths: list[str]
+) -> None:
+    async with simulating() as simulated:
+        await simulated.post("/_sim/config", fallback_url=f"{simulated.hook.url}/fallback")
+        seed = json.loads(json.dumps(HOOKED).replace("{hook}", simulated.hook.url))
+        seed["services"][0]["use_inbound_webhook_on_number"] = own
+        await simulated.post("/_sim/account", **seed)
+        simulated.hook.answers = [(500, "", b"")]
+        heard = await simulated.post("/_sim/inbound", **{"from": "+14155550123", "to": to, "body": "hello"})
+        assert heard["url_failed"] and [post.path for post in simulated.hook.posted] == paths
+        assert all(post.valid for post in simulated.hook.posted)
+
+
+async def test_what_is_not_simulated_is_refused_as_twilio_refuses_what_it_does_not_have() -> None:
+    async with holding() as (simulated, sdk):
+        assert await asyncio.to_thread(refused, sdk.calls("CA" + "0" * 32).fetch) == 20404
+        assert await asyncio.to_thread(refused, sdk.incoming_phone_numbers("PN" + "0" * 32).delete) == 20004
+        for path, method, status in (("/_sim/craetes", "GET", 404), ("/_sim/creates", "POST", 405)):
+            answer = await simulated.http.request(method, path)
+            assert (answer.status_code, list(answer.json())) == (status, ["error"])

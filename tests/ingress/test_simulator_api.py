@@ -184,6 +184,29 @@ async def test_creates_are_told_in_order_from_any_index():
     assert wrong.status_code == 400
 
 
+async def test_creates_are_told_page_by_page_and_each_page_names_the_next():
+    async with simulating() as sim:
+        sids, seen, pages = [(await sim.create(body=f"{n}")).sid for n in range(5)], [], ["/_sim/creates?limit=2"]
+        while pages[-1]:
+            told = await sim.get(pages[-1])
+            seen += [[create["idx"] for create in told["creates"]]]
+            pages.append(told["next"])
+        whole, later = await sim.get("/_sim/creates?after=2"), await sim.get("/_sim/creates?after=4&limit=2")
+        await sim.create()
+        followed = await sim.get("/_sim/creates?after=4&limit=2")
+    assert seen == [[0, 1], [2, 3], [4]] and pages[1:] == [f"/_sim/creates?after={n}&limit=2" for n in (1, 3)] + [None]
+    assert [create["sid"] for create in whole["creates"]] == sids[3:] and "next" not in whole
+    assert later == {"count": 5, "creates": [], "next": None}
+    assert [create["idx"] for create in followed["creates"]] == [5]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "after=-2", "since=-1", "page=2", "since=1.5"])
+async def test_a_page_of_creates_that_cannot_be_is_a_400_with_why(query):
+    async with simulating() as sim:
+        answer = await sim.http.get(f"/_sim/creates?{query}")
+    assert answer.status_code == 400 and query.partition("=")[0] in answer.json()["error"]
+
+
 async def test_after_a_reset_nothing_is_known():
     async with simulating() as sim:
         await sim.post("/_sim/faults", throttle=1)

@@ -73,7 +73,9 @@ def test_the_table_holds_every_number_that_misbehaves_and_what_it_does():
     rows = dict(re.findall(r"^\| (\+1\d+) \| (.*) \|$", PAGE, re.MULTILINE))
     assert rows.keys() == RESERVED.keys()
     for number, script in RESERVED.items():
-        said = {script.end, script.media_end, *script.faults, str(script.refusal or ""), script.says} - {""}
+        said = {script.end, script.media_end, *script.faults, str(script.refusal or ""), script.says, script.line} - {
+            ""
+        }
         plain = said == {"delivered"} or said - {"delivered"}
         assert [word for word in (said if plain is True else plain) if word not in rows[number]] == []
         assert bool(script.times) == ("first" in rows[number])

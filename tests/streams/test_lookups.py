@@ -88,7 +88,8 @@ async def test_a_landline_is_not_called_and_whatever_else_is_said_the_text_goes(
     [answer] = made.told
     goes = line_type is not LineType.LANDLINE
     assert (answer.answer, made.wire.count["left"]) == ((Answer.TAKEN, 1) if goes else (Answer.REFUSED, 0))
-    assert answer.line_type is line_type and (goes or answer.error is ErrorClass.NUMBER_INVALID)
+    assert answer.line_type is line_type
+    assert (answer.error, answer.invalid_after) == ((None, 0) if goes else (ErrorClass.NUMBER_INVALID, 1))
     [sample] = next(iter(LookupCollector(made.lookups).collect())).samples
     assert (sample.labels, sample.value) == ({"tenant": "acme", "result": str(line_type or "failed")}, 1)
 

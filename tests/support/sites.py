@@ -2,14 +2,31 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
+from app.dev.broker import free_port
 from app.dev.stand import Plan, Stand
+from app.dev.surroundings import simulated
+
+# Tenant `default` as a stand has it by the environment, in a tenants file that may say more.
+TENANT = """
+[tenants.default]
+account_sid = "{TWILIO_ACCOUNT_SID}"
+auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
+status_callback_url = "{TWILIO_STATUS_CALLBACK_URL}"
+inbound_url = "{TWILIO_INBOUND_WEBHOOK_PUBLIC_URL}"
+"""
+LANE = """
+[tenants.default.lanes.default]
+messaging_service_sid = "{TWILIO_MESSAGING_SERVICE_SID}"
+rate = 0
+"""
 
 
 @contextmanager
@@ -24,6 +41,16 @@ def standing(kafka: str, path: Path, **given: Any) -> Iterator[Stand]:
         yield stand
     finally:
         stand.stop()
+
+
+def by_file(
+    path: Path, *, tenant: str = "", lane: str = "", extra: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """For `standing`: the tenants file, with lines of TOML more for the tenant and for its lane."""
+    ports, file = {"ingress": free_port(), "simulator": free_port()}, path / "tenants.toml"
+    given = simulated(*ports.values())
+    file.write_text(TENANT.format(**given) + tenant + LANE.format(**given) + lane)
+    return {"extra": {**extra, "HELIOGRAPH_CONFIG": str(file)}, "ports": ports}
 
 
 def prefix(stand: Stand) -> str:
