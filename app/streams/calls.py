@@ -4,7 +4,8 @@ A claim may start its call within `claim_ttl` of its turn being logged (boot clo
 while this worker holds the lease, and never once it has folded a STOP of that contact. The last look is when the
 connection is in hand. A call that may not start is *abandoned* and says so on the log. An answer is fsynced to the
 journal before it is sent, and sent from there at the next start if this process dies first. A message whose seal or
-lane is gone was not sent: a fault of set-up, it waits as one.
+lane is gone was not sent: a fault of set-up, it waits as one. A call that raises is a fault of ours: it is told loudly
+and concerns its message alone, which waits like one without a connection, or is in doubt if the call may have left.
 """
 
 import asyncio
@@ -71,6 +72,7 @@ class Calls:
         pk: str,
         claim_ttl_s: float,
         lookups: Counter[tuple[str, str]] | None = None,
+        faults: Counter[str] | None = None,
         now: Callable[[], float] = clock.boot_s,
     ) -> None:
         self._now = now
@@ -82,6 +84,7 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
         self._lookups = Counter[tuple[str, str]]() if lookups is None else lookups
+        self._faults = Counter[str]() if faults is None else faults
 
     def room(self, tenant: str) -> int:
         """How many more turns of the tenant would find a call in time: for who grants them."""
@@ -132,8 +135,19 @@ class Calls:
         try:
             async with self._lines[claim.tenant]:
                 return await self._call(claim, pace)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours over one message must not crash-loop the worker
+            return self._faulted(claim, fault)
         finally:
             pace.ended()
+
+    def _faulted(self, claim: Claim, fault: Exception) -> Result:
+        """Proved not sent, and tried again later, perhaps by a build that is mended; in doubt once it may have left."""
+        kind = type(fault).__name__
+        log.error("call.faulted", message=claim.message_id, fault=kind, frames=telemetry.frames_of(fault))
+        self._faults[claim.tenant] += 1
+        if claim.started_ms:
+            return Doubtful(why=f"fault of ours: {kind}")
+        return Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
 
     async def _call(self, claim: Claim, pace: Pace) -> Result:
         if why := self._refusal(claim):
