@@ -22,7 +22,7 @@ from app.streams.doubts import Doubts
 from app.streams.health import FaultCollector
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
-from tests.support.door import Door, FakeKafka, door
+from tests.support.door import ACME, PUBLIC, Door, FakeKafka, door
 from tests.support.given import doubtful, given, requested, turn
 from tests.support.lab import until
 from tests.support.prometheus import Prometheus, running
@@ -63,7 +63,14 @@ def told() -> list[NotifyMetric]:
 
 
 async def troubled(ingress: Door, faults: Counter[str]) -> None:
-    """Kafka is away; strangers knock; and once neither Kafka nor the disk took a record."""
+    """Kafka is away; a proxy strips /hooks, another drops signatures; strangers knock; and once neither Kafka nor the
+    disk took a record."""
+    misdirected = {"AccountSid": ACME}, "token-of-acme"
+    assert (
+        await ingress.post("/twilio/status", *misdirected, signed_url=f"{PUBLIC}/hooks/twilio/status")
+    ).status_code == 403
+    for _ in range(30):
+        assert (await ingress.http.post("/twilio/inbound")).status_code == 403
     for _ in range(15):
         assert (await ingress.report()).status_code == 204
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
