@@ -32,7 +32,8 @@ ADVICE: Mapping[ErrorClass, Advice] = {
     ),
     E.NUMBER_UNREACHABLE: Advice(
         "outcome undelivered; not sent again. So many messages within 30 days, with no delivery and no text from the "
-        "person between, and the number is recorded as invalid: 5 for 30003, 3 for 30005",
+        "person between, and the number is recorded as invalid: 5 for 30003, 3 for 30005, unless invalid_after of the "
+        "tenant says otherwise",
         "try later, or another channel",
     ),
     E.SENDER_UNREACHABLE: Advice(

@@ -11,7 +11,7 @@ and concerns its message alone, which waits like one without a connection, or is
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -42,7 +42,8 @@ class Leased(Protocol):
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
     """One attempt to start. `compose` opens the seal and yields the create call, or why there is none; `claimed_s`:
-    when its turn was put on the log, in boot time; `look_up`: ask for the line type first."""
+    when its turn was put on the log, in boot time; `look_up`: ask for the line type first; `invalid_after`: the
+    tenant's, by code."""
 
     tenant: str
     contact_id: str
@@ -52,6 +53,7 @@ class Claim:
     claimed_s: float
     compose: Callable[[], Create | Refused | Abandoned]
     look_up: bool = False
+    invalid_after: Mapping[str, int] = field(default_factory=dict)
     line_type: LineType | None = None
     withdrawn: str = ""
     started_ms: int = 0
@@ -160,12 +162,12 @@ class Calls:
         if not isinstance(call, Create):
             return call
         if claim.look_up and await self._untextable(claim, call.to):
-            return _stamped(Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call)
+            return _stamped(Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call, claim)
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):
             pace.called(self._now() - began_s)
-        return _stamped(result, call) if isinstance(result, Refused) else result
+        return _stamped(result, call, claim) if isinstance(result, Refused) else result
 
     async def _untextable(self, claim: Claim, number: str) -> bool:
         """By Twilio's Lookup; what it cannot tell is texted."""
@@ -203,9 +205,9 @@ class Calls:
         return msgspec.structs.replace(base, **_words(result))
 
 
-def _stamped(refused: Refused, call: Create) -> Refused:
+def _stamped(refused: Refused, call: Create, claim: Claim) -> Refused:
     """With what the code means for this call."""
-    about = About(clock.now_ms(), call.to, call.from_number, bool(call.media))
+    about = About(clock.now_ms(), call.to, call.from_number, bool(call.media), claim.invalid_after)
     error, invalid_after, hold_until_ms = stamp(refused.code, refused.error, about)
     return msgspec.structs.replace(
         refused, error=error or refused.error, invalid_after=invalid_after, hold_until_ms=hold_until_ms
