@@ -46,7 +46,8 @@ ADVICE: Mapping[ErrorClass, Advice] = {
         "give requests with media a media_fallback: an https link that anybody may open",
     ),
     E.REQUEST: Advice(
-        "outcome failed or undelivered; not sent again", "correct the request: its text, media or parameters"
+        "outcome failed or undelivered; not sent again; a dead letter of field code names message and code",
+        "correct the request: its text, media or parameters",
     ),
     E.CONFIGURATION: Advice(
         "the lane stops and probes with one message after 60 s, then ever more seldom (up to 15 min), until one comes "
