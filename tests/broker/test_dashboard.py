@@ -15,6 +15,7 @@ from app.domain.circuit import Circuit
 from app.domain.lane import Lane
 from app.domain.windows import BOUNDS, METRICS
 from app.domain.words import Proof
+from app.ingress.connections import Cut
 from app.internal import Served, internal_app
 from app.records.metrics import NotifyMetric
 from app.streams.circuits import Circuits
@@ -75,6 +76,7 @@ async def troubled(ingress: Door, faults: Counter[str]) -> None:
         assert (await ingress.report()).status_code == 204
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
     ingress.ingress.webhooks.answered["status", 503] += 1
+    ingress.ingress.connections.cut[Cut.SILENT] += 1
     faults["default"] += 1
 
 
