@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.ingress.answers import Answer, problem
 
-# The query alone may have 8 KiB; a proxy lets 32 KiB of a head pass.
-MOST_BYTES = 32 * 1024
+# The query alone may have 8 KiB. So much of each connection may wait in memory, and there may be tens of thousands.
+MOST_BYTES = 16 * 1024
 HEAD_S = 5.0
 # So much longer than the app, which has an answer for it, the connection waits for a body.
 LONGER = 1.5
@@ -146,6 +146,9 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """In our form, not as plain text."""
         self._end(Cut.NO_HTTP)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Any client may ask for another protocol, and is answered as if it had not: nothing that an operator reads."""
 
     def overdue(self) -> None:
         """What is expected has not come in time."""

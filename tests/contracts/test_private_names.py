@@ -48,6 +48,7 @@ def test_what_the_ingress_knows_of_a_connection_of_uvicorns_is_still_there():
     connection, request = inspect.getsource(HttpToolsProtocol), inspect.getsource(RequestResponseCycle)
     assert all(f"self.{name} = " in connection or f"self.{name}: " in connection for name in ("cycle", "flow", "loop"))
     assert all(f"self.{name} = " in request for name in ("response_started", "response_complete", "disconnected"))
+    assert "self._unsupported_upgrade_warning()" in connection
     assert "self.send_400_response(msg)" in connection and "self.message_event" in request
     assert Config(lambda: None, http=HttpToolsProtocol).http is HttpToolsProtocol
 
