@@ -18,9 +18,10 @@ class CannotListen(Exception):
 
 
 class Served:
-    """A uvicorn server inside the running loop. `url` is its base; `stop` ends it. Raises CannotListen."""
+    """A uvicorn server inside the running loop. `url` is its base; `stop` ends it; `http` makes the protocol of a
+    connection. Raises CannotListen."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
+    def __init__(self, app: Any, host: str, port: int, http: Any = "auto") -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -34,6 +35,8 @@ class Served:
             log_config=None,
             access_log=False,
             lifespan="auto",
+            http=http,
+            ws="none",
             # No address of a caller is ever used, so none is believed; and nobody needs to know what serves here.
             proxy_headers=False,
             server_header=False,

@@ -1,4 +1,4 @@
-"""What a tenant may say of its create calls: parameters, sender, whom a sandbox may text.
+"""What a tenant may say of its create calls: parameters, sender, whom a sandbox may text; and of those that fail.
 
 Parameters are set for all its lanes or for one: `[tenants.NAME.create]`, `[tenants.NAME.lanes.NAME.create]`. None is
 sent unless it is set; names and words are Twilio's (Message resource, create).
@@ -32,6 +32,10 @@ Intent = Literal[
     "announcements",
     "events",
 ]
+
+# How often it may fail, by code: the handset is off (30003), the number is not known (30005). In the tenants file.
+COUNTED = ("30003", "30005")
+InvalidAfter = dict[str, Annotated[int, Meta(ge=0, le=20)]]
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +101,24 @@ def faults_of(given: Parameters) -> Iterator[tuple[str, str]]:
 def no_category(name: str) -> str:
     """The rule that a name breaks which is none of a category, or ""."""
     return "" if name in set(Category) else f"is not a category: {', '.join(Category)}"
+
+
+def never_again(category: str) -> str:
+    """Why nothing of this category is sent again when it is in doubt, or ""."""
+    return "marketing in doubt is never sent again" if category == Category.MARKETING else no_category(category)
+
+
+def not_counted(code: str) -> str:
+    """Why messages that end with this code are not counted, or ""."""
+    return "" if code in COUNTED else f"is not a code that is counted: {', '.join(COUNTED)}"
+
+
+def failures_told(given: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Code, and what is done after so many messages that end with it."""
+    for code, count in given.items():
+        messages = "1 message that ends" if count == 1 else f"{count} messages within 30 days that end"
+        after = f"after {messages} with {code} a number is invalid, until it texts or something is delivered to it"
+        yield code, after if count else f"{code} never makes a number invalid, however often"
 
 
 def sender_fault(service: str, number: str, pinned: bool) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +55,17 @@ def of_tenants(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]
         tenants = {"": tenants}
     faults += [f"tenants.{name}: must be a table" for name, table in tenants.items() if not isinstance(table, dict)]
     return [(name, table) for name, table in tenants.items() if isinstance(table, dict)]
+
+
+def misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
+    """Field and broken rule, of the fields that hold anything."""
+    found = []
+    for name, read in shapes.items():
+        try:
+            _ = read(text) if (text := getattr(given, name)) else ""
+        except ValueError as error:
+            found.append((name, str(error)))
+    return found
 
 
 def words(where: str, path: str, faults: list[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
 api_keys = ["..."]
 resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent again after so many seconds; else never
+invalid_after = {30003 = 5, 30005 = 3}   # messages that end so before a number is invalid, 0: never; these if not set
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
@@ -32,8 +33,16 @@ from msgspec import Meta
 
 from app import declared, tables, values
 from app.domain.phone import mask, read_address
-from app.domain.words import Category
-from app.parameters import Parameters, faults_of, no_category, sandbox_faults, sender_fault
+from app.parameters import (
+    InvalidAfter,
+    Parameters,
+    faults_of,
+    never_again,
+    no_category,
+    not_counted,
+    sandbox_faults,
+    sender_fault,
+)
 from app.settings import FIELDS, BadSettings, Settings
 from app.values import Secret
 
@@ -98,6 +107,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_words: tuple[str, ...] = ()
     retry_delays_s: tuple[NotNegative, ...] = (30.0, 120.0)
     resend_after_s: dict[str, NotNegative] = {}
+    invalid_after: InvalidAfter = {}
     services: dict[str, declared.Service] = {}
     numbers: dict[str, declared.Number] = {}
     mode: Literal["live", "sandbox"] = "live"
@@ -183,18 +193,7 @@ def _told(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tup
     """Faults of TWILIO_* by the name of the setting."""
     names = {field.name: field.env for field in FIELDS}
     known = {name: read for name, read in shapes.items() if name in names}
-    return tuple(f"{names[name]}: {rule}" for name, rule in _misshapen(settings, known))
-
-
-def _misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
-    """Field and broken rule, of the fields that hold anything."""
-    found = []
-    for name, read in shapes.items():
-        try:
-            _ = read(text) if (text := getattr(given, name)) else ""
-        except ValueError as error:
-            found.append((name, str(error)))
-    return found
+    return tuple(f"{names[name]}: {rule}" for name, rule in tables.misshapen(settings, known))
 
 
 def _default(settings: Settings) -> Tenant:
@@ -252,7 +251,7 @@ def _resolved(lane: Lane, services: Mapping[str, declared.Service]) -> Lane:
 
 def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     """What can be read and does not hold together; `told`: what could not be read."""
-    faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(tenant, TENANT_SHAPES)]
+    faults = [f"{where}.{name}: {rule}" for name, rule in tables.misshapen(tenant, TENANT_SHAPES)]
     if not tenant.lanes:
         faults.append(f"{where}.lanes: needs at least one lane")
     if tenant.default_lane and tenant.default_lane not in tenant.lanes:
@@ -266,14 +265,16 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     faults += [f"{where}.{fault}" for fault in declared.faults(tenant.services, tenant.numbers)]
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(tenant.create)]
     faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(tenant.mode, tenant.allow)]
+    uncounted = {code: not_counted(code) for code in tenant.invalid_after}
+    faults += [f"{where}.invalid_after.{code}: {rule}" for code, rule in uncounted.items() if rule]
     faults += [f"{where}.lookup.{name}: {rule}" for name in tenant.lookup if (rule := no_category(name))]
-    resends = {name: _kept(name) for name in tenant.resend_after_s}
+    resends = {name: never_again(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
 
 def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
-    faults = [f"{where}.{name}: {rule}" for name, rule in _misshapen(lane, LANE_SHAPES)]
+    faults = [f"{where}.{name}: {rule}" for name, rule in tables.misshapen(lane, LANE_SHAPES)]
     service = lane.messaging_service_sid or lane.service
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
     needs_service = {"create.shorten_urls": lane.create.shorten_urls, "schedule_at_twilio": lane.schedule_at_twilio}
@@ -286,8 +287,3 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     if lane.messaging_service_sid and lane.service:
         faults.append(f"{where}.service: is a messaging_service_sid by name: one of them")
     return faults
-
-
-def _kept(category: str) -> str:
-    """Why nothing of this category is sent again, or ""."""
-    return "marketing in doubt is never sent again" if category == Category.MARKETING else no_category(category)

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from app.cli import OK, PROBLEMS, USAGE, looked_at, settings_or_exit
-from app.parameters import MISLEADING, WORTH_KNOWING, Parameters
+from app.parameters import MISLEADING, WORTH_KNOWING, Parameters, failures_told
 from app.settings import FIELDS
 from app.tenants import Tenant
 from app.values import Secret
@@ -51,7 +51,8 @@ def show(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
 
-    Notes tell what is unusual and holds: tenants that are sandboxes, and what parameters of the create call cost
+    Notes tell what is unusual and holds: tenants that are sandboxes, after how many messages that fail a number is
+    invalid (invalid_after, 5 for 30003 and 3 for 30005 if it is not set), and what parameters of the create call cost
     ([tenants.NAME.create]: content_retention, address_retention, smart_encoded, shorten_urls, risk_check,
     message_intent). Of three that promise more than they do it warns: max_price, provide_feedback, application_sid.
 
@@ -65,7 +66,7 @@ def check(as_json: bool) -> None:
         "faults": faults,
         "problems": missing + incomplete(tenants, faults),
         "warnings": [*shared(tenants), *told(tenants, MISLEADING)],
-        "notes": [*sandboxes(tenants), *told(tenants, WORTH_KNOWING), *lookups(tenants)],
+        "notes": [*sandboxes(tenants), *told(tenants, WORTH_KNOWING), *lookups(tenants), *failures(tenants)],
     }
     if as_json:
         click.echo(orjson.dumps(found).decode())
@@ -147,6 +148,15 @@ def lookups(tenants: Mapping[str, Tenant]) -> list[str]:
         f"tenant {name}: lookup.{category}: Lookup v2 is billed by request; a number is asked for at most every 90 days"
         for name, tenant in tenants.items()
         for category in tenant.lookup
+    ]
+
+
+def failures(tenants: Mapping[str, Tenant]) -> list[str]:
+    """After how many messages that fail a number is invalid, where a tenant says so."""
+    return [
+        f"tenant {name}: invalid_after.{code}: {text}"
+        for name, tenant in tenants.items()
+        for code, text in failures_told(tenant.invalid_after)
     ]
 
 

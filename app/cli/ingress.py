@@ -62,7 +62,8 @@ async def _serve(
     ingress = Ingress(settings, tenants, Gate(settings).open, fail)
     on_hangup(ingress.take)
     await ingress.start()
-    served = [Served(ingress.public(), host, ports[0]), Served(ingress.internal(), settings.internal_host, ports[1])]
+    public = Served(ingress.public(), host, ports[0], ingress.connections)
+    served = [public, Served(ingress.internal(), settings.internal_host, ports[1])]
     for server in served:
         await server.listening()
     line = {"ingress": served[0].url, "internal": served[1].url, "pid": os.getpid()}

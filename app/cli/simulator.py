@@ -38,6 +38,9 @@ from app.simulator.control import build
 @click.option("--inbound-url", default="", help="Where texts of people are posted.")
 @click.option("--fallback-url", default="", help="Where they are posted when that fails.")
 @click.option("--sender", "senders", multiple=True, default=["+15005550006"], help="A number behind a service.")
+@click.option(
+    "--service", envvar="TWILIO_MESSAGING_SERVICE_SID", show_envvar=True, default="", help="One it holds, MG..."
+)
 @click.option("--seed", default=7, show_default=True)
 @click.option("--mix", default=json.dumps(MIX), show_default=True, help="Weight of each end, as JSON.")
 @click.option("--step-ms", default=30.0, show_default=True, help="Mean time between two callbacks.")

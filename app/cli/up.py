@@ -14,9 +14,11 @@ from app.cli.config import incomplete, shared
 from app.dev.broker import BrokerFault
 from app.dev.parts import PartFault
 from app.dev.stand import Plan, Stand, is_free
+from app.dev.surroundings import keep
 from app.settings import BadSettings
 
 LOOK_S = 0.2
+KEPT = "up.env"
 KAFKA_PORT, INGRESS_PORT = 19092, 8080
 # Where ops/prometheus/prometheus.yml looks. INTERNAL: health and metrics of the ingress; WORKER: of the first worker.
 INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT = 9101, 9102, 9103
@@ -33,7 +35,8 @@ INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT = 9101, 9102, 9103
 def command(workers: int, directory: str, live: bool, port: int | None, as_json: bool) -> None:
     """Kafka, simulator, ingress, workers and bridge in the foreground; a part that dies is started again.
 
-    Without --live any TWILIO_* and HELIOGRAPH_CONFIG of the environment is ignored: all goes to the simulator.
+    Without --live any TWILIO_* and HELIOGRAPH_CONFIG of the environment is ignored: all goes to the simulator, and
+    up.env beside the logs holds the settings of the parts, for `doctor`, `explain` and the other commands.
 
     \b
     Examples:
@@ -50,7 +53,9 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
         signal.signal(number, _told)
     try:
         addresses = stand.start()
-        click.echo(orjson.dumps(addresses).decode() if as_json else _table(addresses, place))
+        if not live:
+            keep(place / KEPT, stand.env)
+        click.echo(orjson.dumps(addresses).decode() if as_json else _table(addresses, place, live=live))
         _watch(stand)
     except (BrokerFault, PartFault) as fault:
         click.echo(f"error: {fault}", err=True)
@@ -100,6 +105,9 @@ def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:
     return ports
 
 
-def _table(addresses: dict[str, object], directory: Path) -> str:
+def _table(addresses: dict[str, object], directory: Path, *, live: bool) -> str:
     rows = [f"{name:10} {value}" for name, value in addresses.items() if name != "pids" and value]
-    return "\n".join([*rows, f"{'logs':10} {directory / 'logs'}", "ready; Ctrl-C stops everything"])
+    rows.append(f"{'logs':10} {directory / 'logs'}")
+    if not live:
+        rows.append(f"{'settings':10} {directory / KEPT} (for other commands: set -a; . {directory / KEPT}; set +a)")
+    return "\n".join([*rows, "ready; Ctrl-C stops everything"])

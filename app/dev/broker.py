@@ -150,7 +150,7 @@ class DevBroker:
             raise BrokerFault(f"the data directory cannot be formatted: {(done.stderr or done.stdout)[-300:].strip()}")
 
     def _spawn(self, java: str, jars: Path) -> None:
-        command = [java, "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4"]
+        command = [java, "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*", "kafka.Kafka"]
         with (self.directory / "broker.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own words

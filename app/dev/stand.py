@@ -21,9 +21,11 @@ from app.dev.broker import BrokerFault, DevBroker, free_port
 from app.dev.compose import Broker, dev_broker
 from app.dev.parts import Part, PartFault
 from app.dev.surroundings import ACCOUNT, SERVICE
+from app.provider.account.wanted import webhooks
 from app.records import setup
 from app.records.topics import Topics
 from app.settings import Settings
+from app.tenants import Tenant
 
 __all__ = ["ACCOUNT", "SERVICE", "Plan", "Stand"]
 
@@ -106,8 +108,10 @@ class Stand:
         return part
 
     def _simulator(self) -> list[str]:
-        inbound = self.env["TWILIO_INBOUND_WEBHOOK_PUBLIC_URL"]
-        return ["simulator", "--port", str(self._ports["simulator"]), "--inbound-url", inbound, *self.plan.simulator]
+        """Set up as `heliograph twilio apply` would have it."""
+        urls = webhooks(Tenant(inbound_url=self.env["TWILIO_INBOUND_WEBHOOK_PUBLIC_URL"]))
+        port, given = str(self._ports["simulator"]), ["--inbound-url", urls.inbound, "--fallback-url", urls.fallback]
+        return ["simulator", "--port", port, *given, *self.plan.simulator]
 
     def addresses(self) -> dict[str, Any]:
         """Where everything is, and the pids of each part."""

@@ -5,6 +5,7 @@ Unless it is live, nothing that could lead to a real Twilio is passed on: no TWI
 
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
 TOKEN = "simulator-token"  # noqa: S105 - of a simulator on this machine
+SETTINGS = ("TWILIO_", "HELIOGRAPH_", "KAFKA_")
 
 
 def bare(outside: Mapping[str, str]) -> dict[str, str]:
@@ -39,6 +41,14 @@ def simulated(ingress_port: int, simulator_port: int) -> dict[str, str]:
         "TWILIO_STATUS_CALLBACK_URL": f"{public}/status",
         "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{public}/inbound",
     }
+
+
+def keep(path: Path, env: Mapping[str, str]) -> None:
+    """What the parts were told, for other commands: a file that a shell reads, for its owner alone."""
+    names = sorted(name for name, value in env.items() if name.startswith(SETTINGS) and value)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{name}={shlex.quote(env[name])}\n" for name in names)
 
 
 def keys(path: Path, given: Mapping[str, str]) -> dict[str, str]:

@@ -67,7 +67,7 @@ def answered(case: Case, record: Answered) -> None:
     tell_lane(case, *after, record)
     if before.progress > Progress.CLAIMED:
         return
-    learn(case, after, record, record.at, "")
+    _learn(case, after, record, "")
     message = _now(case, message, before)[0]
     if message.stage is Stage.FINAL:
         _too_late(case, message, record)
@@ -118,9 +118,18 @@ def reported(case: Case, record: Reported) -> None:
         return
     case.happen(_progressed(case, record))
     after = _now(case, message, attempt)
-    learn(case, after, record, record.at, record.sid)
+    _learn(case, after, record, record.sid)
     tell_lane(case, *after, record)
     moved(case, message.id, attempt.n)
+
+
+def _learn(case: Case, held: tuple[Message, Attempt], record: Answered | Reported, sid: str) -> None:
+    """Of the person; and of a request that can never be sent, which is somebody's bug: the outcome tells the team, a
+    dead letter the operators."""
+    learn(case, held, record, record.at, sid)
+    if record.error is ErrorClass.REQUEST:
+        rule = f"says that the request of message {record.message_id} cannot be sent: {record.code}"
+        case.happen(InputRefused(field="code", rule=rule))
 
 
 def _known(attempt: Attempt, record: Reported) -> bool:

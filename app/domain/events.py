@@ -223,7 +223,7 @@ class CheckpointKept(_Event, frozen=True, kw_only=True):
 
 
 class InputRefused(_Event, frozen=True, kw_only=True):
-    """The input makes no sense here (another tenant's, an unknown message): kept as a dead letter."""
+    """The input makes no sense here (another tenant's, an unknown message) or tells a bug: kept as a dead letter."""
 
     field: str
     rule: str

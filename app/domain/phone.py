@@ -11,6 +11,8 @@ import phonenumbers
 from phonenumbers import NumberParseException
 
 CHANNELS = ("whatsapp:", "rcs:", "messenger:")
+# Strangers, too, have their addresses read: what is remembered must not be as long as they like.
+LONGEST_REMEMBERED = 64
 
 
 class Address(NamedTuple):
@@ -22,9 +24,12 @@ class Address(NamedTuple):
     problem: str
 
 
-@lru_cache(maxsize=1 << 14)
 def read_address(raw: str, strict: bool = False) -> Address:
     """Canonical form of a phone number in international notation (`+` and country code)."""
+    return _remembered(raw, strict) if len(raw) <= LONGEST_REMEMBERED else _read(raw, strict)
+
+
+def _read(raw: str, strict: bool) -> Address:
     text = raw.strip()
     for prefix in CHANNELS:
         text = text.removeprefix(prefix)
@@ -42,6 +47,9 @@ def read_address(raw: str, strict: bool = False) -> Address:
     if strict and not phonenumbers.is_valid_number(number):
         return Address(canonical, country, mask(canonical), "is not a valid phone number")
     return Address(canonical, country, mask(canonical), "")
+
+
+_remembered = lru_cache(maxsize=1 << 14)(_read)
 
 
 def _folded(e164: str) -> str:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from app.domain.identity import key_fingerprint
 from app.ingress.answers import problem
+from app.ingress.connections import HEAD_S, Connections, Cut
 from app.ingress.hooks import KINDS, Hooks, Kind
 from app.ingress.line import Line
 from app.ingress.log import Log
@@ -34,7 +35,7 @@ class Ingress:
     """Both apps and the log they write. Start and stop inside the running loop.
 
     `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on; `body_s`:
-    how long the body of a webhook may take.
+    how long a body may take, `head_s` the head of a request. `connections` is what the public server is to be run with.
     """
 
     def __init__(
@@ -44,13 +45,15 @@ class Ingress:
         open_line: Callable[[], Awaitable[Line]],
         fail: Callable[[BaseException], None],
         body_s: float = BODY_S,
+        head_s: float = HEAD_S,
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics), body_s)
-        self.messages = Messages(tenants, self.log, topics, key)
+        self.messages = Messages(tenants, self.log, topics, key, body_s)
+        self.connections = Connections(body_s, head_s)
 
     def take(self, tenants: Mapping[str, Tenant]) -> None:
         """These tenants from the next request on."""
@@ -109,7 +112,7 @@ _REFUSALS = (400, 403, 405, 408, 413, 415, 500, 503)
 # Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
 ANSWERS = {
     **{name: (204 if kind is Kind.STATUS else 200, *_REFUSALS) for name, kind in KINDS.items()},
-    "messages": (202, 400, 401, 413, 415, 422, 500, 503),
+    "messages": (202, 400, 401, 408, 413, 415, 422, 500, 503),
     "cancel": (202, 401, 404, 500, 503),
 }
 
@@ -132,6 +135,12 @@ class IngressCollector(Collector):
             answered.add_metric([str(route), str(status)], count)
         yield answered
         yield from self._refused()
+        cut = CounterMetricFamily(
+            "heliograph_ingress_cut", "connections ended for what came, or did not come, on them", labels=["why"]
+        )
+        for why in Cut:
+            cut.add_metric([why], self._ingress.connections.cut[why])
+        yield cut
         log = self._ingress.log
         yield CounterMetricFamily("heliograph_ingress_produced", "records put on Kafka at once", value=log.produced)
         yield CounterMetricFamily("heliograph_ingress_spooled", "records put on the spool", value=log.spooled)

@@ -19,6 +19,7 @@ from app.provider.webhooks import Keyring, variants
 from app.tenants import Tenant
 
 Fields = Mapping[str, str]
+LONGEST_REMEMBERED = 200
 Name = TypeVar("Name", str, tuple[str, str])
 
 
@@ -81,14 +82,20 @@ class Hooks:
         return None
 
 
-@lru_cache(maxsize=1024)
 def read_path(path: str) -> tuple[Kind, str] | None:
     """/twilio/status and /twilio/{tenant}/status: the kind and the name of the tenant or ""."""
+    return _remembered(path) if len(path) <= LONGEST_REMEMBERED else _read(path)
+
+
+def _read(path: str) -> tuple[Kind, str] | None:
     parts = path.strip("/").split("/")
     kind = KINDS.get(parts[-1])
     if kind is None or len(parts) not in (2, 3) or parts[0] != "twilio":
         return None
     return kind, parts[1] if len(parts) == 3 else ""
+
+
+_remembered = lru_cache(maxsize=1024)(_read)
 
 
 def _hook(tenant: Tenant) -> Hook:

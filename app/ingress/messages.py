@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app import clock
@@ -16,6 +16,7 @@ from app.domain.media import media_warnings
 from app.domain.phone import read_address
 from app.ingress.answers import problem
 from app.ingress.log import Log, Unavailable
+from app.ingress.overdue import Overdue
 from app.ingress.record import Record
 from app.records.codec import Unreadable
 from app.records.requests import (
@@ -54,10 +55,11 @@ def _broken(field: str, rule: str) -> Problem:
 class Messages:
     """Handlers of /v1/messages. Bearer keys are compared by their SHA-256, in constant time.
 
-    `answered` counts answers by handler and HTTP status.
+    `body_s`: how long a body may take; `answered` counts answers by handler and HTTP status.
     """
 
-    def __init__(self, tenants: Mapping[str, Tenant], log: Log, topics: Topics, key: bytes) -> None:
+    def __init__(self, tenants: Mapping[str, Tenant], log: Log, topics: Topics, key: bytes, body_s: float) -> None:
+        self._bodies = Overdue(body_s)
         self._log, self._topics, self._key = log, topics, key
         self.take(tenants)
         self.answered: Counter[tuple[str, int]] = Counter()
@@ -67,7 +69,7 @@ class Messages:
         self._keys = [(_digest(key), tenant) for tenant in tenants.values() for key in tenant.api_keys if key]
 
     async def create(self, request: Request) -> Response:
-        """POST: 202 with the ids of the messages; 400, 401, 413, 415, 422, 503 as problem+json."""
+        """POST: 202 with the ids of the messages; 400, 401, 408, 413, 415, 422, 503 as problem+json."""
         return await self._answered("messages", request, self._create)
 
     async def cancel(self, request: Request) -> Response:
@@ -89,7 +91,11 @@ class Messages:
         return response
 
     async def _create(self, request: Request, tenant: Tenant) -> dict[str, Any]:
-        given = self._request(await _body(request), request.headers.get("idempotency-key", ""), tenant)
+        try:
+            body = await self._bodies.wait(_body(request))
+        except TimeoutError:
+            raise Problem(408, f"the body took longer than {self._bodies.most_s:g} s") from None
+        given = self._request(body, request.headers.get("idempotency-key", ""), tenant)
         key = given.idempotency_key or ""
         await self._put(key, _encode(given), tenant)
         contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
@@ -148,10 +154,13 @@ async def _body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
         raise Problem(415, "application/json only")
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_VALUE_BYTES:
-            raise _too_long()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_VALUE_BYTES:
+                raise _too_long()
+    except ClientDisconnect:
+        raise Problem(400, "the connection closed before the body ended") from None
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

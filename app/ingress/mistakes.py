@@ -14,7 +14,7 @@ import msgspec
 
 from app.ingress.hooks import Hook, Kind
 from app.provider.forms import Form
-from app.provider.webhooks import DIGESTS, variants, verified
+from app.provider.webhooks import DIGESTS, body_hash, variants, verified
 
 MOST_TENANTS = 500
 # Two mistakes at once are tried, three are not.
@@ -37,6 +37,7 @@ class Mistake(StrEnum):
     ROUTE = "route"
     BLANKS = "blanks"
     ALGORITHM = "algorithm"
+    BODY = "body"
     OTHER_SECRET = "other_secret"  # noqa: S105 - a name
     OTHER_TENANT = "other_tenant"
     UNKNOWN = "unknown"
@@ -52,6 +53,7 @@ HINTS: Mapping[Mistake, str] = {
     Mistake.ROUTE: "Twilio is told the URL of another webhook of this tenant ({path})",
     Mistake.BLANKS: "something on the way drops empty fields or trims blanks off values",
     Mistake.ALGORITHM: "something on the way drops or changes X-Twilio-Webhooks-Signature-Settings",
+    Mistake.BODY: "the URL is as Twilio signed it, the JSON is not: something on the way rewrites bodies, or a replay",
     Mistake.OTHER_SECRET: "signed with the secret of the API key: webhooks need the auth token or a shared key",
     Mistake.OTHER_TENANT: "a valid webhook of another tenant came here",
     Mistake.UNKNOWN: "no secret that we hold fits any URL we can think of: an old auth token, or not Twilio",
@@ -60,13 +62,15 @@ HINTS: Mapping[Mistake, str] = {
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook that was refused. `path`, `query`: raw, as they came; `headers`: those of a proxy, by lower-case name;
-    `form`: empty for JSON, whose URL alone is signed; `hook`: whose it would be."""
+    `form`: empty for JSON, whose URL alone is signed, and has the `body_sha256`; `digest`: "" if the header names none
+    that we know; `hook`: whose it would be."""
 
     kind: Kind
     path: str
     query: str
     headers: Mapping[str, str]
     form: Form
+    body_sha256: str = ""
     given: str
     digest: str
     hook: Hook | None
@@ -96,15 +100,21 @@ def explain(seen: Seen, hooks: Iterable[Hook]) -> Explained:
 def _own(seen: Seen, hook: Hook) -> Explained | None:
     """Mistakes within the tenant it would be of."""
     live, urls = hook.keys.live(""), list(_urls(seen, hook))
-    tries = [(live, urls, form, seen.digest, why) for form, why in ((seen.form, ()), *_forms(seen.form))]
+    tries = [(live, urls, form, seen.digest, why) for form, why in ((seen.form, ()), *_forms(seen.form)) if seen.digest]
     tries += [(live, urls[:1], seen.form, digest, (Mistake.ALGORITHM,)) for digest in DIGESTS.values()]
     other = tuple(filter(None, ("".join(hook.tenant.api_key_secret),)))
     tries.append((other, urls[:1], seen.form, seen.digest, (Mistake.OTHER_SECRET,)))
     for secrets, candidates, form, digest, more in tries:
         for url, mistakes in candidates[: 1 if more else None]:
             if verified(secrets, seen.given, variants(url), form, digest):
-                return _explained((*mistakes, *more), url, hook)
+                return _explained((*mistakes, *more, *_of_body(seen, url)) or (Mistake.ALGORITHM,), url, hook)
     return None
+
+
+def _of_body(seen: Seen, url: str) -> tuple[Mistake, ...]:
+    """That of JSON is not signed, but its hash in the URL."""
+    same = not seen.body_sha256 or body_hash(url.partition("?")[2]) == seen.body_sha256
+    return () if same else (Mistake.BODY,)
 
 
 def _of_another(seen: Seen, others: Iterable[Hook]) -> Explained | None:
@@ -113,7 +123,7 @@ def _of_another(seen: Seen, others: Iterable[Hook]) -> Explained | None:
             for url in (configured, *(seen.hook.urls[seen.kind] if seen.hook else ())):
                 signed = url + (f"?{seen.query}" if seen.query else "")
                 if verified(hook.keys.live(""), seen.given, variants(signed), seen.form, seen.digest):
-                    return _explained((Mistake.OTHER_TENANT,), signed, hook)
+                    return _explained((Mistake.OTHER_TENANT, *_of_body(seen, signed)), signed, hook)
     return None
 
 

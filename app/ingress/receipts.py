@@ -49,7 +49,7 @@ class Receipts:
     def report(self, came: Verified) -> Record:
         """Of a status callback."""
         tenant, query, at_ms = came.tenant.name, _query(came.query), clock.now_ms()
-        report = read_report(came.fields, query, at_ms)
+        report = read_report(came.fields, query, at_ms, came.tenant.invalid_after)
         if isinstance(report, Unplaced):
             return self._letter(came, report)
         if not MESSAGE_ID.match(report.message_id):

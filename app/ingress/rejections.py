@@ -25,8 +25,13 @@ from app.records.topics import Topics
 _log = telemetry.logger(__name__)
 _ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}\Z")
 _encode = msgspec.json.Encoder().encode
+# What was signed is not this body, or not by a secret of ours.
+UNVERIFIED = {Mistake.UNKNOWN, Mistake.BODY}
 # A line a second tells an operator enough; an explanation costs some milliseconds.
 LINES_PER_S, EXPLAINED_PER_S, BURST = 1.0, 1.0, 5
+# Longer than what Twilio sends: 1,600 characters of 12 bytes each, with all that comes beside them. Every try at an
+# explanation hashes the whole, so a stranger could have us hash a hundred megabytes for 64 kB.
+LONGEST_EXPLAINED = 24 * 1024
 
 
 class Why(StrEnum):
@@ -86,8 +91,8 @@ class Rejections:
         self._lines.left_out = 0
 
     def explain(self, seen: Seen, body: bytes, hooks: Hooks) -> None:
-        """Find out why, later, if it is not too often."""
-        if self._explanations.allows():
+        """Find out why, later, if it is not too often and Twilio may have sent it."""
+        if len(body) <= LONGEST_EXPLAINED and self._explanations.allows():
             task = asyncio.get_running_loop().create_task(self._explain(seen, body, hooks))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -105,7 +110,7 @@ class Rejections:
         _log.warning(
             "webhook.explained", kind=seen.kind, tenant=asked, mistakes=names, hints=list(found.hints), of=found.tenant
         )
-        if Mistake.UNKNOWN not in found.mistakes:
+        if not UNVERIFIED & set(found.mistakes):
             await self._keep(seen, body, found)
 
     async def _keep(self, seen: Seen, body: bytes, found: Explained) -> None:

@@ -4,6 +4,7 @@
 takes the record (Twilio retries then, as our URLs ask); never 429, never text/plain (Twilio would text it).
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -127,8 +128,9 @@ class Webhooks:
             query=asked.query,
             headers={name.decode(): _text(headers, name) for name in TOLD if name in headers},
             form=form if asked.form else (),
+            body_sha256="" if asked.form else hashlib.sha256(body).hexdigest(),
             given=asked.signature,
-            digest=settings_of(asked.settings).digest or "sha1",
+            digest=settings_of(asked.settings).digest,
             hook=hook,
         )
         self.rejections.explain(seen, body, self.hooks)

@@ -32,12 +32,14 @@ ADVICE: Mapping[ErrorClass, Advice] = {
     ),
     E.NUMBER_UNREACHABLE: Advice(
         "outcome undelivered; not sent again. So many messages within 30 days, with no delivery and no text from the "
-        "person between, and the number is recorded as invalid: 5 for 30003, 3 for 30005",
+        "person between, and the number is recorded as invalid: 5 for 30003, 3 for 30005, unless invalid_after of the "
+        "tenant says otherwise",
         "try later, or another channel",
     ),
     E.SENDER_UNREACHABLE: Advice(
         "outcome failed or undelivered; the lane goes on for other recipients",
-        "enable the country, or give the tenant a sender that reaches this destination",
+        "enable the country, or give the tenant a sender that reaches this destination; heliograph twilio check and "
+        "heliograph twilio numbers list show what there is",
     ),
     E.MMS_IMPOSSIBLE: Advice(
         "a further attempt at once, as a text with the request's media_fallback for a link; without one the outcome is "
@@ -45,12 +47,14 @@ ADVICE: Mapping[ErrorClass, Advice] = {
         "give requests with media a media_fallback: an https link that anybody may open",
     ),
     E.REQUEST: Advice(
-        "outcome failed or undelivered; not sent again", "correct the request: its text, media or parameters"
+        "outcome failed or undelivered; not sent again; a dead letter of field code names message and code",
+        "correct the request: its text, media or parameters",
     ),
     E.CONFIGURATION: Advice(
         "the lane stops and probes with one message after 60 s, then ever more seldom (up to 15 min), until one comes "
         "through; its messages wait, with a further attempt when it goes on, until they expire",
-        "mend the credentials, sender or account: ops/runbooks/refused-by-configuration.md",
+        "heliograph twilio check finds what is wrong with credentials, sender or account; mend it "
+        "(ops/runbooks/refused-by-configuration.md)",
     ),
     E.THROTTLED: Advice(
         "a further attempt: it waits and asks again until it expires, after a report as often as retry_delays_s says; "
@@ -63,7 +67,7 @@ ADVICE: Mapping[ErrorClass, Advice] = {
     ),
     E.FILTERED: Advice(
         "outcome failed or undelivered; the same text is never sent again to this person (suppressed: filtered)",
-        "look at the text and the campaign it is registered under",
+        "look at the text and the campaign it is registered under (heliograph twilio check shows its standing)",
     ),
     E.TRANSIENT: Advice(
         "a further attempt after 30 s and 120 s (retry_delays_s); a call that was refused waits and asks again until "
@@ -73,7 +77,7 @@ ADVICE: Mapping[ErrorClass, Advice] = {
     E.AMBIGUOUS: Advice(
         "a call without a sure answer is in doubt: it may have been sent, and is not sent again unless resend_after_s "
         "of the tenant says so; a report of failure ends the message",
-        "heliograph explain MESSAGE_ID shows what is known",
+        "heliograph doubts lists what is in doubt, heliograph explain MESSAGE_ID shows what is known",
     ),
     E.FRAUD_BLOCK: Advice(
         "one further attempt after 30 min; the lane goes on for other recipients",

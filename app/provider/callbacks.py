@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from app.domain.words import ErrorClass, Progress
-from app.provider.stamps import About, stamp_code
+from app.provider.stamps import INVALID_AFTER, About, stamp_code
 from app.provider.words import PROGRESS
 
 MAX_MEDIA = 10
@@ -61,8 +61,11 @@ class Unplaced(msgspec.Struct, frozen=True):
     rule: str
 
 
-def read_report(fields: Fields, query: Mapping[str, str], at_ms: int = 0) -> Report | Unplaced:
-    """A status callback and the query of its URL. `at_ms`: when it came, ms since the epoch."""
+def read_report(
+    fields: Fields, query: Mapping[str, str], at_ms: int = 0, invalid_after: Mapping[str, int] = INVALID_AFTER
+) -> Report | Unplaced:
+    """A status callback and the query of its URL. `at_ms`: when it came, ms since the epoch; `invalid_after`: the
+    tenant's, by code."""
     status = (fields.get("MessageStatus") or fields.get("SmsStatus", "")).lower()
     progress = PROGRESS.get(status)
     if progress is None:
@@ -74,7 +77,8 @@ def read_report(fields: Fields, query: Mapping[str, str], at_ms: int = 0) -> Rep
         return Unplaced("a", "is not the number of an attempt")
     code = _number(fields.get("ErrorCode", ""), 9) or None
     done = fields.get("RawDlrDoneDate", "")
-    stamped = stamp_code(code, About(at_ms, fields.get("To", ""), fields.get("From", "")))
+    about = About(at_ms, fields.get("To", ""), fields.get("From", ""), invalid_after=invalid_after)
+    stamped = stamp_code(code, about)
     return Report(
         message_id=query.get("m", ""),
         attempt=attempt,

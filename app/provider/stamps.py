@@ -18,8 +18,9 @@ from app.provider.words import error_class
 PACIFIC = ZoneInfo("America/Los_Angeles")
 # Quiet hours of the states end at 8 or 9, on Sundays in Texas at 12; the latest hurts least.
 MORNING, SUNDAY_MORNING, SUNDAY = time(9), time(12), 6
-# So many messages that end so make a number invalid: a handset that is off (30003), one that is not known (30005).
-INVALID_AFTER: Mapping[int, int] = MappingProxyType({30003: 5, 30005: 3})
+# So many messages that end so make a number invalid, unless the tenant says otherwise: a handset that is off (30003),
+# a number that is not known (30005).
+INVALID_AFTER: Mapping[str, int] = MappingProxyType({"30003": 5, "30005": 3})
 NOT_MOBILE, BLOCKED = 21614, 30004
 _TOLL_FREE = re.compile(r"\+?18(00|33|44|55|66|77|88)[0-9]{7}\Z")
 
@@ -34,12 +35,14 @@ class Stamp(NamedTuple):
 
 
 class About(NamedTuple):
-    """The attempt: when it was told (ms since the epoch), the person's address, our sender, whether it had media."""
+    """The attempt: when it was told (ms since the epoch), the person's address, our sender, whether it had media; and
+    how often its tenant lets codes come before a number is invalid."""
 
     at_ms: int
     to: str = ""
     sender: str = ""
     media: bool = False
+    invalid_after: Mapping[str, int] = INVALID_AFTER
 
 
 def stamp(code: int | None, error: ErrorClass | None, about: About) -> Stamp:
@@ -51,7 +54,8 @@ def stamp(code: int | None, error: ErrorClass | None, about: About) -> Stamp:
         return Stamp(error, hold_until_ms=_ms(_next_day(about.at_ms, PACIFIC), time(0), PACIFIC))
     if error is ErrorClass.QUIET_HOURS:
         return Stamp(error, hold_until_ms=_morning(about))
-    return Stamp(error, INVALID_AFTER.get(code or 0, 0))
+    name = str(code)
+    return Stamp(error, about.invalid_after.get(name, INVALID_AFTER.get(name, 0)))
 
 
 def stamp_code(code: int | None, about: About) -> Stamp:

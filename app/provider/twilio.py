@@ -59,7 +59,7 @@ class TwilioProvider:
         self._messages = client.messages
 
     async def create(self, call: Create, last_check: LastCheck) -> Result:
-        """See `Provider`. Never raises for what the network or Twilio does."""
+        """See `Provider`. Never raises for what the network or Twilio does; what else it raises is a fault of ours."""
         flight = Flight(last_check)
         current_flight.set(flight)
         try:
@@ -71,7 +71,9 @@ class TwilioProvider:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return _failed(flight, type(error).__name__)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # What the SDK raises over a 2xx body that is no message resource.
+            # What the SDK raises over a 2xx body that is no message resource: there must have been an answer.
+            if not flight.status:
+                raise
             return _failed(flight, "unreadable answer")
         return _taken(message, flight.status)
 

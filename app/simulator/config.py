@@ -77,7 +77,8 @@ class SimulatorConfig(Changeable, frozen=True, kw_only=True):
     to a service, and a blocked text of a service fails after its create instead of at it; `schedule_min_s`: how near
     SendAt may be; `errors`: legacy JSON or problem+json (RFC 9457); `webhooks`: form, or JSON with bodySHA256.
 
-    At the start only: `api_keys`: SK SID to secret; `senders`: the pool behind a service; `shared_key` and
+    At the start only: `api_keys`: SK SID to secret; `senders`: the pool behind a service; `service`: SID of one
+    that the account holds, in order: with the senders, the URLs above, an approved campaign; `shared_key` and
     `shared_secret`: sign webhooks with HMAC-SHA256 and this key instead of the auth token; `keep`: so many texts are
     remembered, older ones forgotten.
     """
@@ -86,6 +87,7 @@ class SimulatorConfig(Changeable, frozen=True, kw_only=True):
     auth_token: str
     api_keys: dict[str, str] = {}
     senders: tuple[str, ...] = ("+15005550006",)
+    service: str = ""
     shared_key: str = ""
     shared_secret: str = ""
     keep: int = 1_000_000

@@ -1,7 +1,7 @@
 """What the simulated account holds besides texts: numbers, services, registrations; seeded by /_sim/account."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -88,16 +88,17 @@ class Holdings:
     `described`: somebody said which numbers or services there are, so others are none of the account's."""
 
     def __init__(self, config: SimulatorConfig) -> None:
-        self._senders = config.senders
+        self._config = config
         self.asked = self.changes = 0
         self.clear()
 
     def clear(self) -> None:
-        """As at first: the numbers are the senders, and nothing is described."""
+        """As at first: the numbers are the senders, all in the service if one is named, and nothing is described."""
         self.account = Seed()
-        self.services: dict[str, Service] = {}
         self.verifications: dict[str, Verification] = {}
-        self.numbers = _by_sid([Number(phone_number=number) for number in self._senders], "PN")
+        self.numbers = _by_sid([Number(phone_number=number) for number in self._config.senders], "PN")
+        first = _by_sid([_in_order(self._config, self.numbers)], "MG") if self._config.service else {}
+        self.services: dict[str, Service] = first
         self.described = False
 
     def seed(self, seed: Seed) -> None:
@@ -130,6 +131,18 @@ def _named(given: str, known: Mapping[str, str]) -> str:
     if given not in known:
         raise ValueError("a service or a verification names no number of the account")
     return known[given]
+
+
+def _in_order(config: SimulatorConfig, numbers: Iterable[str]) -> Service:
+    """A service in which nothing is amiss, if the URLs are told."""
+    return Service(
+        friendly_name="simulated",
+        sid=config.service,
+        inbound_request_url=config.inbound_url or None,
+        fallback_url=config.fallback_url or None,
+        numbers=list(numbers),
+        campaigns=[Campaign()],
+    )
 
 
 def new(prefix: str) -> str:

@@ -4,13 +4,14 @@ A claim may start its call within `claim_ttl` of its turn being logged (boot clo
 while this worker holds the lease, and never once it has folded a STOP of that contact. The last look is when the
 connection is in hand. A call that may not start is *abandoned* and says so on the log. An answer is fsynced to the
 journal before it is sent, and sent from there at the next start if this process dies first. A message whose seal or
-lane is gone was not sent: a fault of set-up, it waits as one.
+lane is gone was not sent: a fault of set-up, it waits as one. A call that raises is a fault of ours: it is told loudly
+and concerns its message alone, which waits like one without a connection, or is in doubt if the call may have left.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -41,7 +42,8 @@ class Leased(Protocol):
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
     """One attempt to start. `compose` opens the seal and yields the create call, or why there is none; `claimed_s`:
-    when its turn was put on the log, in boot time; `look_up`: ask for the line type first."""
+    when its turn was put on the log, in boot time; `look_up`: ask for the line type first; `invalid_after`: the
+    tenant's, by code."""
 
     tenant: str
     contact_id: str
@@ -51,6 +53,7 @@ class Claim:
     claimed_s: float
     compose: Callable[[], Create | Refused | Abandoned]
     look_up: bool = False
+    invalid_after: Mapping[str, int] = field(default_factory=dict)
     line_type: LineType | None = None
     withdrawn: str = ""
     started_ms: int = 0
@@ -71,6 +74,7 @@ class Calls:
         pk: str,
         claim_ttl_s: float,
         lookups: Counter[tuple[str, str]] | None = None,
+        faults: Counter[str] | None = None,
         now: Callable[[], float] = clock.boot_s,
     ) -> None:
         self._now = now
@@ -82,6 +86,7 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
         self._lookups = Counter[tuple[str, str]]() if lookups is None else lookups
+        self._faults = Counter[str]() if faults is None else faults
 
     def room(self, tenant: str) -> int:
         """How many more turns of the tenant would find a call in time: for who grants them."""
@@ -132,8 +137,19 @@ class Calls:
         try:
             async with self._lines[claim.tenant]:
                 return await self._call(claim, pace)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours over one message must not crash-loop the worker
+            return self._faulted(claim, fault)
         finally:
             pace.ended()
+
+    def _faulted(self, claim: Claim, fault: Exception) -> Result:
+        """Proved not sent, and tried again later, perhaps by a build that is mended; in doubt once it may have left."""
+        kind = type(fault).__name__
+        log.error("call.faulted", message=claim.message_id, fault=kind, frames=telemetry.frames_of(fault))
+        self._faults[claim.tenant] += 1
+        if claim.started_ms:
+            return Doubtful(why=f"fault of ours: {kind}")
+        return Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
 
     async def _call(self, claim: Claim, pace: Pace) -> Result:
         if why := self._refusal(claim):
@@ -146,12 +162,12 @@ class Calls:
         if not isinstance(call, Create):
             return call
         if claim.look_up and await self._untextable(claim, call.to):
-            return _stamped(Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call)
+            return _stamped(Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call, claim)
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
         if not isinstance(result, Abandoned):
             pace.called(self._now() - began_s)
-        return _stamped(result, call) if isinstance(result, Refused) else result
+        return _stamped(result, call, claim) if isinstance(result, Refused) else result
 
     async def _untextable(self, claim: Claim, number: str) -> bool:
         """By Twilio's Lookup; what it cannot tell is texted."""
@@ -189,9 +205,9 @@ class Calls:
         return msgspec.structs.replace(base, **_words(result))
 
 
-def _stamped(refused: Refused, call: Create) -> Refused:
+def _stamped(refused: Refused, call: Create, claim: Claim) -> Refused:
     """With what the code means for this call."""
-    about = About(clock.now_ms(), call.to, call.from_number, bool(call.media))
+    about = About(clock.now_ms(), call.to, call.from_number, bool(call.media), claim.invalid_after)
     error, invalid_after, hold_until_ms = stamp(refused.code, refused.error, about)
     return msgspec.structs.replace(
         refused, error=error or refused.error, invalid_after=invalid_after, hold_until_ms=hold_until_ms

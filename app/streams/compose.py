@@ -66,6 +66,10 @@ class Composer:
             **{name: getattr(given, name) for name in PASSED_ON},
         )
 
+    def invalid_after(self, tenant: str) -> Mapping[str, int]:
+        """By code: after so many failures a number is invalid; what the tenant does not say is as usual."""
+        return self._tenants[tenant].invalid_after if tenant in self._tenants else {}
+
 
 def callback_url(tenant: Tenant, message_id: str, attempt: int) -> str:
     """The attempt's StatusCallback: our ids in the query, under Twilio's signature; overrides in the fragment."""

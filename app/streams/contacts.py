@@ -111,6 +111,7 @@ class ContactsAgent(ContactFold):
             claimed_s=clock.boot_s() - age_s,
             compose=lambda: self._composer.create(message, n),
             look_up=look_up,
+            invalid_after=self._composer.invalid_after(message.tenant),
         )
         if contact.consent.opted_out or contact.frozen:
             claim.withdrawn = "opted_out" if contact.consent.opted_out else "frozen"

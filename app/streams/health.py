@@ -51,6 +51,22 @@ class LookupCollector(Collector):
         yield asked
 
 
+class FaultCollector(Collector):
+    """Calls that a fault of ours kept from being made, or from being understood."""
+
+    def __init__(self, faults: Mapping[str, int]) -> None:
+        self._faults = faults
+
+    def collect(self) -> Iterator[Metric]:
+        """By tenant."""
+        faulted = CounterMetricFamily(
+            "heliograph_worker_call_faults", "calls that met a fault of ours", labels=["tenant"]
+        )
+        for tenant, count in self._faults.items():
+            faulted.add_metric([tenant], count)
+        yield faulted
+
+
 class GateCollector(Collector):
     """Read from the gates at each scrape: tenants of one account show the same."""
 

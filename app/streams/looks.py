@@ -176,7 +176,8 @@ class Looks:
 
     def _text(self, contact: str, text: Found) -> ListedText:
         assert text.progress is not None, "outgoing texts have one"
-        stamped = stamp(text.code, text.error, About(clock.now_ms(), text.to, text.sender))
+        about = About(clock.now_ms(), text.to, text.sender, invalid_after=self._tenant.invalid_after)
+        stamped = stamp(text.code, text.error, about)
         return ListedText(
             sid=text.sid,
             created_ms=text.created_ms,

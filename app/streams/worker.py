@@ -32,7 +32,7 @@ from app.streams.doubts import Doubts
 from app.streams.engine.agent import Agent, Output
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
-from app.streams.health import GateCollector, LookupCollector
+from app.streams.health import FaultCollector, GateCollector, LookupCollector
 from app.streams.intake import IntakeAgent
 from app.streams.lanes import LanesAgent
 from app.streams.lister import Lister
@@ -69,7 +69,9 @@ class Worker:
         self.doubts, self.circuits = Doubts(), Circuits(int(settings.probe_after_s * 1000))
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
-        self.collectors = (self.doubts, self.circuits, GateCollector(self.lines), LookupCollector(self._lookups))
+        self._faults: Counter[str] = Counter(dict.fromkeys(tenants, 0))
+        counted = (GateCollector(self.lines), LookupCollector(self._lookups), FaultCollector(self._faults))
+        self.collectors = (self.doubts, self.circuits, *counted)
         self._logins, self._providers = tenants, dict[str, TwilioProvider]()
 
     def _agents(self) -> Sequence[Agent]:
@@ -114,6 +116,7 @@ class Worker:
             pk=self._pk,
             claim_ttl_s=self._settings.claim_ttl_s,
             lookups=self._lookups,
+            faults=self._faults,
         )
         self._lanes.room = calls.room
         if left := await answers.replay():

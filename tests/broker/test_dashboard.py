@@ -1,6 +1,7 @@
 """Every expression of the dashboard and the rules, asked of a real Prometheus that scrapes a real bridge."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,13 +15,15 @@ from app.domain.circuit import Circuit
 from app.domain.lane import Lane
 from app.domain.windows import BOUNDS, METRICS
 from app.domain.words import Proof
+from app.ingress.connections import Cut
 from app.internal import Served, internal_app
 from app.records.metrics import NotifyMetric
 from app.streams.circuits import Circuits
 from app.streams.doubts import Doubts
+from app.streams.health import FaultCollector
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
-from tests.support.door import Door, FakeKafka, door
+from tests.support.door import ACME, PUBLIC, Door, FakeKafka, door
 from tests.support.given import doubtful, given, requested, turn
 from tests.support.lab import until
 from tests.support.prometheus import Prometheus, running
@@ -60,16 +63,26 @@ def told() -> list[NotifyMetric]:
     return records
 
 
-async def troubled(ingress: Door) -> None:
-    """Kafka is away; strangers knock; and once neither Kafka nor the disk took a record."""
+async def troubled(ingress: Door, faults: Counter[str]) -> None:
+    """Kafka is away; a proxy strips /hooks, another drops signatures; strangers knock; and once neither Kafka nor the
+    disk took a record."""
+    misdirected = {"AccountSid": ACME}, "token-of-acme"
+    assert (
+        await ingress.post("/twilio/status", *misdirected, signed_url=f"{PUBLIC}/hooks/twilio/status")
+    ).status_code == 403
+    for _ in range(30):
+        assert (await ingress.http.post("/twilio/inbound")).status_code == 403
     for _ in range(15):
         assert (await ingress.report()).status_code == 204
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
     ingress.ingress.webhooks.answered["status", 503] += 1
+    ingress.ingress.connections.cut[Cut.SILENT] += 1
+    faults["default"] += 1
 
 
-async def stalled() -> Served:
-    """The internal port of a worker that has work and does none, an attempt in doubt, and a lane that is stopped."""
+async def stalled(faults: Counter[str]) -> Served:
+    """The internal port of a worker that has work and does none, an attempt in doubt, a lane that is stopped, and calls
+    that met a fault of ours."""
     registry, doubts, circuits = CollectorRegistry(), Doubts(), Circuits()
     lane = Lane(1.0, 2.0, 0)
     lane.circuit = Circuit(0, Proof.TAKEN, 20003)
@@ -79,6 +92,7 @@ async def stalled() -> Served:
     doubts.see(0, given(requested(), turn(), doubtful()).message())
     registry.register(worker(waiting=3, idle_s=60.0))
     registry.register(doubts)
+    registry.register(FaultCollector(faults))
     ProcessCollector(registry=registry)
     served = Served(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
     await served.listening()
@@ -89,9 +103,13 @@ async def stalled() -> Served:
 async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     path: Path = tmp_path_factory.mktemp("prometheus")
     away = FakeKafka()
-    away.here = False
+    away.here, faults = False, Counter({"default": 0})
     async with AsyncExitStack() as stack:
-        site, ingress, hung = Site(kafka, path), await stack.enter_async_context(door(path, away)), await stalled()
+        site, ingress, hung = (
+            Site(kafka, path),
+            await stack.enter_async_context(door(path, away)),
+            await stalled(faults),
+        )
         stack.push_async_callback(hung.stop)
         stack.callback(site.close)
         await asyncio.to_thread(site.start)
@@ -101,9 +119,13 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
             "heliograph-worker": [hung.url, f"http://127.0.0.1:{free_port()}"],
         }
         made = stack.enter_context(await asyncio.to_thread(running, path, targets))
-        for seen in ("heliograph_accepted_total", "heliograph_ingress_requests_total"):
+        for seen in (
+            "heliograph_accepted_total",
+            "heliograph_ingress_requests_total",
+            "heliograph_worker_call_faults_total",
+        ):
             await asyncio.to_thread(until, lambda name=seen: made.query(name))
-        await troubled(ingress)
+        await troubled(ingress, faults)
         await asyncio.to_thread(site.say, *told())
         whole = "sum(increase(heliograph_errors_total[5m])) > 0 and sum(heliograph_ingress_spool_bytes) > 0"
         await asyncio.to_thread(until, lambda: made.query(whole))

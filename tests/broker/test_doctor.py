@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from app.internal import Served
 from app.provider.account.findings import Finding, Name
 from app.settings import Settings
 from app.tenants import read_tenants
+from tests.support.commands import ROOT, heliograph
 from tests.support.place import Place
 from tests.support.simulated import ACCOUNT, TOKEN, Hook
 
@@ -59,6 +63,23 @@ def test_p4_a_probe_of_each_public_url_is_found_on_the_log_and_put_away(public: 
     assert public.run("deadletters", "list").stdout == ""
     letters = [json.loads(line) for line in public.run("deadletters", "list", "--all", "--json").stdout.splitlines()]
     assert [(letter["handled"]["how"], letter["handled"]["by"]) for letter in letters] == [("dropped", "doctor")] * 3
+
+
+def test_nothing_is_wrong_with_what_up_brings_up_as_the_settings_that_it_kept_tell(kafka: str, tmp_path: Path) -> None:
+    env = {"PATH": "/usr/bin:/bin", "KAFKA_BOOTSTRAP_SERVERS": kafka, "HELIOGRAPH_TOPIC_PREFIX": f"{tmp_path.name}."}
+    words = [sys.executable, "-m", "app", "up", "--port", "0", "--dir", str(tmp_path), "--json"]
+    with subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE) as up:
+        try:
+            assert up.stdout is not None and json.loads(up.stdout.readline())["ingress"]
+            kept = tmp_path / "up.env"
+            told = dict(line.split("=", 1) for line in kept.read_text().splitlines())
+            done = heliograph("doctor", "--public", "--json", **told)
+        finally:
+            up.terminate()
+    seen = {finding["what"]: finding["problem"] for finding in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 0 and set(seen.values()) == {""}, done.stdout
+    assert {"tenant default: account at Twilio", "public URLs", "keys"} <= set(seen)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
 def test_a_url_that_the_door_does_not_verify_is_found(public: Public) -> None:

@@ -12,8 +12,9 @@ from rocksdict import AccessType, Options, Rdict
 
 from app import clock
 from tests.support.commands import heliograph
+from tests.support.lab import until
 from tests.support.leaks import Canary, Searcher
-from tests.support.raising import CALL, DOOR, FOLD
+from tests.support.raising import CALL, DOOR, FOLD, WAY
 from tests.support.sites import event, prefix
 from tests.support.story import (
     CANARIES,
@@ -96,6 +97,8 @@ def crashes(story: Story, leaks: Searcher) -> None:
     """Faults of ours that raise what they were given; kills in the middle; a broker that hangs."""
     worker, ingress = story.stand.parts["worker-1"], story.stand.parts["ingress"]
     story.produce(event(5, to=PERSON, body=FOLD + TEXT), event(6, to=PERSON, body=CALL + TEXT))
+    until(lambda: "call.faulted" in worker.log.read_text())
+    story.produce(event(9, to=PERSON, body=WAY + TEXT))
     assert story.ask(event(7, to=PERSON, body=DOOR + TEXT)).status_code == 500
     assert worker.process is not None and worker.process.wait(20) == 70
     worker.restart()
@@ -185,6 +188,7 @@ def test_the_faults_of_ours_were_told_by_type_and_place(told: Told) -> None:
     raised = [line for line in told.logs if "Planted" in json.dumps(line)]
     assert {line["event"] for line in raised} >= {
         "input.froze",
+        "call.faulted",
         "process.ended",
         "Exception in ASGI application\n".strip(),
     }

@@ -1,6 +1,7 @@
 """`heliograph errors` and `heliograph sign`: real processes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from app.provider.stamps import INVALID_AFTER
 from app.provider.words import ERRORS
 from tests.support.commands import faults, heliograph
 from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
+from tests.support.words import leaves
 
 URL = "https://hooks.example.com/twilio/status?m=1&a=2"
 TOKEN = {
@@ -54,6 +56,14 @@ def test_refused_calls_too_are_tried_again_where_the_advice_says_so(error: Error
     assert (log.message().stage is Stage.RETRYING) is (
         "further attempt" in ADVICE[error].here and error is not ErrorClass.EXPIRED
     )
+
+
+def test_every_command_that_advice_names_is_there_and_a_set_up_has_one_that_looks_at_it() -> None:
+    known = [words for words, _ in leaves()]
+    named = [words for advice in ADVICE.values() for words in re.findall(r"heliograph ([a-z ]+)", " ".join(advice))]
+    assert len(named) > 4
+    assert [words for words in named if not any(f"{words} ".startswith(f"{leaf} ") for leaf in known)] == []
+    assert "heliograph twilio check" in ADVICE[ErrorClass.CONFIGURATION].yours
 
 
 @pytest.mark.parametrize(("code", "after"), INVALID_AFTER.items())

@@ -68,8 +68,11 @@ def test_bounds_asked_for_are_bounds_that_exist(expr):
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_values_of_closed_labels_that_are_asked_for_exist(expr):
     from app.domain.words import ErrorClass, Word
+    from app.ingress.connections import Cut
+    from app.ingress.mistakes import Mistake
+    from app.ingress.rejections import Why
 
-    closed = {"outcome": set(Word), "error_class": set(ErrorClass)}
+    closed = {"outcome": set(Word), "error_class": set(ErrorClass), "why": {*Why, *Cut}, "mistake": set(Mistake)}
     for selector in selectors(promql.parse(filled(expr))):
         for matcher in selector.matchers.matchers:
             assert set(matcher.value.split("|")) <= closed.get(matcher.name, {*matcher.value.split("|")})

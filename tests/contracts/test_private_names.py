@@ -14,6 +14,8 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 USED = [
     (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
@@ -40,6 +42,15 @@ def test_attributes_set_in_constructors_are_still_there():
     # What the ingress drops a producer by, without waiting for what it holds.
     assert all(name in inspect.getsource(AIOKafkaProducer) for name in ("self._closed", "self._sender", "self.client"))
     assert Store.offset_key == b"__faust\0offset__"
+
+
+def test_what_the_ingress_knows_of_a_connection_of_uvicorns_is_still_there():
+    connection, request = inspect.getsource(HttpToolsProtocol), inspect.getsource(RequestResponseCycle)
+    assert all(f"self.{name} = " in connection or f"self.{name}: " in connection for name in ("cycle", "flow", "loop"))
+    assert all(f"self.{name} = " in request for name in ("response_started", "response_complete", "disconnected"))
+    assert "self._unsupported_upgrade_warning()" in connection
+    assert "self.send_400_response(msg)" in connection and "self.message_event" in request
+    assert Config(lambda: None, http=HttpToolsProtocol).http is HttpToolsProtocol
 
 
 @pytest.mark.parametrize(

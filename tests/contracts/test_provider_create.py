@@ -129,6 +129,26 @@ async def test_p2_whatever_else_happens_after_the_request_left_is_in_doubt_and_n
     assert len(server.seen) == 1
 
 
+def broken() -> str:
+    raise KeyError("a fault of ours")
+
+
+FAULTS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+    "a check that breaks": ({"check": broken}, KeyError),
+    "a text that is none": ({"body": "\ud800"}, UnicodeEncodeError),
+    "a time that is none": ({"send_at_ms": "soon"}, TypeError),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_what_breaks_without_an_answer_is_a_fault_of_ours_and_not_called_an_answer(name: str) -> None:
+    given, kind = FAULTS[name]
+    async with scripted(lambda _: http(201, message())) as server:
+        with pytest.raises(kind):
+            await create(server.url, **given)
+    assert server.seen == []
+
+
 async def test_a_hung_server_is_in_doubt_once_the_time_is_over() -> None:
     async with scripted(lambda _: HANG) as server:
         assert await create(server.url, timeouts=Timeouts(5, 5, 0.3)) == Doubtful(why="TimeoutError")

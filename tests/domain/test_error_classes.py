@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.again import FRAUD_MS, LONGEST_STOPPED_MS, STOPPED_MS
 from app.domain.contact import segments_of
-from app.domain.events import Ask, LaneSlowed, MediaDropped, OutcomeGiven, TurnAnswered
+from app.domain.events import Ask, InputRefused, LaneSlowed, MediaDropped, OutcomeGiven, TurnAnswered
 from app.domain.words import DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from tests.support.given import (
     HOUR_MS,
@@ -78,6 +78,21 @@ def test_what_no_repetition_would_mend_ends_the_message_with_its_class_for_a_rea
     log = sent().then(failed(error))
     assert outcome(log) == [(Word.UNDELIVERED, Reason(error.value))]
     assert given(requested(), turn(), taken(), failed(error), requested(OTHER)).message(OTHER).stage is Stage.WAITING
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_request_that_cannot_be_sent_is_a_dead_letter_once_that_names_message_and_code(sync: bool) -> None:
+    told = refused(ErrorClass.REQUEST, code=21617) if sync else failed(ErrorClass.REQUEST, code=21617)
+    log = given(requested(), turn(), *(() if sync else (taken(),)), told)
+    rule = f"says that the request of message {MESSAGE} cannot be sent: 21617"
+    assert log.said(InputRefused) == [InputRefused(field="code", rule=rule)]
+    assert log.then(told).said(InputRefused) == []
+
+
+@pytest.mark.parametrize("error", [error for error in ErrorClass if error is not ErrorClass.REQUEST])
+def test_no_other_refusal_is_a_dead_letter(error: ErrorClass) -> None:
+    assert given(requested(), turn(), refused(error)).said(InputRefused) == []
+    assert sent().then(failed(error)).said(InputRefused) == []
 
 
 @pytest.mark.parametrize("error", [ErrorClass.THROTTLED, ErrorClass.TRANSIENT])

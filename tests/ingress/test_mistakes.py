@@ -1,5 +1,6 @@
 """A refused webhook is explained where a secret of ours says that Twilio sent it, and changes nothing all the same."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -7,11 +8,13 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from app.ingress.hooks import Hooks, Kind
+from app.domain.phone import read_address
+from app.ingress.hooks import Hooks, Kind, read_path
 from app.ingress.mistakes import MOST_TENANTS, Mistake, Seen, explain
-from app.ingress.rejections import Rate
+from app.ingress.rejections import LONGEST_EXPLAINED, Rate
 from app.provider.webhooks import signature
 from tests.support.door import ACME, BETA, MESSAGE, PERSON, PUBLIC, SID, door, tenant
 
@@ -47,7 +50,17 @@ def seen(url: str, secret: str = "token-of-acme", form: Any = FORM, digest: str 
     return Seen(**{**fields, **given})
 
 
-SIGNED = f"{CONFIGURED}?{QUERY}"
+SIGNED, HASH = f"{CONFIGURED}?{QUERY}", "ab" * 32
+
+
+def seen_json(claimed: str, body_sha256: str, secret: str = "token-of-acme", path: str = "") -> Seen:
+    """The same as JSON, whose hash the signed URL claims; `path`: another one than is configured."""
+    query = QUERY + (f"&bodySHA256={claimed}" if claimed else "")
+    base = f"{PUBLIC}{path}" if path or secret == "token-of-beta" else CONFIGURED
+    url = f"{base}/twilio/status?{query}" if secret == "token-of-beta" else f"{base}?{query}"
+    return replace(seen(url, secret, ()), form=(), query=query, body_sha256=body_sha256)
+
+
 EXPLAINED = {
     "http at Twilio": (seen(SIGNED.replace("https", "http")), [Mistake.SCHEME]),
     "another host at Twilio": (
@@ -85,6 +98,12 @@ EXPLAINED = {
     "another tenant's secret": (seen(SIGNED, "token-of-beta"), [Mistake.OTHER_TENANT]),
     "another tenant's webhook": (seen(f"{PUBLIC}/twilio/status?{QUERY}", "token-of-beta"), [Mistake.OTHER_TENANT]),
     "two at once": (seen(f"http://hooks.example.com/twilio/status?{QUERY}"), [Mistake.SCHEME, Mistake.PREFIX]),
+    "an algorithm that nobody knows": (replace(seen(SIGNED), digest=""), [Mistake.ALGORITHM]),
+    "the auth token, where a shared key is named": (seen(SIGNED), [Mistake.ALGORITHM]),
+    "JSON that was written anew": (seen_json(HASH, "00" * 32), [Mistake.BODY]),
+    "JSON without a hash": (seen_json("", HASH), [Mistake.BODY]),
+    "another tenant's JSON that was written anew": (replace(seen_json(HASH, "00" * 32, "token-of-beta"), hook=None), [Mistake.OTHER_TENANT, Mistake.BODY]),
+    "JSON for another path": (seen_json(HASH, HASH, path="/twilio/status"), [Mistake.PREFIX]),
     "a stranger": (seen(SIGNED, "nobodys-secret"), [Mistake.UNKNOWN]),
     "a tenant that is not known": (seen(f"{PUBLIC}/twilio/status?{QUERY}", "token-of-beta", hook=None), [Mistake.OTHER_TENANT]),
 }  # fmt: skip
@@ -187,3 +206,40 @@ async def test_a_request_without_a_signature_is_refused_before_its_body_is_read(
         answer = await exchange(made.http.base_url, head("POST", "/twilio/status", given))
         assert answer is not None and answer.status_code == 403
         assert made.ingress.webhooks.rejections.counts["status", "unsigned"] == 1
+
+
+async def test_p8_a_body_that_its_signed_url_does_not_name_is_explained_and_not_kept(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        async with door(tmp_path) as made:
+            path = f"/twilio/status?{QUERY}&bodySHA256={HASH}"
+            headers = {"X-Twilio-Signature": signature("token-of-acme", PUBLIC + path, ())}
+            answer = await made.http.post(path, json={"AccountSid": ACME, "Body": "somebody's"}, headers=headers)
+            await made.ingress.webhooks.rejections.settled()
+            assert (answer.status_code, made.kafka.records) == (403, [])
+            assert made.ingress.webhooks.rejections.mistakes == {"body": 1}
+    [told] = [line for line in lines if line["event"] == "webhook.explained"]
+    assert told["mistakes"] == ["body"] and told["of"] == "acme"
+
+
+async def test_a_body_longer_than_any_of_twilios_is_counted_and_nobody_tries_to_explain_it(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        for more in (LONGEST_EXPLAINED // 2, LONGEST_EXPLAINED):
+            form = {"AccountSid": ACME, "Body": "x" * more}
+            assert (await made.post("/twilio/inbound", form, "nobodys-secret")).status_code == 403
+        await made.ingress.webhooks.rejections.settled()
+        assert made.ingress.webhooks.rejections.counts["inbound", "signature"] == 2
+        assert made.ingress.webhooks.rejections.mistakes == {"unknown": 1}
+
+
+@pytest.mark.parametrize(
+    ("read", "text"), [(read_address, "+1415{n}{x}"), (read_path, "/twilio/{x}{n}/status")], ids=["address", "path"]
+)
+def test_what_strangers_send_is_read_and_not_remembered_however_long_it_is(read: Any, text: str) -> None:
+    tracemalloc.start()
+    try:
+        for n in range(100):
+            read(text.format(n=n, x="x" * 60_000))
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most > 60_000 > kept, "of the six megabytes that came"

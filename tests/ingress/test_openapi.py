@@ -61,6 +61,8 @@ def canceling(named: str = MESSAGE, key: str = "key-of-acme", method: str = "DEL
     return lambda made: made.http.request(method, f"/v1/messages/{named}", headers=headers)
 
 
+SIGNED = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
+ASKING = {"Authorization": "Bearer key-of-acme", "Content-Type": "application/json"}
 CREATE, CANCEL = ("POST", "/v1/messages"), ("DELETE", "/v1/messages/{id}")
 MESSAGES: list[Case] = [
     (CREATE, 202, asking()),
@@ -69,6 +71,7 @@ MESSAGES: list[Case] = [
     (CREATE, 400, asking([1])),
     (CREATE, 401, asking(key="wrong")),
     (CREATE, 405, lambda made: made.http.put("/v1/messages")),
+    (CREATE, 408, lambda made: unfinished(made, "/v1/messages", ASKING)),
     (CREATE, 413, asking({**EVENT, "metadata": {"a": "x" * MAX_VALUE_BYTES}})),
     (CREATE, 415, asking(Content_Type="text/plain")),
     (CREATE, 422, asking({**EVENT, "body": " "})),
@@ -83,7 +86,6 @@ MESSAGES: list[Case] = [
     (CANCEL, 500, canceling()),
     (CANCEL, 503, canceling()),
 ]
-SIGNED = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
 
 
 def hook(kind: str, path: str) -> list[Case]:
@@ -112,7 +114,7 @@ def hook(kind: str, path: str) -> list[Case]:
         (where, 400, bad("Body=%FF")),
         (where, 403, sending("not-the-token")),
         (where, 405, bad("", "GET")),
-        (where, 408, lambda made: unfinished(made, real)),
+        (where, 408, lambda made: unfinished(made, real, SIGNED)),
         (where, 413, bad("Body=" + "x" * MAX_BODY_BYTES)),
         (where, 415, bad("{}", Content_Type="text/plain")),
         (where, 500, sending()),
@@ -120,9 +122,9 @@ def hook(kind: str, path: str) -> list[Case]:
     ]
 
 
-async def unfinished(made: Door, target: str) -> httpx.Response:
+async def unfinished(made: Door, target: str, headers: dict[str, str]) -> httpx.Response:
     """A body of which the end never comes."""
-    answer = await exchange(made.http.base_url, head("POST", target, {**SIGNED, "Content-Length": "10"}), b"Body=")
+    answer = await exchange(made.http.base_url, head("POST", target, {**headers, "Content-Length": "10"}), b"Body=")
     assert answer is not None
     return answer
 

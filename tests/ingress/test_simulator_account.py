@@ -10,7 +10,7 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from tests.support.simulated import ACCOUNT, Simulated, simulating
+from tests.support.simulated import ACCOUNT, NUMBER, SERVICE, Simulated, simulating
 
 FIRST, SECOND = "+14155550100", "+14155550101"
 
@@ -49,6 +49,21 @@ async def test_a_service_is_made_read_altered_listed_and_deleted() -> None:
             assert refused(sdk.messaging.v1.services(made.sid).fetch) == 20404
 
         await asyncio.to_thread(life)
+
+
+async def test_a_service_that_is_there_from_the_start_holds_the_senders_and_is_in_order() -> None:
+    urls = {"inbound_url": "http://127.0.0.1:1/i#rc=5", "fallback_url": "http://127.0.0.1:1/f#rc=5"}
+    async with simulating(service=SERVICE, **urls) as simulated:
+        simulated.sdk.messaging.base_url = simulated.url
+
+        def look() -> None:
+            [service] = simulated.sdk.messaging.v1.services.list()
+            held = (service.sid, service.inbound_request_url, service.fallback_url)
+            assert held == (SERVICE, urls["inbound_url"], urls["fallback_url"])
+            assert [number.phone_number for number in service.phone_numbers.list()] == [NUMBER]
+            assert [campaign.campaign_status for campaign in service.us_app_to_person.list()] == ["VERIFIED"]
+
+        await asyncio.to_thread(look)
 
 
 async def test_a_number_is_in_one_service_and_in_it_once() -> None:

@@ -34,6 +34,16 @@ async def test_p4_a_report_is_answered_204_once_it_is_on_its_contacts_log(tmp_pa
     assert PERSON.encode() not in record.value
 
 
+@pytest.mark.parametrize(("own", "stamped"), [({}, 5), ({"30003": 2}, 2), ({"30003": 0}, 0)])
+async def test_a_report_says_after_how_many_like_it_the_tenant_takes_a_number_for_invalid(
+    tmp_path: Path, own: dict[str, int], stamped: int
+) -> None:
+    async with door(tmp_path, invalid_after=own) as made:
+        assert (await made.report(MessageStatus="undelivered", ErrorCode="30003")).status_code == 204
+        [value] = made.kafka.of("contacts")
+    assert value.get("invalid_after", 0) == stamped
+
+
 UNPLACED = {
     "without our query": ("", {}, "a"),
     "with an id that is none of ours": ("?m=%2B14155550123&a=1", {}, "m"),

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from app.domain.words import Answer, ErrorClass, Progress
 from app.provider.port import Doubtful, Refused, Taken
@@ -167,6 +168,54 @@ async def test_a_seal_or_lane_that_is_gone_is_a_fault_of_set_up_and_nothing_is_s
     await made.start(compose=compose)
     [told] = made.told
     assert (told.answer, told.error, made.wire.most) == (Answer.REFUSED, ErrorClass.CONFIGURATION, 0)
+
+
+FAULTS = [ValueError("to +14155550123"), KeyError("body"), ZeroDivisionError(), RecursionError()]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+async def test_p2_a_fault_of_ours_before_the_call_left_is_proof_that_nothing_was_sent_and_the_message_waits(fault):
+    made = Exchange()
+    made.wire.early = fault
+    await made.start()
+    await made.answer()
+    [told] = made.told
+    assert (told.answer, told.error, told.http_status, told.code) == (Answer.REFUSED, ErrorClass.TRANSIENT, 0, None)
+    assert made.faults == {"acme": 1}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+async def test_p2_a_fault_of_ours_once_the_call_may_have_left_is_in_doubt(fault):
+    made = Exchange()
+    made.wire.late = fault
+    await made.start()
+    await made.answer()
+    assert made.words == [("doubtful", f"fault of ours: {type(fault).__name__}")]
+    assert made.told[0].started_ms > 0 and made.faults == {"acme": 1}
+
+
+async def test_a_message_that_meets_a_fault_of_ours_ends_no_worker_and_holds_up_no_other_call():
+    def compose():
+        raise ZeroDivisionError
+
+    made = Exchange(concurrency=1)
+    for number in range(3):
+        await made.start(number, compose=compose)
+    await made.start(4)
+    await made.answer()
+    assert [told.answer for told in made.told] == [Answer.REFUSED] * 3 + [Answer.TAKEN]
+    assert (made.failed, made.calls.in_flight, made.faults) == ([], 0, {"acme": 3})
+
+
+async def test_p8_a_fault_of_ours_is_logged_by_its_type_and_place_and_by_nothing_that_it_says():
+    made = Exchange()
+    made.wire.early = ValueError("to +14155550123")
+    with capture_logs() as logs:
+        await made.start()
+        await made.answer()
+    [line] = logs
+    assert (line["event"], line["log_level"], line["fault"]) == ("call.faulted", "error", "ValueError")
+    assert line["frames"][-1].endswith(":create") and "4155550123" not in str(line)
 
 
 RESULTS = [

@@ -49,6 +49,9 @@ class Composer:
             messaging_service_sid=service, from_number="", validity_s=60,
         )  # fmt: skip
 
+    def invalid_after(self, tenant: str) -> dict[str, int]:
+        return {}
+
 
 class Leased:
     def may_act(self) -> bool:

@@ -20,7 +20,7 @@ from app.ingress.api import Ingress, IngressCollector
 from app.streams.circuits import Circuits
 from app.streams.doubts import Doubts
 from app.streams.engine.engine import Health
-from app.streams.health import EngineCollector
+from app.streams.health import EngineCollector, FaultCollector
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "ops" / "grafana" / "dashboards" / "heliograph.json"
@@ -98,6 +98,7 @@ def exposed(ingress: Ingress) -> dict[str, set[str]]:
         worker(),
         Doubts(),
         Circuits(),
+        FaultCollector({}),
         _process(),
     ):
         for family in collector.collect():

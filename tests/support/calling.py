@@ -16,7 +16,8 @@ CREATE = Create(
 
 
 class Wire:
-    """A provider. A call waits for `connected`, asks the last check, has left, waits for `answered`, gives `result`."""
+    """A provider. A call waits for `connected`, asks the last check, has left, waits for `answered`, gives `result`.
+    `early`, `late`: what it raises before it has left, or in place of the result."""
 
     def __init__(self) -> None:
         self.connected, self.answered = asyncio.Event(), asyncio.Event()
@@ -24,6 +25,8 @@ class Wire:
         self.count: Counter[str] = Counter()
         self.most = 0
         self.said: LineType | None = None
+        self.early: Exception | None = None
+        self.late: Exception | None = None
 
     async def line_type(self, _number: str) -> LineType | None:
         return self.said
@@ -33,10 +36,14 @@ class Wire:
         self.most = max(self.most, self.count["open"])
         try:
             await self.connected.wait()
+            if self.early is not None:
+                raise self.early
             if why := last_check():
                 return Abandoned(why=why)
             self.count["left"] += 1
             await self.answered.wait()
+            if self.late is not None:
+                raise self.late
             return self.result
         finally:
             self.count["open"] -= 1
@@ -53,11 +60,12 @@ class Exchange:
         self.boot_s, self.leased, self.put_fault = 1000.0, True, ""
         self.told: list[Answered] = []
         self.lookups: Counter[tuple[str, str]] = Counter()
+        self.faults: Counter[str] = Counter()
         self.failed: list[str] = []
         self.gates = {name: Gate(concurrency) for name in self.wires}
         lines = {name: gate.line(name) for name, gate in self.gates.items()}
         self.calls = Calls(self.wires, lines, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
-                           lookups=self.lookups,
+                           lookups=self.lookups, faults=self.faults,
                            now=lambda: self.boot_s)  # type: ignore[arg-type] # fmt: skip
 
     @property

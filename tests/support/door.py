@@ -146,15 +146,18 @@ class Door:
 
 
 @asynccontextmanager
-async def door(path: Path, kafka: FakeKafka | None = None, body_s: float = 10.0, **acme: Any) -> AsyncIterator[Door]:
+async def door(
+    path: Path, kafka: FakeKafka | None = None, body_s: float = 10.0, head_s: float = 5.0, **acme: Any
+) -> AsyncIterator[Door]:
     """Tenants acme and beta; topics without prefix."""
     kafka = kafka or FakeKafka()
     tenants = {"acme": tenant("acme", ACME, **acme), "beta": tenant("beta", BETA)}
     settings = Settings.read({**KEYS, "HELIOGRAPH_SPOOL_DIR": str(path / "spool")})
     faults: list[BaseException] = []
-    ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s)  # type: ignore[arg-type] # a fake line
+    ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s, head_s)  # type: ignore[arg-type] # a fake line
     await ingress.start()
-    public, internal = Served(ingress.public(), "127.0.0.1", 0), Served(ingress.internal(), "127.0.0.1", 0)
+    public = Served(ingress.public(), "127.0.0.1", 0, ingress.connections)
+    internal = Served(ingress.internal(), "127.0.0.1", 0)
     await public.listening()
     await internal.listening()
     async with httpx.AsyncClient(base_url=public.url) as client:

@@ -1,0 +1,193 @@
+"""Connections to the public door: a head has so many bytes and so much time, a body time; what is beyond is cut off.
+
+uvicorn bounds none of this over httptools: a head without end grows in memory, a client that says nothing or never
+ends holds its connection for ever. One timer looks at all of them; a request that is whole when it is read costs some
+comparisons. Before a door that the internet reaches stands a proxy all the same (ops/nginx).
+"""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum, auto
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.ingress.answers import Answer, problem
+
+# The query alone may have 8 KiB. So much of each connection may wait in memory, and there may be tens of thousands.
+MOST_BYTES = 16 * 1024
+HEAD_S = 5.0
+# So much longer than the app, which has an answer for it, the connection waits for a body.
+LONGER = 1.5
+# For so long at most what still comes is thrown away: a socket closed over unread bytes takes the answer with it.
+LINGER_S = 2.0
+LOOKS = 10
+# What a chunk needs beside its bytes: its length, two line ends, some more.
+FRAME_BYTES = 16
+
+
+class Cut(StrEnum):
+    """Why a connection was ended; a closed list, for it is a label."""
+
+    SILENT = auto()
+    HEAD_TOO_LONG = auto()
+    HEAD_TOO_SLOW = auto()
+    FRAMING_TOO_LONG = auto()
+    BODY_TOO_SLOW = auto()
+    NO_HTTP = auto()
+
+
+# What is said before it is closed; a client that said nothing is told nothing.
+ANSWERS: Mapping[Cut, Answer] = {
+    Cut.HEAD_TOO_LONG: problem(431, "the head of the request is too long"),
+    Cut.HEAD_TOO_SLOW: problem(408, "the head of the request took too long"),
+    Cut.FRAMING_TOO_LONG: problem(431, "trailers, or what frames the body, are too long"),
+    Cut.BODY_TOO_SLOW: problem(408, "the body took too long"),
+    Cut.NO_HTTP: problem(400, "this is not HTTP"),
+}
+# Where a connection stands: what of a request is expected next, or nothing any more.
+HEAD, BODY, WHOLE, OVER = range(4)
+
+
+class Connections:
+    """Makes the protocol of each connection, as uvicorn asks for it, and looks after them. `body_s`: what the app gives
+    a body; `cut`: how many were ended, and why."""
+
+    def __init__(self, body_s: float, head_s: float = HEAD_S, most_bytes: int = MOST_BYTES) -> None:
+        self.body_s, self.head_s, self.most_bytes = body_s * LONGER, head_s, most_bytes
+        self.linger_s = min(LINGER_S, head_s)
+        self.cut: Counter[Cut] = Counter()
+        self.open: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self, **given: Any) -> "Connection":
+        """For a new connection."""
+        return Connection(self, **given)
+
+    def begin(self, connection: "Connection") -> None:
+        """It is there."""
+        self.open.add(connection)
+        if self._timer is None:
+            self._timer = connection.loop.call_later(self._pause_s, self._look, connection.loop)
+
+    @property
+    def _pause_s(self) -> float:
+        return min(self.head_s, self.body_s) / LOOKS
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = loop.time()
+        for connection in [one for one in self.open if one.due_s <= now_s]:
+            connection.overdue()
+        self._timer = loop.call_later(self._pause_s, self._look, loop) if self.open else None
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. `due_s`: by the loop's clock, when what is expected must have come."""
+
+    def __init__(self, bounds: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self._bounds, self._most = bounds, bounds.most_bytes
+        self._room, self._stage, self._timed, self._silent = self._most, HEAD, HEAD, True
+        self.due_s = math.inf
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """The time of its first head begins."""
+        super().connection_made(transport)
+        self.due_s = self.loop.time() + self._bounds.head_s
+        self._bounds.begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody looks after it any more."""
+        super().connection_lost(exc)
+        self._bounds.open.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """In pieces of which none is longer than a head may be."""
+        if len(data) <= self._most:
+            self._take(data)
+            return
+        for at in range(0, len(data), self._most):
+            self._take(data[at : at + self._most])
+
+    def _take(self, data: bytes) -> None:
+        if self._stage == OVER or self.transport.is_closing():
+            return
+        if self._stage == WHOLE:
+            self._stage = HEAD
+        self._room -= len(data)
+        self._silent = False
+        super().data_received(data)
+        if self._stage in (WHOLE, OVER):
+            return
+        if self._room < 0:
+            self._end(Cut.HEAD_TOO_LONG if self._stage == HEAD else Cut.FRAMING_TOO_LONG)
+        elif self._stage != self._timed:
+            self._timed = self._stage
+            self.due_s = self.loop.time() + (self._bounds.head_s if self._stage == HEAD else self._bounds.body_s)
+
+    def on_headers_complete(self) -> None:
+        """What follows is the body."""
+        super().on_headers_complete()
+        self._stage, self._room = BODY, self._most
+
+    def on_body(self, body: bytes) -> None:
+        """Bodies are bounded by who reads them; what frames them, and trailers, are not theirs."""
+        self._room = min(self._most, self._room + len(body) + FRAME_BYTES)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Nothing is expected: the answer has its own limits, and after it uvicorn's for an idle connection."""
+        self._stage = self._timed = WHOLE
+        self._room, self.due_s = self._most, math.inf
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """In our form, not as plain text."""
+        self._end(Cut.NO_HTTP)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Any client may ask for another protocol, and is answered as if it had not: nothing that an operator reads."""
+
+    def overdue(self) -> None:
+        """What is expected has not come in time."""
+        if self.transport.is_closing() or self._stage == OVER:
+            self.transport.abort()
+        elif self._stage == BODY:
+            self._end(Cut.BODY_TOO_SLOW)
+        else:
+            self._end(Cut.SILENT if self._silent else Cut.HEAD_TOO_SLOW)
+
+    def _end(self, why: Cut) -> None:
+        self._bounds.cut[why] += 1
+        answer = ANSWERS.get(why) if self._interrupted() else None
+        self._stage, self.due_s = OVER, self.loop.time() + self._bounds.linger_s
+        if answer is None:
+            self.transport.close()
+            return
+        self.transport.write(_written(answer))
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _interrupted(self) -> bool:
+        """Whether there is room for an answer: none is under way or was given. An app that reads is told to end."""
+        cycle = self.cycle
+        if self._stage != BODY:
+            return cycle is None or cycle.response_complete
+        if cycle.response_started:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return True
+
+
+def _written(answer: Answer) -> bytes:
+    status, body, kind = answer
+    return b"%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (
+        STATUS_LINE[status],
+        kind,
+        len(body),
+        body,
+    )
