@@ -62,6 +62,7 @@ def canceled(case: Case, record: CancelRequested) -> None:
         case.withdraw(message)
         case.happen(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
         case.happen(CancelNoted(key=key, at_ms=now))
+        recall(case, case.contact.messages[key], Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL:
         case.conclude(message, Word.CANCELED, Reason.CANCEL_REQUESTED)
 

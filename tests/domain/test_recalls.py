@@ -117,6 +117,11 @@ def test_one_that_came_too_near_to_its_time_waits_for_it_here_and_is_then_sent()
     assert late.message().stage is Stage.WAITING
 
 
+def test_p3_a_cancel_calls_back_what_a_report_says_twilio_holds_though_we_thought_the_call_never_left():
+    log = given(handed_over(), turn(), abandoned(why="too_near"), report(Progress.ACCEPTED), cancel())
+    assert log.message().stage is Stage.FLYING and recall_due(log.message())
+
+
 def test_twilios_list_is_asked_about_it_from_its_time_on():
     log = given(handed_over(), turn(), taken())
     message = log.message()
