@@ -68,9 +68,12 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def lines(made: Door, count: int = 1) -> AsyncIterator[list[Line]]:
-    where = made.http.base_url
-    pairs = [await asyncio.open_connection(where.host, where.port) for _ in range(count)]
+async def lines(made: Door, count: int = 1, first: bytes = b"") -> AsyncIterator[list[Line]]:
+    """Connections that say `first` as soon as they are there."""
+    where, pairs = made.http.base_url, []
+    for _ in range(count):
+        pairs.append(await asyncio.open_connection(where.host, where.port))
+        pairs[-1][1].write(first)
     try:
         async with asyncio.timeout(20):
             yield [Line(*pair) for pair in pairs]
@@ -244,8 +247,7 @@ async def test_whoever_does_not_hang_up_after_the_last_word_is_hung_up_on(tmp_pa
 
 
 async def test_many_slow_heads_leave_room_for_others_and_are_counted_by_reason(tmp_path: Path) -> None:
-    async with door(tmp_path, head_s=0.5) as made, lines(made, 300) as slow:
-        await asyncio.gather(*(line.say(HOST) for line in slow))
+    async with door(tmp_path, head_s=1.0) as made, lines(made, 300, HOST) as slow:
         assert (await made.report()).status_code == 204
         assert {status(heard) for heard in await asyncio.gather(*(line.heard for line in slow))} == {408}
         page = (await made.http.get(f"{made.internal}/metrics")).text
