@@ -1,8 +1,8 @@
 """Verified status callbacks, on the log with acks=all, of one ingress process; beside the same server answering nothing
 and beside Starlette with the SDK's validator and `send_and_wait`. wrk, 64 connections, in turns, medians.
 
-Then what a person would notice: signed callbacks at 300 a second with 5,000 unsigned ones beside them, and with Kafka
-paused (the spool takes them).
+Then what a person would notice: signed callbacks at 300 a second with 5,000 unsigned ones beside them, while a second
+worker joins the first and leaves again, and with Kafka paused (the spool takes them).
 """
 
 import argparse
@@ -10,19 +10,18 @@ import asyncio
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fold import cpu_s
+from steady import steady
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.parts import Part
@@ -104,6 +103,16 @@ class Bench:
             finally:
                 rival.terminate()
 
+    def worker(self, number: int) -> Part:
+        """Folds the callbacks; sends nothing, for nothing is asked of it."""
+        # Nobody is there: nothing is asked of it.
+        own = {
+            "TWILIO_API_BASE_URL": "http://127.0.0.1:9",
+            "HELIOGRAPH_DATA_DIR": str(self.directory / f"worker-{number}"),
+            "HELIOGRAPH_INTERNAL_PORT": "0",
+        }
+        return Part(f"worker-{number}", ["worker"], self.env | own, self.directory / f"worker-{number}.log")
+
     def loaded(self, name: str, seconds: float) -> dict:
         """One run of wrk."""
         with self.running(name) as (url, pid):
@@ -132,82 +141,6 @@ def _median(runs: list[dict]) -> dict:
     return {name: round(statistics.median(run[name] for run in runs), 1) for name in runs[0]}
 
 
-class Steady:
-    """Requests at a steady rate, whatever the answers take: none waits for another. Times in ms, statuses counted."""
-
-    def __init__(self, url: str, requests: list[bytes], connections: int = 64) -> None:
-        self._host, _, self._port = url.removeprefix("http://").partition(":")
-        self._requests, self._free, self._size = requests, asyncio.Queue(), connections
-        self.took_ms: list[float] = []
-        self.statuses: Counter[int] = Counter()
-
-    async def run(self, per_s: float, seconds: float) -> None:
-        for _ in range(self._size):
-            self._free.put_nowait(await asyncio.open_connection(self._host, int(self._port)))
-        tasks, start = [], time.perf_counter()
-        for n in range(int(per_s * seconds)):
-            due = start + n / per_s
-            if (wait := due - time.perf_counter()) > 0.001:
-                await asyncio.sleep(wait)
-            tasks.append(asyncio.create_task(self._one(due, self._requests[n % len(self._requests)])))
-        await asyncio.gather(*tasks)
-        while not self._free.empty():
-            self._free.get_nowait()[1].close()
-
-    async def _one(self, due: float, request: bytes) -> None:
-        reader, writer = connection = await self._free.get()
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if length := re.search(rb"content-length: (\d+)", head):
-            await reader.readexactly(int(length[1]))
-        self.took_ms.append((time.perf_counter() - due) * 1000)
-        self.statuses[int(head[9:12])] += 1
-        self._free.put_nowait(connection)
-
-    def told(self) -> dict:
-        cuts = statistics.quantiles(self.took_ms, n=100)
-        return {
-            "p50_ms": round(cuts[49], 1),
-            "p95_ms": round(cuts[94], 1),
-            "p99_ms": round(cuts[98], 1),
-            "answers": dict(self.statuses),
-        }
-
-
-def posted(call: tuple[str, str, str], *, signed: bool = True) -> bytes:
-    target, sent, body = call
-    head = f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    head += f"X-Twilio-Signature: {sent}\r\n" if signed else ""
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
-
-
-def flood(url: str, per_s: float, seconds: float) -> "subprocess.Popen[bytes]":
-    """Unsigned requests, from a process of their own."""
-    return subprocess.Popen(
-        [sys.executable, __file__, "--flood", url, str(per_s), str(seconds)], stdout=subprocess.PIPE
-    )
-
-
-def steady(bench: Bench, broker: DevBroker | None, seconds: float) -> dict:
-    """Signed callbacks at 300 a second: alone, beside 5,000 unsigned a second, and with a Kafka of our own paused."""
-    signed, found = [posted(call) for call in bench.calls], {}
-    with bench.running("ingress") as (url, _):
-        for name in ("alone", "beside_unsigned", *(["kafka_paused"] if broker else [])):
-            beside = flood(url, 5000, seconds) if name == "beside_unsigned" else None
-            if beside:
-                assert beside.stdout.readline() == b"begun\n"
-            load, pid = Steady(url, signed), broker.running() if name == "kafka_paused" else None
-            if pid:
-                os.kill(pid, signal.SIGSTOP)
-            try:
-                asyncio.run(load.run(300, seconds))
-            finally:
-                if pid:
-                    os.kill(pid, signal.SIGCONT)
-            found[name] = load.told() | ({"unsigned": json.loads(beside.communicate()[0])} if beside else {})
-    return found
-
-
 def run(rounds: int, seconds: float, part: str) -> dict:
     with tempfile.TemporaryDirectory(prefix="heliograph-bench-") as folder:
         directory, given = Path(folder), os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
@@ -215,7 +148,7 @@ def run(rounds: int, seconds: float, part: str) -> dict:
         try:
             bench = Bench(directory, given or broker.start())
             result = beside(bench, rounds, seconds) if part != "steady" else {}
-            return result | ({"steady_300_per_s": steady(bench, broker, max(seconds, 5))} if part != "load" else {})
+            return result | ({"steady_300_per_s": steady(bench, broker, max(seconds, 20))} if part != "load" else {})
         finally:
             if broker:
                 broker.stop()
@@ -243,15 +176,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of each run")
     parser.add_argument("--part", choices=["all", "load", "steady"], default="all")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--flood", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.flood:
-        url, per_s, seconds = given.flood
-        load = Steady(url, [posted(callback(n), signed=False) for n in range(500)])
-        print("begun", flush=True)
-        asyncio.run(load.run(float(per_s), float(seconds)))
-        print(json.dumps(load.told()))
-        return
     result = run(given.rounds, given.seconds, given.part)
     print(json.dumps(result) if given.json else "\n".join(f"{name:18} {value}" for name, value in result.items()))
 
