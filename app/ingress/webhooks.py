@@ -150,8 +150,8 @@ def _text(headers: Headers, name: bytes) -> str:
 
 def _is_form(headers: Headers) -> bool:
     """Else it is JSON. Raises BadForm; a body that says it is too long is refused before it is read."""
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind not in (FORM, JSON):
+    kind = headers.get(b"content-type", b"")
+    if kind != FORM and (kind := kind.partition(b";")[0].strip().lower()) not in (FORM, JSON):
         raise BadForm(415, f"{FORM.decode()} or {JSON.decode()} only")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:9]) > MAX_BODY_BYTES:

@@ -34,6 +34,9 @@ class Stamp(NamedTuple):
     hold_until_ms: int = 0
 
 
+NOTHING = Stamp()
+
+
 class About(NamedTuple):
     """The attempt: when it was told (ms since the epoch), the person's address, our sender, whether it had media; and
     how often its tenant lets codes come before a number is invalid."""
@@ -60,7 +63,7 @@ def stamp(code: int | None, error: ErrorClass | None, about: About) -> Stamp:
 
 def stamp_code(code: int | None, about: About) -> Stamp:
     """Of a code that came with a report, None without one."""
-    return stamp(code, error_class(code) if code is not None else None, about)
+    return NOTHING if code is None else stamp(code, error_class(code), about)
 
 
 def _refined(code: int | None, error: ErrorClass | None, about: About) -> ErrorClass | None:
