@@ -115,7 +115,7 @@ STAGES: Mapping[str, str] = {
 
 
 def explained(code: int) -> dict[str, Any] | None:
-    """Code, meaning (Twilio's words where known), where it is met, class, here, yours. None: on no list of ours."""
+    """Code, meaning (in Twilio's words or ours), where it is met, class, here, yours. None: on no list of ours."""
     return next((row for row in every() if row["code"] == code), None)
 
 
@@ -131,7 +131,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     advice = ADVICE[kind] if about_text else Advice("nothing: no message of ours ends by it", entry["action"])
     return {
         "code": entry["code"],
-        "meaning": entry["twilio_message_2023"] or entry["action"],
+        "meaning": entry["twilio_message_2023"] or entry["meaning"],
         "met": STAGES[entry["stage"]],
         "class": kind.value if about_text else "",
         "here": advice.here + NOTES.get(entry["code"], ""),

@@ -11,7 +11,7 @@ from app.domain.events import LaneSlowed
 from app.domain.words import ErrorClass, Progress, Stage, Word
 from app.provider.advice import ADVICE, every
 from app.provider.stamps import INVALID_AFTER
-from app.provider.words import ERRORS
+from app.provider.words import ERRORS, entries
 from tests.support.commands import faults, heliograph
 from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
 from tests.support.words import leaves
@@ -28,6 +28,12 @@ def test_every_code_of_the_table_is_explained() -> None:
     rows = [json.loads(line) for line in heliograph("errors", "--json").stdout.splitlines()]
     assert {row["code"] for row in rows} == set(ERRORS) and len(rows) > 90
     assert [row for row in rows if not (row["meaning"] and row["met"] and row["here"] and row["yours"])] == []
+
+
+def test_the_meaning_of_a_code_is_what_happened_not_what_is_done_about_it() -> None:
+    actions = {entry["code"]: entry["action"] for entry in entries()}
+    assert [row["code"] for row in every() if row["meaning"] == actions[row["code"]]] == []
+    assert {row["code"]: row["meaning"] for row in every()}[30610] == "Quiet hours at the recipient's place"
 
 
 def told(error: ErrorClass) -> Log:
