@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from app import values
 from app.cli import give_up, settings_or_exit
 from app.tenants import Tenant
 
@@ -16,12 +17,18 @@ from app.tenants import Tenant
 @click.argument("url")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--data", help="A JSON body instead of fields; @FILE reads it from a file, @- from standard input.")
-@click.option("--tenant", default="default", show_default=True, help="Whose auth token signs.")
+@click.option("--tenant", help="Whose auth token signs; needed when there are several and none is called default.")
 @click.option("--shared-key", "key", help="The id of a shared key of the tenant that signs, with HMAC-SHA256.")
 @click.option("--sha256", is_flag=True, help="HMAC-SHA256, with the settings header that names it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the headers; with --data, url and headers.")
 def command(
-    url: str, fields: tuple[str, ...], data: str | None, tenant: str, key: str | None, sha256: bool, as_json: bool
+    url: str,
+    fields: tuple[str, ...],
+    data: str | None,
+    tenant: str | None,
+    key: str | None,
+    sha256: bool,
+    as_json: bool,
 ) -> None:
     """Print the headers that make a webhook to URL with these form fields, or this JSON body, valid.
 
@@ -40,10 +47,9 @@ def command(
 
     if data is not None and fields:
         give_up("--data: is instead of FIELD=VALUE, not with them")
-    _, tenants = settings_or_exit(dict(os.environ))
-    if tenant not in tenants:
-        give_up(f"--tenant: {tenant} is none of {', '.join(tenants)}")
-    secret, digest = _secret(tenants[tenant], key), "sha256" if sha256 or key else "sha1"
+    if rule := values.broken(values.url, url):
+        give_up(f"URL: {rule}")
+    secret, digest = _secret(_signer(tenant), key), "sha256" if sha256 or key else "sha1"
     asked = url.partition("#")[0]
     if data is not None:
         asked += f"{'&' if '?' in asked else '?'}bodySHA256={hashlib.sha256(_body(data)).hexdigest()}"
@@ -61,6 +67,18 @@ def _tell(headers: dict[str, str], url: str, data: str | None, as_json: bool) ->
     if data is not None:
         click.echo(f"post to {url}", err=True)
     click.echo("\n".join(f"{name}: {value}" for name, value in headers.items()))
+
+
+def _signer(name: str | None) -> Tenant:
+    """The tenant named; else the one called default, or the only one."""
+    _, tenants = settings_or_exit(dict(os.environ))
+    if name is None:
+        name = next(iter(tenants)) if len(tenants) == 1 else "default"
+        if name not in tenants:
+            give_up(f"--tenant: is required, one of {', '.join(tenants)}")
+    if name not in tenants:
+        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
+    return tenants[name]
 
 
 def _secret(tenant: Tenant, key: str | None) -> str:

@@ -116,6 +116,17 @@ def test_a_json_body_is_signed_by_its_hash_in_the_url_it_is_to_be_posted_to(tmp_
     assert plain.stderr == f"post to {told['url']}\n" and "Content-Type: application/json" in plain.stdout
 
 
+def test_the_only_tenant_signs_and_of_several_one_must_be_named(tmp_path: Path) -> None:
+    config = tmp_path / "tenants.toml"
+    table = '[tenants.{0}]\nauth_tokens = ["{0}s"]\n[tenants.{0}.lanes.main]\nfrom_number = "+15005550006"\n'
+    config.write_text(table.format("acme"))
+    env = {"HELIOGRAPH_CONFIG": str(config)}
+    given = json.loads(heliograph("sign", URL, "A=1", "--json", **env).stdout)["X-Twilio-Signature"]
+    assert RequestValidator("acmes").validate(URL, {"A": "1"}, given)
+    config.write_text(table.format("acme") + table.format("beta"))
+    assert faults(heliograph("sign", URL, "A=1", **env)) == ["--tenant: is required, one of acme, beta"]
+
+
 def test_a_shared_key_signs_with_the_algorithm_that_its_header_names(tmp_path: Path) -> None:
     config = tmp_path / "tenants.toml"
     config.write_text(
@@ -142,6 +153,7 @@ def test_a_shared_key_signs_with_the_algorithm_that_its_header_names(tmp_path: P
         ([URL, "--data", "@/nowhere/at-all"], TOKEN, "--data: /nowhere/at-all: No such file or directory"),
         ([URL, "--shared-key", "k"], TOKEN, "--shared-key: k is none of nothing: shared_keys is empty"),
         ([URL, "Body"], TOKEN, "Body: must be FIELD=VALUE"),
+        (["hooks.example.com/twilio/status", "A=1"], TOKEN, "URL: must be an http or https URL"),
         ([URL, "--tenant", "acme"], TOKEN, "--tenant: acme is none of default"),
         ([URL], {}, "tenant default has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file"),
     ],
