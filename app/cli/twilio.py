@@ -10,7 +10,7 @@ import orjson
 from app.cli import OK, PROBLEMS
 from app.cli.findings import as_object, line
 from app.cli.twilioheld import numbers, services
-from app.cli.twilioline import as_json, asking, by_tenant, chosen, refused, reveal, yes
+from app.cli.twilioline import as_json, asking, chosen, of_tenants, refused, reveal, yes
 from app.cli.twiliomessages import messages
 from app.cli.twilioplan import Told, sids_to_keep, tell
 from app.tenants import Tenant
@@ -18,7 +18,11 @@ from app.tenants import Tenant
 if TYPE_CHECKING:
     from app.provider.account.asking import Line
 
-prune = click.option("--prune", is_flag=True, help="Take out of declared services what they do not declare.")
+prune = click.option(
+    "--prune",
+    is_flag=True,
+    help="Take numbers out of declared services that do not declare them, and of any service if another declares them.",
+)
 
 
 @click.group("twilio")
@@ -35,7 +39,7 @@ command.add_command(numbers)
 
 
 @command.command("plan")
-@by_tenant
+@of_tenants
 @prune
 @reveal
 @as_json
@@ -53,7 +57,7 @@ def plan(tenant: str | None, prune: bool, reveal: bool, as_json: bool) -> None:
 
 
 @command.command("apply")
-@by_tenant
+@of_tenants
 @prune
 @yes
 @reveal
@@ -89,7 +93,7 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
 
 
 @command.command("check")
-@by_tenant
+@of_tenants
 @as_json
 def check(tenant: str | None, as_json: bool) -> None:
     """Look for what bites people, by calls that only read. Exit 1 if something is found.
@@ -133,5 +137,5 @@ async def _applied(line: "Line", told: Told) -> None:
                 told.made[change.where.removeprefix("services.")] = sid
     except Unanswered as no:
         click.echo(f"{told.done} changes were made; a new plan goes on from there", err=True)
-        sids_to_keep([told])
+        sids_to_keep([told], err=True)
         refused(no)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 by_tenant = click.option("--tenant", help="Whose account; needed when there are several.")
+of_tenants = click.option("--tenant", help="Only this tenant's account; else that of each.")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON, one object per line.")
 reveal = click.option("--reveal", is_flag=True, help="Show numbers and texts, which are masked otherwise.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")

@@ -1,5 +1,6 @@
 """`heliograph twilio messages`: texts as Twilio keeps them."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import click
 import msgspec
 import orjson
 
+from app import values
 from app.cli.moments import moment
 from app.cli.twilioline import as_json, asking, by_tenant, hidden, one, reveal, sids, yes
 from app.tenants import Tenant
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
 
 SID = sids(["SM", "MM"])
 DEFAULT_LIMIT = 50
+
+
+def _recipient(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    """A number, in a channel or not: of anything else Twilio lists nothing, as if nothing had been sent."""
+    if given and not re.fullmatch(f"([a-z]+:)?({values.E164})", given):
+        raise click.BadParameter("must be a number in E.164 (+14155550123)")
+    return given
 
 
 @click.group("messages")
@@ -42,7 +51,7 @@ def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
 
 
 @messages.command("list")
-@click.option("--to", default="", help="Only to this number.")
+@click.option("--to", default="", callback=_recipient, help="Only to this number.")
 @click.option("--from", "sender", default="", help="Only from this number.")
 @click.option("--since", callback=moment, help="Only sent from then on: RFC 3339 with offset, or 30s, 15m, 2h, 7d ago.")
 @click.option("--until", callback=moment, help="Only sent until then.")

@@ -59,13 +59,13 @@ def tell(told: Sequence[Told], *, reveal: bool, as_json: bool) -> None:
         click.echo("everything at Twilio is as declared")
 
 
-def sids_to_keep(told: Sequence[Told]) -> None:
-    """What the operator puts into the tenants file."""
+def sids_to_keep(told: Sequence[Told], *, err: bool = False) -> None:
+    """What the operator puts into the tenants file. `err`: to standard error, where it disturbs no JSON."""
     if any(one.sids for one in told):
-        click.echo("\nput into the tenants file:")
+        click.echo("\nput into the tenants file:", err=err)
     for one in told:
         for name, sid in one.sids.items():
-            click.echo(f'[tenants.{one.tenant.name}.services.{name}]\nsid = "{sid}"')
+            click.echo(f'[tenants.{one.tenant.name}.services.{name}]\nsid = "{sid}"', err=err)
 
 
 def _object(tenant: str, change: "Change", reveal: bool) -> dict[str, Any]:
@@ -92,8 +92,13 @@ def _lines(tenant: str, change: "Change", reveal: bool) -> list[str]:
 
 
 def _edit(edit: "Edit") -> str:
-    before = "" if edit.held is None else f"{_value(edit.held) or '(not set)'} -> "
-    return f"{edit.field}: {before}{_value(edit.wanted)}"
+    before = "" if edit.held is None else f"{_word(edit.held)} -> "
+    return f"{edit.field}: {before}{_word(edit.wanted)}"
+
+
+def _word(value: Any) -> Any:
+    """As the tenants file has it."""
+    return str(value).lower() if isinstance(value, bool) else _value(value) or "(not set)"
 
 
 def _value(value: Any) -> Any:

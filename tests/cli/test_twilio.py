@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from app.internal import Served
+from app.provider.account import reading
+from app.provider.account.asking import Unanswered
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+14155550102"
@@ -85,6 +87,7 @@ async def test_a_plan_shows_the_difference_field_by_field_and_changes_nothing(tm
         ("attach", "services.main"),
     ]
     assert {"field": "sticky_sender", "held": None, "wanted": False} in told["changes"][0]["edits"]
+    assert "      sticky_sender: false\n" in said
     assert "sms_fallback_url: (not set) -> https://elsewhere.example.com/fallback#rc=5&rp=all" in said
     assert "+ attach acme.services.main +1415•••0100 PN" in said and FIRST not in said and FIRST not in json.dumps(told)
 
@@ -110,6 +113,21 @@ async def test_what_is_applied_is_shown_first_and_not_done_again(tmp_path: Path)
         {"changes": [], "refused": 0, "made": 0, "sids": {"tenants.acme.services.main.sid": service["sid"]}}
     ]
     assert changes == held["changes"] == 3
+
+
+async def test_what_was_made_before_a_refusal_is_told_beside_the_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> None:
+        raise Unanswered("http 409", 409, 21710)
+
+    monkeypatch.setattr(reading, "attach", refused)
+    async with account(tmp_path) as made:
+        env = {"HELIOGRAPH_CONFIG": str(made.file)}
+        done = await asyncio.to_thread(CliRunner(env=env).invoke, main, ["twilio", "apply", "--json"])
+        [service] = (await made.held())["services"].values()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "2 changes were made" in done.stderr and f'sid = "{service["sid"]}"' in done.stderr
 
 
 async def test_a_service_that_has_its_sid_in_the_file_keeps_its_name_and_what_is_not_named(tmp_path: Path) -> None:
@@ -262,6 +280,7 @@ async def test_what_twilio_refuses_is_told_by_its_code(words: list[str], told: s
     ("words", "told"),
     [
         (["messages", "fetch", "XX1"], "must be SM or MM and 32 hex digits"),
+        (["messages", "list", "--to", "4155550123"], "must be a number in E.164"),
         (["services", "show", "MG1"], "must be MG and 32 hex digits"),
         (["numbers", "show", "4155550123"], "must be a number in E.164"),
         (["check", "--tenant", "beta"], "--tenant: beta is none of acme"),
@@ -279,6 +298,8 @@ async def test_p7_of_several_tenants_one_must_be_named(tmp_path: Path) -> None:
         assert "--tenant: is required, one of acme, beta" in await made.run("numbers", "list", code=2)
         [told] = await made.told("plan", "--tenant", "beta")
         assert {change["tenant"] for change in told["changes"]} == {"beta"}
+        [told] = await made.told("plan")
+        assert {change["tenant"] for change in told["changes"]} == {"acme", "beta"}
 
 
 async def test_an_account_without_credentials_is_not_asked(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The difference between what is wanted and what an account holds: pure, and empty once it has been applied.
 
-Numbers are only ever taken out of a service when `prune` says so, and only out of services that are declared.
+Numbers are only ever taken out of a service when `prune` says so: out of a declared one what it does not declare, and
+out of any one what a declared one is to get.
 """
 
 from collections import Counter
