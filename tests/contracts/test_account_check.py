@@ -244,6 +244,22 @@ async def test_nothing_is_found_where_all_is_well(seed: dict[str, Any], given: d
     assert await found(dict(seed), **given) == []
 
 
+async def test_what_is_wrong_with_a_service_is_told_once_whatever_lanes_lead_to_it() -> None:
+    main, number = Lane(messaging_service_sid=SERVICE), Lane(from_number=LONG)
+    one = Lane(messaging_service_sid=SERVICE, from_number=LONG, pinned=True)
+    lanes = {"lanes": {"number": number, "main": main, "one": one, "again": main}}
+    seed = {"service": {"fallback_url": None, "campaigns": []}}
+    told = [(finding.name, finding.where) for finding in await found(seed, **lanes)]
+    where = f"lanes.main ({SERVICE})"
+    assert sorted(told) == [(Name.CAMPAIGN_MISSING, where), (Name.FALLBACK_MISSING, f"{where}.fallback_url")]
+
+
+async def test_every_lane_that_leads_to_no_service_is_told() -> None:
+    lane = Lane(messaging_service_sid=SERVICE)
+    told = await found({"services": []}, lanes={"main": lane, "more": lane})
+    assert [(one.name, one.where) for one in told] == [(Name.SERVICE_UNKNOWN, f"lanes.{n}") for n in ("main", "more")]
+
+
 async def test_a_token_of_another_region_is_told_as_such() -> None:
     async with region("another") as here, region(TOKEN) as there:
         [finding] = await check(tenant(here), {"us1": here, "ie1": there})

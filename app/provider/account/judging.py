@@ -36,13 +36,13 @@ def _declared(tenant: Tenant, held: Held) -> dict[str, tuple[str, declared.Servi
 class _Judge:
     def __init__(self, tenant: Tenant, held: Held) -> None:
         self._tenant, self._held, self._declared = tenant, held, _declared(tenant, held)
+        self._judged: set[str] = set()  # SIDs of services: what is wrong with one is told once, not for each lane
 
     def all(self) -> Iterator[Finding]:
-        seen: set[str] = set()
         for name, lane in self._tenant.lanes.items():
             if lane.messaging_service_sid:
-                seen.add(lane.messaging_service_sid)
                 yield from self._named(f"lanes.{name}", lane.messaging_service_sid)
+        for name, lane in self._tenant.lanes.items():
             if lane.from_number.startswith("+"):
                 yield from self._pinned(f"lanes.{name}.from_number", lane.from_number, lane.messaging_service_sid)
         for name, service in self._tenant.services.items():
@@ -50,7 +50,7 @@ class _Judge:
             if not service.sid:
                 problem = f"is not set: the service is {sid}" if sid else "is not set, and there is no such service"
                 yield self._finding(Name.SERVICE_NOT_MADE, f"services.{name}.sid", problem)
-            if sid and sid not in seen:
+            if sid and sid not in {lane.messaging_service_sid for lane in self._tenant.lanes.values()}:
                 yield from self._named(f"services.{name}", sid)
 
     def _finding(self, name: Name, where: str, problem: str) -> Finding:
@@ -62,6 +62,9 @@ class _Judge:
         if service is None:
             yield self._finding(Name.SERVICE_UNKNOWN, where, f"service {sid} is not in this account")
             return
+        if sid in self._judged:
+            return
+        self._judged.add(sid)
         where = f"{where} ({sid})"
         members = self._held.members.get(sid)
         if not service.numbers and not (members and members.other_senders):
@@ -86,6 +89,8 @@ class _Judge:
                 yield self._finding(Name.NUMBER_IN_NO_SERVICE, where, f"{number.sid} is not in service {sid}")
             return
         holder = self._held.holder(number.sid)
+        if holder is not None and holder.sid in self._judged:
+            return
         yield from self._sender(where, number)
         if holder is None or holder.use_inbound_webhook_on_number:
             yield from self._number_webhooks(where, number)
