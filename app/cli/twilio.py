@@ -138,4 +138,4 @@ async def _applied(line: "Line", told: Told) -> None:
     except Unanswered as no:
         click.echo(f"{told.done} changes were made; a new plan goes on from there", err=True)
         sids_to_keep([told], err=True)
-        refused(no)
+        refused(no, told.tenant)

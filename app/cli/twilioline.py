@@ -59,12 +59,17 @@ def asking(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T
     try:
         return asyncio.run(run())
     except Unanswered as no:
-        refused(no)
+        refused(no, tenant)
 
 
-def refused(no: "Unanswered") -> NoReturn:
-    """Say why Twilio did not do it; exit 1."""
+def refused(no: "Unanswered", tenant: Tenant) -> NoReturn:
+    """Say why Twilio did not do it, and who was asked if nobody answered; exit 1."""
+    from app.provider.account.findings import shown
+    from app.provider.http import API
+
     more = f": heliograph errors {no.code}" if no.code else ""
+    if not no.status:
+        more = f": {shown(tenant.api_base_url) or API} was asked"
     give_up(f"Twilio: {no}{more}", code=PROBLEMS)
 
 

@@ -302,6 +302,13 @@ async def test_p7_of_several_tenants_one_must_be_named(tmp_path: Path) -> None:
         assert {change["tenant"] for change in told["changes"]} == {"acme", "beta"}
 
 
+async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    async with account(tmp_path) as made:
+        made.file.write_text(made.file.read_text().replace(made.simulated.url, "http://127.0.0.1:1"))
+        said = await made.run("plan", code=1)
+    assert said == "error: Twilio: ClientConnectorError: http://127.0.0.1:1 was asked\n"
+
+
 async def test_an_account_without_credentials_is_not_asked(tmp_path: Path) -> None:
     async with account(tmp_path) as made:
         made.file.write_text(made.file.read_text().replace(f'auth_tokens = ["{TOKEN}"]', ""))
