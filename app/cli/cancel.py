@@ -10,25 +10,27 @@ import orjson
 from app import kafka
 from app.cli import USAGE, reaching_kafka, settings_or_exit
 from app.cli.topicio import produce
+from app.cli.whose import known
 from app.records.requests import MESSAGE_ID
 from app.records.topics import Topics
 
 
 @click.command("cancel")
 @click.argument("message_id")
-@click.option("--tenant", default="default", show_default=True)
+@click.option("--tenant", help="Whose message; needed when there are several and none is called default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(message_id: str, tenant: str, as_json: bool) -> None:
+def command(message_id: str, tenant: str | None, as_json: bool) -> None:
     """Withdraw a message that has not left. What became of it is its outcome.
 
     \b
     Example:
       heliograph cancel 7a031076e4d2147aa60c-979f8995cb98fd500dc0
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     if not MESSAGE_ID.match(message_id):
         click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
+    tenant = known(tenant, tenants, settings)
     value = orjson.dumps({"type": "notify.canceled.v1", "message_id": message_id, "tenant": tenant})
     with reaching_kafka(settings):
         asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))

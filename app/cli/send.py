@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
 from app.cli.sendmedia import in_json, tell, warned
 from app.cli.sendwait import awaited, show, wait_for
 from app.cli.topicio import produce
+from app.cli.whose import known
 from app.records.topics import Topics
+from app.settings import Settings
 
 DEFAULTS = ("tenant", "campaign", "sender", "category", "priority", "send_at", "expires_at")
 ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
@@ -40,7 +42,7 @@ ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
     "--priority", type=click.Choice(["urgent", "normal", "bulk"]), help="Who goes first when the lane is busy."
 )
 @click.option("--sender", help="Lane.")
-@click.option("--tenant", help="Default: default.")
+@click.option("--tenant", help="Default: the one called default, or the only one.")
 @click.option("--key", help="Idempotency key.")
 @click.option("--send-at", help="RFC 3339 with offset.")
 @click.option("--expires-at", help="RFC 3339 with offset.")
@@ -66,7 +68,8 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
       heliograph send people.csv --campaign spring --category marketing --dry-run
       generate | heliograph send - --json
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
+    given["tenant"] = _tenant(given["tenant"], tenants, settings, of_lines=file is not None)
     lines, wanted = _read(file, given)
     warnings = warned(wanted)
     if not as_json:
@@ -87,6 +90,14 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
         asyncio.run(wait_for(topics.outcomes, messages, timeout, client, found))
     show(messages, as_json=as_json)
     sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
+
+
+def _tenant(name: str | None, tenants: Collection[str], settings: Settings, *, of_lines: bool) -> str | None:
+    """Of lines that do not say it. None: as written, for the key that a line gets does not change by saying default."""
+    several = of_lines and len(tenants) > 1
+    if name is None and (several or "default" in tenants):
+        return None
+    return known(name, tenants, settings)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import orjson
 
 from app import values
 from app.cli import give_up, settings_or_exit
+from app.cli.whose import whose
 from app.tenants import Tenant
 
 
@@ -49,7 +50,8 @@ def command(
         give_up("--data: is instead of FIELD=VALUE, not with them")
     if rule := values.broken(values.url, url):
         give_up(f"URL: {rule}")
-    secret, digest = _secret(_signer(tenant), key), "sha256" if sha256 or key else "sha1"
+    _, tenants = settings_or_exit(dict(os.environ))
+    secret, digest = _secret(tenants[whose(tenant, tenants)], key), "sha256" if sha256 or key else "sha1"
     asked = url.partition("#")[0]
     if data is not None:
         asked += f"{'&' if '?' in asked else '?'}bodySHA256={hashlib.sha256(_body(data)).hexdigest()}"
@@ -67,18 +69,6 @@ def _tell(headers: dict[str, str], url: str, data: str | None, as_json: bool) ->
     if data is not None:
         click.echo(f"post to {url}", err=True)
     click.echo("\n".join(f"{name}: {value}" for name, value in headers.items()))
-
-
-def _signer(name: str | None) -> Tenant:
-    """The tenant named; else the one called default, or the only one."""
-    _, tenants = settings_or_exit(dict(os.environ))
-    if name is None:
-        name = next(iter(tenants)) if len(tenants) == 1 else "default"
-        if name not in tenants:
-            give_up(f"--tenant: is required, one of {', '.join(tenants)}")
-    if name not in tenants:
-        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
-    return tenants[name]
 
 
 def _secret(tenant: Tenant, key: str | None) -> str:

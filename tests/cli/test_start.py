@@ -83,6 +83,32 @@ def test_a_tenants_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (done.returncode, faults(done)) == (2, [f"HELIOGRAPH_CONFIG: {path}: No such file or directory"])
 
 
+CANCEL, SEND = "cancel 7a031076e4d2147aa60c-979f8995cb98fd500dc0", "send --to +14155550123 --body x --dry-run"
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (CANCEL, "--tenant: is required, one of acme, beta"),
+        (f"{CANCEL} --tenant gamma", "--tenant: gamma is none of acme, beta"),
+        (SEND, "--tenant: is required, one of acme, beta"),
+        (f"{SEND} --tenant gamma", "--tenant: gamma is none of acme, beta"),
+    ],
+)
+def test_what_no_tenant_of_the_file_would_be_asked_is_refused_at_once(words: str, fault: str, tmp_path: Path) -> None:
+    path, table = tmp_path / "tenants.toml", '[tenants.{0}.lanes.main]\nfrom_number = "+15005550006"\n'
+    path.write_text(table.format("acme") + table.format("beta"))
+    done = heliograph(*words.split(), HELIOGRAPH_CONFIG=str(path))
+    assert (done.returncode, faults(done)) == (2, [fault])
+
+
+def test_the_only_tenant_of_the_file_need_not_be_named_and_without_a_file_any_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "tenants.toml"
+    path.write_text('[tenants.acme.lanes.main]\nfrom_number = "+15005550006"\n')
+    assert heliograph(*SEND.split(), HELIOGRAPH_CONFIG=str(path)).returncode == 0
+    assert heliograph(*SEND.split(), "--tenant", "acme").returncode == 0
+
+
 NEEDS_KAFKA = [
     ("worker", 70),
     ("bridge --port 0", 70),
