@@ -36,6 +36,9 @@ def command(
     topic = Topics(settings.topic_prefix, settings.group).outcomes
 
     async def run() -> None:
+        # Not raised wherever the loop happens to be, as SIGINT is not either: the consumer must be stopped.
+        if (reader := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, reader.cancel)
         read = follow(topic, kafka.client(settings), from_start=not new, forever=forever, since_ms=since)
         async for _, value in read:
             if tenant in (None, value["tenant"]) and message_id in (None, value["message_id"]):
@@ -45,7 +48,7 @@ def command(
     try:
         with reaching_kafka(settings):
             asyncio.run(run())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return
 
 
