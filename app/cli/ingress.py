@@ -62,17 +62,23 @@ async def _serve(
     ingress = Ingress(settings, tenants, Gate(settings).open, fail)
     on_hangup(ingress.take)
     await ingress.start()
-    served = [Served(ingress.public(), host, ports[0]), Served(ingress.internal(), settings.internal_host, ports[1])]
-    for server in served:
-        await server.listening()
-    line = {"ingress": served[0].url, "internal": served[1].url, "pid": os.getpid()}
-    click.echo(
-        orjson.dumps(line).decode() if as_json else f"ingress on {line['ingress']}, health on {line['internal']}"
-    )
-    gc.freeze()
-    await stop.wait()
-    for server in served:
-        await server.stop()
-    await ingress.stop()
+    doors = ((ingress.public(), host, ports[0]), (ingress.internal(), settings.internal_host, ports[1]))
+    served: list[Served] = []
+    try:
+        for door in doors:
+            served.append(Served(*door))
+            await served[-1].listening()
+        _say_ready(served[0].url, served[1].url, as_json)
+        gc.freeze()
+        await stop.wait()
+    finally:
+        for server in served:
+            await server.stop()
+        await ingress.stop()
     if faults:
         raise faults[0]
+
+
+def _say_ready(public: str, internal: str, as_json: bool) -> None:
+    line = {"ingress": public, "internal": internal, "pid": os.getpid()}
+    click.echo(orjson.dumps(line).decode() if as_json else f"ingress on {public}, health on {internal}")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -49,6 +50,19 @@ def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: Place,
     [told] = faults(done)
     assert done.returncode == 78
     assert told.startswith("topics are missing: nobody.") and told.endswith("run: heliograph topics apply")
+
+
+@pytest.mark.parametrize("process", ["worker", "ingress", "ingress inside", "bridge"])
+def test_a_port_that_is_taken_is_the_last_word_of_a_process_that_reached_kafka(place: Place, process: str) -> None:
+    """`up` shows the last line that a part said."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        own = {"worker": [], "ingress inside": ["--port", "0", "--internal-port", port]}.get(process, ["--port", port])
+        done = place.run(process.split()[0], *own, HELIOGRAPH_INTERNAL_PORT=port if process == "worker" else "0")
+    assert done.returncode == 70
+    assert done.stderr.splitlines()[-1] == f"error: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) -> None:
