@@ -156,6 +156,15 @@ def test_outcomes_are_read_from_a_moment_on(place: Place) -> None:
     assert seen("--since", "2099-01-01T00:00:00Z") == []
 
 
+def test_an_outcome_is_a_line_with_its_reason_and_the_rule_that_was_broken(place: Place) -> None:
+    broken = {"outcome": "rejected", "reason": "invalid_request", "field": "to", "rule": "is required"}
+    place.produce("notify.outcomes", "m1", outcome(1) | {"error_code": 30003})
+    place.produce("notify.outcomes", "m2", outcome(2) | broken)
+    lines = sorted(place.run("outcomes").stdout.splitlines())
+    assert "  delivered: reported (30003)  " in lines[0]
+    assert "  rejected: invalid_request, to is required  " in lines[1]
+
+
 @pytest.mark.parametrize("text", ["yesterday", "5 m", "2026-01-01T00:00:00", "-1h"])
 def test_a_moment_that_cannot_be_read_is_refused_with_its_rule(text: str) -> None:
     done = heliograph("outcomes", f"--since={text}")
