@@ -21,7 +21,8 @@ install_locked() {
 ensure_venv() {
   local lock=ops/locks/dev.lock stamp=.venv/lock.sha256 want python
   want=$(sha256sum "$lock" | cut -d' ' -f1)
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return
+  # The interpreter it was made from may be gone since.
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   python=$(find_python) || exit 1
   echo "making .venv from $lock ..." >&2
   rm -rf .venv

@@ -51,12 +51,14 @@ async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, 
     await must_exist(client, [topics.metrics])
     counters = Counters(beforehand({name: tuple(tenant.lanes) for name, tenant in tenants.items()}, COUNTRIES))
     reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, client)
-    served = _page(reader, counters, settings.internal_host, port)
-    await served.listening()
     try:
-        await _until_signal(_read(reader, served.url, as_json))
+        served = _page(reader, counters, settings.internal_host, port)
+        await served.listening()
+        try:
+            await _until_signal(_read(reader, served.url, as_json))
+        finally:
+            await served.stop()
     finally:
-        await served.stop()
         await reader.stop()
 
 

@@ -63,17 +63,22 @@ async def _serve(
     on_hangup(ingress.take)
     await ingress.start()
     public = Served(ingress.public(), host, ports[0], ingress.connections)
-    served = [public, Served(ingress.internal(), settings.internal_host, ports[1])]
-    for server in served:
-        await server.listening()
-    line = {"ingress": served[0].url, "internal": served[1].url, "pid": os.getpid()}
-    click.echo(
-        orjson.dumps(line).decode() if as_json else f"ingress on {line['ingress']}, health on {line['internal']}"
-    )
-    gc.freeze()
-    await stop.wait()
-    for server in served:
-        await server.stop()
-    await ingress.stop()
+    served: list[Served] = []
+    try:
+        for door in (public, Served(ingress.internal(), settings.internal_host, ports[1])):
+            served.append(door)
+            await door.listening()
+        _say_ready(served[0].url, served[1].url, as_json)
+        gc.freeze()
+        await stop.wait()
+    finally:
+        for server in served:
+            await server.stop()
+        await ingress.stop()
     if faults:
         raise faults[0]
+
+
+def _say_ready(public: str, internal: str, as_json: bool) -> None:
+    line = {"ingress": public, "internal": internal, "pid": os.getpid()}
+    click.echo(orjson.dumps(line).decode() if as_json else f"ingress on {public}, health on {internal}")

@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 import orjson
 
-from app.cli import OK, PROBLEMS
-from app.dev.broker import BrokerFault, DevBroker
+from app.cli import OK, PROBLEMS, give_up
+from app.dev.broker import BrokerFault, DevBroker, java_here
 from app.dev.compose import Broker, ComposeBroker, dev_broker, engine_answers
 
+SERVERS = "127.0.0.1:19092"
 CONSOLE = {
     "console-producer": ("org.apache.kafka.tools.ConsoleProducer", "--topic notify.requests"),
     "console-consumer": (
@@ -123,13 +124,24 @@ def _console(name: str) -> click.Command:
     @click.command(name, context_settings={"ignore_unknown_options": True}, add_help_option=False)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def run(arguments: tuple[str, ...]) -> None:
-        jars = DevBroker(0, Path("run/kafka")).jars()
-        sys.exit(subprocess.run(["java", "-cp", f"{jars}/*", tool, *arguments], env=os.environ).returncode)  # noqa: S603, S607
+        try:
+            java, jars = java_here(), DevBroker(0, Path("run/kafka")).jars()
+        except BrokerFault as fault:
+            give_up(str(fault), code=PROBLEMS)
+        command = [java, "-cp", f"{jars}/*", tool, *_with_servers(arguments)]
+        sys.exit(subprocess.run(command, env=os.environ).returncode)  # noqa: S603 - our own words
 
     tool, words = CONSOLE[name]
-    example = f"heliograph kafka {name} --bootstrap-server 127.0.0.1:19092 {words}"
-    run.help = f"Kafka's own {name}, from the same jars; arguments are passed on.\n\n\b\nExample:\n  {example}"
+    about = f"Kafka's own {name}, from the same jars; arguments are passed on."
+    servers = f"--bootstrap-server, if it is not among them, is KAFKA_BOOTSTRAP_SERVERS or {SERVERS}."
+    run.help = f"{about}\n\n{servers}\n\n\b\nExample:\n  heliograph kafka {name} {words}"
     return run
+
+
+def _with_servers(arguments: tuple[str, ...]) -> list[str]:
+    if any(argument.startswith("--bootstrap-server") for argument in arguments):
+        return list(arguments)
+    return ["--bootstrap-server", os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or SERVERS, *arguments]
 
 
 for _name in CONSOLE:

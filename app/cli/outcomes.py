@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from typing import Any
 
 import click
 import orjson
@@ -52,7 +53,13 @@ def command(
         return
 
 
-def _line(value: dict) -> str:  # type: ignore[type-arg] # as JSON has it
+def why(outcome: dict[str, Any]) -> str:
+    """The reason; where a rule was broken, the field and the rule too."""
+    reason: str = outcome["reason"]
+    return f"{reason}, {outcome['field']} {outcome['rule']}" if outcome.get("field") else reason
+
+
+def _line(value: dict[str, Any]) -> str:
     error = f" ({value['error_code']})" if value["error_code"] else ""
     to, word = value["recipient"]["masked"], value["outcome"]
-    return f"{value['at']}  {to}  {word}: {value['reason']}{error}  revision {value['revision']}  {value['message_id']}"
+    return f"{value['at']}  {to}  {word}: {why(value)}{error}  revision {value['revision']}  {value['message_id']}"

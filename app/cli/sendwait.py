@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from app.cli.outcomes import why
 from app.cli.sendfile import Asked
 from app.cli.topicio import follow
 from app.domain.media import media_warnings
@@ -95,6 +96,6 @@ def show(messages: list[Awaited], *, as_json: bool) -> None:
     for message in messages:
         told = message.outcome or {"outcome": "none yet", "reason": "", "message_id": ""}
         lines = ", ".join(map(str, message.lines))
-        table.add_row(lines, message.identity[2], told["outcome"], told["reason"], told["message_id"])
+        table.add_row(lines, message.identity[2], told["outcome"], why(told), told["message_id"])
     console = Console()
     Console(width=max(console.width, 120)).print(table)

@@ -78,7 +78,7 @@ class DevBroker:
         """Start, or find it running or starting; returns its address. Raises BrokerFault."""
         ours = self.running() is None
         if ours:
-            java, jars = _java(), self.jars()
+            java, jars = java_here(), self.jars()
             if _answers(self.port):
                 raise BrokerFault(f"port {self.port} is in use by another program: choose one with --port")
             self._prepare(java, jars)
@@ -214,7 +214,8 @@ def _write(file: Path, text: str) -> None:
         raise BrokerFault(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _java() -> str:
+def java_here() -> str:
+    """The program. Raises BrokerFault if it is missing or too old for Kafka 4."""
     java = shutil.which("java")
     if java is None:
         raise BrokerFault("Java 17 or newer is missing: it runs Kafka; apt-get install openjdk-17-jre-headless")

@@ -42,6 +42,7 @@ def rejected(case: Case, record: Rejected) -> None:
         source=record.source,
         campaign=record.campaign,
         metadata=record.metadata,
+        traceparent=record.traceparent,
         archive_after_ms=record.archive_after_ms,
         forget_after_ms=record.forget_after_ms,
     )

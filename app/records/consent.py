@@ -32,6 +32,13 @@ class NotifyConsentChanged(
     message_sid: f.Sid
     masked: f.Masked
     cause: Cause
+    message_id: Annotated[
+        str,
+        Meta(
+            description="The message whose answer or report told it; empty: a text from the person.",
+            extra_json_schema={"pattern": "^([0-9a-f]{20}-[0-9a-f]{20})?$"},
+        ),
+    ] = ""
 
 
 class NotifyInboundOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify.inbound_opened.v1", tag_field="type"):

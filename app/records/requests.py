@@ -173,6 +173,7 @@ class Loose(msgspec.Struct, frozen=True):
     recipients: tuple[str, ...]
     idempotency_key: str
     campaign: str
+    metadata: dict[str, str] = {}
 
 
 def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes]], place: str) -> Loose | None:
@@ -189,7 +190,16 @@ def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes]], plac
     if not recipients or len(recipients) > MAX_RECIPIENTS or whole.get("type") != "notify.requested.v1":
         return None
     key = _text(whole, "idempotency_key") or _text(whole, "id") or place
-    return Loose(_text(whole, "tenant") or "default", recipients, key, _text(whole, "campaign"))
+    return Loose(_text(whole, "tenant") or "default", recipients, key, _text(whole, "campaign"), _metadata(whole))
+
+
+def _metadata(whole: Mapping[str, Any]) -> dict[str, str]:
+    """As it is if it breaks no rule itself, else none."""
+    try:
+        found = msgspec.convert(whole.get("metadata"), Metadata)
+    except msgspec.ValidationError:
+        return {}
+    return found if len(found) <= MAX_METADATA else {}
 
 
 def _text(whole: Mapping[str, Any], name: str) -> str:

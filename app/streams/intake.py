@@ -78,7 +78,8 @@ class IntakeAgent:
     def _request(self, record: Input, request: NotifyRequested, scope: Scope) -> None:
         tenant = self._tenants[request.tenant]
         lane = request.sender or tenant.lane
-        loose = Loose(request.tenant, recipients_of(request), _key_of(request, record), request.campaign)
+        key, said = _key_of(request, record), (request.campaign, request.metadata)
+        loose = Loose(request.tenant, recipients_of(request), key, *said)
         if lane not in tenant.lanes:
             bad = BadRecord("sender", "is not a lane of this tenant")
             scope.emit(self.dead_letter(record, bad.field, bad.rule))
@@ -166,6 +167,8 @@ class IntakeAgent:
             requested_ms=record.at_ms,
             source=_place(record),
             campaign=loose.campaign,
+            metadata=loose.metadata,
+            traceparent=_traceparent(record),
             reason=reason,
         )
         self._put(contact, value, scope)

@@ -19,12 +19,12 @@ from app.domain.inputs import Checkpointed, Texted
 from app.domain.inputs import Input as ContactInput
 from app.domain.words import PROGRESS_WORDS, Answer, Progress, Word
 from app.records import lanes
-from app.records.consent import NotifyConsentChanged
 from app.records.envelope import Cause, headers
 from app.records.inbound import NotifyReceived
 from app.records.numbers import NotifyNumberChanged
 from app.records.topics import Topics
 from app.records.updates import NotifyUpdated
+from app.streams.consents import consent_record
 from app.streams.engine.agent import Input, Output, Scope
 from app.streams.outcomes import outcome_record
 
@@ -60,7 +60,10 @@ class Notices:
                 case e.TextReceived():
                     scope.emit(self._received(record, contact_id, parsed, cause))
                 case e.ConsentChanged():
-                    scope.emit(self._consent(record, contact_id, parsed, event, cause))
+                    changed = consent_record(record, contact_id, parsed, folded, event, cause)
+                    scope.emit(
+                        self._output(self._topics.consent, contact_id, "notify.consent_changed.v1", changed, record)
+                    )
                 case e.RequestConflicted():
                     refused.append(CONFLICT)
                     self._update(record, contact_id, folded, event, cause, scope)
@@ -104,25 +107,6 @@ class Notices:
             cause=cause,
         )
         return self._output(self._topics.inbound, contact_id, "notify.received.v1", received, record)
-
-    def _consent(
-        self, record: Input, contact_id: str, parsed: ContactInput, event: e.ConsentChanged, cause: Cause
-    ) -> Output:
-        changed = NotifyConsentChanged(
-            id=f"{contact_id}@{record.partition}-{record.offset}",
-            at=iso(record.at_ms),
-            tenant=parsed.tenant,
-            contact_id=contact_id,
-            state="opted_out" if event.opted_out else "opted_in",
-            source=event.source,
-            changed=event.changed,
-            received_at=iso(event.received_ms),
-            logged_at=iso(event.log_ms),
-            message_sid=event.sid,
-            masked=parsed.masked if isinstance(parsed, Texted) else "",
-            cause=cause,
-        )
-        return self._output(self._topics.consent, contact_id, "notify.consent_changed.v1", changed, record)
 
     def _number(
         self, record: Input, contact_id: str, folded: Folded, event: numbers.NumberChanged, cause: Cause

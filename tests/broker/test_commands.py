@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -49,6 +50,19 @@ def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: Place,
     [told] = faults(done)
     assert done.returncode == 78
     assert told.startswith("topics are missing: nobody.") and told.endswith("run: heliograph topics apply")
+
+
+@pytest.mark.parametrize("process", ["worker", "ingress", "ingress inside", "bridge"])
+def test_a_port_that_is_taken_is_the_last_word_of_a_process_that_reached_kafka(place: Place, process: str) -> None:
+    """`up` shows the last line that a part said."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        own = {"worker": [], "ingress inside": ["--port", "0", "--internal-port", port]}.get(process, ["--port", port])
+        done = place.run(process.split()[0], *own, HELIOGRAPH_INTERNAL_PORT=port if process == "worker" else "0")
+    assert done.returncode == 70
+    assert done.stderr.splitlines()[-1] == f"error: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) -> None:
@@ -140,6 +154,15 @@ def test_outcomes_are_read_from_a_moment_on(place: Place) -> None:
     assert seen() == seen("--since", "1h") == seen("--since", "2026-01-01T00:00:00+01:00") == ["m1", "m2"]
     assert seen("--since", clock.iso(between)) == ["m2"]
     assert seen("--since", "2099-01-01T00:00:00Z") == []
+
+
+def test_an_outcome_is_a_line_with_its_reason_and_the_rule_that_was_broken(place: Place) -> None:
+    broken = {"outcome": "rejected", "reason": "invalid_request", "field": "to", "rule": "is required"}
+    place.produce("notify.outcomes", "m1", outcome(1) | {"error_code": 30003})
+    place.produce("notify.outcomes", "m2", outcome(2) | broken)
+    lines = sorted(place.run("outcomes").stdout.splitlines())
+    assert "  delivered: reported (30003)  " in lines[0]
+    assert "  rejected: invalid_request, to is required  " in lines[1]
 
 
 @pytest.mark.parametrize("text", ["yesterday", "5 m", "2026-01-01T00:00:00", "-1h"])

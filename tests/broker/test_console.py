@@ -30,7 +30,8 @@ def console(stand: Stand, tool: str, topic: str, *words: str, said: bytes = b"")
     """What `heliograph kafka console-...`, the class of Kafka's jars, says."""
     command = [sys.executable, "-m", "app", "kafka", f"console-{tool}", "--topic", prefix(stand) + topic, *words]
     env = {**stand.env, "HOME": str(Path.home())}
-    servers = ["--bootstrap-server", stand.env["KAFKA_BOOTSTRAP_SERVERS"]]
+    # The producer is told by the environment, the consumer by its argument.
+    servers = ["--bootstrap-server", env.pop("KAFKA_BOOTSTRAP_SERVERS")] if tool == "consumer" else []
     done = subprocess.run([*command, *servers], input=said, cwd=ROOT, env=env, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout

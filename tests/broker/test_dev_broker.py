@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.dev.broker import DevBroker, free_port
+from app.dev import broker
+from app.dev.broker import BrokerFault, DevBroker, free_port
 from tests.support.lab import ROOT, until
 
 KAFKA = [sys.executable, "-m", "app", "kafka"]
@@ -135,6 +136,20 @@ def test_a_fetch_that_fails_says_why_and_is_not_taken_for_complete(tmp_path: Pat
     for _ in range(2):
         done = ask("start", "--port", str(free_port()), "--data-dir", str(tmp_path / "k"), **env)
         assert "no route to the registry" in error_line(done)
+
+
+@pytest.mark.parametrize(
+    ("there", "told"), [((), "Java 17 or newer is missing"), (("java",), "Maven (mvn) is missing")]
+)
+def test_a_console_tool_says_what_is_missing_too(tmp_path: Path, there: tuple[str, ...], told: str) -> None:
+    env = {"PATH": programs(tmp_path / "bin", *there), "HELIOGRAPH_CACHE": str(tmp_path / "empty")}
+    assert told in error_line(ask("console-producer", "--topic", "notify.requests", **env))
+
+
+def test_a_disk_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "LEAST_DISK_BYTES", 1 << 62)
+    with pytest.raises(BrokerFault, match=f"MB free at {tmp_path / 'k'}: make room"):
+        DevBroker(free_port(), tmp_path / "k").start()
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ def test_bad_input_is_kept_with_its_field_and_rule_and_the_log_moves_on(stand):
 def test_cloudevents_structured_and_binary_are_read(stand):
     structured = {"specversion": "1.0", "id": "ce-1", "source": "t", "type": "notify.requested.v1"}
     produce(stand, {**structured, "data": {"to": "+12125550121", "body": "structured"}})
-    assert outcome(stand, "ce-1")["outcome"] == "delivered"
+    binary = {"ce_specversion": "1.0", "ce_id": "ce-2", "ce_source": "t", "ce_type": "notify.requested.v1"}
+    produce(stand, {"to": "+12125550123", "body": "binary"}, headers=binary)
+    assert [outcome(stand, f"ce-{n}")["outcome"] for n in (1, 2)] == ["delivered"] * 2
 
 
 def test_a_message_is_explained_with_its_inputs_and_decisions(stand):

@@ -1,6 +1,7 @@
 """Which outcome is whose: lines of a file, their recipients, and what came of each."""
 
 import json
+import re
 
 from app.cli.sendfile import Line, asked
 from app.cli.sendwait import Matching, awaited, show
@@ -53,6 +54,17 @@ def test_a_line_without_an_outcome_is_shown_and_ids_are_whole(capsys) -> None:
     show(messages, as_json=False)
     said = capsys.readouterr().out
     assert "0123456789abcdef0123-0123456789abcdef0123" in said and "none yet" in said
+
+
+def test_a_line_that_broke_a_rule_is_shown_with_the_rule(capsys) -> None:
+    messages = awaited(asked([line(2, "+1415", "a"), line(3, TWO, "b")]))
+    matching = Matching(messages)
+    broken = {"reason": "invalid_request", "field": "to", "rule": "is not a possible phone number"}
+    matching.take({**outcome("m1", "a", messages[0].identity[2], "rejected"), **broken})
+    matching.take(outcome("m2", "b", messages[1].identity[2]))
+    show(messages, as_json=False)
+    said = " ".join(re.sub("[│┃]", " ", capsys.readouterr().out).split())
+    assert "invalid_request, to is not a possible phone number" in said and "reported m2" in said
 
 
 def test_a_message_is_shown_with_the_warnings_of_its_own_media(capsys) -> None:

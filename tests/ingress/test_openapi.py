@@ -188,6 +188,14 @@ def methods(route: Route) -> set[str]:
     return set(route.methods or ()) - {"HEAD"}
 
 
+def test_every_public_route_refuses_whoever_shows_neither_key_nor_signature() -> None:
+    """Each documented answer is provoked above."""
+    public = {
+        where: set(operation["responses"]) for where, operation in OPERATIONS.items() if (where, 200) not in INTERNAL
+    }
+    assert {where for where, answers in public.items() if not answers & {"401", "403"}} == set() != set(public)
+
+
 def test_the_answers_that_are_counted_from_zero_are_those_documented() -> None:
     names = {("POST", "/v1/messages"): "messages", ("DELETE", "/v1/messages/{id}"): "cancel"}
     names |= {("POST", f"/twilio/{kind}"): kind for kind in KINDS}

@@ -1,4 +1,4 @@
-"""P1, P2, P5, P6 as properties of the fold."""
+"""P1, P2, P3, P5, P6 as properties of the fold."""
 
 import msgspec
 from hypothesis import given as cases
@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.domain.contact import Contact, Message
-from app.domain.events import AttemptClaimed, OutcomeGiven
+from app.domain.events import Ask, AttemptClaimed, MessageOpened, OutcomeGiven, RequestConflicted
 from app.domain.inputs import Place
 from app.domain.timing import dues
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Proof, Stage
@@ -176,6 +176,33 @@ def test_p2_a_claim_begins_only_when_nothing_earlier_may_be_on_its_way(asking, h
         for event in log.events:
             if isinstance(event, AttemptClaimed):
                 assert unresolved(before.messages[event.key]) == 0
+
+
+# What a person who texted STOP may be asked for all the same.
+ANOTHER = st.sampled_from(
+    [requested("b" * 20), turn(1, "b" * 20), text(Intent.STOP), text(Intent.START, START_MS + 9000)]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@cases(asked(), st.lists(st.one_of(ANOTHER, inputs(), st.integers(0, 9)), max_size=25))
+def test_p3_no_claim_begins_while_the_person_is_opted_out(asking, history):
+    log = Log().then(asking)
+    for step in history:
+        before = log.contact
+        fire(log, step) if isinstance(step, int) else log.then(step)
+        assert not (before.consent.opted_out and log.said(AttemptClaimed))
+
+
+@settings(max_examples=200, deadline=None)
+@cases(asked(), st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=12))
+def test_p2_the_same_request_again_opens_nothing_asks_for_nothing_and_is_no_conflict(asking, history):
+    log = Log().then(asking)
+    for step in history:
+        fire(log, step) if isinstance(step, int) else log.then(step)
+        log.then(asking)
+        assert not [event for event in log.events if isinstance(event, MessageOpened | RequestConflicted)]
+        assert not [effect for effect in log.effects if isinstance(effect, Ask)]
 
 
 @settings(max_examples=300, deadline=None)

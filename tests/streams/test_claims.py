@@ -7,18 +7,20 @@ import msgspec
 import pytest
 
 from app import clock
-from app.domain.inputs import Answered
-from app.domain.words import Answer, Progress
+from app.domain.inputs import Answered, Texted
+from app.domain.inputs import Input as ContactInput
+from app.domain.words import Answer, Intent, Progress
 from app.provider.gate import Gate
 from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
 from app.records.topics import Topics
 from app.streams.calls import Calls
 from app.streams.contacts import ContactsAgent
 from app.streams.doubts import Doubts
-from app.streams.engine.agent import Input
+from app.streams.engine.agent import Input, Output
+from app.streams.engine.cycle import fold_record
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
-from tests.support.given import BASE, CONTACT, requested, turn
+from tests.support.given import BASE, CONTACT, requested, text, turn
 
 TTL_S = 5.0
 
@@ -69,17 +71,25 @@ def fail(why: str) -> NoReturn:
     raise AssertionError(why)
 
 
-async def called(age_ms: int) -> tuple[Twilio, list[Answered]]:
-    """A turn that was logged `age_ms` before the broker's clock of now, folded."""
+class Raising(Notices):
+    """A fault of ours: whatever a person texts cannot be told on."""
+
+    def emit(self, record: Any, contact_id: str, parsed: Any, *more: Any) -> Any:
+        if isinstance(parsed, Texted):
+            raise RuntimeError("a fault of ours")
+        return super().emit(record, contact_id, parsed, *more)
+
+
+async def called(age_ms: int, *inputs: ContactInput) -> tuple[Twilio, list[Answered], Overlay]:
+    """A request and these inputs (or a turn), logged `age_ms` before the broker's clock of now, folded in one slice."""
     twilio, answers = Twilio(), list[Answered]()
 
     async def put(partition: int, answered: Answered) -> None:
         answers.append(answered)
 
-    notices = Notices(Topics("", "app"))
-    agent = ContactsAgent(
-        "contacts", notices, Composer(), lambda *_: fail("a letter"), fail, BASE["pk"], Doubts(), 10**9
-    )
+    letter = Output("notify.deadletters", b"", b"")
+    notices = Raising(Topics("", "app"))
+    agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, fail, BASE["pk"], Doubts(), 10**9)
     lines = {"acme": Gate(5).line("acme")}
     agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
     now = clock.now_ms()
@@ -87,26 +97,43 @@ async def called(age_ms: int) -> tuple[Twilio, list[Answered]]:
     agent.assigned(0, {"contacts": (), "messages": ()})
     overlay = Overlay(agent.tables, {spec.name: Empty() for spec in agent.tables})
     ask = requested(expires_ms=now + 60_000, outcome_ms=now + 120_000)
-    for offset, record in enumerate((ask, turn())):
-        agent.fold(
-            Input("contacts", 0, offset, now - age_ms, CONTACT.encode(), msgspec.json.encode(record), []), overlay
-        )
+    for offset, record in enumerate((ask, *(inputs or (turn(),)))):
+        value = msgspec.json.encode(record)
+        fold_record(agent, Input("contacts", 0, offset, now - age_ms, CONTACT.encode(), value, []), overlay)
     agent.settled(0, overlay.changed)
     async with asyncio.timeout(5):
         while agent.calls.in_flight:
             await asyncio.sleep(0)
-    return twilio, answers
+    return twilio, answers, overlay
 
 
 @pytest.mark.parametrize("age_ms", [0, 4000])
 async def test_a_turn_that_is_folded_in_time_is_called(age_ms):
-    twilio, answers = await called(age_ms)
+    twilio, answers, _ = await called(age_ms)
     assert len(twilio.created) == 1
     assert [a.answer for a in answers] == [Answer.TAKEN]
 
 
 async def test_a_turn_that_lay_on_the_log_for_longer_than_claim_ttl_is_abandoned():
     """A STOP may lie behind it that this worker has not read yet."""
-    twilio, answers = await called(int(TTL_S * 1000) + 1)
+    twilio, answers, _ = await called(int(TTL_S * 1000) + 1)
     assert twilio.created == []
     assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "claim_ttl")]
+
+
+async def test_a_fault_of_ours_freezes_the_contact_and_a_turn_after_it_is_not_taken():
+    twilio, answers, overlay = await called(0, text(Intent.NONE), turn())
+    assert (twilio.created, answers) == ([], [])
+    contact = overlay.get("contacts", CONTACT.encode())
+    assert (contact.frozen, contact.watermark) == ("RuntimeError", 2)
+    assert [o.topic for o in overlay.outputs].count("notify.deadletters") == 1
+    [told] = [
+        value for o in overlay.outputs if (value := msgspec.json.decode(o.value or b"{}")).get("taken") is not None
+    ]
+    assert told["taken"] is False
+
+
+async def test_a_fault_of_ours_behind_a_turn_in_one_slice_calls_it_back():
+    twilio, answers, _ = await called(0, turn(), text(Intent.NONE))
+    assert twilio.created == []
+    assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "frozen")]

@@ -20,7 +20,7 @@ SEALER = Sealer({"k1": b"s" * 32})
 PERSON, STRANGERS = "+14155550123", ("+14155550198", "+14155550199")
 
 
-def asked(request: dict[str, Any], **tenant: Any) -> list[Output]:
+def asked(request: dict[str, Any], headers: list[tuple[str, bytes]] | None = None, **tenant: Any) -> list[Output]:
     """What one request becomes."""
     owner = Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}, **tenant)
     agent = IntakeAgent(
@@ -29,7 +29,7 @@ def asked(request: dict[str, Any], **tenant: Any) -> list[Output]:
     )  # fmt: skip
     overlay = Overlay((), {})
     value = msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request})
-    agent.fold(Input("notify.requests", 0, 7, 1_800_000_000_000, b"", value, []), overlay)
+    agent.fold(Input("notify.requests", 0, 7, 1_800_000_000_000, b"", value, headers or []), overlay)
     return overlay.outputs
 
 
@@ -61,3 +61,26 @@ def test_what_may_go_wrong_with_media_is_stamped_and_no_url_with_it():
     assert isinstance(record, Requested)
     assert [warning.partition(":")[0] for warning in record.warnings] == ["media[1]"]
     assert "secret" not in str(record.warnings)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"to": "+1415"}, {"to": [PERSON, "+1415"]}, {"sender": "nowhere"}, {"body": ""}, {"priority": "soon"}]
+)
+def test_what_the_caller_sent_along_comes_with_the_rejection_too(broken: dict[str, Any]):
+    along = {"metadata": {"order": "A-17"}, "campaign": "spring"}
+    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    found = inputs(asked({"to": PERSON, **along, **broken}, [("traceparent", trace.encode())]))
+    [rejected] = [record for record in found if isinstance(record, Rejected)]
+    assert {"metadata": rejected.metadata, "campaign": rejected.campaign} == along
+    assert rejected.traceparent == trace
+
+
+@pytest.mark.parametrize("metadata", [{"order": 17}, {"k" * 65: "v"}, {"k": "v" * 501}, [], "text", None])
+def test_metadata_that_break_a_rule_do_not_come_with_the_rejection(metadata: Any):
+    [rejected] = inputs(asked({"to": PERSON, "body": "", "metadata": metadata}))
+    assert isinstance(rejected, Rejected) and rejected.metadata == {}
+
+
+def test_more_metadata_than_may_be_do_not_come_with_the_rejection():
+    [rejected] = inputs(asked({"to": PERSON, "metadata": {f"k{n}": "v" for n in range(51)}}))
+    assert isinstance(rejected, Rejected) and (rejected.field, rejected.metadata) == ("metadata", {})

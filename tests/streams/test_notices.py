@@ -172,3 +172,21 @@ def test_what_may_go_wrong_with_media_is_said_when_the_message_is_opened() -> No
 def test_p1_a_late_delivery_is_revision_2_of_the_same_message() -> None:
     told = [r for life, _, r in records() if "after all" in life and r["type"] == "notify.outcome.v1"]
     assert [(one["id"], one["outcome"]) for one in told] == [(f"{MESSAGE}:1", "failed"), (f"{MESSAGE}:2", "delivered")]
+
+
+def test_an_opt_out_that_twilio_told_names_the_message_and_the_masked_number_and_a_text_its_own():
+    refused_by_twilio = Told().then(requested(), turn(), refused(ErrorClass.OPTED_OUT, code=21610))
+    reported = Told().then(
+        requested(), turn(), taken(), report(Progress.UNDELIVERED, code=21610, error=ErrorClass.OPTED_OUT)
+    )
+    texted = Told().then(text(Intent.STOP))
+    evidence = [
+        (value["source"], value["message_id"], value["message_sid"], value["masked"])
+        for told in (refused_by_twilio, reported, texted)
+        for value in (json.loads(output.value or b"") for output in told.outputs if output.topic == "notify.consent")
+    ]
+    assert evidence == [
+        ("twilio_21610", MESSAGE, "", "+1415•••0123"),
+        ("twilio_21610", MESSAGE, SID, "+1415•••0123"),
+        ("keyword", "", SID, "+1415•••0123"),
+    ]

@@ -11,7 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +39,9 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 
 class Toy:
-    """One toy worker process."""
+    """One toy worker process. `die_at`: the point at which it is killed (see `app.streams.engine.points`)."""
 
-    def __init__(self, lab: "Lab", name: str, **given: Any) -> None:
+    def __init__(self, lab: "Lab", name: str, die_at: str = "", **given: Any) -> None:
         self._output = (lab.path / f"{name}.out").open("a")
         self.output = lab.path / f"{name}.out"
         toy = {
@@ -47,7 +55,7 @@ class Toy:
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.toy"],
-            env={**os.environ, "TOY": json.dumps(toy)},
+            env={**os.environ, "TOY": json.dumps(toy), "HELIOGRAPH_DIE_AT": die_at},
             cwd=ROOT,
             stdout=self._output,
             stderr=self._output,
@@ -88,6 +96,20 @@ class Lab:
 
     def delete(self, name: str) -> None:
         for future in self.admin.delete_topics([self.prefix + name]).values():
+            future.result()
+
+    def truncate(self, name: str) -> None:
+        """Delete the records that stand there now, as retention does."""
+        ends = [TopicPartition(self.prefix + name, number, OFFSET_END) for number in range(self.partitions)]
+        for future in self.admin.delete_records(ends).values():
+            future.result()
+
+    def commit(self, partition: int, offset: int) -> None:
+        """In the group's name, once it has no members."""
+        group = self.prefix + "app"
+        place = ConsumerGroupTopicPartitions(group, [TopicPartition(self.prefix + "in", partition, offset)])
+        until(lambda: not self.admin.describe_consumer_groups([group])[group].result().members)
+        for future in self.admin.alter_consumer_group_offsets([place]).values():
             future.result()
 
     def toy(self, name: str = "a", **given: Any) -> Toy:

@@ -57,11 +57,16 @@ def prefix(stand: Stand) -> str:
     return stand.env["HELIOGRAPH_TOPIC_PREFIX"]
 
 
-def produce(stand: Stand, *values: bytes | dict[str, Any], topic: str = "notify.requests") -> None:
+def produce(
+    stand: Stand,
+    *values: bytes | dict[str, Any],
+    topic: str = "notify.requests",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     producer = Producer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "message.max.bytes": 2_000_000})
     for value in values:
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-        producer.produce(prefix(stand) + topic, value=raw)
+        producer.produce(prefix(stand) + topic, value=raw, headers=dict(headers))
     assert producer.flush(20) == 0
 
 

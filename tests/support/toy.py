@@ -94,6 +94,11 @@ class SlowSeek(Consumer):
         await super().perform_seek()
 
 
+async def hang(outputs: Iterable[Output]) -> None:
+    """An acknowledgement that never comes."""
+    await asyncio.Event().wait()
+
+
 async def main() -> None:
     global runtime
     if TOY.get("slow_seek_s"):
@@ -101,6 +106,8 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runtime = Runtime(config(), lambda: [Toy()])
+    if TOY.get("hang"):
+        runtime.producer.send_all = hang
     await runtime.run(stop)
 
 
