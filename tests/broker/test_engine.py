@@ -1,5 +1,6 @@
 """The engine's cures on a real broker, with processes killed, paused and restarted."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,6 +243,38 @@ def test_a_commit_beyond_the_end_of_the_log_is_refused(lab):
     again = lab.toy("a")
     until(again.ended)
     assert again.process.returncode == 78 and "but 5000 was committed" in again.output.read_text()
+
+
+def test_inputs_that_were_deleted_unread_end_the_start_with_what_is_gone_until_an_operator_moves_on(lab):
+    lab.produce(200)
+    toy = lab.toy("a")
+    until(lambda: lab.committed() >= 200)
+    assert toy.stop() == 0
+    read = lab.ends("in")
+    lab.produce(200, start=200)
+    lab.cut("in", {number: end + 5 for number, end in read.items()})
+    again = lab.toy("a")
+    until(again.ended)
+    assert again.process.returncode == 78
+    told = re.findall(r"\.in-(\d) (\d+) to (\d+)", again.output.read_text())
+    assert {int(number): (int(first), int(last)) for number, first, last in told} == {
+        number: (end, end + 4) for number, end in read.items()
+    }
+    lab.move_on("in", {number: end + 5 for number, end in read.items()})
+    lab.toy("a")
+    until(lambda: lab.committed() >= 400)
+    assert len(lab.outputs()) == 400 - 5 * len(read)
+
+
+def test_inputs_deleted_before_a_living_worker_that_is_behind_end_it_the_same_way(lab):
+    """The log's beginning overtakes it between two fetches."""
+    lab.produce(20_000, keys=1, values=[b"%01000d" % n for n in range(20_000)])
+    toy = lab.toy("a", slow_ms=1)
+    until(lambda: lab.notes("settled", "a"))
+    lab.cut("in", lab.ends("in"))
+    lab.produce(1, start=20_000, keys=1)
+    until(toy.ended, 60)
+    assert toy.process.returncode == 78 and "were deleted before they were read" in toy.output.read_text()
 
 
 def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(lab):

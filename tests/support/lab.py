@@ -163,6 +163,30 @@ class Lab:
         consumer.close()
         return rows
 
+    def ends(self, name: str) -> dict[int, int]:
+        """Where each partition that holds anything ends."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "lab"})
+        places = [TopicPartition(self.prefix + name, number) for number in range(self.partitions)]
+        ends = {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        consumer.close()
+        return {number: end for number, end in ends.items() if end}
+
+    def cut(self, name: str, firsts: dict[int, int]) -> None:
+        """Delete what lies before these offsets, as retention does."""
+        for future in self.admin.delete_records(self._places(name, firsts)).values():
+            future.result()
+
+    def move_on(self, name: str, offsets: dict[int, int]) -> None:
+        """As `kafka-consumer-groups.sh --reset-offsets` does, once the group has no members."""
+        group = self.prefix + "app"
+        until(lambda: not self.admin.describe_consumer_groups([group])[group].result().members)
+        asked = [ConsumerGroupTopicPartitions(group, self._places(name, offsets))]
+        for future in self.admin.alter_consumer_group_offsets(asked).values():
+            future.result()
+
+    def _places(self, name: str, offsets: dict[int, int]) -> list[TopicPartition]:
+        return [TopicPartition(self.prefix + name, number, offset) for number, offset in offsets.items()]
+
     def committed(self) -> int:
         """Inputs that the group committed; asked again while a new broker still makes itself the group's coordinator."""
         found: list[int] = []

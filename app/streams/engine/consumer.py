@@ -4,7 +4,8 @@ Private names of faust and aiokafka are used here; `tests/contracts` holds a tes
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
@@ -95,12 +96,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         if book.expected is not None:
             records = [r for r in records if r.offset >= book.expected]
             if records and records[0].offset > book.expected and "holes" not in self.app.engine.unsafe:
-                die(f"hole in {tp.topic}-{tp.partition}: expected {book.expected}, got {records[0].offset}")
+                await self._refuse_hole(tp, book.expected, records[0].offset)
         most = self.app.engine.slice_records
         for start in range(0, len(records), most):
             if not self.flow_active:
                 return
             await self._deliver_slice(tp, book, records[start : start + most])
+
+    async def _refuse_hole(self, tp: Any, expected: int, got: int) -> NoReturn:
+        _refuse_deleted({tp: expected}, await self.earliest_offsets(tp))
+        die(f"hole in {tp.topic}-{tp.partition}: expected {expected}, got {got}")
 
     async def _deliver_slice(self, tp: Any, book: Book, records: list[Any]) -> None:
         entry = book.delivered(records[0].offset, records[-1].offset)
@@ -194,11 +199,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         """
         sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
         begin = {tp: offset for tp in sources if (offset := self._read_offset.get(tp))}
-        if fresh := sources - begin.keys():
-            firsts = await self.earliest_offsets(*fresh)
-            for tp in fresh:
-                await self._seek(tp, firsts[tp])
-                begin[tp] = firsts[tp]
+        firsts = await self.earliest_offsets(*sources) if sources else {}
+        _refuse_deleted(begin, firsts)
+        for tp in sources - begin.keys():
+            await self._seek(tp, firsts[tp])
+            begin[tp] = firsts[tp]
         return begin
 
     async def _refuse_recreated(self) -> None:
@@ -237,3 +242,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self._forget()
         self._restored.clear()
         self.restores.clear()
+
+
+def _refuse_deleted(wanted: Mapping[Any, int], firsts: Mapping[Any, int]) -> None:
+    """Inputs that nobody folded are gone from the log: an operator must know, for no new start brings them back."""
+    gaps = [(tp, at, firsts[tp]) for tp, at in sorted(wanted.items()) if firsts[tp] > at]
+    if gaps:
+        told = ", ".join(f"{tp.topic}-{tp.partition} {at} to {first - 1}" for tp, at, first in gaps)
+        die(f"inputs were deleted before they were read: {told} (runbook worker-exits-78)", CONFIG)
