@@ -15,11 +15,12 @@ from app.cli.topicio import follow, partition_of
 from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Input, Place, Requested
+from app.records.codec import Unreadable, decode
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
 
-_decode = msgspec.json.Decoder(Input).decode
+_input = msgspec.json.Decoder(Input)
 HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
 
 
@@ -65,7 +66,10 @@ async def _steps(message_id: str, topic: str, client: dict[str, Any], sealer: Se
     async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition):
         if record.key != contact_id.encode():
             continue
-        parsed: Any = _decode(record.value)
+        try:
+            parsed = decode(_input, record.value)
+        except Unreadable:  # the worker passed it over too
+            continue
         named = getattr(parsed, "message_id", "")
         kept = contact is not None and named.partition("-")[2] in contact.messages
         place = Place(record.partition, record.offset, record.timestamp)

@@ -36,7 +36,8 @@ async def follow(
 ) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
     """Records (with their value parsed) of a topic or one partition: up to its end now, or for ever.
 
-    `since_ms`: only those whose log time is not before it.
+    `since_ms`: only those whose log time is not before it. What is no JSON object is passed over: poison, of which the
+    worker made a dead letter.
     """
     reset = "earliest" if from_start else "latest"
     consumer = AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset=reset, **client)
@@ -55,10 +56,18 @@ async def follow(
         while forever or any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    if record.value is not None:
-                        yield record, orjson.loads(record.value)
+                    if (value := _parsed(record.value)) is not None:
+                        yield record, value
     finally:
         await consumer.stop()
+
+
+def _parsed(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        parsed = None if value is None else orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 async def partition_of(topic: str, key: bytes, client: dict[str, Any]) -> int:

@@ -14,6 +14,8 @@ from app.domain.events import MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Checkpointed, Listed, Place, Texted
 from app.domain.inputs import Input as ContactInput
+from app.records.codec import Unreadable as BadRecord
+from app.records.codec import decode
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 
@@ -21,7 +23,7 @@ log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
 _OF_NO_MESSAGE = (Texted, Listed, Checkpointed)
-_decode_input = msgspec.json.Decoder(ContactInput).decode
+_input = msgspec.json.Decoder(ContactInput)
 
 
 class Stand(msgspec.Struct):
@@ -92,9 +94,9 @@ class ContactFold:
         if record.key is None or record.value is None:
             raise Unreadable("key" if record.key is None else "value", "must not be empty")
         try:
-            parsed = _decode_input(record.value)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise Unreadable("value", type(error).__name__) from None
+            parsed: ContactInput = decode(_input, record.value)
+        except BadRecord as bad:
+            raise Unreadable(bad.field, bad.rule) from None
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
         named, contact_id = getattr(parsed, "message_id", ""), record.key.decode("latin-1")

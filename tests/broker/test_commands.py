@@ -113,6 +113,18 @@ def test_every_command_that_says_something_says_it_in_json(place: Place) -> None
     assert said["kafka stop"] == {"stopped": False, "wiped": False}
 
 
+def test_records_that_nobody_can_read_keep_no_command_from_the_others(place: Place) -> None:
+    message = f"{'a' * 20}-{'b' * 20}"
+    for poison in (b"{broken", b"[]", b"7", b'{"type":"contact.unheard_of.v1"}'):
+        place.produce("contacts", "a" * 20, poison)
+    place.produce("contacts", "a" * 20, contact_input(message))
+    place.produce("notify.outcomes", message, b"{broken")
+    place.produce("notify.outcomes", message, outcome(1) | {"message_id": message})
+    explained, outcomes = place.run("explain", message), place.run("outcomes", "--message", message)
+    assert explained.returncode == 0 and "contact.cancel_requested.v1" in explained.stdout, explained.stderr
+    assert outcomes.returncode == 0 and message in outcomes.stdout, outcomes.stderr
+
+
 def contact_input(message: str) -> dict[str, Any]:
     given = {"id": "1", "tenant": "default", "pk": "11111111", "at": 1, "message_id": message}
     return {"type": "contact.cancel_requested.v1", **given}

@@ -32,11 +32,11 @@ class Place:
     def run(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         return heliograph(*words, **(self.env | env))
 
-    def produce(self, topic: str, key: str, value: dict[str, Any]) -> int:
+    def produce(self, topic: str, key: str, value: dict[str, Any] | bytes) -> int:
         """Its log time, ms."""
         at: list[int] = []
         producer = Producer({"bootstrap.servers": self.env["KAFKA_BOOTSTRAP_SERVERS"]})
-        raw = json.dumps(value).encode()
+        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
         producer.produce(self.prefix + topic, key=key, value=raw, on_delivery=lambda _, m: at.append(m.timestamp()[1]))
         assert producer.flush(20) == 0
         return at[0]
