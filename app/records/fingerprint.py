@@ -5,16 +5,20 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.records.codec import Unreadable, decode
+
 
 class _Stamped(msgspec.Struct):
     pk: str
 
 
-_decoder = msgspec.json.Decoder(_Stamped)
+_stamped = msgspec.json.Decoder(_Stamped)
+# Of each partition's end: each costs a request, and more than one is read only where there is poison.
+LOOKED_AT = 50
 
 
 async def foreign_fingerprint(topic: str, fingerprint: str, **client: Any) -> str | None:
-    """The fingerprint that the last record of some partition of `contacts` carries, if it is not ours."""
+    """The fingerprint that the last readable record of some partition of `contacts` carries, if it is not ours."""
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
     try:
         await consumer.start()
@@ -23,14 +27,25 @@ async def foreign_fingerprint(topic: str, fingerprint: str, **client: Any) -> st
         starts = await consumer.beginning_offsets(numbers)
         for where in (n for n in numbers if ends[n] > starts[n]):
             consumer.assign([where])
-            consumer.seek(where, ends[where] - 1)
-            record = await consumer.getone(where)
-            found = _decoder.decode(record.value or b'{"pk":""}').pk
-            if found != fingerprint:
+            found = await _last(consumer, where, max(starts[where], ends[where] - LOOKED_AT), ends[where])
+            if found not in (None, fingerprint):
                 return found
         return None
     finally:
         await consumer.stop()
+
+
+async def _last(consumer: AIOKafkaConsumer, where: TopicPartition, start: int, end: int) -> str | None:
+    """The fingerprint of the last record in this span that can be read; a poison record is no reason not to start."""
+    for offset in range(end - 1, start - 1, -1):
+        consumer.seek(where, offset)
+        record = await consumer.getone(where)
+        try:
+            stamped: _Stamped = decode(_stamped, record.value)
+        except Unreadable:
+            continue
+        return stamped.pk
+    return None
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

@@ -43,6 +43,23 @@ def test_a_contact_log_of_another_pseudonym_key_is_refused_with_78(place: Place,
     )
 
 
+def test_poison_at_the_end_of_the_contact_log_keeps_no_process_from_its_start(place: Place) -> None:
+    poison = (b"{broken", b"[]", b"{}", b"\xff")
+    for key in "abcdefgh":  # of both partitions
+        for value in poison:
+            place.produce("contacts", key, value)
+    assert [seen["problem"] for seen in looked(place) if seen["what"] == "pseudonym key"] == [""]
+    place.produce("contacts", "a", {"pk": "0123abcd"})
+    for value in poison:
+        place.produce("contacts", "a", value)
+    done = place.run("worker")
+    assert done.returncode == 78 and "was written under another key (0123abcd" in faults(done)[0]
+
+
+def looked(place: Place) -> list[dict[str, str]]:
+    return json.loads(place.run("doctor", "--json").stdout)["findings"]
+
+
 @pytest.mark.parametrize("process", ["worker", "ingress", "bridge"])
 def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: Place, process: str) -> None:
     port = [] if process == "worker" else ["--port", "0"]
