@@ -138,8 +138,10 @@ class Log:
         try:
             await kept
         except OSError as error:
-            self._disk_fault = error.strerror or type(error).__name__
-            _log.error("spool.refused", error=self._disk_fault)
+            fault = error.strerror or type(error).__name__
+            if fault != self._disk_fault:  # not a line for each record: the log may stand on the disk that is full
+                _log.error("spool.refused", error=fault)
+            self._disk_fault = fault
             raise Unavailable from None
         self._disk_fault = ""
         self.spooled += 1

@@ -9,6 +9,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from app.ingress.log import ACK_S, Log, Unavailable
 from app.ingress.record import Record
@@ -202,8 +203,10 @@ async def test_503_is_said_only_while_neither_kafka_nor_the_disk_takes_it_and_bo
         spool = tmp_path / "spool"
         spool.rmdir()
         spool.touch()
-        answer, asked = await made.report(), await made.ask({"to": "+14155550123", "body": "x"})
+        with capture_logs() as lines:
+            answer, asked = await made.report(), await made.ask({"to": "+14155550123", "body": "x"})
         assert (answer.status_code, asked.status_code) == (503, 503)
+        assert [line["event"] for line in lines].count("spool.refused") == 1
         assert answer.headers["content-type"] == "application/problem+json"
         ready = await made.http.get(made.internal + "/readyz")
         assert ready.status_code == 503 and "spool" in ready.text
