@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer
 
-from ops.chaos import checker, doubt
+from ops.chaos import checker, doubt, sight
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary, read_diary
 from ops.chaos.evidence import TOPICS, Evidence, read_topic, topic_name
@@ -29,6 +29,8 @@ SHOWN = 12
 SETTLE_S = 5.0
 # Faults, calm and recovery take time: none begins when so little of the given time is left.
 LAST_FAULT_S = 20.0
+# A point may lie idle once for want of work; not so often.
+MOST_MISSED = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Run:
         self._rng = random.Random(plan.seed)
         self._stand = Stand(directory, plan.deadlines, diary, random.Random(), plan.plant)
         self._done: Counter[str] = Counter()
+        self._missed: Counter[str] = Counter()
         self._recovered: list[float] = []
         self._problems: list[str] = []
 
@@ -109,17 +112,17 @@ class Run:
 
     def _more(self, passed: float) -> bool:
         if self._plan.faults is not None:
-            return sum(self._done.values()) < self._plan.faults
+            return sum(self._done.values()) < self._plan.faults and not self._unreachable()
         return passed + LAST_FAULT_S < (self._plan.seconds or 0)
 
     async def _fault(self, kind: str, ground: Ground) -> None:
-        fault, deadlines = KINDS[kind](), self._plan.deadlines
+        fault, deadlines, ground.missed = KINDS[kind](), self._plan.deadlines, False
         self._diary.note("fault", kind=kind)
         await fault.do(ground)
         await asyncio.sleep(fault.lasts_s)
         await fault.undo(ground)
         self._diary.note("undone", kind=kind)
-        self._done[kind] += 1
+        (self._missed if ground.missed else self._done)[kind] += 1
         took = await self._recovery()
         if took is None:
             self._problems.append(f"not recovered within {deadlines.recover:g} s after {kind}")
@@ -128,8 +131,13 @@ class Run:
         if not self._load.healthy():
             self._problems.append("the load generator failed")
         recovered = "NOT recovered" if took is None else f"recovered in {took:.1f} s"
-        self._say(f"{sum(self._done.values())} {kind}: {recovered}; {self._load.acked} acknowledged")
+        missed = " (its point was not reached: not counted)" if ground.missed else ""
+        self._say(f"{sum(self._done.values())} {kind}{missed}: {recovered}; {self._load.acked} acknowledged")
         await asyncio.sleep(ground.rng.uniform(*deadlines.calm))
+
+    def _unreachable(self) -> list[str]:
+        """Points that nobody comes to any more: whoever took one away would see a run without faults succeed."""
+        return [f"{kind}: its point was not reached {n} times" for kind, n in self._missed.items() if n >= MOST_MISSED]
 
     async def _recovery(self) -> float | None:
         """Seconds until every process is ready and all that was on the topics is committed; None: it takes too long."""
@@ -199,7 +207,8 @@ class Run:
         if equal is not True:
             said = (self._directory / "logs" / "replay.log").read_text().splitlines()
             self._problems += [f"replay_equal: {line}" for line in _shown(said)]
-        return Result(summary, self._problems + self._unfit(seen) + lines)
+        unseen = [*sight.unseen(seen), *self._unreachable()]
+        return Result(summary, [*self._problems, *self._unfit(seen), *_shown(unseen), *lines])
 
     def _unfit(self, seen: Evidence) -> list[str]:
         """A worker that gave up for good would be down until an operator came."""

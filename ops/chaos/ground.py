@@ -14,12 +14,18 @@ from ops.chaos.stand import Stand
 
 @dataclass
 class Ground:
-    """The stand, chance, the diary."""
+    """The stand, chance, the diary. `missed`: the fault at hand did nothing, for its point was not reached in time."""
 
     stand: Stand
     rng: random.Random
     diary: Diary
     deadlines: Deadlines
+    missed: bool = False
+
+    def miss(self, part: str, point: str) -> None:
+        """A part did not come to its named point."""
+        self.missed = True
+        self.diary.note("not_reached", part=part, point=point)
 
     def worker(self) -> str:
         """One of the two that are always there."""

@@ -53,7 +53,7 @@ class DieAt:
 
     async def _struck(self, ground: Ground) -> None:
         if not await ground.dead(self._name, ARMED_S):
-            ground.diary.note("not_reached", part=self._name, point=self._point)
+            ground.miss(self._name, self._point)
 
     async def undo(self, ground: Ground) -> None:
         """The supervisor brings it back."""
@@ -89,7 +89,7 @@ class PauseAt(DieAt):
             if part.dead() is not None or stopped(part.pid):
                 return
             await asyncio.sleep(0.1)
-        ground.diary.note("not_reached", part=self._name, point=self._point)
+        ground.miss(self._name, self._point)
         self.lasts_s = 0.0
 
     async def undo(self, ground: Ground) -> None:

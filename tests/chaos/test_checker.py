@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.words import ErrorClass
 from app.provider.advice import ADVICE
-from ops.chaos import checker, doubt
+from ops.chaos import checker, doubt, sight
 from ops.chaos.evidence import TOPICS, Evidence, Record
 
 CONTACT, MESSAGE = "c1", "c1-m1"
@@ -234,6 +234,14 @@ def test_what_cannot_be_read_must_be_in_a_dead_letter_and_is_not_waited_for_in_t
     assert len(only(story, "lost_acknowledged")) == 1
     story.put("deadletters", CONTACT, source="chaos.contacts-0-4")
     assert set(checker.counts(story.judged()).values()) == {0}
+
+
+def test_a_harness_that_saw_nothing_is_told_from_promises_that_held():
+    assert sight.unseen(good().evidence()) == []
+    blind = good()
+    blind.diary = [entry for entry in blind.diary if entry["did"] != "called"]
+    assert sight.unseen(blind.evidence()) == [f"message {MESSAGE}: attempt 1 was created, no call was seen"]
+    assert sight.unseen(Story().evidence()) == ["nothing was created: the run proves nothing"]
 
 
 def test_doubts_are_counted_by_how_they_were_resolved():
