@@ -28,10 +28,11 @@ def counts(lab: Lab) -> dict[bytes, int]:
 def test_a_worker_killed_in_the_middle_of_batches_loses_nothing_and_counts_nothing_twice(lab):
     lab.produce(6000)
     for _ in range(3):
-        toy = lab.toy(slow_ms=0.3)
+        toy = lab.toy(slow_ms=2)
         before = len(lab.read("out"))
         until(lambda seen=before: len(lab.read("out")) > seen + 300)
         toy.kill()
+    assert lab.committed() < 6000, "the kills came after the work"
     toy = lab.toy()
     until(lambda: lab.committed() >= 6000)
     assert toy.stop() == 0
@@ -289,6 +290,15 @@ def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(la
     fresh = lab.toy("b")
     until(fresh.ended)
     assert fresh.process.returncode == 78 and "is empty, but inputs" in fresh.output.read_text()
+
+
+def test_a_worker_whose_loop_a_fold_blocks_ends_itself_and_says_where(lab):
+    """Its consumer thread lives on and keeps the partitions: nobody else would ever get them."""
+    lab.produce(10)
+    toy = lab.toy("a", slow_ms=600_000, stall_s=3.0)
+    until(toy.ended)
+    assert toy.process.returncode == 70 and lab.committed() == 0
+    assert "the event loop is blocked" in toy.output.read_text() and ":fold" in toy.output.read_text()
 
 
 def test_a_data_directory_in_use_is_refused(lab):

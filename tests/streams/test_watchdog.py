@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.streams.engine.engine import Health
-from app.streams.engine.watchdog import Stall
+from app.streams.engine.watchdog import Pulse, Stall
 
 
 def _health(*, waiting: int = 0, progress: int = 7, restoring: bool = False, lease_s: float = 8.0) -> Health:
@@ -54,3 +54,16 @@ def test_a_process_that_was_paused_gets_its_time_to_go_on() -> None:
     _looks(stall, [_health(waiting=1)] * 5)
     assert not stall.look(3600.0, _health(waiting=1))
     assert not any(_looks(stall, [_health(waiting=1)] * 20, from_s=3601.0))
+
+
+def test_a_loop_that_does_not_turn_for_longer_than_the_limit_is_blocked_and_a_turn_begins_the_time_anew() -> None:
+    pulse = Pulse(3.0, lambda: 7)
+    assert [pulse.blocked() for _ in range(5)] == [False, False, False, False, True]
+    pulse.beat()
+    assert [pulse.blocked() for _ in range(5)] == [False, False, False, False, True]
+
+
+def test_rows_of_one_partition_after_another_may_hold_the_loop_for_longer() -> None:
+    advancing = iter(range(1_000))
+    pulse = Pulse(3.0, lambda: next(advancing))
+    assert not any(pulse.blocked() for _ in range(100))

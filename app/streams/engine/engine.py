@@ -115,6 +115,10 @@ class Engine:
                 if spec.vital:
                     yield agent.topic, self._tables[spec.name].changelog_topic.get_topic_name()
 
+    def progress(self) -> int:
+        """How often something durable happened; from any thread."""
+        return self._progress
+
     def progressed(self) -> None:
         """Something durable happened."""
         self._progress += 1
@@ -144,6 +148,7 @@ class Engine:
             for name, table in rows.items():
                 restore = self._restore_of(table)
                 runner.written(name, restore.back if restore else ())
+            self.progressed()
         self.progressed()
         later = 2 * self.app.conf.broker_session_timeout
         for runner in self._partitions.values():

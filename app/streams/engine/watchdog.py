@@ -1,7 +1,11 @@
 """The watchdog: a process that owns work and makes no progress ends itself; a long recovery that advances passes."""
 
 import asyncio
+import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -41,10 +45,61 @@ class Stall:
         return self.lasted_s > self.limit_s
 
 
+class Pulse:
+    """Whether the event loop turns, looked at from a thread: one that is blocked cannot look itself, while the consumer
+    thread goes on sending heartbeats, so that nobody takes the partitions over. Looks are counted, not time: a process
+    that was paused gets its time to go on. `progress`: work that holds the loop and advances passes."""
+
+    def __init__(self, limit_s: float, progress: Callable[[], int]) -> None:
+        self._limit_s, self._silent = limit_s, 0
+        self._progress, self._seen = progress, -1
+        self._beaten, self._over = threading.Event(), threading.Event()
+        self._loop = threading.get_ident()
+
+    def beat(self) -> None:
+        """The loop turned."""
+        self._beaten.set()
+
+    def end(self) -> None:
+        """The process ends as it was told to."""
+        self._over.set()
+
+    def listen(self) -> None:
+        """In a thread of its own."""
+        while not self._over.wait(LOOK_S):
+            if self.blocked():
+                _log.error("process.stalled", tasks=list(_where(self._loop)))
+                die(f"no progress for {self._limit_s:g} s: the event loop is blocked")
+
+    def blocked(self) -> bool:
+        """Called each LOOK_S."""
+        seen, self._seen = self._seen, self._progress()
+        moved = self._seen != seen
+        self._silent = 0 if moved or self._beaten.is_set() else self._silent + 1
+        self._beaten.clear()
+        return self._silent * LOOK_S > self._limit_s
+
+
+def _where(thread: int) -> Iterator[str]:
+    """Where a thread is, innermost last: places only, no value."""
+    for frame in traceback.extract_stack(sys._current_frames()[thread])[-4:]:
+        yield f"{Path(frame.filename).name}:{frame.lineno}:{frame.name}"
+
+
 async def watch(engine: Engine, stall: Stall, touch: Callable[[], None]) -> None:
     """Runs for the life of the process."""
+    pulse = Pulse(stall.limit_s, engine.progress)
+    threading.Thread(target=pulse.listen, name="pulse", daemon=True).start()
+    try:
+        await _look(engine, stall, touch, pulse)
+    finally:
+        pulse.end()
+
+
+async def _look(engine: Engine, stall: Stall, touch: Callable[[], None], pulse: Pulse) -> None:
     while True:
         await asyncio.sleep(LOOK_S)
+        pulse.beat()
         health = engine.health()
         if stall.look(clock.boot_s(), health):
             _log.error("process.stalled", cycles=engine.cycles(), tasks=sorted(where_tasks_wait()))
