@@ -1,7 +1,11 @@
 """Liveness: only work without progress is a stall."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
+import httpx
+
+from app.streams import health as worker_health
 from app.streams.engine.engine import Health
 from app.streams.engine.watchdog import Pulse, Stall
 
@@ -67,3 +71,17 @@ def test_rows_of_one_partition_after_another_may_hold_the_loop_for_longer() -> N
     advancing = iter(range(1_000))
     pulse = Pulse(3.0, lambda: next(advancing))
     assert not any(pulse.blocked() for _ in range(100))
+
+
+async def test_a_stalled_worker_fails_its_health_and_one_that_advances_again_passes() -> None:
+    stall = Stall(30.0)
+    served = await worker_health.serve(SimpleNamespace(stall=stall), (), "127.0.0.1", 0)  # type: ignore[arg-type]
+    await served.listening()
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        answers = [await client.get("/healthz")]
+        _looks(stall, [_health(waiting=1)] * 40)
+        answers.append(await client.get("/healthz"))
+        stall.look(41.0, _health(waiting=1, progress=8))
+        answers.append(await client.get("/healthz"))
+    await served.stop()
+    assert [answer.status_code for answer in answers] == [200, 503, 200] and answers[1].text == "no progress"
