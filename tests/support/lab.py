@@ -176,14 +176,6 @@ class Lab:
         for future in self.admin.delete_records(self._places(name, firsts)).values():
             future.result()
 
-    def move_on(self, name: str, offsets: dict[int, int]) -> None:
-        """As `kafka-consumer-groups.sh --reset-offsets` does, once the group has no members."""
-        group = self.prefix + "app"
-        until(lambda: not self.admin.describe_consumer_groups([group])[group].result().members)
-        asked = [ConsumerGroupTopicPartitions(group, self._places(name, offsets))]
-        for future in self.admin.alter_consumer_group_offsets(asked).values():
-            future.result()
-
     def _places(self, name: str, offsets: dict[int, int]) -> list[TopicPartition]:
         return [TopicPartition(self.prefix + name, number, offset) for number, offset in offsets.items()]
 

@@ -200,7 +200,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
         begin = {tp: offset for tp in sources if (offset := self._read_offset.get(tp))}
         firsts = await self.earliest_offsets(*sources) if sources else {}
-        _refuse_deleted(begin, firsts)
+        if "holes" not in self.app.engine.unsafe:
+            _refuse_deleted(begin, firsts)
         for tp in sources - begin.keys():
             await self._seek(tp, firsts[tp])
             begin[tp] = firsts[tp]
