@@ -9,6 +9,7 @@ from typing import Any
 
 from ops.chaos.consent import Consent
 from ops.chaos.evidence import Attempt, Evidence, Record, attempt_of
+from ops.chaos.rows import messages_of, rows_of
 
 # Reports of failure as topic `contacts` has progress, and the classes of errors that allow another attempt.
 FAILED = (6, 7)
@@ -270,24 +271,6 @@ def _refused(seen: Evidence) -> set[tuple[int, int]]:
         partition, dash, offset = place.partition("-")
         if dash and partition.isdigit() and offset.isdigit() and topic.endswith((".", "")):
             found.add((int(partition), int(offset)))
-    return found
-
-
-def rows_of(seen: Evidence) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Rows of table contacts as the changelog has them last, and the highest watermark each ever had."""
-    last: dict[str, dict[str, Any]] = {}
-    highest: dict[str, int] = {}
-    for record in seen.topics["contacts-changelog"]:
-        last[record.key] = record.value or {}
-        highest[record.key] = max(highest.get(record.key, -1), (record.value or {}).get("watermark", -1))
-    return last, highest
-
-
-def messages_of(seen: Evidence) -> dict[str, dict[str, Any]]:
-    """Every message as its row says: in its contact's, else in table messages."""
-    found = {record.key: record.value or {} for record in seen.topics["messages-changelog"]}
-    for row in rows_of(seen)[0].values():
-        found |= {message["id"]: message for message in row.get("messages", {}).values()}
     return found
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ops.chaos.checker import messages_of
 from ops.chaos.evidence import Attempt, Evidence
+from ops.chaos.rows import messages_of
 
 
 @dataclass(frozen=True)
