@@ -70,6 +70,7 @@ class Log:
     ) -> None:
         self._spool, self._open_line, self._fail = spool, open_line, fail
         self._line: Line | None = None
+        self._next: Line | None = None  # of the mender alone
         self._mender: asyncio.Task[None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
         # Held while a record takes its place, on the line or in the spool; those who wait for it come in order.
@@ -100,6 +101,7 @@ class Log:
         if self._mender is not None and not self._mender.done():
             self._mender.cancel()
             await asyncio.wait([self._mender])
+        self._drop_next()
         if self._line is not None:
             await self._line.close()
         if self._dropping:
@@ -193,32 +195,36 @@ class Log:
         task.add_done_callback(self._dropping.discard)
 
     def _mend(self, line: Line | None) -> None:
-        self._mender = asyncio.get_running_loop().create_task(self._mending(line))
+        self._next = line
+        self._mender = asyncio.get_running_loop().create_task(self._mending())
         self._mender.add_done_callback(self._mended)
 
     def _mended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    async def _mending(self, line: Line | None) -> None:
-        """Until the spool is empty and the line is everybody's."""
+    async def _mending(self) -> None:
+        """Until the spool is empty and the next line is everybody's."""
         failures = 0
         while True:
             try:
-                if line is None:
+                if self._next is None:
                     async with asyncio.timeout(OPEN_S):
-                        line = await self._open_line()
-                if await self._handed_over(line):
+                        self._next = await self._open_line()
+                if await self._handed_over(self._next):
                     break
             except BROKEN as error:
                 if failures % REMIND_AFTER == 0:
                     _log.warning("kafka.still_away", bytes=self._spool.size, error=type(error).__name__)
                 failures += 1
-                if line is not None:
-                    self._drop(line)
-                    line = None
+                self._drop_next()
                 await asyncio.sleep(RETRY_S)
         _log.info("kafka.here")
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._drop(self._next)
+            self._next = None
 
     async def _handed_over(self, line: Line) -> bool:
         """Send the oldest chunk; with the last ones give the line to everybody: True. Raises one of BROKEN."""
@@ -231,7 +237,7 @@ class Log:
         async with self._order, asyncio.timeout(HAND_OVER_S):
             while not self._spool.empty:
                 await self._sent_oldest(line)
-            self._line = line
+            self._line, self._next = line, None
         return True
 
     async def _sent_oldest(self, line: Line) -> bool:

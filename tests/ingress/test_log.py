@@ -86,6 +86,17 @@ async def test_p4_what_a_stopped_process_left_in_the_spool_goes_first_in_the_nex
     assert numbers(kafka) == [1, 2]
 
 
+async def test_a_line_that_was_to_send_the_spool_is_closed_when_the_process_stops_meanwhile(tmp_path: Path) -> None:
+    kafka = FakeKafka()
+    kafka.here = False
+    async with logging(tmp_path, kafka) as log:
+        await log.put(record(1))
+    kafka.here = kafka.silent = True
+    async with logging(tmp_path, kafka):
+        await eventually(lambda: kafka.opened == 1)
+    assert kafka.closed == 1 and numbers(kafka) == []
+
+
 async def test_p4_a_line_that_breaks_while_the_spool_is_sent_is_replaced_and_the_order_is_kept(tmp_path: Path) -> None:
     kafka = FakeKafka()
     async with logging(tmp_path, kafka) as log:

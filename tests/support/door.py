@@ -39,11 +39,11 @@ async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 class FakeKafka:
     """Takes records while `here`. `silent`: takes none and says nothing; `breaks`: so many sends break their line;
-    `opened`: lines made so far."""
+    `opened`, `closed`: lines made and ended so far."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.here, self.silent, self.opened, self.breaks = True, False, 0, 0
+        self.here, self.silent, self.opened, self.breaks, self.closed = True, False, 0, 0, 0
 
     async def open(self) -> "FakeLine":
         if not self.here:
@@ -78,10 +78,10 @@ class FakeLine:
         self._kafka.records += records
 
     async def close(self) -> None:
-        return None
+        self._kafka.closed += 1
 
     async def drop(self) -> None:
-        return None
+        self._kafka.closed += 1
 
 
 def _tell(acked: asyncio.Future[None], sent: asyncio.Task[None]) -> None:
