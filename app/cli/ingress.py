@@ -62,12 +62,12 @@ async def _serve(
     ingress = Ingress(settings, tenants, Gate(settings).open, fail)
     on_hangup(ingress.take)
     await ingress.start()
-    public = Served(ingress.public(), host, ports[0], ingress.connections)
     served: list[Served] = []
     try:
-        for door in (public, Served(ingress.internal(), settings.internal_host, ports[1])):
-            served.append(door)
-            await door.listening()
+        served.append(Served(ingress.public(), host, ports[0], ingress.connections))
+        await served[-1].listening()
+        served.append(Served(ingress.internal(), settings.internal_host, ports[1]))
+        await served[-1].listening()
         _say_ready(served[0].url, served[1].url, as_json)
         gc.freeze()
         await stop.wait()
