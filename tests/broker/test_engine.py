@@ -25,6 +25,14 @@ def counts(lab: Lab) -> dict[bytes, int]:
     return {key: int(row.split(b"|")[1]) for key, row in lab.state().items()}
 
 
+def folded(lab: Lab, inputs: int) -> None:
+    """A worker folded so many inputs, committed them, and was stopped."""
+    lab.produce(inputs)
+    toy = lab.toy("a")
+    until(lambda: lab.committed() >= inputs)
+    assert toy.stop() == 0
+
+
 def test_a_worker_killed_in_the_middle_of_batches_loses_nothing_and_counts_nothing_twice(lab):
     lab.produce(6000)
     for _ in range(3):
@@ -133,6 +141,14 @@ def test_p4_a_hole_in_the_log_ends_the_process_instead_of_being_committed_over(l
     assert lab.committed() == 400
 
 
+def test_a_first_recovery_that_stands_still_ends_the_process(lab):
+    folded(lab, 500)
+    toy = lab.toy("empty", stuck_restore=True, stall_s=2.0)
+    until(toy.ended)
+    assert toy.process.returncode == 70 and "no progress for 2 s" in toy.output.read_text()
+    assert lab.notes("stuck")
+
+
 def test_a_process_that_makes_no_progress_ends_itself(lab):
     lab.produce(10)
     toy = lab.toy(hang=True, stall_s=2.0)
@@ -222,10 +238,7 @@ def test_a_warm_restart_reads_only_the_tail(lab):
 
 
 def test_a_recreated_topic_is_refused_with_a_clear_word(lab):
-    lab.produce(2000)
-    toy = lab.toy("a")
-    until(lambda: lab.committed() >= 2000)
-    assert toy.stop() == 0
+    folded(lab, 2000)
     lab.delete("in")
     until(lambda: lab.prefix + "in" not in lab.admin.list_topics(timeout=5).topics)
     lab.create("in")
@@ -236,10 +249,7 @@ def test_a_recreated_topic_is_refused_with_a_clear_word(lab):
 
 
 def test_a_commit_beyond_the_end_of_the_log_is_refused(lab):
-    lab.produce(400)
-    toy = lab.toy("a")
-    until(lambda: lab.committed() >= 400)
-    assert toy.stop() == 0
+    folded(lab, 400)
     lab.commit(0, 5000)
     again = lab.toy("a")
     until(again.ended)
@@ -247,10 +257,7 @@ def test_a_commit_beyond_the_end_of_the_log_is_refused(lab):
 
 
 def test_inputs_that_were_deleted_unread_end_the_start_with_what_is_gone_until_an_operator_moves_on(lab):
-    lab.produce(200)
-    toy = lab.toy("a")
-    until(lambda: lab.committed() >= 200)
-    assert toy.stop() == 0
+    folded(lab, 200)
     read = lab.ends("in")
     lab.produce(200, start=200)
     lab.cut("in", {number: end + 5 for number, end in read.items()})
@@ -281,10 +288,7 @@ def test_inputs_deleted_before_a_living_worker_that_is_behind_end_it_the_same_wa
 
 def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(lab):
     """Else a worker on a new disk would take everybody for somebody it never heard of."""
-    lab.produce(2000)
-    toy = lab.toy("a")
-    until(lambda: lab.committed() >= 2000)
-    assert toy.stop() == 0
+    folded(lab, 2000)
     lab.delete("app-state-changelog")
     until(lambda: lab.prefix + "app-state-changelog" not in lab.admin.list_topics(timeout=5).topics)
     lab.create("app-state-changelog")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import httpx
 
 from app.streams import health as worker_health
-from app.streams.engine.engine import Health
+from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
 from app.streams.engine.watchdog import Pulse, Stall
 
 
@@ -37,6 +37,19 @@ def test_a_quiet_worker_is_not_stalled_when_its_first_slice_comes() -> None:
     _looks(stall, [_health()] * 300)
     assert not stall.look(300.0, _health(waiting=1))
     assert not stall.look(301.0, _health(waiting=1))
+
+
+def test_to_read_many_rows_at_the_start_is_a_progress_all_along() -> None:
+    engine = Engine([], None, None)  # type: ignore[arg-type] # neither is asked
+    seen: list[int] = []
+
+    def watermark(row: bytes) -> int:
+        seen.append(engine.progress())
+        return int(row)
+
+    rows = SimpleNamespace(items=lambda: ((b"key", b"%d" % (n % 7)) for n in range(3 * PROGRESS_ROWS)))
+    assert engine._read_highest(watermark, rows) == 6  # type: ignore[arg-type] # rows of a store
+    assert (seen[1], seen[-1]) == (1, 3)
 
 
 def test_progress_begins_the_time_anew() -> None:

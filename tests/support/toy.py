@@ -94,6 +94,14 @@ class SlowSeek(Consumer):
         await super().perform_seek()
 
 
+class StuckRestore(Consumer):
+    """A recovery that stands still."""
+
+    async def _restore(self, recovery: Any, tp: Any, records: list[Any]) -> None:
+        note("stuck", tp.partition)
+        await asyncio.Event().wait()
+
+
 async def hang(outputs: Iterable[Output]) -> None:
     """An acknowledgement that never comes."""
     await asyncio.Event().wait()
@@ -103,6 +111,8 @@ async def main() -> None:
     global runtime
     if TOY.get("slow_seek_s"):
         Transport.Consumer = SlowSeek
+    if TOY.get("stuck_restore"):
+        Transport.Consumer = StuckRestore
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runtime = Runtime(config(), lambda: [Toy()])

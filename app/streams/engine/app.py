@@ -126,8 +126,9 @@ class Runtime:
         app.finalize()
         for hook in self.started:
             await hook()
-        await app.start()
+        # Before the start, which ends with the first recovery.
         watchdog = asyncio.get_running_loop().create_task(watch(self.engine, self.stall, self.data.touch))
+        await app.start()
         await self._until(app, stop)
         for hook in self.stopping:
             await hook()

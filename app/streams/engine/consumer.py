@@ -34,7 +34,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self.restores = Restores()
         self._fetching = False
         self._drainer: Any = None
-        self.waiting = 0
+        self.waiting, self.taking_over = 0, False
         self._room = asyncio.Event()
         self._room.set()
 
@@ -191,6 +191,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         for tp, offset in (await self._beginnings()).items():
             self._books.setdefault(tp, Book()).expected = offset
         await self.app.engine.handed_over()
+        self.taking_over = False
 
     async def _beginnings(self) -> dict[Any, int]:
         """Where each source partition goes on: at its commit, or at the log's beginning, sought here.
@@ -231,8 +232,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self.waiting = 0
         self._make_room()
 
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """From here until they are handed over partitions are ours and not worked on: Faust's own word for it, in
+        recovery, is true while the group waits for others too."""
+        self.taking_over = bool(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Finish the cycles under way, commit what is done, then let go."""
+        self.taking_over = False
         if revoked and not self.should_stop:
             self.stop_flow()
             self.app.flow_control.suspend()

@@ -14,12 +14,15 @@ from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.restore import Restore
 from app.streams.engine.store import Rows
 
+# So many rows read are a progress.
+PROGRESS_ROWS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """How the process stands. `idle_s`: since the last progress (a slice acked, a changelog slice restored).
 
-    `recovering`: a rebalance or a recovery is on; `restoring`: changelogs are being read.
+    `recovering`: a rebalance or a recovery is on; `restoring`: partitions are ours, and their rows not there yet.
     """
 
     assigned: int
@@ -82,7 +85,7 @@ class Engine:
         return Health(
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
-            restoring=bool(self.app is not None and self.app.in_recovery and not self.app.rebalancing),
+            restoring=self.app is not None and bool(self.app.consumer.taking_over),
             waiting=self._waiting(),
             lease_s=self.lease.left_s(),
             progress=self._progress,
@@ -176,7 +179,16 @@ class Engine:
         """How far the table's rows were folded; -1 if it has none."""
         restore = self._restore_of(rows)
         known = restore.highest() if restore else None
-        return max((watermark(row) for _, row in rows.items()), default=-1) if known is None else known
+        return self._read_highest(watermark, rows) if known is None else known
+
+    def _read_highest(self, watermark: Callable[[bytes], int], rows: Rows) -> int:
+        """Of every row; many of them take longer than a process may make no progress."""
+        highest = -1
+        for number, (_, row) in enumerate(rows.items()):
+            highest = max(highest, watermark(row))
+            if number % PROGRESS_ROWS == 0:
+                self.progressed()
+        return highest
 
     def _restore_of(self, rows: Rows) -> Restore | None:
         found: Restore | None = self.app.consumer.restores.of((rows.changelog, rows.partition))
