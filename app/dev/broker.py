@@ -150,6 +150,7 @@ class DevBroker:
             raise BrokerFault(f"the data directory cannot be formatted: {(done.stderr or done.stdout)[-300:].strip()}")
 
     def _spawn(self, java: str, jars: Path) -> None:
+        # The first compiler alone: a dev broker is young, and the second takes a fifth of a core for the first minutes.
         command = [java, "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*", "kafka.Kafka"]
         with (self.directory / "broker.log").open("ab") as output:
