@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from app.cli import PROBLEMS, give_up, settings_or_exit
+from app.cli.whose import among
 from app.domain.phone import mask
 from app.tenants import Tenant
 
@@ -25,9 +26,7 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 def chosen(name: str | None) -> list[Tenant]:
     """The tenant named, or all; exit 2 if it is none, or if one has no account to ask."""
     _, tenants = settings_or_exit(dict(os.environ))
-    if name is not None and name not in tenants:
-        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
-    found = [tenants[name]] if name is not None else list(tenants.values())
+    found = [tenants[among(name, tenants)]] if name is not None else list(tenants.values())
     lacking = [(tenant.name, field) for tenant in found for field in lacks(tenant)]
     if lacking:
         give_up(*(f"tenant {tenant}: {field}: is required (TWILIO_* or the tenants file)" for tenant, field in lacking))

@@ -6,15 +6,20 @@ from app.cli import give_up
 from app.settings import Settings
 
 
+def among(name: str, tenants: Collection[str]) -> str:
+    """The tenant named. Exit 2 if it is none."""
+    if name not in tenants:
+        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
+    return name
+
+
 def whose(name: str | None, tenants: Collection[str]) -> str:
     """The tenant named; else the one called default, or the only one. Exit 2 if it is none."""
     if name is None:
         name = next(iter(tenants)) if len(tenants) == 1 else "default"
         if name not in tenants:
             give_up(f"--tenant: is required, one of {', '.join(tenants)}")
-    if name not in tenants:
-        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
-    return name
+    return among(name, tenants)
 
 
 def known(name: str | None, tenants: Collection[str], settings: Settings) -> str:
