@@ -173,12 +173,19 @@ async def test_a_seal_or_lane_that_is_gone_is_a_fault_of_set_up_and_nothing_is_s
 FAULTS = [ValueError("to +14155550123"), KeyError("body"), ZeroDivisionError(), RecursionError()]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
-async def test_p2_a_fault_of_ours_before_the_call_left_is_proof_that_nothing_was_sent_and_the_message_waits(fault):
+async def struck(**faults: Exception) -> Exchange:
+    """A call that met faults of ours, `early` or `late`."""
     made = Exchange()
-    made.wire.early = fault
+    for when, fault in faults.items():
+        setattr(made.wire, when, fault)
     await made.start()
     await made.answer()
+    return made
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+async def test_p2_a_fault_of_ours_before_the_call_left_is_proof_that_nothing_was_sent_and_the_message_waits(fault):
+    made = await struck(early=fault)
     [told] = made.told
     assert (told.answer, told.error, told.http_status, told.code) == (Answer.REFUSED, ErrorClass.TRANSIENT, 0, None)
     assert made.faults == {"acme": 1}
@@ -186,10 +193,7 @@ async def test_p2_a_fault_of_ours_before_the_call_left_is_proof_that_nothing_was
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
 async def test_p2_a_fault_of_ours_once_the_call_may_have_left_is_in_doubt(fault):
-    made = Exchange()
-    made.wire.late = fault
-    await made.start()
-    await made.answer()
+    made = await struck(late=fault)
     assert made.words == [("doubtful", f"fault of ours: {type(fault).__name__}")]
     assert made.told[0].started_ms > 0 and made.faults == {"acme": 1}
 
