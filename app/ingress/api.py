@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from app.domain.identity import key_fingerprint
 from app.ingress.answers import problem
-from app.ingress.connections import HEAD_S, Connections, Cut
+from app.ingress.connections import BODY_S, HEAD_S, Connections, Cut
 from app.ingress.hooks import KINDS, Hooks, Kind
 from app.ingress.line import Line
 from app.ingress.log import Log
@@ -23,7 +23,7 @@ from app.ingress.mistakes import Mistake
 from app.ingress.receipts import Receipts
 from app.ingress.rejections import Rejections, Why
 from app.ingress.spool import Spool
-from app.ingress.webhooks import BODY_S, Webhooks
+from app.ingress.webhooks import Webhooks
 from app.internal import internal_app
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -51,7 +51,7 @@ class Ingress:
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
-        self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics), body_s)
+        self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
         self.messages = Messages(tenants, self.log, topics, key, body_s)
         self.connections = Connections(body_s, head_s)
 
@@ -108,7 +108,7 @@ async def _failed(_request: Request, _error: Exception) -> Response:
     return Response(body, status, media_type=kind.decode())
 
 
-_REFUSALS = (400, 403, 405, 408, 413, 415, 500, 503)
+_REFUSALS = (400, 403, 405, 413, 415, 500, 503)
 # Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
 ANSWERS = {
     **{name: (204 if kind is Kind.STATUS else 200, *_REFUSALS) for name, kind in KINDS.items()},

@@ -19,7 +19,9 @@ from app.ingress.answers import Answer, problem
 # The query alone may have 8 KiB. So much of each connection may wait in memory, and there may be tens of thousands.
 MOST_BYTES = 16 * 1024
 HEAD_S = 5.0
-# So much longer than the app, which has an answer for it, the connection waits for a body.
+# Twilio gives up after 15 s at most; a body that takes longer than this is not Twilio's.
+BODY_S = 10.0
+# So much longer than the API, which has an answer of its own for it, the connection waits for a body.
 LONGER = 1.5
 # For so long at most what still comes is thrown away: a socket closed over unread bytes takes the answer with it.
 LINGER_S = 2.0

@@ -30,6 +30,9 @@ class Kind(StrEnum):
     INBOUND = "inbound"
     FALLBACK = "fallback"
 
+    # Every webhook is looked up by it several times; an Enum's own is written in Python.
+    __hash__ = str.__hash__
+
 
 KINDS = {kind.value: kind for kind in Kind}
 

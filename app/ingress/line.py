@@ -62,14 +62,15 @@ class Line:
         return line
 
     def enter(self, record: Record) -> "asyncio.Future[None]":
-        """In its place when it returns, acknowledged when the future is done. Raises KafkaError or OSError.
+        """In its place when it returns, acknowledged when the future is done; a line that broke fails the future.
 
         What gathers while a request is under way leaves together, a batch per partition: aiokafka's own way costs each
         record as much as the rest of a callback.
         """
-        if self._fault is not None:
-            raise self._fault
         future: asyncio.Future[None] = self._loop.create_future()
+        if self._fault is not None:
+            future.set_exception(self._fault)
+            return future
         self._waiting.append((record, future))
         if self._sending is None:
             self._sending = self._loop.create_task(self._run())

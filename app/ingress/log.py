@@ -41,20 +41,19 @@ class _Pending:
 
     __slots__ = ("acked", "due_s", "kept", "line", "record")
 
-    def __init__(self, record: Record, line: Line, due_s: float) -> None:
-        self.record, self.line, self.due_s = record, line, due_s
-        self.acked: asyncio.Future[None] | None = None
+    def __init__(self, record: Record, line: Line, acked: "asyncio.Future[None]", due_s: float) -> None:
+        self.record, self.line, self.acked, self.due_s = record, line, acked, due_s
         self.kept: asyncio.Future[None] | None = None
 
     def taken(self) -> bool:
         """Whether it is on the log."""
         acked = self.acked
-        return acked is not None and acked.done() and not acked.cancelled() and acked.exception() is None
+        return acked.done() and not acked.cancelled() and acked.exception() is None
 
     def give_up(self, kept: "asyncio.Future[None]") -> None:
         """Wake it, if it waits for the line still."""
         self.kept = kept
-        if self.acked is not None and not self.acked.done():
+        if not self.acked.done():
             self.acked.set_exception(TimeoutError())
 
 
@@ -73,8 +72,8 @@ class Log:
         self._next: Line | None = None  # of the mender alone
         self._mender: asyncio.Task[None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
-        # Held while a record takes its place, on the line or in the spool; those who wait for it come in order.
-        self._order = asyncio.Lock()
+        # Held while the spool's last records are sent; `_queued` wait for it, in order.
+        self._order, self._queued = asyncio.Lock(), 0
         self._pending: dict[_Pending, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -124,17 +123,44 @@ class Log:
 
     async def put(self, record: Record) -> None:
         """Raises Unavailable."""
-        await self._order.acquire()
+        if self._order.locked() or self._queued:
+            place = await self._in_turn(record)
+        else:
+            place = self._placed(record)
+        if not isinstance(place, _Pending):
+            await self._on_disk(place)
+            return
+        try:
+            await place.acked
+        except BROKEN as error:
+            if place.kept is None:
+                self._give_up(place.line, error)
+        finally:
+            del self._pending[place]
+        if place.kept is not None:
+            await self._on_disk(place.kept)
+        else:
+            self.produced += 1
+
+    async def _in_turn(self, record: Record) -> "_Pending | asyncio.Future[None]":
+        """Behind those that wait while the spool's last records are sent."""
+        self._queued += 1
+        try:
+            async with self._order:
+                return self._placed(record)
+        finally:
+            self._queued -= 1
+
+    def _placed(self, record: Record) -> "_Pending | asyncio.Future[None]":
+        """In its place when it returns, on the line or in the spool; what comes next comes behind it."""
         line = self._line
         if line is None:
-            kept = self._spool.append(record)
-            self._order.release()
-        elif (moved := await self._sent(line, record)) is None:
-            self.produced += 1
-            return
-        else:
-            kept = moved
-        await self._on_disk(kept)
+            return self._spool.append(record)
+        pending = _Pending(record, line, line.enter(record), self._loop.time() + ACK_S)
+        self._pending[pending] = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(ACK_S, self._look)
+        return pending
 
     async def _on_disk(self, kept: "asyncio.Future[None]") -> None:
         try:
@@ -147,25 +173,6 @@ class Log:
             raise Unavailable from None
         self._disk_fault = ""
         self.spooled += 1
-
-    async def _sent(self, line: Line, record: Record) -> "asyncio.Future[None] | None":
-        """None once it is acknowledged, else its place in the spool. Lets the next one in when it has its own place."""
-        pending = _Pending(record, line, self._loop.time() + ACK_S)
-        self._pending[pending] = None
-        if self._timer is None:
-            self._timer = self._loop.call_later(ACK_S, self._look)
-        try:
-            try:
-                pending.acked = line.enter(record)
-            finally:
-                self._order.release()
-            await pending.acked
-        except BROKEN as error:
-            if pending.kept is None:
-                self._give_up(line, error)
-        finally:
-            del self._pending[pending]
-        return pending.kept
 
     def _look(self) -> None:
         """One timer for all that wait, in the order of their times: a time limit of its own costs each as much as its

@@ -14,16 +14,14 @@ from app.ingress.answers import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_a
 from app.ingress.hooks import Hook, Hooks, Kind, read_path
 from app.ingress.log import Log, Unavailable
 from app.ingress.mistakes import Seen
-from app.ingress.overdue import Overdue
 from app.ingress.receipts import Receipts, Verified
+from app.ingress.record import Record
 from app.ingress.rejections import Rejections, Why
 from app.provider.forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, read_form, read_json
 from app.provider.webhooks import settings_of, verified, verified_json
 from app.records.webhooks import RawWebhook
 
 FORM, JSON = b"application/x-www-form-urlencoded", b"application/json"
-# Twilio gives up after 15 s at most; a body that takes longer than this is not Twilio's.
-BODY_S = 10.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 REMEMBERED = 4096
 SETTINGS = b"x-twilio-webhooks-signature-settings"
@@ -34,15 +32,16 @@ TOLD = (b"host", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix"
 Headers = Mapping[bytes, bytes]
 
 
+class Gone(Exception):
+    """The connection ended, or was ended (`connections`), before its request was whole: nobody is left to answer."""
+
+
 class Webhooks:
     """POST /twilio/... `answered` counts answers by kind and HTTP status; `repeated`: webhooks that came again.
-    `body_s`: how long a body may take."""
+    How long a body may take is for `connections` to say."""
 
-    def __init__(
-        self, hooks: Hooks, log: Log, receipts: Receipts, rejections: Rejections, body_s: float = BODY_S
-    ) -> None:
+    def __init__(self, hooks: Hooks, log: Log, receipts: Receipts, rejections: Rejections) -> None:
         self.hooks, self._log, self._receipts, self.rejections = hooks, log, receipts, rejections
-        self._bodies = Overdue(body_s)
         self._known: dict[tuple[str, str], Answer] = {}
         self.answered: Counter[tuple[str, int]] = Counter()
         self.repeated = 0
@@ -54,6 +53,8 @@ class Webhooks:
             return
         try:
             answer = await self._answer(found, scope, receive)
+        except Gone:
+            return
         except BadForm as bad:
             answer = problem(bad.status, bad.rule)
         except Unavailable:
@@ -73,10 +74,10 @@ class Webhooks:
             self.rejections.add(found[0], Why.UNSIGNED)
             return WRONG
         form_sent, query = _is_form(headers), _short(scope["query_string"])
-        try:
-            body = await self._bodies.wait(_read(receive))
-        except TimeoutError:
-            raise BadForm(408, f"the body took longer than {self._bodies.most_s:g} s") from None
+        message = await receive()
+        # Nearly always it came with its head.
+        whole = message["type"] == "http.request" and not message.get("more_body")
+        body = message.get("body", b"") if whole else await _rest(message, receive)
         form = read_form(body) if form_sent else read_json(body)
         given, settings = _text(headers, b"x-twilio-signature"), _text(headers, SETTINGS)
         asked = RawWebhook(found[0].value, query, body.decode("latin-1"), given, settings, form_sent)
@@ -94,28 +95,31 @@ class Webhooks:
             token=token if _TOKEN.match(token) else "",
             raw=asked,
         )
-        return await self._once(came)
-
-    async def _once(self, came: Verified) -> Answer:
-        """The token is outside the signature and names nothing by itself; both together name one event of Twilio's."""
-        event = came.token, came.raw.signature
-        if came.token and (answer := self._known.get(event)) is not None:
-            self.repeated += 1
-            return answer
-        answer = await self._kept(came)
-        if came.token:
-            if len(self._known) >= REMEMBERED:
-                del self._known[next(iter(self._known))]
-            self._known[event] = answer
+        if (answer := self._again(came)) is None:
+            record, answer = self._receipt(came)
+            await self._log.put(record)
+            self._remember(came, answer)
         return answer
 
-    async def _kept(self, came: Verified) -> Answer:
+    def _again(self, came: Verified) -> Answer | None:
+        """What it was answered, if it came before. The token is outside the signature and names nothing by itself; both
+        together name one event of Twilio's."""
+        answer = self._known.get((came.token, came.raw.signature)) if came.token else None
+        self.repeated += answer is not None
+        return answer
+
+    def _remember(self, came: Verified, answer: Answer) -> None:
+        if not came.token:
+            return
+        if len(self._known) >= REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[came.token, came.raw.signature] = answer
+
+    def _receipt(self, came: Verified) -> tuple[Record, Answer]:
         if came.kind is Kind.STATUS:
-            await self._log.put(self._receipts.report(came))
-            return NO_CONTENT
+            return self._receipts.report(came), NO_CONTENT
         record, reply = self._receipts.text(came)
-        await self._log.put(record)
-        return twiml(reply) if reply else EMPTY_TWIML
+        return record, twiml(reply) if reply else EMPTY_TWIML
 
     def _refused(self, hook: Hook | None, kind: Kind, asked: RawWebhook, form: Form, scope: Any) -> None:
         why = Why.UNKNOWN_TENANT if hook is None else Why.SIGNATURE if hook.urls[kind] else Why.NO_URL
@@ -170,16 +174,15 @@ def _short(query: bytes) -> str:
     return query.decode("latin-1")
 
 
-async def _read(receive: Any) -> bytes:
-    """The whole body; refused once it is too long."""
+async def _rest(message: Any, receive: Any) -> bytes:
+    """The whole body, of which `message` brought the beginning; refused once it is too long. Raises Gone."""
     parts, length = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BadForm(400, "the connection closed before the body ended")
-        parts.append(bytes(message.get("body", b"")))
+    while message["type"] != "http.disconnect":
+        parts.append(message.get("body", b""))
         length += len(parts[-1])
         if length > MAX_BODY_BYTES:
             raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
         if not message.get("more_body"):
             return b"".join(parts)
+        message = await receive()
+    raise Gone

@@ -103,6 +103,10 @@ def variants(url: str) -> tuple[str, ...]:
 
 def _fields(form: Form) -> bytes:
     """Each name with each of its different values, sorted by code point, without separators."""
+    named = dict(form)
+    if len(named) == len(form):
+        # No repeats, as in every callback: sorted by half the work.
+        return "".join([name + named[name] for name in sorted(named)]).encode("utf-8", "surrogatepass")
     return "".join([name + value for name, value in sorted(set(form))]).encode("utf-8", "surrogatepass")
 
 

@@ -9,15 +9,19 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlencode
 
 import httpx
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.parts import Part, PartFault
 from app.dev.stand import apply_topics
+from app.ingress.line import Line
+from app.ingress.record import Record
 from app.provider.webhooks import signature
 from tests.support.lab import until
 
@@ -148,6 +152,19 @@ def test_a_contacts_records_stand_where_every_kafka_client_would_put_its_key(doo
         door.prefix + "lanes", key=contact, value=b"{}", on_delivery=lambda _, m: places.append(m.partition())
     )
     assert producer.flush(10) == 0 and places == [partition]
+
+
+async def test_a_line_that_broke_takes_nothing_more(door: Door) -> None:
+    """Or what comes later would stand before what has to be sent again."""
+    line = await Line.open(bootstrap_servers=door.env["KAFKA_BOOTSTRAP_SERVERS"])
+    topic = door.prefix + "contacts"
+    await line.enter(Record(topic, b"key", b'{"n": 1}'))
+    with pytest.raises(MessageSizeTooLargeError):
+        await line.enter(Record(topic, b"key", b"x" * (4 << 20)))
+    with pytest.raises(MessageSizeTooLargeError):
+        await line.enter(Record(topic, b"key", b'{"n": 2}'))
+    await line.drop()
+    assert await asyncio.to_thread(door.read, "contacts") == [(ANY, {"n": 1})]
 
 
 def test_p4_reports_taken_while_kafka_was_dead_are_on_the_log_in_order_once_it_is_back(

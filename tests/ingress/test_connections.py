@@ -49,6 +49,11 @@ class Line:
         except ConnectionError:
             return  # the door had heard enough
 
+    def close(self) -> None:
+        """Say no more, and go."""
+        self._writer.write_eof()
+        self._writer.close()
+
     async def drip(self, part: bytes) -> bytes:
         """The same over and over, until the door has closed: what it said."""
         while not self.heard.done():
@@ -219,6 +224,20 @@ async def test_a_slow_body_of_a_request_is_408_by_name_and_one_that_breaks_off_i
         assert await reader.read() == b""
         await eventually(lambda: answered["messages", 400] == 1)
         assert answered["messages", 500] == 0
+
+
+async def test_a_webhook_that_breaks_off_is_answered_by_nobody_and_counted_as_no_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    signed = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
+    async with door(tmp_path) as made, lines(made) as [line]:
+        await line.say(head("POST", "/twilio/status", {**signed, "Content-Length": "100"}) + b"MessageSid=")
+        await eventually(lambda: made.ingress.connections.open)
+        line.close()
+        assert await line.heard == b""
+        await eventually(lambda: not made.ingress.connections.open)
+        assert not made.ingress.webhooks.answered
+    assert caplog.records == []
 
 
 NOISE = {

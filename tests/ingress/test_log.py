@@ -164,6 +164,37 @@ async def test_the_spool_is_emptied_though_records_come_faster_than_kafka_takes_
     assert numbers(kafka) == list(range(1, count + 1))
 
 
+async def test_p4_what_waits_for_the_spool_to_end_is_overtaken_by_nothing_that_comes_as_it_ends(tmp_path: Path) -> None:
+    gates = [asyncio.Event(), asyncio.Event()]
+
+    class Gated(FakeKafka):
+        async def open(self) -> FakeLine:
+            class Waiting(FakeLine):
+                async def send_all(self, records: list[Record]) -> None:
+                    if self._kafka.sends:
+                        await self._kafka.sends.pop(0).wait()
+                    await super().send_all(records)
+
+            await super().open()
+            return Waiting(self)
+
+    kafka = Gated()
+    kafka.sends, kafka.here = list(gates), False
+    async with logging(tmp_path, kafka) as log:
+        await log.put(record(0))
+        kafka.here = True
+        await eventually(lambda: len(kafka.sends) == 1)
+        await log.put(record(1))  # onto the spool still
+        gates[0].set()
+        await eventually(lambda: not kafka.sends)
+        waiting = asyncio.create_task(log.put(record(2)))
+        await asyncio.sleep(0)
+        gates[1].set()
+        # Its turn comes between the end of the spool and that of the one that waits.
+        await asyncio.gather(asyncio.create_task(log.put(record(3))), waiting)
+    assert numbers(kafka) == [0, 1, 2, 3]
+
+
 async def test_p4_who_outlives_another_on_the_same_directory_sends_what_that_one_left(tmp_path: Path) -> None:
     kafka = FakeKafka()
     kafka.here = False
