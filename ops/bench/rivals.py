@@ -1,10 +1,13 @@
-"""Servers that the ingress is measured beside: the same uvicorn answering nothing, and Starlette as one would write it.
+"""Servers that the ingress is measured beside: Starlette on the same uvicorn, that reads a request and answers without
+work; that uvicorn alone; Starlette with the SDK as one would write it; and the least that verifies and produces.
 
-python ops/bench/rivals.py empty|sdk PORT        KAFKA_BOOTSTRAP_SERVERS, TOPIC, PUBLIC, TOKEN from the environment
+python ops/bench/rivals.py empty|bare|sdk|raw PORT    KAFKA_BOOTSTRAP_SERVERS, TOPIC, PUBLIC, TOKEN from the environment
 """
 
 import asyncio
+import base64
 import gc
+import hmac
 import os
 import sys
 from urllib.parse import parse_qsl
@@ -21,7 +24,15 @@ from twilio.request_validator import RequestValidator
 from app.internal import Served
 
 
-async def empty(_scope, _receive, send) -> None:
+def empty(_producer: AIOKafkaProducer) -> Starlette:
+    async def status(request: Request) -> Response:
+        await request.body()
+        return Response(status_code=204)
+
+    return Starlette(routes=[Route("/twilio/status", status, methods=["POST"])])
+
+
+async def done(_scope, _receive, send) -> None:
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
@@ -41,13 +52,32 @@ def sdk(producer: AIOKafkaProducer) -> Starlette:
     return Starlette(routes=[Route("/twilio/status", status, methods=["POST"])])
 
 
+def raw(producer: AIOKafkaProducer):
+    """As little as will do: no framework, an own HMAC, the form on the log as it came, its acknowledgement awaited."""
+    token, public, topic = os.environ["TOKEN"].encode(), os.environ["PUBLIC"].encode(), os.environ["TOPIC"]
+
+    async def status(scope, receive, send) -> None:
+        body, query = (await receive())["body"], scope["query_string"]
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        signed = b"%s?%s%s" % (public, query, "".join([name + form[name] for name in sorted(form)]).encode())
+        given = next(value for name, value in scope["headers"] if name == b"x-twilio-signature")
+        if not hmac.compare_digest(base64.b64encode(hmac.digest(token, signed, "sha1")), given):
+            raise ValueError("signature")
+        key = query[2:].partition(b"-")[0]
+        await (await producer.send(topic, orjson.dumps(form), key))
+        await done(scope, receive, send)
+
+    return status
+
+
 async def main(name: str, port: int) -> None:
     producer = AIOKafkaProducer(
         bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"], acks="all", enable_idempotence=True
     )
-    if name == "sdk":
+    if name in ("sdk", "raw"):
         await producer.start()
-    served = Served(empty if name == "empty" else sdk(producer), "127.0.0.1", port)
+    app = {"empty": empty, "bare": lambda _: done, "sdk": sdk, "raw": raw}[name](producer)
+    served = Served(app, "127.0.0.1", port)
     await served.listening()
     print("ready", flush=True)
     gc.freeze()
