@@ -14,10 +14,12 @@ import orjson
 from app import kafka
 from app.cli import OK, PROBLEMS, settings_or_exit
 from app.cli.findings import place, readable_secrets
+from app.cli.stopped import stopped_lanes, why
 from app.cli.twilioline import lacks
 from app.domain.identity import key_fingerprint
 from app.records import setup
 from app.records.fingerprint import foreign_fingerprint
+from app.records.lanes import Stopped
 from app.records.topics import Topics
 from app.settings import Settings
 from app.tenants import Tenant
@@ -34,7 +36,7 @@ Seen = dict[str, str]
 @click.option("--public", is_flag=True, help="Send a signed probe through the public URLs and find it on the log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(live: bool, public: bool, as_json: bool) -> None:
-    """Look at broker, topics, keys, disk, secret files and accounts; exit 1 if something is wrong.
+    """Look at broker, topics, keys, disk, stopped lanes, secret files and accounts; exit 1 if something is wrong.
 
     The Twilio accounts of tenants are looked at where another server than Twilio's is named (TWILIO_API_BASE_URL), and
     with --live everywhere. With --public a webhook is signed and sent to each configured URL, as Twilio would; it must
@@ -124,6 +126,10 @@ def _left(spool: Path) -> str:
     return "; ".join(told)
 
 
+def _lane(row: Stopped) -> str:
+    return f"tenant {row.tenant}: lane {row.lane}"
+
+
 async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[tuple[str, str]]:
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -137,6 +143,9 @@ async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[t
     yield f"kafka at {settings.kafka}", ""
     differing = ", ".join(f"{change.action} {change.topic}" for change in todo.changes)
     yield "topics", f"not as declared ({differing}): heliograph topics apply" if differing else ""
+    if not any(change.action == "create" for change in todo.changes):
+        for what, problem in [(_lane(row), why(row)) for row in await stopped_lanes(topics, client)] or [("lanes", "")]:
+            yield what, problem
     if settings.pseudonym_key and not any(c.action == "create" and c.topic == topics.contacts for c in todo.changes):
         foreign = await foreign_fingerprint(topics.contacts, key_fingerprint(settings.pseudonym_key), **client)
         yield "pseudonym key", f"topic contacts was written under another key ({foreign})" if foreign else ""

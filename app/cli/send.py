@@ -87,7 +87,7 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
         sys.exit(OK)
     messages = awaited(wanted)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        asyncio.run(wait_for(topics.outcomes, messages, timeout, client, found))
+        asyncio.run(wait_for(topics, messages, timeout, client, found))
     show(messages, as_json=as_json)
     sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
 

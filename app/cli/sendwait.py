@@ -11,10 +11,13 @@ from rich.table import Table
 
 from app.cli.outcomes import why
 from app.cli.sendfile import Asked
+from app.cli.stopped import stopped_lanes
+from app.cli.stopped import why as why_stopped
 from app.cli.topicio import follow
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
 from app.records.requests import NotifyRequested, recipients_of
+from app.records.topics import Topics
 
 Outcome = dict[str, Any]
 Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
@@ -68,19 +71,28 @@ class Matching:
 
 
 async def wait_for(
-    topic: str, messages: list[Awaited], timeout_s: float, client: dict[str, Any], found: Callable[[], None]
+    topics: Topics, messages: list[Awaited], timeout_s: float, client: dict[str, Any], found: Callable[[], None]
 ) -> None:
     """Until every message has its outcome or the time is over; `found` is called for each."""
     matching = Matching(messages)
     try:
         async with asyncio.timeout(timeout_s):
-            async for _, value in follow(topic, client, from_start=True, forever=True):
+            async for _, value in follow(topics.outcomes, client, from_start=True, forever=True):
                 if matching.take(value):
                     found()
                 if not matching.left:
                     return
     except TimeoutError:
-        click.echo(f"{matching.left} outcomes are not there after {timeout_s:g} s", err=True)
+        missing = "1 outcome is" if matching.left == 1 else f"{matching.left} outcomes are"
+        click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
+        await _tell_stopped(topics, client, {message.identity[0] for message in messages if message.outcome is None})
+
+
+async def _tell_stopped(topics: Topics, client: dict[str, Any], tenants: set[str]) -> None:
+    """What may keep them: lanes that wait for an operator."""
+    for row in await stopped_lanes(topics, client):
+        if row.tenant in tenants:
+            click.echo(f"lane {row.lane} of tenant {row.tenant}: {why_stopped(row)}", err=True)
 
 
 def show(messages: list[Awaited], *, as_json: bool) -> None:

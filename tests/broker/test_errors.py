@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from app.dev.stand import Stand
+from tests.support.commands import heliograph
 from tests.support.lab import until
 from tests.support.sites import event, produce, read, standing
 
@@ -32,6 +33,10 @@ def ask(stand: Stand, path: str, body: dict[str, Any] | None = None) -> Any:
 
 def outcome(stand: Stand, key: str) -> dict[str, Any]:
     return until(lambda: next((o for o in read(stand, "notify.outcomes") if o["idempotency_key"] == key), None))
+
+
+def findings(stand: Stand) -> list[dict[str, str]]:
+    return json.loads(heliograph("doctor", "--json", **stand.env).stdout)["findings"]
 
 
 def test_p2_a_picture_that_cannot_be_received_goes_once_more_as_a_text_with_the_public_link(stand: Stand) -> None:
@@ -60,10 +65,17 @@ def changes(stand: Stand) -> list[str]:
 def test_a_lane_refused_by_configuration_stays_stopped_over_a_restart_and_goes_on_with_a_probe(stand: Stand) -> None:
     produce(stand, event(4))
     until(lambda: [r for r in read(stand, "lanes") if r["type"] == "lane.slowed.v1" and r["code"] == 30034])
+    [lane] = until(lambda: [f for f in findings(stand) if ": lane " in f["what"]])
     stand.parts["worker-1"].kill()
+    assert lane["what"] == "tenant default: lane default"
+    assert "refuses its set-up (30034)" in lane["problem"] and "heliograph errors 30034" in lane["problem"]
+    waited = heliograph("send", "--to", "+12125550109", "--body", "x", "--wait", "--timeout", "1", **stand.env)
+    assert waited.returncode == 1 and "1 outcome is not there after 1 s" in waited.stderr
+    assert "lane default of tenant default: stopped since" in waited.stderr
     stand.parts["worker-1"].restart()
     produce(stand, *(event(n) for n in range(5, 9)))
     assert {outcome(stand, f"k{n}")["outcome"] for n in range(5, 9)} == {"delivered"}
     turns = [r for r in read(stand, "contacts") if r["type"] == "contact.turn_granted.v1"]
     assert [turn["probe"] for turn in turns if "probe" in turn][:1] == ["sent"]
     assert "lane.proved.v1" in {record["type"] for record in read(stand, "lanes")}
+    assert {"what": "lanes", "problem": ""} in until(lambda: [f for f in findings(stand) if f["what"] == "lanes"])
