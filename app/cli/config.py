@@ -100,18 +100,25 @@ def incomplete(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str
 
 
 def _lacks(tenant: Tenant) -> Iterator[tuple[str, str]]:
-    if not tenant.account_sid:
-        yield "account_sid", "must be AC..."
-    if not tenant.auth_tokens and not (tenant.shared_keys and tenant.api_key_sid):
-        yield "auth_tokens", "is required"
-    if tenant.api_key_sid and not tenant.api_key_secret:
-        yield "api_key_secret", "is required with api_key_sid"
+    yield from silent(tenant)
+    if tenant.api_key_sid and not tenant.auth_tokens and not tenant.shared_keys:
+        yield "auth_tokens", "is required"  # webhooks are not signed with an API key
     for field in ("status_callback_url", "inbound_url"):
         if not _public(getattr(tenant, field)):
             yield field, "must be an https URL"
+    yield from unmade(tenant)
+
+
+def silent(tenant: Tenant) -> Iterator[tuple[str, str]]:
+    """Fields and rules for want of which none of its texts can leave."""
+    if not tenant.account_sid:
+        yield "account_sid", "must be AC..."
+    if not tenant.auth_tokens and not tenant.api_key_sid:
+        yield "auth_tokens", "is required"
+    if tenant.api_key_sid and not tenant.api_key_secret:
+        yield "api_key_secret", "is required with api_key_sid"
     if not all(lane.messaging_service_sid or lane.from_number or lane.service for lane in tenant.lanes.values()):
         yield "lanes", "each needs a messaging service or a number"
-    yield from unmade(tenant)
 
 
 def unmade(tenant: Tenant) -> list[tuple[str, str]]:

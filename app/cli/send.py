@@ -76,7 +76,8 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
         tell(warnings, named=file is not None)
     if dry_run:
         told = {"sent": 0, "well_formed": len(lines), **in_json(warnings)}
-        click.echo(orjson.dumps(told) if as_json else f"{len(lines)} lines are well formed; nothing was sent")
+        good = "1 line is" if len(lines) == 1 else f"{len(lines)} lines are"
+        click.echo(orjson.dumps(told) if as_json else f"{good} well formed; nothing was sent")
         sys.exit(OK)
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
     values = [orjson.dumps(line.event) for line in lines]

@@ -12,7 +12,7 @@ import orjson
 from app import kafka, telemetry
 from app.cli import running, settings_or_exit
 from app.cli.again import on_hangup
-from app.cli.config import unmade
+from app.cli.config import silent, unmade
 from app.cli.supervise import supervise
 from app.settings import Settings
 from app.tenants import Tenant
@@ -41,6 +41,8 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=True, more=_unfit if not live else _unmade)
     telemetry.configure(settings.log_level)
+    for warning in _silent(tenants):
+        click.echo(f"warning: {warning}", err=True)
     if supervised:
         given = [*(["--live"] if live else []), *(["--json"] if as_json else [])]
         sys.exit(supervise([sys.executable, "-m", "app", "worker", *given]))
@@ -59,6 +61,15 @@ def _unfit(tenants: dict[str, Tenant]) -> list[str]:
 def _unmade(tenants: dict[str, Tenant]) -> list[str]:
     """Why its lanes could not send."""
     return [f"tenant {name}: {field}: {rule}" for name, one in tenants.items() for field, rule in unmade(one)]
+
+
+def _silent(tenants: dict[str, Tenant]) -> list[str]:
+    """Of a tenant that cannot send the others must not suffer."""
+    return [
+        f"tenant {name}: {field}: {rule}; none of its texts leaves"
+        for name, tenant in tenants.items()
+        for field, rule in silent(tenant)
+    ]
 
 
 def _sending(tenants: dict[str, Tenant]) -> list[str]:

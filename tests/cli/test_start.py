@@ -48,6 +48,20 @@ def test_every_fault_of_the_settings_is_told_at_once_and_it_ends_with_2(process:
     assert (done.returncode, done.stdout, faults(done)) == (2, "", told + required)
 
 
+def test_a_worker_says_of_which_tenants_no_text_can_leave_and_starts_for_the_others(tmp_path: Path) -> None:
+    tenants, nowhere = tmp_path / "tenants.toml", f"127.0.0.1:{free_port()}"
+    lane = '[tenants.{0}.lanes.x]\nfrom_number = "+15005550006"\n'
+    account = 'account_sid = "AC{}"\nauth_tokens = ["t"]\n'.format("a" * 32)
+    tenants.write_text("[tenants.a]\n" + lane.format("a") + "[tenants.b]\n" + account + lane.format("b"))
+    given = {"HELIOGRAPH_CONFIG": str(tenants), "TWILIO_API_BASE_URL": "http://127.0.0.1:9"}
+    done = heliograph("worker", **KEYS, **given, KAFKA_BOOTSTRAP_SERVERS=nowhere)
+    assert (done.returncode, faults(done)) == (70, [f"no Kafka at {nowhere} (KAFKA_BOOTSTRAP_SERVERS)"])
+    assert [line for line in done.stderr.splitlines() if line.startswith("warning: ")] == [
+        "warning: tenant a: account_sid: must be AC...; none of its texts leaves",
+        "warning: tenant a: auth_tokens: is required; none of its texts leaves",
+    ]
+
+
 BROKEN_FILES = [
     ("[tenants.acme", ["is not TOML: Expected ']' at the end of a table declaration (at end of document)"]),
     ("", ["has no [tenants.NAME] table"]),
