@@ -104,7 +104,7 @@ class Run:
         return Lag(servers, self._stand.settings().group, topics)
 
     async def _faults(self) -> None:
-        ground = Ground(self._stand, self._branch(), self._diary, self._plan.deadlines)
+        ground = Ground(self._stand, self._branch(), self._diary, self._plan.deadlines, problems=self._problems)
         await asyncio.sleep(SETTLE_S)
         began, kinds = time.monotonic(), order(self._branch(), self._plan.only)
         while self._more(time.monotonic() - began):

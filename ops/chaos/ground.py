@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
@@ -11,16 +11,21 @@ from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
 from ops.chaos.stand import Stand
 
+# So long supervisors wait by custom before they kill.
+END_S = 30.0
+
 
 @dataclass
 class Ground:
-    """The stand, chance, the diary. `missed`: the fault at hand did nothing, for its point was not reached in time."""
+    """The stand, chance, the diary. `missed`: the fault at hand did nothing, for its point was not reached in time;
+    `problems`: what went wrong with no message, and fails the run all the same."""
 
     stand: Stand
     rng: random.Random
     diary: Diary
     deadlines: Deadlines
     missed: bool = False
+    problems: list[str] = field(default_factory=list)
 
     def miss(self, part: str, point: str) -> None:
         """A part did not come to its named point."""
@@ -46,6 +51,14 @@ class Ground:
                 return True
             await asyncio.sleep(0.05)
         return False
+
+    async def end(self, name: str) -> None:
+        """SIGTERM; a part that does not end then is a problem, and killed."""
+        part = self.stand.parts[name]
+        part.terminate()
+        if not await self.dead(name, END_S):
+            self.problems.append(f"{name} did not end within {END_S:g} s of SIGTERM")
+            await asyncio.to_thread(part.kill)
 
 
 class Fault(Protocol):

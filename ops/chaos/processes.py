@@ -39,8 +39,7 @@ class DieAt:
         count = ground.rng.randint(1, self._most)
         stand.down.add(self._name)
         part = stand.parts[self._name]
-        part.terminate()
-        await ground.dead(self._name, READY_S)
+        await ground.end(self._name)
         if self._wiped:
             ground.diary.note("wiped", part=self._name)
             stand.wipe_data(self._name)
@@ -127,9 +126,7 @@ class Terminate:
 
     async def do(self, ground: Ground) -> None:
         """See `Fault`."""
-        name = ground.worker()
-        ground.stand.parts[name].terminate()
-        await ground.dead(name, READY_S)
+        await ground.end(ground.worker())
 
     async def undo(self, ground: Ground) -> None:
         """The supervisor brings it back."""
@@ -148,9 +145,7 @@ class Third:
     async def undo(self, ground: Ground) -> None:
         """Leave."""
         ground.stand.down.add("worker-3")
-        part = ground.stand.parts["worker-3"]
-        part.terminate()
-        await ground.dead("worker-3", READY_S)
+        await ground.end("worker-3")
         await asyncio.sleep(0.2)
         del ground.stand.parts["worker-3"]
         ground.stand.down.discard("worker-3")
@@ -168,8 +163,7 @@ class Rolling:
         stand.write_tenants()
         for name in ("worker-1", "worker-2", "ingress"):
             pid = stand.parts[name].pid
-            stand.parts[name].terminate()
-            await ground.dead(name, READY_S)
+            await ground.end(name)
             while stand.parts[name].pid == pid:
                 await asyncio.sleep(0.05)
             await stand.ready(name, READY_S)

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -102,6 +103,15 @@ class StuckRestore(Consumer):
         await asyncio.Event().wait()
 
 
+class NoEnd(Consumer):
+    """Its thread waits for something that does not come."""
+
+    def _new_consumer_thread(self) -> Any:
+        thread = super()._new_consumer_thread()
+        thread.on_thread_stop = asyncio.Event().wait
+        return thread
+
+
 async def hang(outputs: Iterable[Output]) -> None:
     """An acknowledgement that never comes."""
     await asyncio.Event().wait()
@@ -113,6 +123,10 @@ async def main() -> None:
         Transport.Consumer = SlowSeek
     if TOY.get("stuck_restore"):
         Transport.Consumer = StuckRestore
+    if TOY.get("no_end"):
+        Transport.Consumer = NoEnd
+    if TOY.get("thread_left"):
+        threading.Thread(target=threading.Event().wait, name="left").start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runtime = Runtime(config(), lambda: [Toy()])

@@ -15,6 +15,7 @@ from faust.transport.drivers import aiokafka as driver
 from app.streams.engine.agent import Agent
 from app.streams.engine.consumer import MAX_WAITING, Consumer
 from app.streams.engine.datadir import DataDir
+from app.streams.engine.ending import in_time, leave, until_not
 from app.streams.engine.engine import Engine
 from app.streams.engine.exits import CONFIG, FAULT, die
 from app.streams.engine.lease import Lease
@@ -120,7 +121,8 @@ class Runtime:
         return app
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set: then effects end, cycles finish, offsets are committed. Exits 70 or 78 on a fault."""
+        """Until `stop` is set: then effects end, cycles finish, offsets are committed. Exits 70 or 78 on a fault, 70
+        also where the end takes too long."""
         await self.producer.start()
         app = self.build()
         app.finalize()
@@ -128,17 +130,24 @@ class Runtime:
             await hook()
         # Before the start, which ends with the first recovery.
         watchdog = asyncio.get_running_loop().create_task(watch(self.engine, self.stall, self.data.touch))
-        await app.start()
-        await self._until(app, stop)
+        start = asyncio.get_running_loop().create_task(app.start())
+        await self._until(app, start, stop)
         for hook in self.stopping:
             await hook()
         watchdog.cancel()
+        await in_time(self._end(app))
+
+    async def _end(self, app: App) -> None:
+        await until_not(lambda: app.rebalancing and not app.crashed)
         await app.stop()
         await self.engine.let_go()
         await self.producer.stop()
 
-    async def _until(self, app: App, stop: asyncio.Event) -> None:
+    async def _until(self, app: App, start: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+        """Told to end, also while it starts. Raises what the start raised."""
         while not stop.is_set():
+            if start.done():
+                start.result()
             if app.crashed or app.should_stop:
                 _crashed(app)
             try:
@@ -198,3 +207,4 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     sys.setswitchinterval(SWITCH_S)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(main())
+    leave()

@@ -44,7 +44,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
     # -- fetching
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        """Replaces Faust's loop, which makes four tasks per record and waits for seconds where we must not."""
+        """Replaces Faust's loop, which makes four tasks per record and waits for seconds where we must not.
+
+        Cancelled because it is to stop it ends in order: Faust takes it for a crash of the whole app, if the group
+        rebalances just then, and its consumer thread ends before those who still ask it.
+        """
+        try:
+            await self._drain(fetcher)
+        except asyncio.CancelledError:
+            if not fetcher.should_stop:
+                raise
+
+    async def _drain(self, fetcher: Any) -> None:
         self._drainer = asyncio.current_task()
         while not (self.should_stop or fetcher.should_stop):
             self._fetching = False

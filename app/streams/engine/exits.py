@@ -15,6 +15,11 @@ _log = structlog.get_logger("app.streams.engine")
 def die(why: str, code: int = FAULT) -> NoReturn:
     """End the process at once, un-acknowledged, after one clear line. `why` must hold no personal data."""
     _log.critical("process.ended", why=why, exit_code=code)
+    gone(code)
+
+
+def gone(code: int) -> NoReturn:
+    """End the process at once, whatever its threads do; what it said is out."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

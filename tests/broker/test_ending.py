@@ -1,0 +1,46 @@
+"""A worker that is told to end does, whatever Faust and Kafka do meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.lab import Lab, until
+
+
+@pytest.fixture
+def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(kafka, tmp_path)
+    yield made
+    made.close()
+
+
+def test_told_to_end_during_its_first_recovery_it_ends(lab: Lab) -> None:
+    lab.produce(500)
+    first = lab.toy()
+    until(lambda: lab.committed() == 500)
+    assert first.stop() == 0
+    heir = lab.toy("empty", stuck_restore=True)
+    until(lambda: lab.notes("stuck"))
+    assert heir.stop() == 0
+    assert "rashed" not in heir.output.read_text()
+
+
+def test_a_consumer_thread_that_does_not_end_ends_with_its_process_in_time(lab: Lab) -> None:
+    lab.produce(100)
+    toy = lab.toy(no_end=True)
+    until(lambda: lab.committed() == 100)
+    assert toy.stop() == 70
+    assert "the stop took longer than 15 s" in toy.output.read_text()
+    heir = lab.toy("heir")
+    lab.produce(100, start=100)
+    until(lambda: lab.committed() == 200)
+    assert heir.stop() == 0 and len(lab.read("out")) == 200
+
+
+def test_a_thread_that_is_left_keeps_no_process(lab: Lab) -> None:
+    lab.produce(10)
+    toy = lab.toy(thread_left=True)
+    until(lambda: lab.committed() == 10)
+    assert toy.stop() == 0
+    assert '"threads":["left"]' in toy.output.read_text()
