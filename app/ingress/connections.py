@@ -28,6 +28,11 @@ LINGER_S = 2.0
 LOOKS = 10
 # What a chunk needs beside its bytes: its length, two line ends, some more.
 FRAME_BYTES = 16
+# Requests read ahead of the one that is answered: the smallest costs fifty times its bytes once it is read, so no more
+# is read at a time than nearly every webhook needs, and the rest waits as it came.
+MOST_AHEAD, PIECE_BYTES = 16, 4096
+# So much of a body is taken whose request has been answered: as much as of one that is read.
+MOST_UNWANTED = 64 * 1024
 
 
 class Cut(StrEnum):
@@ -38,6 +43,8 @@ class Cut(StrEnum):
     HEAD_TOO_SLOW = auto()
     FRAMING_TOO_LONG = auto()
     BODY_TOO_SLOW = auto()
+    BODY_UNWANTED = auto()
+    UPGRADE = auto()
     NO_HTTP = auto()
 
 
@@ -47,6 +54,7 @@ ANSWERS: Mapping[Cut, Answer] = {
     Cut.HEAD_TOO_SLOW: problem(408, "the head of the request took too long"),
     Cut.FRAMING_TOO_LONG: problem(431, "trailers, or what frames the body, are too long"),
     Cut.BODY_TOO_SLOW: problem(408, "the body took too long"),
+    Cut.UPGRADE: problem(400, "no other protocol is spoken here: send it without Upgrade"),
     Cut.NO_HTTP: problem(400, "this is not HTTP"),
 }
 # Where a connection stands: what of a request is expected next, or nothing any more.
@@ -92,6 +100,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(**given)
         self._bounds, self._most = bounds, bounds.most_bytes
         self._room, self._stage, self._timed, self._silent = self._most, HEAD, HEAD, True
+        self._unwanted, self._ahead = 0, b""
         self.due_s = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -103,15 +112,36 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody looks after it any more."""
         super().connection_lost(exc)
+        self._forget()
         self._bounds.open.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """In pieces of which none is longer than a head may be."""
-        if len(data) <= self._most:
+        """In pieces, as long as not too many requests wait."""
+        if self._ahead:
+            self._ahead += data
+        elif len(data) <= PIECE_BYTES and not self.pipeline:
             self._take(data)
-            return
-        for at in range(0, len(data), self._most):
-            self._take(data[at : at + self._most])
+        else:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        for at in range(0, len(data), PIECE_BYTES):
+            if len(self.pipeline) > MOST_AHEAD:
+                self._ahead = data[at:]
+                self.flow.pause_reading()
+                return
+            self._take(data[at : at + PIECE_BYTES])
+
+    def on_response_complete(self) -> None:
+        """What waited is read on, and nothing new before all of it is."""
+        super().on_response_complete()
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            self._feed(data)
+
+    def _forget(self) -> None:
+        self.pipeline.clear()
+        self._ahead = b""
 
     def _take(self, data: bytes) -> None:
         if self._stage == OVER or self.transport.is_closing():
@@ -131,16 +161,31 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """What follows is the body."""
+        if self._stage == OVER:
+            return
+        if self.parser.should_upgrade():
+            # What follows would not be read as a body.
+            self._end(Cut.UPGRADE)
+            return
         super().on_headers_complete()
-        self._stage, self._room = BODY, self._most
+        self._stage, self._room, self._unwanted = BODY, self._most, 0
 
     def on_body(self, body: bytes) -> None:
-        """Bodies are bounded by who reads them; what frames them, and trailers, are not theirs."""
+        """Bodies are bounded by who reads them, and here once nobody does; what frames them, and trailers, are not
+        theirs."""
+        if self._stage == OVER:
+            return
         self._room = min(self._most, self._room + len(body) + FRAME_BYTES)
         super().on_body(body)
+        if self.cycle.response_complete:
+            self._unwanted += len(body)
+            if self._unwanted > MOST_UNWANTED:
+                self._shut(Cut.BODY_UNWANTED)
 
     def on_message_complete(self) -> None:
         """Nothing is expected: the answer has its own limits, and after it uvicorn's for an idle connection."""
+        if self._stage == OVER:
+            return
         self._stage = self._timed = WHOLE
         self._room, self.due_s = self._most, math.inf
         super().on_message_complete()
@@ -150,7 +195,7 @@ class Connection(HttpToolsProtocol):
         self._end(Cut.NO_HTTP)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Any client may ask for another protocol, and is answered as if it had not: nothing that an operator reads."""
+        """It was answered: nothing that an operator reads."""
 
     def overdue(self) -> None:
         """What is expected has not come in time."""
@@ -162,9 +207,8 @@ class Connection(HttpToolsProtocol):
             self._end(Cut.SILENT if self._silent else Cut.HEAD_TOO_SLOW)
 
     def _end(self, why: Cut) -> None:
-        self._bounds.cut[why] += 1
         answer = ANSWERS.get(why) if self._interrupted() else None
-        self._stage, self.due_s = OVER, self.loop.time() + self._bounds.linger_s
+        self._over(why)
         if answer is None:
             self.transport.close()
             return
@@ -173,9 +217,23 @@ class Connection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
+    def _shut(self, why: Cut) -> None:
+        """Its answer was given, and can be read while the rest is held up where it comes from."""
+        self._over(why)
+        self.flow.pause_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _over(self, why: Cut) -> None:
+        self._bounds.cut[why] += 1
+        self._stage, self.due_s = OVER, self.loop.time() + self._bounds.linger_s
+        self._forget()
+
     def _interrupted(self) -> bool:
         """Whether there is room for an answer: none is under way or was given. An app that reads is told to end."""
         cycle = self.cycle
+        if self.pipeline:
+            return False
         if self._stage != BODY:
             return cycle is None or cycle.response_complete
         if cycle.response_started:

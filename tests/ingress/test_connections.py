@@ -187,6 +187,45 @@ async def test_many_requests_at_once_on_one_connection_are_all_answered(tmp_path
         assert heard.count(b"HTTP/1.1 404") == 201 and cut(made) == {}
 
 
+async def test_requests_sent_ahead_of_their_answers_wait_as_they_came_and_few_are_read(tmp_path: Path) -> None:
+    """Whoever reads no answer makes us keep no more than the network already does."""
+    one, count, most = head("GET", "/nothing", {}), 20_000, 0
+    async with door(tmp_path) as made, lines(made) as [line]:
+        said = asyncio.ensure_future(line.say(one * count, head("GET", "/last", {"Connection": "close"})))
+        while not line.heard.done():
+            for connection in made.ingress.connections.open:
+                kept = len(connection._ahead) // len(one)
+                most = max(most, len(connection.pipeline) * 50 + kept)
+            await asyncio.sleep(0)
+        await said
+        assert (await line.heard).count(b"HTTP/1.1 404") == count + 1 and cut(made) == {}
+    assert 0 < most < 15_000
+
+
+async def test_a_body_that_nobody_wants_is_not_swallowed(tmp_path: Path) -> None:
+    for path, headers in (("/twilio/status", {}), ("/v1/messages", {"Authorization": "Bearer wrong"})):
+        async with door(tmp_path) as made, lines(made) as [line]:
+            await line.say(head("POST", path, {**headers, "Content-Length": "9999999999"}))
+            heard = await asyncio.wait_for(line.drip(b"x" * 65_536), 10)
+            assert int(heard[9:12]) in (401, 403) and cut(made) == {"body_unwanted": 1}
+
+
+async def test_no_answer_is_put_before_that_of_an_earlier_request(tmp_path: Path) -> None:
+    bad = head("POST", "/v1/messages", {**CREATE, "Transfer-Encoding": "chunked"}) + b"zz\r\n"
+    async with door(tmp_path) as made, lines(made) as [line]:
+        await line.say(head("GET", "/nothing", {}) + bad)
+        assert b"HTTP/1.1 400" not in await line.heard
+        assert cut(made) == {"no_http": 1}
+
+
+async def test_an_upgrade_is_refused_by_name(tmp_path: Path) -> None:
+    upgrade = {**CREATE, "Connection": "Upgrade", "Upgrade": "h2c", "Content-Length": "2"}
+    async with door(tmp_path) as made:
+        answer = await exchange(made.http.base_url, head("POST", "/v1/messages", upgrade) + b"{}")
+        assert answer is not None and answer.status_code == 400 and "without Upgrade" in answer.json()["title"]
+        assert cut(made) == {"upgrade": 1}
+
+
 async def test_a_body_in_the_smallest_chunks_is_read_as_any_other(tmp_path: Path) -> None:
     body = b" " * 60_000 + json.dumps({"to": PERSON, "body": "Build 742 deployed."}).encode()
     chunked = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
