@@ -97,6 +97,7 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """See `Runtime.run`."""
         await self.runtime.run(stop)
+        self._journal.close()
 
     async def _start_effects(self) -> None:
         engine = self.runtime.engine

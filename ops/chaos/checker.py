@@ -20,6 +20,8 @@ RETRIED = (
 DELIVERED = 10
 # An answer passed on this shortly before its process died may not have been on its disk yet, ms.
 FSYNC_MS = 1500
+# The worker's time for a call ended while the answer lay in its socket, on a busy machine, ms.
+CROSSED_MS = 250
 # From the last check of a call until its bytes are at the proxy, on a busy machine, ms.
 LEAVING_MS = 750
 # Faults that hold a request back on its way, and for how long after them it may still arrive, ms.
@@ -183,17 +185,23 @@ def lost_webhooks(seen: Evidence) -> list[str]:
 
 
 def lost_answers(seen: Evidence) -> list[str]:
-    """Every answer that a living process got is on the log: with its SID, or as a refusal or doubt of that attempt."""
-    logged = defaultdict(set)
+    """Every answer that a living process got is on the log: with its SID, or as a refusal; or as a doubt, where its
+    time was over just then."""
+    logged, doubted = defaultdict(set), defaultdict(list)
     for record in seen.inputs("contact.answered.v1"):
-        logged[record.attempt].add((record.value or {}).get("sid", ""))
+        value = record.value or {}
+        logged[record.attempt].add(value.get("sid", ""))
+        if value.get("answer") == "doubtful":
+            doubted[record.attempt].append(value["at"])
     ends: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for entry in (*seen.told("died"), *seen.told("paused"), *seen.told("wiped")):
         ends[entry["part"]].append((entry["at"] - entry.get("since_ms", 0) - FSYNC_MS, entry["at"] + FSYNC_MS))
     problems = []
     for answer in seen.told("answered"):
+        attempt = answer["message_id"], answer["attempt"]
         lived = not any(start <= answer["at"] <= end for start, end in ends[answer["worker"]])
-        if lived and answer["sid"] not in logged[answer["message_id"], answer["attempt"]]:
+        crossed = any(at <= answer["at"] + CROSSED_MS for at in doubted[attempt])
+        if lived and not crossed and answer["sid"] not in logged[attempt]:
             what = f"answer {answer['status']} {answer['sid']} of attempt {answer['attempt']}"
             problems.append(f"message {answer['message_id']}: {what} at {answer['at']} is not on the log")
     return problems

@@ -256,6 +256,14 @@ def test_doubts_are_counted_by_how_they_were_resolved():
     assert [d.took_ms for d in found] == [2000, 0, None]
 
 
+@pytest.mark.parametrize(("doubted_at", "lost"), [(8000, 0), (9010, 0), (9900, 1)])
+def test_an_answer_whose_time_was_over_as_it_came_may_be_a_doubt(doubted_at, lost):
+    answer = {"worker": "worker-1", "message_id": MESSAGE, "attempt": 2, "sid": "SM2", "status": 201}
+    story = good().note("answered", 9000, **answer)
+    story.log("answered", message_id=MESSAGE, attempt=2, answer="doubtful", sid="", at=doubted_at)
+    assert len(checker.lost_answers(story.evidence())) == lost
+
+
 @pytest.mark.parametrize(("had_at", "needless"), [(1000, True), (9500, False), (12_000, False)])
 def test_a_doubt_about_a_call_whose_answer_a_living_process_had_is_needless(had_at, needless):
     said = {"message_id": MESSAGE, "attempt": 1, "at_ms": 10_000, "cause": {"offset": 1}}
