@@ -71,7 +71,7 @@ FIELDS = (
         "who answers HELP",
     ),
     Field("HELIOGRAPH_MODE", "mode", "live", values.choice("live", "sandbox"), "tenant default: live or sandbox"),
-    Field("HELIOGRAPH_ALLOW", "allow", (), values.secrets, "whom a sandbox texts: numbers between commas", secret=True),
+    Field("HELIOGRAPH_ALLOW", "allow", (), values.unshown, "whom a sandbox texts: numbers between commas", secret=True),
     Field(
         "HELIOGRAPH_SESSION_TIMEOUT_S",
         "session_timeout_s",

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from app import values
+
 Read = TypeVar("Read", bound=msgspec.Struct)
 
 
@@ -69,9 +71,9 @@ def misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]])
 
 
 def words(where: str, path: str, faults: list[str]) -> tuple[str, ...]:
-    """What stands in a file of secrets, between blanks; nothing without a path."""
+    """What stands in a file of secrets, between blanks or commas; nothing without a path."""
     try:
-        return tuple(Path(path).read_text().split()) if path else ()
+        return tuple(values.words(Path(path).read_text())) if path else ()
     except (OSError, UnicodeDecodeError) as error:
         faults.append(f"{where}: {error.strerror if isinstance(error, OSError) else 'is not text in UTF-8'}")
         return ()

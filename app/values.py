@@ -119,8 +119,18 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def words(text: str) -> list[str]:
+    """Parts between blanks or commas."""
+    return text.replace(",", " ").split()
+
+
 def secrets(text: str) -> tuple[Secret, ...]:
-    """Secrets between commas."""
+    """Secrets between blanks or commas: a file has one a line, a variable commas."""
+    return tuple(Secret(part) for part in words(text))
+
+
+def unshown(text: str) -> tuple[Secret, ...]:
+    """Parts between commas that nobody is shown."""
     return tuple(Secret(part) for part in names(text))
 
 

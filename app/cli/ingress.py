@@ -60,7 +60,7 @@ async def _serve(
         stop.set()
 
     ingress = Ingress(settings, tenants, Gate(settings).open, fail)
-    on_hangup(ingress.take)
+    on_hangup(tenants, ingress.take)
     await ingress.start()
     served: list[Served] = []
     try:

@@ -93,7 +93,7 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     worker = Worker(settings, tenants)
-    on_hangup(worker.log_in)
+    on_hangup(tenants, worker.log_in)
     host, port = settings.internal_host, settings.internal_port
     health = await serve(worker.runtime, worker.collectors, host, port)
     ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))

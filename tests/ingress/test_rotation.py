@@ -104,9 +104,10 @@ def rotating(tmp_path: Path) -> Iterator[Rotating]:
         yield made
 
 
-def test_p4_a_rotation_under_load_refuses_no_webhook(rotating: Rotating) -> None:
+@pytest.mark.parametrize("both", ["new\nold\n", "new,old", "new, old"])
+def test_p4_a_rotation_under_load_refuses_no_webhook(rotating: Rotating, both: str) -> None:
     rotating.answered()
-    rotating.write("new old")  # the secondary token is there, and both are known
+    rotating.write(both)  # the secondary token is there, and both are known
     rotating.hang_up()
     rotating.token = "new"  # it is promoted: Twilio signs with it
     rotating.answered()
@@ -124,6 +125,14 @@ def test_a_file_that_cannot_be_read_again_leaves_what_was_and_says_so(rotating: 
     rotating.answered()
     assert set(rotating.statuses) == {204}
     assert "auth_tokens_file: No such file or directory" in rotating.log()
+
+
+def test_a_file_read_while_it_is_written_leaves_what_was_and_says_so(rotating: Rotating) -> None:
+    rotating.write("")
+    rotating.hang_up("settings.not_read_again")
+    rotating.answered()
+    assert set(rotating.statuses) == {204}
+    assert "tenant acme: auth_tokens: is required" in rotating.log()
 
 
 CALL = Create(
