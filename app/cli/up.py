@@ -76,6 +76,8 @@ def _told(*_: object) -> None:
 def _watch(stand: Stand) -> None:
     noted: set[int] = set()
     while True:
+        if stand.revive_broker():
+            click.echo("kafka ended and was started again", err=True)
         for part in stand.dead():
             if part.pid not in noted:
                 noted.add(part.pid)

@@ -136,6 +136,14 @@ class Stand:
         """Call it often: what died is started again after a wait; says which were started now."""
         return [part.name for part in self.dead() if part.revive()]
 
+    def revive_broker(self) -> bool:
+        """The same for our own broker, a container apart; True when it was started. Raises BrokerFault."""
+        broker = self._broker
+        if not isinstance(broker, DevBroker) or broker.running() is not None:
+            return False
+        broker.start()
+        return True
+
     def stop(self) -> None:
         """Everything down, in reverse; workers together."""
         for part in self.parts.values():
