@@ -11,6 +11,8 @@ import orjson
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
+from app.cli.pending import state
+from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
 from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
@@ -45,19 +47,36 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
     topics = Topics(settings.topic_prefix, settings.group)
     sealer = Sealer(settings.seal_keys) if reveal else None
     with reaching_kafka(settings):
-        steps = asyncio.run(_steps(message_id, topics.contacts, kafka.client(settings), sealer))
+        steps, now = asyncio.run(_explained(message_id, topics, kafka.client(settings), sealer))
     if not steps:
         click.echo("there is no such message on the log", err=True)
         sys.exit(PROBLEMS)
     if as_json:
-        click.echo(orjson.dumps({"message_id": message_id, "steps": steps}).decode())
+        click.echo(orjson.dumps({"message_id": message_id, "steps": steps, "now": now}).decode())
     else:
         for step in steps:
             click.echo(_text(step))
+        click.echo(f"now  {now}")
     sys.exit(OK)
 
 
-async def _steps(message_id: str, topic: str, client: dict[str, Any], sealer: Sealer | None) -> list[dict[str, Any]]:
+Steps = list[dict[str, Any]]
+
+
+async def _explained(
+    message_id: str, topics: Topics, client: dict[str, Any], sealer: Sealer | None
+) -> tuple[Steps, str]:
+    """Every step, and what the message waits for now."""
+    steps, message = await _steps(message_id, topics.contacts, client, sealer)
+    if message is None:
+        return steps, "forgotten"
+    stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
+    return steps, state(message, stopped)
+
+
+async def _steps(
+    message_id: str, topic: str, client: dict[str, Any], sealer: Sealer | None
+) -> tuple[Steps, Message | None]:
     contact_id, _, key = message_id.partition("-")
     partition = await partition_of(topic, contact_id.encode(), client)
     contact: Contact | None = None
@@ -82,7 +101,8 @@ async def _steps(message_id: str, topic: str, client: dict[str, Any], sealer: Se
         mine = [event for event in folded.events if getattr(event, "key", key) == key]
         if named == message_id or (not named and mine):
             steps.append(_step(parsed, place, mine, folded, sealer))
-    return steps
+    here = contact.messages.get(key) if contact is not None else None
+    return steps, here or archive.get(message_id)
 
 
 def _step(parsed: Any, place: Place, events: list[Any], folded: Folded, sealer: Sealer | None) -> dict[str, Any]:

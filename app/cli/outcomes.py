@@ -54,12 +54,12 @@ def command(
 
 
 def why(outcome: dict[str, Any]) -> str:
-    """The reason; where a rule was broken, the field and the rule too."""
-    reason: str = outcome["reason"]
-    return f"{reason}, {outcome['field']} {outcome['rule']}" if outcome.get("field") else reason
+    """The reason, with Twilio's code; where a rule was broken, the field and the rule too."""
+    code = f" ({outcome['error_code']})" if outcome.get("error_code") else ""
+    broken = f", {outcome['field']} {outcome['rule']}" if outcome.get("field") else ""
+    return f"{outcome['reason']}{code}{broken}"
 
 
 def _line(value: dict[str, Any]) -> str:
-    error = f" ({value['error_code']})" if value["error_code"] else ""
     to, word = value["recipient"]["masked"], value["outcome"]
-    return f"{value['at']}  {to}  {word}: {why(value)}{error}  revision {value['revision']}  {value['message_id']}"
+    return f"{value['at']}  {to}  {word}: {why(value)}  revision {value['revision']}  {value['message_id']}"

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cli.outcomes import why
+from app.cli.pending import Identity, open_messages, state
 from app.cli.sendfile import Asked
 from app.cli.stopped import stopped_lanes
-from app.cli.stopped import why as why_stopped
 from app.cli.topicio import follow
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
@@ -20,15 +20,16 @@ from app.records.requests import NotifyRequested, recipients_of
 from app.records.topics import Topics
 
 Outcome = dict[str, Any]
-Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
 
 
 class Awaited:
-    """One message: the same number twice, or the same key and number on two lines, is one. `warnings`: of its media."""
+    """One message: the same number twice, or the same key and number on two lines, is one. `warnings`: of its media;
+    `message_id`, `waits`: of one without an outcome, what it is and what it waits for, as far as it is known."""
 
     def __init__(self, identity: Identity, warnings: Sequence[str] = ()) -> None:
         self.identity, self.lines, self.warnings = identity, list[int](), warnings
         self.outcome: Outcome | None = None
+        self.message_id, self.waits = "", ""
 
 
 def awaited(asked: Iterable[Asked]) -> list[Awaited]:
@@ -85,29 +86,38 @@ async def wait_for(
     except TimeoutError:
         missing = "1 outcome is" if matching.left == 1 else f"{matching.left} outcomes are"
         click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
-        await _tell_stopped(topics, client, {message.identity[0] for message in messages if message.outcome is None})
+        await _look(topics, client, [message for message in messages if message.outcome is None])
 
 
-async def _tell_stopped(topics: Topics, client: dict[str, Any], tenants: set[str]) -> None:
-    """What may keep them: lanes that wait for an operator."""
-    for row in await stopped_lanes(topics, client):
-        if row.tenant in tenants:
-            click.echo(f"lane {row.lane} of tenant {row.tenant}: {why_stopped(row)}", err=True)
+async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited]) -> None:
+    """What each of them waits for."""
+    stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
+    known = await open_messages(topics, client, {message.identity for message in missing})
+    for message in missing:
+        message.waits = "no worker has taken it yet"
+        if rows := known.get(message.identity):
+            row = rows.pop(0)
+            message.message_id, message.waits = row.id, state(row, stopped)
 
 
 def show(messages: list[Awaited], *, as_json: bool) -> None:
     """By line; one without an outcome too. Ids are never cut, so that they can be passed on to `explain`."""
     if as_json:
         for message in messages:
-            told = message.outcome or {"outcome": None, "recipient": {"masked": message.identity[2]}}
+            told = message.outcome or _none(message)
             warnings = {"warnings": message.warnings} if message.warnings else {}
             click.echo(orjson.dumps({"line": message.lines[0], **told, **warnings}).decode())
         return
     table = Table("line", "recipient", "outcome", "reason")
     table.add_column("message id", no_wrap=True)
     for message in messages:
-        told = message.outcome or {"outcome": "none yet", "reason": "", "message_id": ""}
+        told = message.outcome or {**_none(message), "outcome": "none yet", "reason": message.waits}
         lines = ", ".join(map(str, message.lines))
-        table.add_row(lines, message.identity[2], told["outcome"], why(told), told["message_id"])
+        table.add_row(lines, message.identity[2], told["outcome"], why(told), told["message_id"] or "")
     console = Console()
     Console(width=max(console.width, 120)).print(table)
+
+
+def _none(message: Awaited) -> Outcome:
+    masked, message_id = message.identity[2], message.message_id or None
+    return {"outcome": None, "recipient": {"masked": masked}, "message_id": message_id, "waits": message.waits}

@@ -35,6 +35,10 @@ def outcome(stand: Stand, key: str) -> dict[str, Any]:
     return until(lambda: next((o for o in read(stand, "notify.outcomes") if o["idempotency_key"] == key), None))
 
 
+# The same as event 4.
+SEND = ["send", "--to", "+12125550104", "--body", "Build 4.", "--key", "k4", "--wait", "--timeout", "1", "--json"]
+
+
 def findings(stand: Stand) -> list[dict[str, str]]:
     return json.loads(heliograph("doctor", "--json", **stand.env).stdout)["findings"]
 
@@ -69,9 +73,12 @@ def test_a_lane_refused_by_configuration_stays_stopped_over_a_restart_and_goes_o
     stand.parts["worker-1"].kill()
     assert lane["what"] == "tenant default: lane default"
     assert "refuses its set-up (30034)" in lane["problem"] and "heliograph errors 30034" in lane["problem"]
-    waited = heliograph("send", "--to", "+12125550109", "--body", "x", "--wait", "--timeout", "1", **stand.env)
+    waited = heliograph(*SEND, **stand.env)
+    told = json.loads(waited.stdout)
     assert waited.returncode == 1 and "1 outcome is not there after 1 s" in waited.stderr
-    assert "lane default of tenant default: stopped since" in waited.stderr
+    assert told["waits"].startswith("lane default: stopped since") and "heliograph errors 30034" in told["waits"]
+    explained = json.loads(heliograph("explain", told["message_id"], "--json", **stand.env).stdout)
+    assert explained["now"] == told["waits"]
     stand.parts["worker-1"].restart()
     produce(stand, *(event(n) for n in range(5, 9)))
     assert {outcome(stand, f"k{n}")["outcome"] for n in range(5, 9)} == {"delivered"}

@@ -1,0 +1,58 @@
+"""What a message without an outcome waits for, in words: from its row, and the lanes that are stopped."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from app import clock
+from app.cli.stopped import why
+from app.cli.topicio import follow
+from app.domain.contact import Contact, Message, in_doubt
+from app.domain.words import Stage
+from app.records.lanes import Stopped
+from app.records.topics import Topics
+
+_decode = msgspec.json.Decoder(Contact).decode
+Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
+Lanes = Mapping[tuple[str, str], Stopped]
+
+
+async def open_messages(
+    topics: Topics, client: dict[str, Any], wanted: Collection[Identity]
+) -> dict[Identity, list[Message]]:
+    """Those that a worker has taken and that are not over. Two numbers may share a mask."""
+    topic, found = topics.all["<app>-contacts-changelog"].name, dict[str, Message]()
+    async for record, _ in follow(topic, client, from_start=True, forever=False):
+        for message in _decode(record.value).messages.values():
+            if (message.tenant, message.idempotency_key, message.masked) in wanted:
+                found[message.id] = message
+    by_name: dict[Identity, list[Message]] = {}
+    for message in found.values():
+        if message.stage is not Stage.FINAL:
+            by_name.setdefault((message.tenant, message.idempotency_key, message.masked), []).append(message)
+    return by_name
+
+
+def lane_of(message: Message) -> tuple[str, str]:
+    """Tenant and lane."""
+    return message.tenant, message.policy.lane if message.policy else ""
+
+
+def state(message: Message, stopped: Lanes) -> str:
+    """What it waits for, or how it ended."""
+    if message.stage is Stage.FINAL:
+        return f"ended: {message.word or ''} ({message.reason or ''})"
+    if message.stage is Stage.FLYING:
+        doubtful = any(in_doubt(attempt) for attempt in message.attempts)
+        return "in doubt: heliograph doubts" if doubtful else "with Twilio: its last report is not there"
+    if (row := stopped.get(lane_of(message))) is not None:
+        return f"lane {row.lane}: {why(row)}"
+    return _when(message)
+
+
+def _when(message: Message) -> str:
+    if message.stage is Stage.WAITING:
+        return f"waits for its turn on lane {lane_of(message)[1]}"
+    word = {Stage.SCHEDULED: "scheduled for", Stage.HELD: "held until"}.get(message.stage, "tried again at")
+    return f"{word} {clock.iso(message.due_ms)}"
