@@ -6,6 +6,8 @@ from app.domain.words import Proof
 
 # An operator needs minutes to mend a set-up; every probe of one that is not mended costs a refused call.
 FIRST_HOLD_MS, LONGEST_HOLDS = 60_000, 15
+# A probe that met another fault, of the person or the moment, told nothing: another message may soon.
+UNDECIDED_MS = 5_000
 
 
 class Circuit:
@@ -26,6 +28,10 @@ class Circuit:
         if probe:
             self.code, self.hold_ms = code, min(self.hold_ms * 2, self.longest_ms)
             self.until_ms = now_ms + self.hold_ms
+
+    def undecided(self, now_ms: int) -> None:
+        """A probe ended without a word on the set-up."""
+        self.until_ms = min(self.until_ms, now_ms + UNDECIDED_MS)
 
     def probed(self, now_ms: int) -> None:
         """A probe leaves; if nothing is heard of it, another one follows."""

@@ -282,10 +282,10 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: Twilio throttled this lane: hold it for `hold_ms`. Or refused it by configuration: it stops, until
-    `proof` shows that it works again. `begun_ms`: when the attempt was claimed that met it; `probe`: it was one."""
+    `proof` shows that it works. Or a probe told nothing (`error`: another, or null). `begun_ms`: see lane.slowed."""
 
     lane: str
-    error: ErrorClass
+    error: ErrorClass | None
     hold_ms: int
     code: int | None = None
     proof: Proof = Proof.TAKEN

@@ -100,6 +100,11 @@ class Lane:
         self.circuit = Circuit(now_ms, proof, code, self._probe_after_ms)
         return True
 
+    def undecided(self, now_ms: int) -> None:
+        """A probe told nothing: the next one goes soon."""
+        if self.circuit is not None:
+            self.circuit.undecided(now_ms)
+
     def proved(self, now_ms: int) -> bool:
         """A probe came through: the lane goes. True if it was stopped until now."""
         stopped, self.circuit = self.circuit is not None, None

@@ -19,7 +19,8 @@ BEYOND = {
 
 
 def tell_lane(case: Case, message: Message, attempt: Attempt, record: Answered | Reported) -> None:
-    """A throttled lane slows down, one whose set-up is refused stops, a probe that came through sets it going."""
+    """A throttled lane slows down, one whose set-up is refused stops, a probe that came through sets it going, and one
+    that ended without a word on the set-up is followed by another."""
     if message.policy is None:
         return
     if record.error in (ErrorClass.THROTTLED, ErrorClass.CONFIGURATION):
@@ -36,6 +37,8 @@ def tell_lane(case: Case, message: Message, attempt: Attempt, record: Answered |
         )
     elif attempt.probe is not None and _proves(attempt.probe, record):
         case.effect(LaneProved(lane=message.policy.lane))
+    elif attempt.probe is not None and _ended(record):
+        case.effect(LaneSlowed(lane=message.policy.lane, error=record.error, hold_ms=0, code=record.code, probe=True))
 
 
 def _hold_ms(record: Answered | Reported) -> int:
@@ -51,3 +54,10 @@ def _proves(probe: Proof, record: Answered | Reported) -> bool:
         return probe is Proof.TAKEN and record.answer is Answer.TAKEN
     carried = record.progress is Progress.SENT or record.progress >= Progress.DELIVERED
     return carried or (probe is Proof.TAKEN and record.progress < Progress.CANCELED)
+
+
+def _ended(record: Answered | Reported) -> bool:
+    """Whether nothing more will be heard of the attempt."""
+    if isinstance(record, Answered):
+        return record.answer in (Answer.REFUSED, Answer.ABANDONED)
+    return record.progress in (Progress.CANCELED, Progress.FAILED, Progress.UNDELIVERED)

@@ -90,6 +90,8 @@ class LanesAgent:
         lane, now = self._lane(record.partition, slowed.tenant, slowed.lane), clock.now_ms()
         if slowed.error is not ErrorClass.CONFIGURATION:
             lane.hold(record.at_ms + slowed.hold_ms)
+            if slowed.probe:
+                lane.undecided(now)
             return
         began = lane.refused(now, slowed.proof, slowed.code, begun_ms=slowed.begun_ms, probe=slowed.probe)
         if lane.circuit is None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.domain.circuit import FIRST_HOLD_MS, LONGEST_HOLDS, LaneProved
+from app.domain.circuit import FIRST_HOLD_MS, LONGEST_HOLDS, UNDECIDED_MS, LaneProved
 from app.domain.events import Ask, LaneSlowed
 from app.domain.lane import REGRANT_MS, Lane
 from app.domain.words import DueKind, ErrorClass, Priority, Progress, Proof
-from tests.support.given import START_MS, Log, abandoned, due, given, refused, report, requested, taken, turn
+from tests.support.given import START_MS, Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
 
 CONFIG = ErrorClass.CONFIGURATION
 
@@ -44,7 +44,29 @@ def test_a_probe_that_a_carrier_must_take_is_not_content_with_twilio() -> None:
 
 @pytest.mark.parametrize("told", [abandoned(), refused(ErrorClass.TRANSIENT), refused(ErrorClass.THROTTLED)])
 def test_a_probe_that_says_nothing_of_the_set_up_leaves_the_lane_stopped(told) -> None:
-    assert effects(probed(Proof.TAKEN).then(told), LaneProved) == []
+    log = probed(Proof.TAKEN).then(told)
+    assert effects(log, LaneProved) == []
+    assert [(e.probe, e.error is CONFIG) for e in effects(log, LaneSlowed)] == [(True, False)]
+
+
+def test_a_probe_of_which_more_may_be_heard_says_nothing_yet() -> None:
+    for told in (doubtful(), taken()):
+        assert effects(probed(Proof.SENT).then(told), LaneSlowed) == []
+    failed = report(Progress.FAILED, code=30008, error=ErrorClass.UNKNOWN)
+    assert [e.probe for e in effects(probed(Proof.SENT).then(taken(), failed), LaneSlowed)] == [True]
+
+
+def test_a_probe_that_told_nothing_is_followed_by_another_soon_and_not_by_two() -> None:
+    made = lane()
+    stop(made, 0)
+    (first,) = made.grants(FIRST_HOLD_MS)
+    made.answered((first.message_id, 1))
+    made.undecided(FIRST_HOLD_MS + 100)
+    assert made.next_at(FIRST_HOLD_MS + 100) == FIRST_HOLD_MS + 100 + UNDECIDED_MS
+    (second,) = made.grants(FIRST_HOLD_MS + 100 + UNDECIDED_MS)
+    assert second.message_id != first.message_id
+    assert made.next_at(FIRST_HOLD_MS + 100 + UNDECIDED_MS) == 2 * FIRST_HOLD_MS + 100 + UNDECIDED_MS
+    lane().undecided(0)  # one that goes is not touched
 
 
 def test_a_probe_that_is_refused_says_that_it_was_one() -> None:

@@ -7,7 +7,7 @@ import msgspec
 from structlog.testing import capture_logs
 
 from app import clock
-from app.domain.circuit import FIRST_HOLD_MS
+from app.domain.circuit import FIRST_HOLD_MS, UNDECIDED_MS
 from app.domain.words import ErrorClass, Priority, Proof
 from app.records import lanes as wire
 from app.records.seal import Sealer
@@ -86,6 +86,13 @@ async def test_a_stopped_lane_grants_one_probe_after_a_while_and_goes_on_once_it
     assert owner.later(FIRST_HOLD_MS).tick() == ["taken"] and owner.tick() == []
     owner.fold(PROVED)
     assert owner.tick() == ["", ""] and owner.gauge() == [0.0]
+
+
+async def test_a_probe_that_told_nothing_is_followed_by_another_within_seconds() -> None:
+    owner = Owner().fold(asked(1), asked(2), asked(3), STOP).later(FIRST_HOLD_MS)
+    assert owner.tick() == ["taken"]
+    told = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.TRANSIENT, hold_ms=0, probe=True)
+    assert owner.fold(told).tick() == [] and owner.later(UNDECIDED_MS).tick() == ["taken"]
 
 
 async def test_the_next_owner_finds_the_lane_stopped_and_a_proved_one_going() -> None:
