@@ -1,6 +1,9 @@
 """What the simulator is told at the start, and what may be changed while it runs."""
 
+import re
+from collections.abc import Iterable
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -8,7 +11,16 @@ from app.simulator.faults import Count, Milliseconds, Script
 from app.simulator.linetypes import read_line
 from app.simulator.person import read_end
 
+ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}\Z")
+# With the prefix of a channel, or the few digits of a short code.
+_NUMBER = re.compile(r"([a-z]+:)?\+?[0-9]{3,15}\Z")
 MIX = {"delivered": 0.90, "undelivered": 0.05, "failed": 0.02, "silent": 0.03}
+
+
+def _must_be_numbers(name: str, numbers: Iterable[str]) -> None:
+    """Raises ValueError."""
+    if wrong := [number for number in numbers if not _NUMBER.match(number)]:
+        raise ValueError(f"{name}: {wrong[0]} is no number")
 
 
 class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +48,11 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Raises ValueError (TypeError and ValidationError are msgspec's own)."""
+        for name, url in (("inbound_url", self.inbound_url), ("fallback_url", self.fallback_url)):
+            if url and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
+                raise ValueError(f"{name}: {url} is no http URL")
+        for name, numbers in (("ends", self.ends), ("scripts", self.scripts), ("mps_of", self.mps_of)):
+            _must_be_numbers(name, numbers)
         for end in self.ends.values():
             read_end(end)
         for mix in (self.mix, *self.countries.values()):
@@ -45,7 +62,7 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             read_line(line)
         for mix in (self.mix, self.lines, *self.countries.values()):
             if any(weight < 0 for weight in mix.values()) or not sum(mix.values()) > 0:
-                raise ValueError("mix, lines: weights are numbers from 0, one at least above 0")
+                raise ValueError("mix, countries, lines: weights are numbers from 0, one at least above 0")
         if any(not prefix.startswith("+") for prefix in self.countries):
             raise ValueError("countries: a prefix of numbers, as in +44")
 
@@ -95,5 +112,8 @@ class SimulatorConfig(Changeable, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises ValueError."""
         super().__post_init__()
+        _must_be_numbers("sender", self.senders)
+        if not ACCOUNT.match(self.account_sid):
+            raise ValueError(f"account: {self.account_sid} is not AC and 32 hex digits")
         if bool(self.shared_key) != bool(self.shared_secret):
             raise ValueError("shared_key and shared_secret go together")

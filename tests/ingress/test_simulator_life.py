@@ -179,7 +179,19 @@ async def test_a_webhook_that_hangs_is_given_up_after_its_read_time():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"mix": {"lost": 1}}, {"mix": {"silent": 0}}, {"ends": {PERSON: "failed:x"}}, {"step_ms": -1}, {"x": 1}]
+    "wrong",
+    [
+        {"mix": {"lost": 1}},
+        {"mix": {"silent": 0}},
+        {"ends": {PERSON: "failed:x"}},
+        {"ends": {"nobody": "failed"}},
+        {"scripts": {"nobody": {}}},
+        {"mps_of": {"nobody": 1}},
+        {"inbound_url": "nowhere"},
+        {"fallback_url": "http://"},
+        {"step_ms": -1},
+        {"x": 1},
+    ],
 )
 async def test_a_configuration_that_makes_no_sense_is_refused_and_nothing_changes(wrong):
     with pytest.raises(msgspec.ValidationError):
