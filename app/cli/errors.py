@@ -1,11 +1,12 @@
 """`heliograph errors`: what Twilio's error codes mean, what is done about them, and what you can do."""
 
 import sys
+from typing import Any
 
 import click
 import orjson
 
-from app.cli import PROBLEMS
+from app.cli import PROBLEMS, give_up
 
 
 @click.command("errors")
@@ -15,27 +16,41 @@ from app.cli import PROBLEMS
 def command(code: int | None, kind: str, as_json: bool) -> None:
     """Explain a Twilio error code, or list all that a text can meet.
 
+    Of a code on no list here it tells what becomes of a message that meets it, and exits 1.
+
     \b
     Examples:
       heliograph errors 30007
       heliograph errors --class throttled
       heliograph errors --json | jq -r '[.code, .class] | @tsv'
     """
-    from app.provider.advice import every, explained
-
     if code is None:
-        rows = [row for row in every() if kind in ("", row["class"])]
+        _list(kind, as_json)
     else:
-        found = explained(code)
-        rows = [found] if found is not None else []
-    if not rows:
-        what = f"code {code}" if code is not None else f"class {kind}"
-        click.echo(f"error: {what} is on no list here; see https://www.twilio.com/docs/api/errors", err=True)
+        _explain(code, as_json)
+
+
+def _list(kind: str, as_json: bool) -> None:
+    from app.provider.advice import classes, every
+
+    if kind and kind not in (known := classes()):
+        give_up(f"--class: {kind} is none of {', '.join(known)}")
+    for row in every():
+        if kind in ("", row["class"]):
+            line = f"{row['code']}  {row['class'] or '-':18}  {row['meaning']}"
+            click.echo(orjson.dumps(row).decode() if as_json else line)
+
+
+def _explain(code: int, as_json: bool) -> None:
+    from app.provider.advice import explained, unlisted
+
+    found = explained(code)
+    _show(found or unlisted(code), as_json)
+    if found is None:
+        click.echo(f"error: code {code} is on no list here", err=True)
         sys.exit(PROBLEMS)
-    for row in rows:
-        if as_json:
-            click.echo(orjson.dumps(row).decode())
-        elif code is None:
-            click.echo(f"{row['code']}  {row['class'] or '-':18}  {row['meaning']}")
-        else:
-            click.echo("\n".join(f"{name:8} {value or '-'}" for name, value in row.items()))
+
+
+def _show(row: dict[str, Any], as_json: bool) -> None:
+    lines = (f"{name:8} {value or '-'}" for name, value in row.items())
+    click.echo(orjson.dumps(row).decode() if as_json else "\n".join(lines))

@@ -10,6 +10,7 @@ from app.domain.words import ErrorClass
 from app.provider.words import ERRORS, entries
 
 E = ErrorClass
+URL = "https://www.twilio.com/docs/api/errors"
 
 
 class Advice(NamedTuple):
@@ -100,6 +101,7 @@ ADVICE: Mapping[ErrorClass, Advice] = {
 }
 # What one code means beside its class.
 NOTES: Mapping[int, str] = {
+    20404: "; of a look-up (heliograph twilio messages fetch) it says no more than that there is no such thing",
     21614: "; of a call with media it says that media cannot be received: as 30011",
     30004: "; from a toll-free number it is an opt-out, told by the network",
 }
@@ -119,6 +121,25 @@ def explained(code: int) -> dict[str, Any] | None:
     return next((row for row in every() if row["code"] == code), None)
 
 
+def unlisted(code: int) -> dict[str, Any]:
+    """The same of a code on no list of ours: what becomes of a message that meets it all the same."""
+    here, _ = ADVICE[E.UNKNOWN]
+    return {
+        "code": code,
+        "meaning": "not known here: on no list",
+        "met": "",
+        "class": E.UNKNOWN.value,
+        "here": f"{here} (of a create call: with HTTP 429 it counts as throttled, with 5xx the call is in doubt)",
+        "yours": "look it up",
+        "url": f"{URL}/{code}",
+    }
+
+
+def classes() -> list[str]:
+    """The classes that codes of the tables have."""
+    return sorted({row["class"] for row in every()} - {""})
+
+
 def every() -> Iterator[dict[str, Any]]:
     """All codes of the tables, in order."""
     for entry in sorted(entries(), key=lambda entry: entry["code"]):
@@ -136,5 +157,5 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
         "class": kind.value if about_text else "",
         "here": advice.here + NOTES.get(entry["code"], ""),
         "yours": advice.yours,
-        "url": f"https://www.twilio.com/docs/api/errors/{entry['code']}",
+        "url": f"{URL}/{entry['code']}",
     }

@@ -53,8 +53,9 @@ _CLASSES: Mapping[str, ErrorClass] = MappingProxyType(
 )
 # Codes whose fault lies in this one recipient, though the cure is an operator's: the line must not stop for them.
 # 21408: country not enabled; 21608: trial account, recipient not verified; 21703: no sender for this destination;
-# 30018: a carrier there wants the sender registered, and may deliver all the same.
-_BY_RECIPIENT = {21408, 21608, 21703, 30018}
+# 30018: a carrier there wants the sender registered, and may deliver all the same; 30040, 30041: it does not;
+# 572002: trial account, this recipient is texted from another number.
+_BY_RECIPIENT = {21408, 21608, 21703, 30018, 30040, 30041, 572002}
 # The media are at fault, and a text with a link goes through: too large (11751, 30019), not to be had, too many.
 _BY_MEDIA = {11751, 21620, 21623, 30019}
 

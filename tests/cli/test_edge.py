@@ -11,7 +11,7 @@ from app.domain.events import LaneSlowed
 from app.domain.words import ErrorClass, Progress, Stage, Word
 from app.provider.advice import ADVICE, every
 from app.provider.stamps import INVALID_AFTER
-from app.provider.words import ERRORS, entries
+from app.provider.words import ERRORS, entries, error_class
 from tests.support.commands import faults, heliograph
 from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
 from tests.support.words import leaves
@@ -87,10 +87,25 @@ def test_only_the_codes_of_a_class_are_listed() -> None:
     assert [int(line.split()[0]) for line in listed] == [r["code"] for r in every() if r["class"] == "throttled"]
 
 
-@pytest.mark.parametrize("words", [["99999"], ["--class", "odd"]])
-def test_what_is_on_no_list_is_a_problem(words: list[str]) -> None:
-    done = heliograph("errors", *words)
-    assert done.returncode == 1 and "is on no list here" in done.stderr
+def test_of_a_code_on_no_list_it_is_told_what_becomes_of_its_message_and_it_is_a_problem() -> None:
+    done, lined = heliograph("errors", "99999"), heliograph("errors", "99999", "--json")
+    assert (done.returncode, done.stderr) == (lined.returncode, lined.stderr)
+    assert (done.returncode, faults(done)) == (1, ["code 99999 is on no list here"])
+    row = json.loads(lined.stdout)
+    assert row["class"] == error_class(99999) and row["here"].startswith(ADVICE[ErrorClass.UNKNOWN].here)
+    assert "not sent again" in done.stdout and "docs/api/errors/99999" in done.stdout
+    assert set(row) == set(next(every()))
+
+
+def test_a_class_that_no_code_has_is_answered_with_those_there_are() -> None:
+    done = heliograph("errors", "--class", "odd")
+    known = ", ".join(sorted({ERRORS[entry["code"]] for entry in entries() if entry["stage"] in ("C", "D", "C/D")}))
+    assert (done.returncode, faults(done)) == (2, [f"--class: odd is none of {known}"])
+
+
+def test_not_found_says_of_a_look_up_that_there_is_no_such_thing() -> None:
+    said = heliograph("errors", "20404").stdout
+    assert "the lane stops" in said and "there is no such thing" in said
 
 
 def test_a_signature_is_the_one_that_twilios_own_validator_takes() -> None:

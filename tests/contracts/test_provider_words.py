@@ -40,6 +40,32 @@ NAMED = {
     20003: ErrorClass.CONFIGURATION,
     21408: ErrorClass.SENDER_UNREACHABLE,
     30008: ErrorClass.UNKNOWN,
+    # What Twilio split from 21211, 21212, 21606 and 21614 in July 2024.
+    21265: ErrorClass.NUMBER_INVALID,
+    21266: ErrorClass.REQUEST,
+    21267: ErrorClass.CONFIGURATION,
+    21268: ErrorClass.NUMBER_INVALID,
+    21635: ErrorClass.NUMBER_INVALID,
+    21659: ErrorClass.CONFIGURATION,
+    21660: ErrorClass.CONFIGURATION,
+    21661: ErrorClass.CONFIGURATION,
+    # Other codes newer than the list of 2023, or left out of it.
+    21662: ErrorClass.SENDER_UNREACHABLE,
+    21663: ErrorClass.CONFIGURATION,
+    21665: ErrorClass.CONFIGURATION,
+    21670: ErrorClass.MMS_IMPOSSIBLE,
+    30040: ErrorClass.SENDER_UNREACHABLE,
+    30041: ErrorClass.SENDER_UNREACHABLE,
+    30042: ErrorClass.CONFIGURATION,
+    30044: ErrorClass.REQUEST,
+    30453: ErrorClass.FRAUD_BLOCK,
+    30454: ErrorClass.THROTTLED,
+    30500: ErrorClass.AMBIGUOUS,
+    30615: ErrorClass.QUIET_HOURS,
+    30630: ErrorClass.OPTED_OUT,
+    35117: ErrorClass.REQUEST,
+    90007: ErrorClass.REQUEST,
+    572002: ErrorClass.SENDER_UNREACHABLE,
 }
 
 
@@ -54,6 +80,11 @@ def test_a_code_not_listed_is_unknown_and_never_a_crash(code: int | None, status
     assert isinstance(found, ErrorClass)
     if code is not None and code not in ERRORS and status != 429:
         assert found is ErrorClass.UNKNOWN
+
+
+def test_no_code_is_on_the_lists_twice() -> None:
+    codes = [entry["code"] for entry in POLICY]
+    assert sorted(codes) == sorted(set(codes))
 
 
 def report(query: dict[str, str] | None = None, **fields: str) -> Report | Unplaced:

@@ -68,6 +68,11 @@ def test_quiet_hours_hold_until_the_next_morning_where_the_person_is(name: str) 
     assert iso(stamp_code(30610, About(ms(now), to)).hold_until_ms) == morning
 
 
+def test_a_law_about_hours_holds_as_quiet_hours_do() -> None:
+    about = About(ms("2026-07-01T08:00:00Z"), NEW_YORK)
+    assert stamp_code(30615, about) == stamp_code(30610, about) and stamp_code(30615, about).hold_until_ms
+
+
 @given(st.integers(0, 2**41), st.sampled_from([NEW_YORK, TEXAS, "+18085550101", "+441632960961", ""]))
 def test_every_morning_is_ahead_by_less_than_two_days(at: int, to: str) -> None:
     assert 0 < stamp_code(30610, About(at, to)).hold_until_ms - at < 48 * 3_600_000
@@ -86,7 +91,7 @@ def test_a_block_on_a_toll_free_number_is_the_networks_word_for_a_stop(sender: s
 
 def test_how_many_failures_make_a_number_invalid() -> None:
     told = {code: after for code in ERRORS if (after := stamp_code(code, About(0)).invalid_after)}
-    assert told == {21211: 1, 21614: 1, 21635: 1, 30006: 1, 30003: 5, 30005: 3}
+    assert told == {21211: 1, 21265: 1, 21268: 1, 21614: 1, 21635: 1, 30006: 1, 30003: 5, 30005: 3}
 
 
 def test_an_rcs_address_that_cannot_be_reached_says_nothing_of_the_number() -> None:
