@@ -1,6 +1,7 @@
 """`heliograph twilio`: the tenant's account at Twilio, set up as the tenants file says, checked, and looked at."""
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,9 +9,9 @@ import click
 import orjson
 
 from app.cli import OK, PROBLEMS
-from app.cli.findings import as_object, line
+from app.cli.findings import as_object, line, readable_secrets
 from app.cli.twilioheld import numbers, services
-from app.cli.twilioline import as_json, asking, chosen, of_tenants, refused, reveal, yes
+from app.cli.twilioline import as_json, asking, chosen, chosen_of, of_tenants, refused, reveal, yes
 from app.cli.twiliomessages import messages
 from app.cli.twilioplan import Told, sids_to_keep, tell
 from app.tenants import Tenant
@@ -98,8 +99,8 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
 def check(tenant: str | None, as_json: bool) -> None:
     """Look for what bites people, by calls that only read. Exit 1 if something is found.
 
-    Credentials, account, region, services, senders, webhooks, US A2P campaigns, toll-free verifications. Each finding
-    has a name from a closed list, what is wrong, where, and what to do.
+    Secret files, credentials, account, region, services, senders, webhooks, US A2P campaigns, toll-free verifications.
+    Each finding has a name from a closed list, what is wrong, where, and what to do.
 
     \b
     Examples:
@@ -108,7 +109,9 @@ def check(tenant: str | None, as_json: bool) -> None:
     """
     from app.provider.account.checking import check as look
 
-    found = [finding for one in chosen(tenant) for finding in asyncio.run(look(one))]
+    settings, tenants = chosen_of(tenant)
+    found = list(readable_secrets(os.environ, settings, {one.name: one for one in tenants}))
+    found += [finding for one in tenants for finding in asyncio.run(look(one))]
     for finding in found:
         click.echo(orjson.dumps(as_object(finding)).decode() if as_json else line(finding))
     if not found and not as_json:

@@ -10,6 +10,7 @@ import click
 from app.cli import PROBLEMS, give_up, settings_or_exit
 from app.cli.whose import among
 from app.domain.phone import mask
+from app.settings import Settings
 from app.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -25,12 +26,17 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 def chosen(name: str | None) -> list[Tenant]:
     """The tenant named, or all; exit 2 if it is none, or if one has no account to ask."""
-    _, tenants = settings_or_exit(dict(os.environ))
+    return chosen_of(name)[1]
+
+
+def chosen_of(name: str | None) -> tuple[Settings, list[Tenant]]:
+    """As `chosen`, with the settings that they are of."""
+    settings, tenants = settings_or_exit(dict(os.environ))
     found = [tenants[among(name, tenants)]] if name is not None else list(tenants.values())
     lacking = [(tenant.name, field) for tenant in found for field in lacks(tenant)]
     if lacking:
         give_up(*(f"tenant {tenant}: {field}: is required (TWILIO_* or the tenants file)" for tenant, field in lacking))
-    return found
+    return settings, found
 
 
 def lacks(tenant: Tenant) -> list[str]:

@@ -51,6 +51,7 @@ class Account(NamedTuple):
 
     def declare(self, rest: str) -> None:
         self.file.write_text(HEAD.format(account=ACCOUNT, token=TOKEN, url=self.simulated.url) + rest)
+        self.file.chmod(0o600)
 
     async def run(self, *words: str, said: str = "", code: int = 0) -> str:
         """What the command printed; fails if it ended otherwise than with `code`."""
@@ -187,6 +188,16 @@ async def test_nothing_found_ends_with_0(tmp_path: Path) -> None:
         [sid] = (await made.told("apply"))[0]["sids"].values()
         made.declare(FILE.replace("numbers = [", f'sid = "{sid}"\nnumbers = [').replace(FIRST, "+18005550100"))
         assert await made.run("check") == "nothing found\n" and await made.told("check") == []
+
+
+async def test_a_tenants_file_that_others_may_read_is_found_by_twilio_check_too(tmp_path: Path) -> None:
+    async with account(tmp_path, FILE.replace(FIRST, "+18005550100"), **toll_free()) as made:
+        await made.run("apply")
+        made.file.chmod(0o640)
+        told = await made.told("check", code=1)
+    assert [(finding["name"], finding["tenant"], finding["where"]) for finding in told][:1] == [
+        ("secret_readable", "", "HELIOGRAPH_CONFIG")
+    ]
 
 
 def toll_free() -> dict[str, Any]:
