@@ -68,7 +68,7 @@ BROKEN_FILES = [
     ("[tenant.acme]\n", ["tenant: is not known; tables are [tenants.NAME]"]),
     ("[tenants]\nacme = 1\n", ["tenants.acme: must be a table"]),
     ("tenants = 1\n", ["tenants.: must be a table"]),
-    ("[tenants.a]\nlanes = 1\n", ["tenants.a.lanes.: must be a table"]),
+    ("[tenants.a]\nlanes = 1\n", ["tenants.a.lanes: must be a table"]),
     ("[tenants.a]\n", ["tenants.a.lanes: needs at least one lane"]),
     (
         '[tenants.a]\nstrict_numbers = "no"\n[tenants.a.lanes.x]\nrate = -1\n[tenants.b.lanes.y]\n',
