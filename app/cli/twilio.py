@@ -9,6 +9,7 @@ import click
 import orjson
 
 from app.cli import OK, PROBLEMS
+from app.cli.counted import plural
 from app.cli.findings import as_object, line, readable_secrets
 from app.cli.twilioheld import numbers, services
 from app.cli.twilioline import as_json, asking, chosen, chosen_of, of_tenants, refused, reveal, yes
@@ -84,7 +85,8 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
         sys.exit(PROBLEMS)
     out = sum(one.detached for one in told)
     if out and not yes:
-        click.confirm(f"Take {out} numbers out of their services?", abort=True, err=True)
+        taken = plural(out, "number out of its service", "numbers out of their services")
+        click.confirm(f"Take {taken}?", abort=True, err=True)
     for one in told:
         asking(one.tenant, _applied, one)
     if as_json:
@@ -139,6 +141,6 @@ async def _applied(line: "Line", told: Told) -> None:
             if change.action == "create":
                 told.made[change.where.removeprefix("services.")] = sid
     except Unanswered as no:
-        click.echo(f"{told.done} changes were made; a new plan goes on from there", err=True)
+        click.echo(f"{plural(told.done, 'change was', 'changes were')} made; a new plan goes on from there", err=True)
         sids_to_keep([told], err=True)
         refused(no, told.tenant)

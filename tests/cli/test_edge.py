@@ -181,7 +181,7 @@ def test_a_shared_key_signs_with_the_algorithm_that_its_header_names(tmp_path: P
         ([URL, "--shared-key", "k"], TOKEN, "--shared-key: there is no shared key k: shared_keys is empty"),
         ([URL, "Body"], TOKEN, "Body: must be FIELD=VALUE"),
         (["hooks.example.com/twilio/status", "A=1"], TOKEN, "URL: must be an http or https URL"),
-        ([URL, "--tenant", "acme"], TOKEN, "--tenant: acme is none of default"),
+        ([URL, "--tenant", "acme"], TOKEN, "--tenant: there is no tenant acme: one of default"),
         ([URL], {}, "tenant default has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file"),
     ],
 )
