@@ -60,6 +60,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Names of what is set."""
         return tuple(name for name in self.__struct_fields__ if getattr(self, name) not in ("", None, {}))
 
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """Names of what is set, and not to what holds without it."""
+        return tuple(name for name in self.set if getattr(self, name) != _AS_UNSET.get(name))
+
 
 # What Twilio really does with it, where that is not what its name says.
 MISLEADING: Mapping[str, str] = MappingProxyType(
@@ -80,6 +85,17 @@ WORTH_KNOWING: Mapping[str, str] = MappingProxyType(
         "shorten_urls": "Twilio's list holds the shortened text: a call in doubt is not resolved by it",
         "risk_check": "Twilio may refuse a text as SMS pumping (30450), or with disable never looks",
         "message_intent": "Twilio's compliance toolkit judges the text by it, and may hold or block it",
+    }
+)
+
+# What a call does without it: nothing is to be told of it.
+_AS_UNSET: Mapping[str, str | bool] = MappingProxyType(
+    {
+        "content_retention": "retain",
+        "address_retention": "retain",
+        "smart_encoded": False,
+        "shorten_urls": False,
+        "provide_feedback": False,
     }
 )
 
@@ -132,9 +148,9 @@ def sender_fault(service: str, number: str, pinned: bool) -> str:
 
 
 def sandbox_faults(mode: str, allow: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Field and broken rule; never a number itself."""
+    """Field and broken rule; never a number itself. `mode` "": it could not be read."""
     for index, number in enumerate(allow):
         if problem := read_address(number).problem:
             yield f"allow[{index}]", problem
-    if allow and mode != "sandbox":
+    if allow and mode == "live":
         yield "allow", 'is for mode = "sandbox"; this tenant may text anybody'

@@ -2,9 +2,9 @@
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -27,18 +27,39 @@ def struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
         if isinstance(types[name], type) and issubclass(types[name], msgspec.Struct):
             good[name] = struct(f"{where}.{name}", value, types[name], faults)
             continue
-        try:
-            good[name] = msgspec.convert(value, types[name])
-        except msgspec.ValidationError as error:
-            faults.append(f"{where}.{name}: {error}")
+        if (read := _field(f"{where}.{name}", value, types[name], faults)) is not None:
+            good[name] = read
     return kind(**good)
+
+
+def _field(where: str, value: Any, kind: Any, faults: list[str]) -> Any:
+    """None if it cannot be read; of a table each entry that can."""
+    if get_origin(kind) is dict and isinstance(value, dict):
+        of = get_args(kind)[1]
+        read = {name: _field(f"{where}.{name}", one, of, faults) for name, one in value.items()}
+        return {name: one for name, one in read.items() if one is not None}
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        rule, _, path = str(error).partition(" - at `$")
+        words = ", ".join(filter(None, get_args(kind))) if get_origin(kind) is Literal else ""
+        faults.append(f"{where}{path.rstrip('`')}: {f'must be one of {words}' if words else rule}")
+    return None
+
+
+def unread(told: Iterable[str], where: str, *names: str) -> bool:
+    """Whether this table or setting, or one of these fields of it, is among the faults: it is to blame for no other."""
+    starts = (f"{where}:", *(f"{where}.{name}{end}" for name in names for end in ":.["))
+    return any(fault.startswith(starts) for fault in told)
 
 
 def below(where: str, table: dict[str, Any], name: str, kind: type[Read], faults: list[str]) -> dict[str, Read]:
     """The tables of one kind within another, by name."""
     given = table.get(name, {})
-    tables = given if isinstance(given, dict) else {"": given}
-    return {key: struct(f"{where}.{name}.{key}", one, kind, faults) for key, one in tables.items()}
+    if not isinstance(given, dict):
+        faults.append(f"{where}.{name}: must be a table")
+        return {}
+    return {key: struct(f"{where}.{name}.{key}", one, kind, faults) for key, one in given.items()}
 
 
 def of_tenants(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -83,5 +104,6 @@ def pairs(where: str, path: str, faults: list[str]) -> dict[str, str]:
     """The words of such a file, id:secret each."""
     split = [word.partition(":") for word in words(where, path, faults)]
     if unnamed := [word for word in split if not all(word)]:
-        faults.append(f"{where}: {len(unnamed)} words are not id:secret")
+        words_are = "1 word is" if len(unnamed) == 1 else f"{len(unnamed)} words are"
+        faults.append(f"{where}: {words_are} not id:secret")
     return {key: secret for key, _, secret in split if secret}

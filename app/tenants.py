@@ -54,7 +54,7 @@ TENANT_SHAPES = {
     "status_callback_url": values.url,
     "inbound_url": values.url,
     "webhook_overrides": values.overrides,
-    "api_base_url": values.url,
+    "api_base_url": values.server,
 }
 
 
@@ -168,10 +168,11 @@ def read_tenants(settings: Settings) -> dict[str, Tenant]:
     return tenants
 
 
-def look_at_tenants(settings: Settings) -> tuple[dict[str, Tenant], tuple[str, ...]]:
-    """By name, as far as they can be read, and every fault."""
+def look_at_tenants(settings: Settings, told: Sequence[str] = ()) -> tuple[dict[str, Tenant], tuple[str, ...]]:
+    """By name, as far as they can be read, and every fault; `told`: those of the settings themselves."""
     if not settings.config:
-        rules = sandbox_faults(settings.mode, [number.reveal() for number in settings.allow])
+        mode = "" if tables.unread(told, "HELIOGRAPH_MODE") else settings.mode
+        rules = sandbox_faults(mode, [number.reveal() for number in settings.allow])
         faults = [f"HELIOGRAPH_{name.upper()}: {rule}" for name, rule in rules]
         return {"default": _default(settings)}, (*_told(settings, {**TENANT_SHAPES, **LANE_SHAPES}), *faults)
     faults = []
@@ -179,7 +180,7 @@ def look_at_tenants(settings: Settings) -> tuple[dict[str, Tenant], tuple[str, .
     tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in given}
     if not (tenants or faults):
         faults.append("has no [tenants.NAME] table")
-    inherited = (*_told(settings, {"api_base_url": values.url}), *_unheard(settings))
+    inherited = (*_told(settings, {"api_base_url": values.server}), *_unheard(settings))
     return tenants, tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults) + inherited
 
 
@@ -252,19 +253,20 @@ def _resolved(lane: Lane, services: Mapping[str, declared.Service]) -> Lane:
 def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     """What can be read and does not hold together; `told`: what could not be read."""
     faults = [f"{where}.{name}: {rule}" for name, rule in tables.misshapen(tenant, TENANT_SHAPES)]
-    if not tenant.lanes:
+    if not (tenant.lanes or tables.unread(told, f"{where}.lanes")):
         faults.append(f"{where}.lanes: needs at least one lane")
-    if tenant.default_lane and tenant.default_lane not in tenant.lanes:
+    if tenant.lanes and tenant.default_lane and tenant.default_lane not in tenant.lanes:
         faults.append(f"{where}.default_lane: is not one of its lanes")
     if tenant.keyword_replies not in ("twilio", "heliograph"):
         faults.append(f"{where}.keyword_replies: must be twilio or heliograph")
     for name, lane in tenant.lanes.items():
         faults += _lane_faults(f"{where}.lanes.{name}", lane, told)
-        if lane.service and lane.service not in tenant.services:
+        if lane.service and lane.service not in tenant.services and not tables.unread(told, f"{where}.services"):
             faults.append(f"{where}.lanes.{name}.service: is not one of its services")
     faults += [f"{where}.{fault}" for fault in declared.faults(tenant.services, tenant.numbers)]
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(tenant.create)]
-    faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(tenant.mode, tenant.allow)]
+    mode = "" if tables.unread(told, where, "mode") else tenant.mode
+    faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(mode, tenant.allow)]
     uncounted = {code: not_counted(code) for code in tenant.invalid_after}
     faults += [f"{where}.invalid_after.{code}: {rule}" for code, rule in uncounted.items() if rule]
     faults += [f"{where}.lookup.{name}: {rule}" for name in tenant.lookup if (rule := no_category(name))]
@@ -278,11 +280,10 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     service = lane.messaging_service_sid or lane.service
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
     needs_service = {"create.shorten_urls": lane.create.shorten_urls, "schedule_at_twilio": lane.schedule_at_twilio}
-    if not service:
+    if not (service or tables.unread(told, where, "messaging_service_sid", "service")):
         faults += [f"{where}.{name}: needs a messaging_service_sid" for name, on in needs_service.items() if on]
-    unread = (f"{where}:", *(f"{where}.{name}:" for name in (*LANE_SHAPES, "service", "pinned")))
     rule = sender_fault(service, lane.from_number, lane.pinned)
-    if rule and not any(f.startswith(unread) for f in told):
+    if rule and not tables.unread(told, where, *LANE_SHAPES, "service", "pinned"):
         faults.append(f"{where}: {rule}")
     if lane.messaging_service_sid and lane.service:
         faults.append(f"{where}.service: is a messaging_service_sid by name: one of them")

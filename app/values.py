@@ -191,6 +191,13 @@ def url(text: str) -> str:
     return text
 
 
+def server(text: str) -> str:
+    """An address of the web to which credentials go by header alone."""
+    if "@" in urlsplit(url(text)).netloc:
+        raise ValueError("must hold no user and no password: account_sid and auth_tokens log in")
+    return text
+
+
 def broken(read: Callable[[str], object], text: str) -> str:
     """The rule that a text breaks, "" if it can be read."""
     try:

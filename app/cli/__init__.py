@@ -88,7 +88,7 @@ def looked_at(env: dict[str, str]) -> tuple[Settings, dict[str, Tenant], list[st
     settings, faults = Settings.looked_at(env)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     missing = [fault for fault in settings.keys_missing() if fault.partition(":")[0] not in named]
-    tenants, more = look_at_tenants(settings)
+    tenants, more = look_at_tenants(settings, faults)
     return settings, tenants, [*faults, *more], missing
 
 

@@ -1,6 +1,7 @@
 """`heliograph config show|check`."""
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +55,8 @@ def check(as_json: bool) -> None:
     Notes tell what is unusual and holds: tenants that are sandboxes, after how many messages that fail a number is
     invalid (invalid_after, 5 for 30003 and 3 for 30005 if it is not set), and what parameters of the create call cost
     ([tenants.NAME.create]: content_retention, address_retention, smart_encoded, shorten_urls, risk_check,
-    message_intent). Of three that promise more than they do it warns: max_price, provide_feedback, application_sid.
+    message_intent), and which webhooks are not tried again (webhook_overrides). Of three that promise more than they do
+    it warns: max_price, provide_feedback, application_sid.
 
     \b
     Examples:
@@ -66,7 +68,13 @@ def check(as_json: bool) -> None:
         "faults": faults,
         "problems": missing + incomplete(tenants, faults),
         "warnings": [*shared(tenants), *told(tenants, MISLEADING)],
-        "notes": [*sandboxes(tenants), *told(tenants, WORTH_KNOWING), *lookups(tenants), *failures(tenants)],
+        "notes": [
+            *sandboxes(tenants),
+            *told(tenants, WORTH_KNOWING),
+            *lookups(tenants),
+            *failures(tenants),
+            *unretried(tenants),
+        ],
     }
     if as_json:
         click.echo(orjson.dumps(found).decode())
@@ -89,14 +97,20 @@ def _tell(found: dict[str, list[str]]) -> None:
 
 
 def incomplete(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str]:
-    """What would stop a tenant's texts or its webhooks, one line each; a field that is among the faults is not said
-    again."""
+    """What would stop a tenant's texts or its webhooks, one line each; of a field that is among the faults, or that
+    comes from a file that is, nothing more is said."""
     return [
         f"tenant {name}: {field}: {rule}"
         for name, tenant in tenants.items()
         for field, rule in _lacks(tenant)
-        if not any(f"tenants.{name}.{field}:" in fault for fault in faults)
+        if not any(told in fault for fault in faults for told in _told_as(name, field))
     ]
+
+
+def _told_as(name: str, field: str) -> Iterator[str]:
+    """How a fault names a tenant's field or a part of it; the tenant from TWILIO_* has the names of settings."""
+    yield from (f"tenants.{name}.{field}{end}" for end in (":", ".", "[", "_file:"))
+    yield from (f"{setting.env}_FILE:" for setting in FIELDS if setting.name == field and name == "default")
 
 
 def _lacks(tenant: Tenant) -> Iterator[tuple[str, str]]:
@@ -124,8 +138,8 @@ def silent(tenant: Tenant) -> Iterator[tuple[str, str]]:
 def unmade(tenant: Tenant) -> list[tuple[str, str]]:
     """Lanes of services of the file that have no SID yet: nothing can be sent through them."""
     rule = "that service has no sid: heliograph twilio apply makes it and prints the sid"
-    lanes = tenant.lanes.items()
-    return [(f"lanes.{name}.service", rule) for name, lane in lanes if lane.service and not lane.messaging_service_sid]
+    lanes = [(name, lane) for name, lane in tenant.lanes.items() if lane.service in tenant.services]
+    return [(f"lanes.{name}.service", rule) for name, lane in lanes if not lane.messaging_service_sid]
 
 
 def shared(tenants: Mapping[str, Tenant]) -> list[str]:
@@ -167,13 +181,25 @@ def failures(tenants: Mapping[str, Tenant]) -> list[str]:
     ]
 
 
+def unretried(tenants: Mapping[str, Tenant]) -> list[str]:
+    """Webhooks that Twilio is told without retries, by what stands behind their # or else by the tenant's overrides."""
+    rule = "has no rc=1 to rc=5: a webhook that does not arrive is tried again once at most, if no connection was made"
+    behind = {
+        f"tenant {name}: {field if own else 'webhook_overrides'}: {rule}": own or tenant.webhook_overrides
+        for name, tenant in tenants.items()
+        for field in ("status_callback_url", "inbound_url")
+        for own in (getattr(tenant, field).partition("#")[2],)
+    }
+    return [note for note, overrides in behind.items() if not re.search("(^|&)rc=[1-5]", overrides)]
+
+
 def told(tenants: Mapping[str, Tenant], about: Mapping[str, str]) -> list[str]:
-    """What is to be told of the parameters that are set, by field."""
+    """What is to be told of the parameters that are set to anything unusual, by field."""
     return [
         f"tenant {name}: {where}create.{field}: {about[field]}"
         for name, tenant in tenants.items()
         for where, given in _parameters(tenant)
-        for field in given.set
+        for field in given.telling
         if field in about
     ]
 

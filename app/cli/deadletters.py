@@ -13,6 +13,7 @@ import orjson
 
 from app import kafka
 from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
+from app.cli.counted import plural
 from app.cli.letters import (
     Letter,
     LetterLine,
@@ -137,7 +138,7 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
         records = [_again(settings, letter) for letter in letters]
         if not yes:
             topics = ", ".join(sorted({letter.topic for letter in letters}))
-            click.confirm(f"Produce {len(letters)} records again to {topics}?", abort=True, err=True)
+            click.confirm(f"Produce {plural(len(letters), 'record')} again to {topics}?", abort=True, err=True)
         asyncio.run(_retry(settings, letters, records, by, as_json))
 
 

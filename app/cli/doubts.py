@@ -11,6 +11,7 @@ import orjson
 
 from app import clock, kafka
 from app.cli import reaching_kafka, settings_or_exit
+from app.cli.counted import plural
 from app.cli.moments import moment
 from app.cli.topicio import follow
 from app.domain.contact import Attempt, Contact, Message, in_doubt
@@ -86,7 +87,7 @@ def _told(message: Message, attempt: Attempt) -> dict[str, Any]:
 
 
 def _line(told: dict[str, Any]) -> str:
-    tried = [told["call"], f"{told['looks']} looks at Twilio's list"]
+    tried = [told["call"], f"{plural(told['looks'], 'look')} at Twilio's list"]
     tried += [f"next look {told['next_look']}"] if told["next_look"] else []
     tried += [f"sent again as attempt {n}" for n in told["sent_again_as"]]
     tried += [f"to be sent again {told['sent_again_at']}"] if told["sent_again_at"] else []

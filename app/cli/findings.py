@@ -47,10 +47,13 @@ def _files(env: Mapping[str, str], settings: Settings, tenants: Mapping[str, Ten
     if settings.config and any(_holds_secrets(tenant) for tenant in tenants.values()):
         yield "", "HELIOGRAPH_CONFIG", settings.config
     for name, tenant in tenants.items():
-        if tenant.auth_tokens_file:
-            yield name, "auth_tokens_file", tenant.auth_tokens_file
+        for own in ("auth_tokens_file", "shared_keys_file"):
+            if path := getattr(tenant, own):
+                yield name, own, path
 
 
 def _holds_secrets(tenant: Tenant) -> bool:
     """Whether its table itself holds any."""
-    return bool(tenant.api_keys or tenant.api_key_secret or (tenant.auth_tokens and not tenant.auth_tokens_file))
+    tokens = tenant.auth_tokens and not tenant.auth_tokens_file
+    shared = tenant.shared_keys and not tenant.shared_keys_file
+    return bool(tenant.api_keys or tenant.api_key_secret or tokens or shared)

@@ -129,20 +129,29 @@ def _revealed(settings: Settings, found: Inbound) -> dict[str, Any]:
     except Unsealable:
         give_up(f"{text.sid}: is sealed by a key that is not in HELIOGRAPH_SEAL_KEYS", code=PROBLEMS)
     told = {"from": content.to, "to": content.sender, "body": content.body, "media": list(content.media)}
-    return told | ({"webhook": _webhook(raw)} if raw else {})
+    return told | ({"webhook": webhook(raw)} if raw else {})
 
 
-def _webhook(raw: RawWebhook) -> dict[str, Any]:
+def webhook(raw: RawWebhook) -> dict[str, Any]:
+    """As it came, and its fields; a body that is no UTF-8 is shown byte by byte."""
     body = raw.body.encode("latin-1")
     fields = read_form(body) if raw.form else read_json(body)
     return {
         "kind": raw.kind,
         "query": raw.query,
         "fields": fields,
-        "body": raw.body,
+        "body": _text(body) or raw.body,
         "signature": raw.signature,
         "settings": raw.settings,
     }
+
+
+def _text(body: bytes) -> str:
+    """ "" if it is not in UTF-8."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 async def _told(settings: Settings, topics: Topics, found: Inbound, by: str) -> None:

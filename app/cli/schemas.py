@@ -7,6 +7,7 @@ import click
 import orjson
 
 from app.cli import OK, PROBLEMS, give_up
+from app.cli.counted import plural
 
 SIGNS = {"same": " ", "written": "+", "differs": "~", "missing": "!", "stray": "?"}
 
@@ -48,4 +49,4 @@ def _show(found: dict[str, str]) -> None:
     for path, state in changed.items():
         click.echo(f"{SIGNS[state]} {path}: {state}")
     if not changed:
-        click.echo(f"{len(found)} files are as generated")
+        click.echo(f"{plural(len(found), 'file is', 'files are')} as generated")

@@ -15,6 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
+from app.cli.counted import plural
 from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
 from app.cli.sendmedia import in_json, tell, warned
 from app.cli.sendwait import awaited, show, wait_for
@@ -76,7 +77,7 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
         tell(warnings, named=file is not None)
     if dry_run:
         told = {"sent": 0, "well_formed": len(lines), **in_json(warnings)}
-        good = "1 line is" if len(lines) == 1 else f"{len(lines)} lines are"
+        good = plural(len(lines), "line is", "lines are")
         click.echo(orjson.dumps(told) if as_json else f"{good} well formed; nothing was sent")
         sys.exit(OK)
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)

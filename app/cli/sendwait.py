@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from app.cli.counted import plural
 from app.cli.outcomes import why
 from app.cli.pending import Identity, open_messages, state
 from app.cli.sendfile import Asked
@@ -84,7 +85,7 @@ async def wait_for(
                 if not matching.left:
                     return
     except TimeoutError:
-        missing = "1 outcome is" if matching.left == 1 else f"{matching.left} outcomes are"
+        missing = plural(matching.left, "outcome is", "outcomes are")
         click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
         await _look(topics, client, [message for message in messages if message.outcome is None])
 

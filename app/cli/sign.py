@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import click
 import orjson
@@ -35,7 +36,7 @@ def command(
 
     URL is the public one that Twilio is told (its query included), whatever address curl then talks to. The first auth
     token of the tenant signs: TWILIO_AUTH_TOKEN, or auth_tokens of the tenants file. The token itself is never shown.
-    For a JSON body the URL must carry its hash: the URL to use is said on standard error.
+    For a JSON body the URL must carry its hash, in place of any that it has: the URL to use is said on standard error.
 
     \b
     Examples:
@@ -54,7 +55,7 @@ def command(
     secret, digest = _secret(tenants[whose(tenant, tenants)], key), "sha256" if sha256 or key else "sha1"
     asked = url.partition("#")[0]
     if data is not None:
-        asked += f"{'&' if '?' in asked else '?'}bodySHA256={hashlib.sha256(_body(data)).hexdigest()}"
+        asked = _hashed(asked, _body(data))
     headers = {"X-Twilio-Signature": signature(secret, asked, _form(fields), digest)}
     if digest == "sha256":
         named = f"key={key}," if key else ""
@@ -74,9 +75,8 @@ def _tell(headers: dict[str, str], url: str, data: str | None, as_json: bool) ->
 def _secret(tenant: Tenant, key: str | None) -> str:
     if key is not None:
         if key not in tenant.shared_keys:
-            give_up(
-                f"--shared-key: {key} is none of {', '.join(tenant.shared_keys) or 'nothing: shared_keys is empty'}"
-            )
+            known = f"one of {', '.join(tenant.shared_keys)}" if tenant.shared_keys else "shared_keys is empty"
+            give_up(f"--shared-key: there is no shared key {key}: {known}")
         return "".join(tenant.shared_keys[key])
     if not tenant.auth_tokens:
         give_up(f"tenant {tenant.name} has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file")
@@ -91,6 +91,20 @@ def _body(data: str) -> bytes:
         return sys.stdin.buffer.read() if data == "@-" else Path(data[1:]).read_bytes()
     except OSError as error:
         give_up(f"--data: {data[1:]}: {error.strerror}")
+
+
+def _hashed(url: str, body: bytes) -> str:
+    """The URL with the hash of this body, in place of any that it has. Says so if no door takes such a body."""
+    from app.provider.forms import BadForm, read_json
+
+    try:
+        read_json(body)
+    except BadForm as bad:
+        click.echo(f"warning: --data: {bad.rule}: the ingress refuses it ({bad.status})", err=True)
+    base, _, query = url.partition("?")
+    parts = query.split("&") if query else []
+    kept = [part for part in parts if unquote_plus(part.partition("=")[0]) != "bodySHA256"]
+    return f"{base}?{'&'.join([*kept, f'bodySHA256={hashlib.sha256(body).hexdigest()}'])}"
 
 
 def _form(fields: tuple[str, ...]) -> list[tuple[str, str]]:

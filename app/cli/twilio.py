@@ -1,6 +1,7 @@
 """`heliograph twilio`: the tenant's account at Twilio, set up as the tenants file says, checked, and looked at."""
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,9 +9,10 @@ import click
 import orjson
 
 from app.cli import OK, PROBLEMS
-from app.cli.findings import as_object, line
+from app.cli.counted import plural
+from app.cli.findings import as_object, line, readable_secrets
 from app.cli.twilioheld import numbers, services
-from app.cli.twilioline import as_json, asking, chosen, of_tenants, refused, reveal, yes
+from app.cli.twilioline import as_json, asking, chosen, chosen_of, of_tenants, refused, reveal, yes
 from app.cli.twiliomessages import messages
 from app.cli.twilioplan import Told, sids_to_keep, tell
 from app.tenants import Tenant
@@ -83,7 +85,8 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
         sys.exit(PROBLEMS)
     out = sum(one.detached for one in told)
     if out and not yes:
-        click.confirm(f"Take {out} numbers out of their services?", abort=True, err=True)
+        taken = plural(out, "number out of its service", "numbers out of their services")
+        click.confirm(f"Take {taken}?", abort=True, err=True)
     for one in told:
         asking(one.tenant, _applied, one)
     if as_json:
@@ -98,8 +101,8 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
 def check(tenant: str | None, as_json: bool) -> None:
     """Look for what bites people, by calls that only read. Exit 1 if something is found.
 
-    Credentials, account, region, services, senders, webhooks, US A2P campaigns, toll-free verifications. Each finding
-    has a name from a closed list, what is wrong, where, and what to do.
+    Secret files, credentials, account, region, services, senders, webhooks, US A2P campaigns, toll-free verifications.
+    Each finding has a name from a closed list, what is wrong, where, and what to do.
 
     \b
     Examples:
@@ -108,7 +111,9 @@ def check(tenant: str | None, as_json: bool) -> None:
     """
     from app.provider.account.checking import check as look
 
-    found = [finding for one in chosen(tenant) for finding in asyncio.run(look(one))]
+    settings, tenants = chosen_of(tenant)
+    found = list(readable_secrets(os.environ, settings, {one.name: one for one in tenants}))
+    found += [finding for one in tenants for finding in asyncio.run(look(one))]
     for finding in found:
         click.echo(orjson.dumps(as_object(finding)).decode() if as_json else line(finding))
     if not found and not as_json:
@@ -136,6 +141,6 @@ async def _applied(line: "Line", told: Told) -> None:
             if change.action == "create":
                 told.made[change.where.removeprefix("services.")] = sid
     except Unanswered as no:
-        click.echo(f"{told.done} changes were made; a new plan goes on from there", err=True)
+        click.echo(f"{plural(told.done, 'change was', 'changes were')} made; a new plan goes on from there", err=True)
         sids_to_keep([told], err=True)
         refused(no, told.tenant)

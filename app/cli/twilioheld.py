@@ -7,6 +7,7 @@ import msgspec
 import orjson
 
 from app.cli import PROBLEMS, give_up
+from app.cli.counted import plural
 from app.cli.twilioline import as_json, asking, by_tenant, hidden, one, reveal, sids
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def list_services(tenant: str | None, as_json: bool) -> None:
 
     for service in asking(one(tenant), read_services):
         told = _service(service, None)
-        text = f"{service.sid}  {len(service.numbers)} numbers  {service.friendly_name}"
+        text = f"{service.sid}  {plural(len(service.numbers), 'number')}  {service.friendly_name}"
         click.echo(orjson.dumps(told).decode() if as_json else text)
 
 

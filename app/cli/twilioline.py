@@ -10,6 +10,7 @@ import click
 from app.cli import PROBLEMS, give_up, settings_or_exit
 from app.cli.whose import among
 from app.domain.phone import mask
+from app.settings import Settings
 from app.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -25,12 +26,17 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 def chosen(name: str | None) -> list[Tenant]:
     """The tenant named, or all; exit 2 if it is none, or if one has no account to ask."""
-    _, tenants = settings_or_exit(dict(os.environ))
+    return chosen_of(name)[1]
+
+
+def chosen_of(name: str | None) -> tuple[Settings, list[Tenant]]:
+    """As `chosen`, with the settings that they are of."""
+    settings, tenants = settings_or_exit(dict(os.environ))
     found = [tenants[among(name, tenants)]] if name is not None else list(tenants.values())
     lacking = [(tenant.name, field) for tenant in found for field in lacks(tenant)]
     if lacking:
         give_up(*(f"tenant {tenant}: {field}: is required (TWILIO_* or the tenants file)" for tenant, field in lacking))
-    return found
+    return settings, found
 
 
 def lacks(tenant: Tenant) -> list[str]:
@@ -47,29 +53,40 @@ def one(name: str | None) -> Tenant:
 
 
 def asking(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T:
-    """What `ask` returns of a line to the tenant's account and what is given; says what Twilio refused, with exit 1."""
+    """As `answer`; says what Twilio refused, with exit 1."""
     from app.provider.account.asking import Unanswered
+
+    try:
+        return answer(tenant, ask, *given)
+    except Unanswered as no:
+        refused(no, tenant)
+
+
+def answer(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T:
+    """What `ask` returns of a line to the tenant's account and what is given. Raises Unanswered."""
     from app.provider.account.checking import line_of
 
     async def run() -> T:
         async with line_of(tenant) as line:
             return await ask(line, *given)
 
-    try:
-        return asyncio.run(run())
-    except Unanswered as no:
-        refused(no, tenant)
+    return asyncio.run(run())
 
 
 def refused(no: "Unanswered", tenant: Tenant) -> NoReturn:
-    """Say why Twilio did not do it, and who was asked if nobody answered; exit 1."""
+    """Say why Twilio did not do it; exit 1."""
+    give_up(because(no, tenant), code=PROBLEMS)
+
+
+def because(no: "Unanswered", tenant: Tenant) -> str:
+    """Why Twilio did not do it, and who was asked if nobody answered."""
     from app.provider.account.findings import shown
     from app.provider.http import API
 
     more = f": heliograph errors {no.code}" if no.code else ""
     if not no.status:
         more = f": {shown(tenant.api_base_url) or API} was asked"
-    give_up(f"Twilio: {no}{more}", code=PROBLEMS)
+    return f"Twilio: {no}{more}"
 
 
 def hidden(text: str, reveal: bool) -> str:

@@ -1,6 +1,8 @@
 """`heliograph twilio messages`: texts as Twilio keeps them."""
 
 import re
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,10 @@ import msgspec
 import orjson
 
 from app import values
+from app.cli import OK, PROBLEMS
+from app.cli.counted import plural
 from app.cli.moments import moment
-from app.cli.twilioline import as_json, asking, by_tenant, hidden, one, reveal, sids, yes
+from app.cli.twilioline import answer, as_json, asking, because, by_tenant, hidden, one, reveal, sids, yes
 from app.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -125,10 +129,7 @@ def redact(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) 
     """
     from app.provider.account import texts
 
-    account = _sure(one(tenant), "Empty", len(sids), yes)
-    for sid in sids:
-        asking(account, texts.redact, sid)
-        click.echo(orjson.dumps({"redacted": sid}).decode() if as_json else f"redacted {sid}")
+    _each(_sure(one(tenant), "Empty", len(sids), yes), texts.redact, "redacted", sids, as_json)
 
 
 @messages.command("delete")
@@ -145,15 +146,28 @@ def delete(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) 
     """
     from app.provider.account import texts
 
-    account = _sure(one(tenant), "Delete", len(sids), yes)
+    _each(_sure(one(tenant), "Delete", len(sids), yes), texts.delete, "deleted", sids, as_json)
+
+
+def _each(account: Tenant, ask: Callable[..., Any], done: str, sids: Sequence[str], as_json: bool) -> None:
+    """All of them, though Twilio refuses one; says which, and then exit 1."""
+    from app.provider.account.asking import Unanswered
+
+    refusals = 0
     for sid in sids:
-        asking(account, texts.delete, sid)
-        click.echo(orjson.dumps({"deleted": sid}).decode() if as_json else f"deleted {sid}")
+        try:
+            answer(account, ask, sid)
+        except Unanswered as no:
+            refusals += 1
+            click.echo(f"error: {sid}: {because(no, account)}", err=True)
+        else:
+            click.echo(orjson.dumps({done: sid}).decode() if as_json else f"{done} {sid}")
+    sys.exit(PROBLEMS if refusals else OK)
 
 
 def _sure(tenant: Tenant, verb: str, count: int, yes: bool) -> Tenant:
     if not yes:
-        click.confirm(f"{verb} {count} texts at Twilio, of tenant {tenant.name}?", abort=True, err=True)
+        click.confirm(f"{verb} {plural(count, 'text')} at Twilio, of tenant {tenant.name}?", abort=True, err=True)
     return tenant
 
 

@@ -86,7 +86,7 @@ def _lines(tenant: str, change: "Change", reveal: bool) -> list[str]:
     number = f" {hidden(change.number, reveal)} {change.number_sid}".rstrip()
     sid = f" ({change.sid})" if change.sid else ""
     why = f": {change.why}" if change.why else ""
-    keep = " stays without --prune" if change.action == "keep" else ""
+    keep = "; stays without --prune" if change.action == "keep" else ""
     head = f"{SIGNS[change.action]} {change.action} {tenant}.{change.where}{sid}{number}{why}{keep}"
     return [head, *(f"      {_edit(edit)}" for edit in change.edits)]
 

@@ -9,7 +9,7 @@ from app.settings import Settings
 def among(name: str, tenants: Collection[str]) -> str:
     """The tenant named. Exit 2 if it is none."""
     if name not in tenants:
-        give_up(f"--tenant: {name} is none of {', '.join(tenants)}")
+        give_up(f"--tenant: there is no tenant {name}: one of {', '.join(tenants)}")
     return name
 
 

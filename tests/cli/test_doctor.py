@@ -55,9 +55,17 @@ def test_a_secret_file_that_others_may_read_is_found(mode: int, told: list[int],
 def test_a_tenants_file_is_a_secret_only_if_it_holds_one(tmp_path: Path) -> None:
     tokens = written(tmp_path / "tokens", TOKEN, 0o644)
     inside = written(tmp_path / "inside.toml", TABLE.format(f'auth_tokens = ["{TOKEN}"]'), 0o644)
+    shared = written(tmp_path / "shared.toml", TABLE.format('shared_keys = {k1 = "one"}'), 0o644)
     beside = written(tmp_path / "beside.toml", TABLE.format(f'auth_tokens_file = "{tokens}"'), 0o644)
     assert readable({"HELIOGRAPH_CONFIG": inside}) == [("", "HELIOGRAPH_CONFIG")]
+    assert readable({"HELIOGRAPH_CONFIG": shared}) == [("", "HELIOGRAPH_CONFIG")]
     assert readable({"HELIOGRAPH_CONFIG": beside}) == [("acme", "auth_tokens_file")]
+
+
+def test_a_file_of_shared_keys_is_a_secret(tmp_path: Path) -> None:
+    keys = written(tmp_path / "keys", "k1:one", 0o640)
+    file = written(tmp_path / "t.toml", TABLE.format(f'shared_keys_file = "{keys}"'), 0o644)
+    assert readable({"HELIOGRAPH_CONFIG": file}) == [("acme", "shared_keys_file")]
 
 
 def test_twilio_itself_is_not_asked_without_leave_and_what_needs_no_call_is_found() -> None:

@@ -1,5 +1,6 @@
 """`heliograph errors` and `heliograph sign`: real processes."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from app.domain.events import LaneSlowed
 from app.domain.words import ErrorClass, Progress, Stage, Word
 from app.provider.advice import ADVICE, every
 from app.provider.stamps import INVALID_AFTER
+from app.provider.webhooks import body_hash
 from app.provider.words import ERRORS, entries, error_class
 from tests.support.commands import faults, heliograph
 from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
@@ -131,6 +133,25 @@ def test_a_json_body_is_signed_by_its_hash_in_the_url_it_is_to_be_posted_to(tmp_
     assert plain.stderr == f"post to {told['url']}\n" and "Content-Type: application/json" in plain.stdout
 
 
+@pytest.mark.parametrize(
+    "old", ["m=1&bodySHA256=abc&a=2", "bodySHA256=abc&m=1&a=2&bodySHA256=", "m=1&a=2&body%53HA256=x"]
+)
+def test_the_hash_of_another_body_in_the_url_is_replaced(old: str) -> None:
+    body = '{"MessageStatus": "sent"}'
+    fresh, again = (
+        json.loads(heliograph("sign", url, "--data", body, "--json", **TOKEN).stdout)
+        for url in (URL, f"{URL.partition('?')[0]}?{old}")
+    )
+    assert again == fresh and body_hash(again["url"].partition("?")[2]) == hashlib.sha256(body.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("body", ["nojson", "[1]", ""])
+def test_a_body_that_the_ingress_refuses_is_signed_and_that_is_said(body: str) -> None:
+    done = heliograph("sign", URL, "--data", body, "--json", **TOKEN)
+    said = "warning: --data: body is not a JSON object in UTF-8: the ingress refuses it (400)\n"
+    assert (done.returncode, done.stderr) == (0, said) and "bodySHA256=" in json.loads(done.stdout)["url"]
+
+
 def test_the_only_tenant_signs_and_of_several_one_must_be_named(tmp_path: Path) -> None:
     config = tmp_path / "tenants.toml"
     table = '[tenants.{0}]\nauth_tokens = ["{0}s"]\n[tenants.{0}.lanes.main]\nfrom_number = "+15005550006"\n'
@@ -155,6 +176,12 @@ def test_a_shared_key_signs_with_the_algorithm_that_its_header_names(tmp_path: P
         told = json.loads(done.stdout)
         assert told["X-Twilio-Webhooks-Signature-Settings"] == f"key={key},algorithm=HMAC_SHA256"
         assert RequestValidator(secret).validate(URL, {"A": "1"}, told["X-Twilio-Signature"], "HMAC_SHA256")
+    unknown = heliograph("sign", URL, "--tenant", "acme", "--shared-key", "k3", **env)
+    assert faults(unknown) == ["--shared-key: there is no shared key k3: one of k1, k2"]
+    (tmp_path / "keys").write_text("two\n")
+    assert faults(heliograph("sign", URL, "--tenant", "acme", **env)) == [
+        f"HELIOGRAPH_CONFIG: {config}: tenants.acme.shared_keys_file: 1 word is not id:secret"
+    ]
     (tmp_path / "keys").write_text("k2 two\n")
     assert faults(heliograph("sign", URL, "--tenant", "acme", **env)) == [
         f"HELIOGRAPH_CONFIG: {config}: tenants.acme.shared_keys_file: 2 words are not id:secret"
@@ -166,10 +193,10 @@ def test_a_shared_key_signs_with_the_algorithm_that_its_header_names(tmp_path: P
     [
         ([URL, "A=1", "--data", "{}"], TOKEN, "--data: is instead of FIELD=VALUE, not with them"),
         ([URL, "--data", "@/nowhere/at-all"], TOKEN, "--data: /nowhere/at-all: No such file or directory"),
-        ([URL, "--shared-key", "k"], TOKEN, "--shared-key: k is none of nothing: shared_keys is empty"),
+        ([URL, "--shared-key", "k"], TOKEN, "--shared-key: there is no shared key k: shared_keys is empty"),
         ([URL, "Body"], TOKEN, "Body: must be FIELD=VALUE"),
         (["hooks.example.com/twilio/status", "A=1"], TOKEN, "URL: must be an http or https URL"),
-        ([URL, "--tenant", "acme"], TOKEN, "--tenant: acme is none of default"),
+        ([URL, "--tenant", "acme"], TOKEN, "--tenant: there is no tenant acme: one of default"),
         ([URL], {}, "tenant default has no auth token: set TWILIO_AUTH_TOKEN, or auth_tokens in the tenants file"),
     ],
 )

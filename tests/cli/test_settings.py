@@ -93,6 +93,63 @@ def test_a_field_that_cannot_be_read_hides_no_other_of_its_tenant(tmp_path: Path
     assert faults(done) == [f"HELIOGRAPH_CONFIG: {file}: tenants.a.{fault}" for fault in OF_FILE]
 
 
+# What cannot be read, with what would follow from it if it counted as not there.
+UNREAD = {
+    'lanes = "main"\ndefault_lane = "main"': ["lanes: must be a table"],
+    "services = 1\n[tenants.a.lanes.x]\nservice = 'main'": ["services: must be a table"],
+    "[tenants.a.lanes.x]\nmessaging_service_sid = 7\nschedule_at_twilio = true": [
+        "lanes.x.messaging_service_sid: Expected `str`, got `int`"
+    ],
+    "auth_tokens = [1]\n[tenants.a.lanes.x]\nfrom_number = 5": [
+        "lanes.x.from_number: Expected `str`, got `int`",
+        "auth_tokens[0]: Expected `str`, got `int`",
+    ],
+    "auth_tokens_file = '/nowhere/at-all'\n[tenants.a.lanes.x]\nfrom_number = '+15005550006'": [
+        "auth_tokens_file: No such file or directory"
+    ],
+    "invalid_after = {30003 = 21}\n[tenants.a.lanes.x]\nfrom_number = '+15005550006'": [
+        "invalid_after.30003: Expected `int` <= 20"
+    ],
+    "[tenants.a.lanes.x]\nfrom_number = '+15005550006'\n[tenants.a.create]\nrisk_check = 'maybe'": [
+        "create.risk_check: must be one of enable, disable"
+    ],
+}
+
+
+@pytest.mark.parametrize("text", UNREAD)
+def test_what_cannot_be_read_is_told_by_its_place_and_is_to_blame_for_nothing_else(text: str, tmp_path: Path) -> None:
+    file, urls = (
+        tmp_path / "tenants.toml",
+        "status_callback_url = 'https://a.example/s'\ninbound_url = 'https://a.example/i'",
+    )
+    tokens = "" if "auth_tokens" in text else "auth_tokens = ['token']\n"
+    file.write_text(f"[tenants.a]\naccount_sid = 'AC{'0' * 32}'\n{urls}\n{tokens}{text}\n")
+    done = heliograph("config", "check", "--json", **KEYS, HELIOGRAPH_CONFIG=str(file))
+    found = json.loads(done.stdout)
+    assert [fault.partition("tenants.a.")[2] for fault in found["faults"]] == UNREAD[text]
+    assert (done.returncode, found["problems"]) == (2, [])
+
+
+def test_a_secret_of_the_environment_that_cannot_be_read_is_not_missing() -> None:
+    done = heliograph("config", "check", "--json", **KEYS, TWILIO_AUTH_TOKEN_FILE="/nowhere/at-all")
+    found = json.loads(done.stdout)
+    assert found["faults"] == ["TWILIO_AUTH_TOKEN_FILE: No such file or directory"]
+    assert not [problem for problem in found["problems"] if "auth_tokens" in problem]
+
+
+USERINFO = "must hold no user and no password: account_sid and auth_tokens log in"
+
+
+@pytest.mark.parametrize("url", ["https://user:pass@api.example.com", "http://user@127.0.0.1:1", "https://@a.example"])
+def test_a_server_with_a_user_in_it_is_a_fault_that_does_not_show_it(url: str, tmp_path: Path) -> None:
+    by_env = heliograph("twilio", "check", TWILIO_API_BASE_URL=url)
+    assert (by_env.returncode, by_env.stderr) == (2, f"error: TWILIO_API_BASE_URL: {USERINFO}\n")
+    file = tmp_path / "tenants.toml"
+    file.write_text(TENANT.format(name="a", path="a/").replace("auth_tokens", f'api_base_url = "{url}"\nauth_tokens'))
+    by_file = heliograph("twilio", "check", HELIOGRAPH_CONFIG=str(file))
+    assert by_file.stderr == f"error: HELIOGRAPH_CONFIG: {file}: tenants.a.api_base_url: {USERINFO}\n"
+
+
 @pytest.mark.parametrize(("path", "code"), [("", 1), ("{name}/", 0)])
 def test_tenants_of_one_account_need_routes_of_their_own(path: str, code: int, tmp_path: Path) -> None:
     file = tmp_path / "tenants.toml"

@@ -68,7 +68,7 @@ BROKEN_FILES = [
     ("[tenant.acme]\n", ["tenant: is not known; tables are [tenants.NAME]"]),
     ("[tenants]\nacme = 1\n", ["tenants.acme: must be a table"]),
     ("tenants = 1\n", ["tenants.: must be a table"]),
-    ("[tenants.a]\nlanes = 1\n", ["tenants.a.lanes.: must be a table"]),
+    ("[tenants.a]\nlanes = 1\n", ["tenants.a.lanes: must be a table"]),
     ("[tenants.a]\n", ["tenants.a.lanes: needs at least one lane"]),
     (
         '[tenants.a]\nstrict_numbers = "no"\n[tenants.a.lanes.x]\nrate = -1\n[tenants.b.lanes.y]\n',
@@ -104,9 +104,9 @@ CANCEL, SEND = "cancel 7a031076e4d2147aa60c-979f8995cb98fd500dc0", "send --to +1
     ("words", "fault"),
     [
         (CANCEL, "--tenant: is required, one of acme, beta"),
-        (f"{CANCEL} --tenant gamma", "--tenant: gamma is none of acme, beta"),
+        (f"{CANCEL} --tenant gamma", "--tenant: there is no tenant gamma: one of acme, beta"),
         (SEND, "--tenant: is required, one of acme, beta"),
-        (f"{SEND} --tenant gamma", "--tenant: gamma is none of acme, beta"),
+        (f"{SEND} --tenant gamma", "--tenant: there is no tenant gamma: one of acme, beta"),
     ],
 )
 def test_what_no_tenant_of_the_file_would_be_asked_is_refused_at_once(words: str, fault: str, tmp_path: Path) -> None:

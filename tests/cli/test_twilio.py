@@ -51,6 +51,7 @@ class Account(NamedTuple):
 
     def declare(self, rest: str) -> None:
         self.file.write_text(HEAD.format(account=ACCOUNT, token=TOKEN, url=self.simulated.url) + rest)
+        self.file.chmod(0o600)
 
     async def run(self, *words: str, said: str = "", code: int = 0) -> str:
         """What the command printed; fails if it ended otherwise than with `code`."""
@@ -143,13 +144,15 @@ async def test_a_service_that_has_its_sid_in_the_file_keeps_its_name_and_what_is
 async def test_without_prune_a_number_stays_and_with_it_the_operator_is_asked(tmp_path: Path) -> None:
     seed = {"friendly_name": "heliograph acme main", "sid": SERVICE, "numbers": [FIRST, THIRD]}
     async with account(tmp_path, services=[seed]) as made:
-        assert "+1415•••0102" in (said := await made.run("apply")) and "stays without --prune" in said
+        assert "+1415•••0102" in (said := await made.run("apply"))
+        assert ": is not declared; stays without --prune" in said
 
         async def attached() -> int:
             return len((await made.held())["services"][SERVICE]["numbers"])
 
         assert await attached() == 2
-        assert "Aborted" in await made.run("apply", "--prune", said="n\n", code=1) and await attached() == 2
+        asked = await made.run("apply", "--prune", said="n\n", code=1)
+        assert "Take 1 number out of its service?" in asked and "Aborted" in asked and await attached() == 2
         await made.run("apply", "--prune", said="y\n")
         assert await attached() == 1
         assert "as declared" in await made.run("plan", "--prune")
@@ -189,6 +192,16 @@ async def test_nothing_found_ends_with_0(tmp_path: Path) -> None:
         assert await made.run("check") == "nothing found\n" and await made.told("check") == []
 
 
+async def test_a_tenants_file_that_others_may_read_is_found_by_twilio_check_too(tmp_path: Path) -> None:
+    async with account(tmp_path, FILE.replace(FIRST, "+18005550100"), **toll_free()) as made:
+        await made.run("apply")
+        made.file.chmod(0o640)
+        told = await made.told("check", code=1)
+    assert [(finding["name"], finding["tenant"], finding["where"]) for finding in told][:1] == [
+        ("secret_readable", "", "HELIOGRAPH_CONFIG")
+    ]
+
+
 def toll_free() -> dict[str, Any]:
     numbers = [{"phone_number": number} for number in ("+18005550100", SECOND)]
     return {"numbers": numbers, "verifications": [{"number": "+18005550100"}]}
@@ -203,6 +216,7 @@ async def test_services_and_numbers_are_listed_and_shown_masked_unless_revealed(
         [revealed] = await made.told("numbers", "show", numbers[0]["sid"], "--reveal")
         plain = [await made.run(*w.split()) for w in ("services list", "numbers list", f"numbers show {FIRST}")]
         absent = await made.run("numbers", "show", "+14155550199", code=1)
+    assert f"{service['sid']}  1 number  heliograph acme main" in plain[0]
     assert service["numbers"] == [numbers[0]["sid"]] and shown["campaigns"] == [] and shown["other_senders"] == 0
     assert (number["phone_number"], revealed["phone_number"]) == ("+1415•••0100", FIRST)
     assert len(numbers) == 3 and FIRST not in "".join(plain) + json.dumps([service, numbers, shown, number])
@@ -231,10 +245,23 @@ async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(tm
 async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path) -> None:
     async with account(tmp_path, **TEXTING) as made:
         sid = (await made.simulated.create(body="secret")).sid
-        assert "Aborted" in await made.run("messages", "redact", sid, said="n\n", code=1)
+        asked = await made.run("messages", "redact", sid, said="n\n", code=1)
+        assert "Empty 1 text at Twilio, of tenant acme?" in asked and "Aborted" in asked
         assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == "secret"
         assert await made.told("messages", "redact", sid, "--yes") == [{"redacted": sid}]
         assert (await made.told("messages", "fetch", sid, "--reveal"))[0]["body"] == ""
+
+
+async def test_a_text_that_is_not_there_is_named_and_keeps_no_other_from_being_emptied(tmp_path: Path) -> None:
+    async with account(tmp_path, **TEXTING) as made:
+        first, last = [(await made.simulated.create(body="secret")).sid for _ in range(2)]
+        gone = "SM" + "f" * 32
+        env = {"HELIOGRAPH_CONFIG": str(made.file)}
+        words = ["twilio", "messages", "redact", first, gone, last, "--yes", "--json"]
+        done = await asyncio.to_thread(CliRunner(env=env).invoke, main, words)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"redacted": first}, {"redacted": last}]
+    assert done.stderr == f"error: {gone}: Twilio: http 404 (20404): heliograph errors 20404\n"
+    assert done.exit_code == 1
 
 
 async def test_a_scheduled_text_is_withdrawn_and_then_no_more(tmp_path: Path) -> None:
@@ -246,11 +273,11 @@ async def test_a_scheduled_text_is_withdrawn_and_then_no_more(tmp_path: Path) ->
 
 
 async def test_texts_are_deleted_only_after_a_yes(tmp_path: Path) -> None:
-    deleted, sids = [], [f"SM{n:032}" for n in range(2)]
+    deleted, sids, absent = [], [f"SM{n:032}" for n in range(2)], "SM" + "f" * 32
 
     async def stub(scope: Any, _receive: Any, send: Any) -> None:
         deleted.append((scope["method"], scope["path"]))
-        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.start", "status": 404 if absent in scope["path"] else 204})
         await send({"type": "http.response.body"})
 
     served = Served(stub, "127.0.0.1", 0)
@@ -260,6 +287,9 @@ async def test_texts_are_deleted_only_after_a_yes(tmp_path: Path) -> None:
         asked = await made.run("messages", "delete", *sids, said="n\n", code=1)
         assert "Delete 2 texts at Twilio, of tenant acme?" in asked and deleted == []
         assert await made.told("messages", "delete", *sids, "--yes") == [{"deleted": sid} for sid in sids]
+        said = await made.run("messages", "delete", absent, sids[0], "--yes", code=1)
+        assert said == f"error: {absent}: Twilio: http 404\ndeleted {sids[0]}\n"
+        del deleted[2:]
     await served.stop()
     assert deleted == [("DELETE", f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}.json") for sid in sids]
 
@@ -283,7 +313,7 @@ async def test_what_twilio_refuses_is_told_by_its_code(words: list[str], told: s
         (["messages", "list", "--to", "4155550123"], "must be a number in E.164"),
         (["services", "show", "MG1"], "must be MG and 32 hex digits"),
         (["numbers", "show", "4155550123"], "must be a number in E.164"),
-        (["check", "--tenant", "beta"], "--tenant: beta is none of acme"),
+        (["check", "--tenant", "beta"], "--tenant: there is no tenant beta: one of acme"),
     ],
 )
 async def test_what_makes_no_sense_is_wrong_usage(words: list[str], told: str, tmp_path: Path) -> None:

@@ -82,6 +82,12 @@ OWN = {
     "sms_url": f"{HOOKS}/inbound#rc=5&rp=all",
     "sms_fallback_url": f"{HOOKS}/fallback#rc=5&rp=all",
 }
+
+
+def hotline(number: str) -> dict[str, Any]:
+    return {"numbers": {"hotline": declared.Number(number=number)}}
+
+
 # What is seeded and what the file says, beside the good; what is found, where.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
     "a token of another account": ({}, {"auth_tokens": ("other",)}, Name.TOKEN_NOT_OF_ACCOUNT, "auth_tokens[0]"),
@@ -178,8 +184,37 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
             "verifications": [{"number": FREE}],
         },
         pinned(FREE),
-        Name.URL_MISMATCH,
+        Name.URL_APPLICATION,
         "lanes.main.from_number.sms_application_sid",
+    ),
+    "a declared number with another webhook": (
+        {
+            "numbers": [
+                {"phone_number": LONG},
+                {"phone_number": OTHER, **OWN, "sms_url": "https://b.example.com/in#rc=5"},
+            ]
+        },
+        hotline(OTHER),
+        Name.URL_MISMATCH,
+        "numbers.hotline.sms_url",
+    ),
+    "a declared number without a fallback": (
+        {"numbers": [{"phone_number": LONG}, {"phone_number": OTHER, "sms_url": OWN["sms_url"]}]},
+        hotline(OTHER),
+        Name.FALLBACK_MISSING,
+        "numbers.hotline.sms_fallback_url",
+    ),
+    "a declared number of a service that calls its own webhooks": (
+        {"numbers": [{"phone_number": LONG, **OWN, "sms_url": "https://b.example.com/in#rc=5"}]},
+        hotline(LONG),
+        Name.URL_MISMATCH,
+        "numbers.hotline.sms_url",
+    ),
+    "a declared number of another account": (
+        {},
+        hotline("+14155550109"),
+        Name.NUMBER_UNKNOWN,
+        "numbers.hotline.number",
     ),
     "a pinned number in another service": (
         {"service": {"numbers": [LONG]}},
@@ -238,6 +273,7 @@ async def test_what_bites_is_found_by_its_name_and_nothing_else_is(case: str) ->
             {"numbers": [{"phone_number": FREE, **OWN}], "services": [], "verifications": [{"number": FREE}]},
             pinned(FREE),
         ),
+        ({"numbers": [{"phone_number": LONG}, {"phone_number": OTHER, **OWN}]}, hotline(OTHER)),
     ],
 )
 async def test_nothing_is_found_where_all_is_well(seed: dict[str, Any], given: dict[str, Any]) -> None:
@@ -252,6 +288,30 @@ async def test_what_is_wrong_with_a_service_is_told_once_whatever_lanes_lead_to_
     told = [(finding.name, finding.where) for finding in await found(seed, **lanes)]
     where = f"lanes.main ({SERVICE})"
     assert sorted(told) == [(Name.CAMPAIGN_MISSING, where), (Name.FALLBACK_MISSING, f"{where}.fallback_url")]
+
+
+@pytest.mark.parametrize("service", [{"numbers": []}, {"fallback_url": None, "campaigns": []}])
+async def test_what_is_wrong_with_a_number_is_told_once_whatever_lanes_send_from_it(service: dict[str, Any]) -> None:
+    lanes = {"lanes": {"main": Lane(from_number=LONG), "more": Lane(from_number=LONG)}, "services": {}}
+    told = [(finding.name, finding.where) for finding in await found({"service": service}, **lanes)]
+    alone = await found({"service": service}, **pinned(LONG))
+    assert told == [(finding.name, finding.where) for finding in alone] and len(told) == len(set(told)) == 2
+
+
+async def test_two_numbers_of_one_service_tell_once_what_is_wrong_with_it_and_each_what_is_wrong_with_itself() -> None:
+    lanes = {"free": Lane(from_number=FREE), "long": Lane(from_number=LONG)}
+    seed = {"service": {"numbers": [LONG, FREE], "fallback_url": None, "campaigns": []}}
+    told = [(finding.name, finding.where.split(".")[1]) for finding in await found(seed, lanes=lanes, services={})]
+    assert told == [
+        (Name.TOLL_FREE_NOT_VERIFIED, "free"),
+        (Name.FALLBACK_MISSING, "free"),
+        (Name.CAMPAIGN_MISSING, "long"),
+    ]
+
+
+def test_the_advice_on_an_application_is_not_to_apply_what_a_plan_refuses() -> None:
+    assert "heliograph twilio apply" in TODO[Name.URL_MISMATCH]
+    assert "apply" not in TODO[Name.URL_APPLICATION] and "off the number at Twilio" in TODO[Name.URL_APPLICATION]
 
 
 async def test_every_lane_that_leads_to_no_service_is_told() -> None:
@@ -289,7 +349,7 @@ async def test_credentials_are_shown_to_no_other_server_than_a_region() -> None:
         assert (await http.get(f"{there}/_sim/account")).json()["asked"] == 0
 
 
-@pytest.mark.parametrize("host", ["messaging.twilio.com", "www.twilio.com", "api.a.b.c.twilio.com"])
+@pytest.mark.parametrize("host", ["messaging.twilio.com", "twilio.com", "api.ie2.twilio.com", "api.a.b.c.twilio.com"])
 def test_a_host_of_twilios_that_is_no_region_is_found(host: str) -> None:
     assert [f.name for f in look_at_urls(tenant(f"https://{host}"))] == [Name.REGION_UNKNOWN]
 

@@ -15,7 +15,7 @@ from app.records.requests import NotifyRequested
 from app.settings import BadSettings, Settings
 from app.streams.policy import Policies
 from app.tenants import Tenant, read_tenants
-from tests.support.commands import KEYS, heliograph
+from tests.support.commands import KEYS, faults, heliograph
 
 HEAD = """
 [tenants.acme]
@@ -68,7 +68,7 @@ message_intent = {otp = "otp"}
 
 
 BROKEN = {
-    'content_retention = "forget"': "content_retention: Invalid enum value 'forget'",
+    'content_retention = "forget"': "content_retention: must be one of retain, discard",
     "max_price = 0": "max_price: Expected `float` > 0.0",
     'application_sid = "AP1"': "application_sid: must be AP and 32 hex digits",
     'message_intent = {news = "otp"}': "message_intent.news: is not a category: otp, transactional, alert, marketing",
@@ -130,6 +130,35 @@ def test_notes_alone_do_not_make_a_check_fail(tmp_path: Path) -> None:
     assert (code, len(found["notes"])) == (0, 1)
 
 
+def test_a_parameter_that_is_set_to_what_holds_without_it_is_not_worth_a_note(tmp_path: Path) -> None:
+    given = """
+[tenants.acme.create]
+content_retention = "retain"
+address_retention = "retain"
+smart_encoded = false
+shorten_urls = false
+provide_feedback = false
+"""
+    code, found = checked(tmp_path, HEAD + LANE + given)
+    assert (code, found["notes"], found["warnings"]) == (0, [], [])
+
+
+UNRETRIED = "has no rc=1 to rc=5: a webhook that does not arrive is tried again once at most, if no connection was made"
+
+
+@pytest.mark.parametrize("overrides", ["", "rc=0", "ct=3000&rp=all"])
+def test_webhooks_without_retries_are_noted_once_for_a_tenant(overrides: str, tmp_path: Path) -> None:
+    code, found = checked(tmp_path, HEAD + f'webhook_overrides = "{overrides}"\n' + LANE)
+    assert (code, found["notes"]) == (0, [f"tenant acme: webhook_overrides: {UNRETRIED}"])
+
+
+def test_a_url_that_has_overrides_of_its_own_is_noted_by_them(tmp_path: Path) -> None:
+    own = HEAD.replace("acme/status", "acme/status#ct=900") + LANE
+    assert checked(tmp_path, own)[1]["notes"] == [f"tenant acme: status_callback_url: {UNRETRIED}"]
+    retried = HEAD.replace("acme/status", "acme/status#rc=1").replace("acme/inbound", "acme/inbound#rp=all&rc=2")
+    assert checked(tmp_path, retried + 'webhook_overrides = ""\n' + LANE)[1]["notes"] == []
+
+
 SANDBOX = HEAD + f'mode = "sandbox"\nallow = ["{PERSON}", "+52 1 55 1234 5678"]\n' + LANE
 
 
@@ -145,7 +174,9 @@ def test_a_sandbox_may_text_those_on_its_list_in_whatever_form_and_nobody_else(t
     [
         (f'allow = ["{PERSON}"]', 'allow: is for mode = "sandbox"; this tenant may text anybody'),
         (f'mode = "sandbox"\nallow = ["{PERSON}", "555"]', "allow[1]: is not a phone number with + and country code"),
-        ('mode = "staging"', "mode: Invalid enum value 'staging'"),
+        ('mode = "staging"', "mode: must be one of live, sandbox"),
+        (f'mode = "sandbx"\nallow = ["{PERSON}"]', "mode: must be one of live, sandbox"),
+        ('mode = "sandbox"\nallow = [1]', "allow[0]: Expected `str`, got `int`"),
     ],
 )
 def test_a_sandbox_that_cannot_be_is_a_fault(lines: str, fault: str, tmp_path: Path) -> None:
@@ -189,6 +220,15 @@ def test_a_sandbox_of_the_environment_that_cannot_be_is_a_fault(allow: str, mode
     with pytest.raises(BadSettings) as bad:
         read_tenants(Settings.read({"HELIOGRAPH_MODE": mode, "HELIOGRAPH_ALLOW": allow}))
     assert bad.value.faults == (fault,)
+
+
+def test_a_mode_of_the_environment_that_cannot_be_read_has_no_second_fault() -> None:
+    env = {"HELIOGRAPH_MODE": "sandbx", "HELIOGRAPH_ALLOW": f"{PERSON},555"}
+    done = heliograph("config", "show", **KEYS, **env)
+    assert faults(done) == [
+        "HELIOGRAPH_MODE: must be one of live, sandbox",
+        "HELIOGRAPH_ALLOW[1]: is not a phone number with + and country code",
+    ]
 
 
 @pytest.mark.parametrize("left_out", ["HELIOGRAPH_MODE", "HELIOGRAPH_ALLOW", ""])
@@ -262,6 +302,9 @@ def test_a_lookup_is_for_a_category_before_the_first_text_or_an_mms_and_config_c
     assert told(tmp_path, HEAD + 'lookup = {news = "first"}\n' + LANE) == [
         "lookup.news: is not a category: otp, transactional, alert, marketing"
     ]
-    assert told(tmp_path, HEAD + 'lookup = {otp = "always"}\n' + LANE)[0].startswith("lookup: Invalid enum value")
+    assert told(tmp_path, HEAD + 'lookup = {otp = "always", alert = "mms", news = "mms"}\n' + LANE) == [
+        "lookup.otp: must be one of first, mms",
+        "lookup.news: is not a category: otp, transactional, alert, marketing",
+    ]
     code, found = checked(tmp_path, HEAD + 'lookup = {otp = "mms"}\n' + LANE)
     assert code == 0 and found["notes"][0].startswith("tenant acme: lookup.otp: Lookup v2 is billed by request")

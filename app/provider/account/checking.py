@@ -22,7 +22,8 @@ from app.tenants import Tenant
 REGIONS: Mapping[str, str] = MappingProxyType(
     {"us1": API, "ie1": "https://api.dublin.ie1.twilio.com", "au1": "https://api.sydney.au1.twilio.com"}
 )
-_HOST = re.compile(r"api(\.[a-z0-9-]+){0,2}\.twilio\.com\Z")
+# A region is named together with an edge, or not at all.
+_HOST = re.compile(r"api(\.[a-z0-9-]+\.[a-z0-9-]+)?\.twilio\.com\Z")
 # Twilio's codes for test credentials and for an account that is not active.
 BY_CODE = MappingProxyType({20008: Name.ACCOUNT_TEST, 20005: Name.ACCOUNT_SUSPENDED})
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -41,7 +42,7 @@ def look_at_urls(tenant: Tenant) -> Iterator[Finding]:
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             yield Finding(name=Name.URL_HTTP, tenant=tenant.name, where=field, problem="is http")
     host = urlsplit(tenant.api_base_url).hostname or ""
-    if host.endswith(TWILIO) and not _HOST.match(host):
+    if f".{host}".endswith(TWILIO) and not _HOST.match(host):
         yield Finding(name=Name.REGION_UNKNOWN, tenant=tenant.name, where="api_base_url", problem=f"is {host}")
     yield from _unverified(tenant)
 

@@ -26,6 +26,7 @@ class Name(StrEnum):
     URL_MISSING = "url_missing"
     URL_MISMATCH = "url_mismatch"
     URL_METHOD = "url_method"
+    URL_APPLICATION = "url_application"
     FALLBACK_MISSING = "fallback_missing"
     RETRIES_MISSING = "retries_missing"
     INBOUND_OFF = "inbound_off"
@@ -62,6 +63,7 @@ TODO: Mapping[Name, str] = MappingProxyType(
         Name.URL_MISSING: "heliograph twilio apply sets it, where the service or number is declared",
         Name.URL_MISMATCH: "heliograph twilio apply sets it, or correct the configured URL: the signature is over it",
         Name.URL_METHOD: "set it to POST: the door takes nothing else (heliograph twilio apply does it)",
+        Name.URL_APPLICATION: "take the application off the number at Twilio: with it Twilio ignores the number's URLs",
         Name.FALLBACK_MISSING: "set a fallback URL, at best on another host: a text that the first misses is lost",
         Name.RETRIES_MISSING: "let the URL end in #rc=5&rp=all; else Twilio gives up after one lost connection",
         Name.INBOUND_OFF: "set the inbound URL: without one nobody's STOP is received (heliograph twilio apply)",

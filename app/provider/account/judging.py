@@ -36,7 +36,7 @@ def _declared(tenant: Tenant, held: Held) -> dict[str, tuple[str, declared.Servi
 class _Judge:
     def __init__(self, tenant: Tenant, held: Held) -> None:
         self._tenant, self._held, self._declared = tenant, held, _declared(tenant, held)
-        self._judged: set[str] = set()  # SIDs of services: what is wrong with one is told once, not for each lane
+        self._judged: set[tuple[str, str]] = set()  # aspect and SID: told once, whatever lanes lead there
 
     def all(self) -> Iterator[Finding]:
         for name, lane in self._tenant.lanes.items():
@@ -52,6 +52,14 @@ class _Judge:
                 yield self._finding(Name.SERVICE_NOT_MADE, f"services.{name}.sid", problem)
             if sid and sid not in {lane.messaging_service_sid for lane in self._tenant.lanes.values()}:
                 yield from self._named(f"services.{name}", sid)
+        for name, number in self._tenant.numbers.items():
+            yield from self._own(f"numbers.{name}", number.number)
+
+    def _again(self, aspect: str, sid: str) -> bool:
+        """Whether this was judged before."""
+        again = (aspect, sid) in self._judged
+        self._judged.add((aspect, sid))
+        return again
 
     def _finding(self, name: Name, where: str, problem: str) -> Finding:
         return Finding(name=name, tenant=self._tenant.name, where=where, problem=problem)
@@ -62,9 +70,8 @@ class _Judge:
         if service is None:
             yield self._finding(Name.SERVICE_UNKNOWN, where, f"service {sid} is not in this account")
             return
-        if sid in self._judged:
+        if self._again("service", sid):
             return
-        self._judged.add(sid)
         where = f"{where} ({sid})"
         members = self._held.members.get(sid)
         if not service.numbers and not (members and members.other_senders):
@@ -89,19 +96,27 @@ class _Judge:
                 yield self._finding(Name.NUMBER_IN_NO_SERVICE, where, f"{number.sid} is not in service {sid}")
             return
         holder = self._held.holder(number.sid)
-        if holder is not None and holder.sid in self._judged:
-            return
         yield from self._sender(where, number)
         if holder is None or holder.use_inbound_webhook_on_number:
             yield from self._number_webhooks(where, number)
         else:
             yield from self._service_webhooks(f"{where} ({holder.sid})", holder)
-        if number.long_code and holder is None:
-            yield self._finding(Name.NUMBER_IN_NO_SERVICE, where, f"US long code {number.sid} is in no service")
-        elif number.long_code and holder is not None:
+        if number.long_code and holder is not None:
             yield from self._campaign(f"{where} ({holder.sid})", holder.sid)
+        elif number.long_code and not self._again("in a service", number.sid):
+            yield self._finding(Name.NUMBER_IN_NO_SERVICE, where, f"US long code {number.sid} is in no service")
+
+    def _own(self, where: str, text: str) -> Iterator[Finding]:
+        """A number that is declared for its webhooks, whoever sends from it."""
+        number = self._held.number(text)
+        if number is None:
+            yield self._finding(Name.NUMBER_UNKNOWN, f"{where}.number", "is not a number of this account")
+        else:
+            yield from self._number_webhooks(where, number)
 
     def _sender(self, where: str, number: Number) -> Iterator[Finding]:
+        if self._again("sender", number.sid):
+            return
         if not number.sms:
             yield self._finding(Name.NUMBER_NOT_SMS, where, f"number {number.sid} cannot send texts")
         if number.toll_free:
@@ -111,6 +126,8 @@ class _Judge:
                 yield self._finding(Name.TOLL_FREE_NOT_VERIFIED, where, f"number {number.sid} is toll-free, {status}")
 
     def _campaign(self, where: str, sid: str) -> Iterator[Finding]:
+        if self._again("campaign", sid):
+            return
         members = self._held.members.get(sid)
         campaigns = members.campaigns if members else ()
         table = self._declared.get(sid, ("", declared.Service()))[1]
@@ -128,6 +145,8 @@ class _Judge:
                 yield self._finding(Name.CAMPAIGN_DIFFERS, f"{where}.{field}", f"is {given}, at Twilio {told}")
 
     def _service_webhooks(self, where: str, service: Service) -> Iterator[Finding]:
+        if self._again("webhooks", service.sid):
+            return
         _, table = self._declared.get(service.sid, ("", declared.Service()))
         urls = webhooks(self._tenant, table.status_callback_url, table.inbound_url, table.fallback_url)
         if service.status_callback:  # without one each create still names its own
@@ -142,9 +161,11 @@ class _Judge:
         yield from self._fallback(where, ("fallback_url", service.fallback_url), service.fallback_method, urls)
 
     def _number_webhooks(self, where: str, number: Number) -> Iterator[Finding]:
+        if self._again("webhooks", number.sid):
+            return
         if number.sms_application_sid:
             problem = f"application {number.sms_application_sid} hides the URLs of {number.sid}"
-            yield self._finding(Name.URL_MISMATCH, f"{where}.sms_application_sid", problem)
+            yield self._finding(Name.URL_APPLICATION, f"{where}.sms_application_sid", problem)
             return
         table = next((one for one in self._tenant.numbers.values() if self._held.number(one.number) == number), None)
         urls = webhooks(self._tenant, "", table.inbound_url, table.fallback_url) if table else webhooks(self._tenant)
