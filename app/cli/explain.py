@@ -17,6 +17,7 @@ from app.cli.topicio import follow, partition_of
 from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Input, Place, Requested
+from app.domain.words import Stage
 from app.records.codec import Unreadable, decode
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
@@ -70,8 +71,10 @@ async def _explained(
     steps, message = await _steps(message_id, topics.contacts, client, sealer)
     if message is None:
         return steps, "forgotten"
-    stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
-    return steps, state(message, stopped)
+    # Of one that is over, or with Twilio, no worker's table is asked.
+    waits = message.stage not in (Stage.FINAL, Stage.FLYING)
+    rows = await stopped_lanes(topics, client) if waits else ()
+    return steps, state(message, {(row.tenant, row.lane): row for row in rows})
 
 
 async def _steps(

@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from app import kafka
 from app.cli.counted import plural
 from app.cli.outcomes import why
 from app.cli.pending import Identity, open_messages, state
@@ -17,10 +18,13 @@ from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
+from app.records.fit import Unfit
 from app.records.requests import NotifyRequested, recipients_of
 from app.records.topics import Topics
 
 Outcome = dict[str, Any]
+# For what the missing ones wait for.
+LOOK_S = 20.0
 
 
 class Awaited:
@@ -87,7 +91,17 @@ async def wait_for(
     except TimeoutError:
         missing = plural(matching.left, "outcome is", "outcomes are")
         click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
-        await _look(topics, client, [message for message in messages if message.outcome is None])
+        await _told(topics, client, [message for message in messages if message.outcome is None])
+
+
+async def _told(topics: Topics, client: dict[str, Any], missing: list[Awaited]) -> None:
+    """As far as it can be known: whoever may read outcomes need not be allowed to read a worker's tables."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            await _look(topics, client, missing)
+    except (kafka.errors(), OSError, Unfit) as error:
+        for message in missing:
+            message.waits = f"not known: the tables cannot be read ({type(error).__name__})"
 
 
 async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited]) -> None:

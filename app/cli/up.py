@@ -76,8 +76,7 @@ def _told(*_: object) -> None:
 def _watch(stand: Stand) -> None:
     noted: set[int] = set()
     while True:
-        if stand.revive_broker():
-            click.echo("kafka ended and was started again", err=True)
+        _revive_broker(stand)
         for part in stand.dead():
             if part.pid not in noted:
                 noted.add(part.pid)
@@ -85,6 +84,15 @@ def _watch(stand: Stand) -> None:
         for name in stand.revive():
             click.echo(f"{name} was started again", err=True)
         time.sleep(LOOK_S)
+
+
+def _revive_broker(stand: Stand) -> None:
+    """It is tried again after its own time to start."""
+    try:
+        if stand.revive_broker():
+            click.echo("kafka ended and was started again", err=True)
+    except BrokerFault as fault:
+        click.echo(f"kafka ended and does not start: {fault}", err=True)
 
 
 def _complete_or_exit() -> None:

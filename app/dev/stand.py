@@ -137,7 +137,7 @@ class Stand:
         return [part.name for part in self.dead() if part.revive()]
 
     def revive_broker(self) -> bool:
-        """The same for our own broker, a container apart; True when it was started. Raises BrokerFault."""
+        """Start our own broker, a container apart, if it ended; True when it was, and answers. Raises BrokerFault."""
         broker = self._broker
         if not isinstance(broker, DevBroker) or broker.running() is not None:
             return False

@@ -281,11 +281,11 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Effect: Twilio throttled this lane: hold it for `hold_ms`. Or refused it by configuration: it stops, until
-    `proof` shows that it works. Or a probe told nothing (`error`: another, or null). `begun_ms`: see lane.slowed."""
+    """Effect: Twilio throttled this lane: hold it for `hold_ms`; or refused it by configuration: it stops until `proof`
+    is had; any other `error`: a probe told nothing. `begun_ms`: of the claim that met it; `probe`: it was one."""
 
     lane: str
-    error: ErrorClass | None
+    error: ErrorClass
     hold_ms: int
     code: int | None = None
     proof: Proof = Proof.TAKEN

@@ -38,7 +38,8 @@ def tell_lane(case: Case, message: Message, attempt: Attempt, record: Answered |
     elif attempt.probe is not None and _proves(attempt.probe, record):
         case.effect(LaneProved(lane=message.policy.lane))
     elif attempt.probe is not None and _ended(record):
-        case.effect(LaneSlowed(lane=message.policy.lane, error=record.error, hold_ms=0, code=record.code, probe=True))
+        error = record.error or ErrorClass.UNKNOWN
+        case.effect(LaneSlowed(lane=message.policy.lane, error=error, hold_ms=0, code=record.code, probe=True))
 
 
 def _hold_ms(record: Answered | Reported) -> int:

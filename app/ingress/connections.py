@@ -8,10 +8,11 @@ comparisons. Before a door that the internet reaches stands a proxy all the same
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum, auto
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.ingress.answers import Answer, problem
@@ -44,6 +45,7 @@ class Cut(StrEnum):
     FRAMING_TOO_LONG = auto()
     BODY_TOO_SLOW = auto()
     BODY_UNWANTED = auto()
+    ANSWERS_UNREAD = auto()
     UPGRADE = auto()
     NO_HTTP = auto()
 
@@ -88,24 +90,39 @@ class Connections:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = loop.time()
-        for connection in [one for one in self.open if one.due_s <= now_s]:
+        for connection in [one for one in self.open if min(one.due_s, one.unread_s) <= now_s]:
             connection.overdue()
         self._timer = loop.call_later(self._pause_s, self._look, loop) if self.open else None
 
 
+class Flow(FlowControl):
+    """Reads nothing new while something waits unread: uvicorn reads on for each request that asks for its body."""
+
+    def __init__(self, transport: asyncio.Transport, waits: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._waits = waits
+
+    def resume_reading(self) -> None:
+        """See the class."""
+        if not self._waits():
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
-    """One connection. `due_s`: by the loop's clock, when what is expected must have come."""
+    """One connection. `due_s`: by the loop's clock, when what is expected must have come; `unread_s`: when answers must
+    have been read."""
 
     def __init__(self, bounds: Connections, **given: Any) -> None:
         super().__init__(**given)
         self._bounds, self._most = bounds, bounds.most_bytes
         self._room, self._stage, self._timed, self._silent = self._most, HEAD, HEAD, True
         self._unwanted, self._ahead = 0, b""
-        self.due_s = math.inf
+        self.due_s = self.unread_s = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """The time of its first head begins."""
         super().connection_made(transport)
+        self.flow = Flow(transport, lambda: bool(self._ahead))
         self.due_s = self.loop.time() + self._bounds.head_s
         self._bounds.begin(self)
 
@@ -138,6 +155,18 @@ class Connection(HttpToolsProtocol):
         if self._ahead:
             data, self._ahead = self._ahead, b""
             self._feed(data)
+            if not self._ahead and not self.pipeline:
+                self.flow.resume_reading()
+
+    def pause_writing(self) -> None:
+        """More answers than the network holds: they must be read in time."""
+        super().pause_writing()
+        self.unread_s = self.loop.time() + self._bounds.body_s
+
+    def resume_writing(self) -> None:
+        """They are."""
+        super().resume_writing()
+        self.unread_s = math.inf
 
     def _forget(self) -> None:
         self.pipeline.clear()
@@ -187,7 +216,9 @@ class Connection(HttpToolsProtocol):
         if self._stage == OVER:
             return
         self._stage = self._timed = WHOLE
-        self._room, self.due_s = self._most, math.inf
+        # One that was answered before its body came has no timer of uvicorn's any more.
+        self._silent = late = self.cycle.response_complete
+        self._room, self.due_s = self._most, self.loop.time() + self._bounds.head_s if late else math.inf
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -198,8 +229,11 @@ class Connection(HttpToolsProtocol):
         """It was answered: nothing that an operator reads."""
 
     def overdue(self) -> None:
-        """What is expected has not come in time."""
-        if self.transport.is_closing() or self._stage == OVER:
+        """What is expected has not come in time, or what was said was not read."""
+        if self.unread_s < self.due_s:
+            self._over(Cut.ANSWERS_UNREAD)
+            self.transport.abort()
+        elif self.transport.is_closing() or self._stage == OVER:
             self.transport.abort()
         elif self._stage == BODY:
             self._end(Cut.BODY_TOO_SLOW)

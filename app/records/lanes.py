@@ -36,11 +36,11 @@ class Slowed(
 ):
     """Twilio throttled this line: no turn for `hold_ms`. Or refused its set-up (configuration): it stops, and one
     attempt now and then probes whether it works again; `begun_ms`: when the attempt that was refused was claimed;
-    `probe`: it was one; with any other error, or none, it told nothing of the set-up, and another one follows soon."""
+    `probe`: it was one; with any other error it told nothing of the set-up, and another one follows soon."""
 
     tenant: f.Tenant
     lane: f.Lane
-    error: ErrorClass | None
+    error: ErrorClass
     hold_ms: f.Ms
     code: f.Code | None = None
     proof: Annotated[Proof, Meta(description="What shows that it works again: taken or sent.")] = Proof.TAKEN

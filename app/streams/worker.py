@@ -46,6 +46,8 @@ from app.tenants import Tenant
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
 TIMER_LOOK_S = 0.05
+# From the end of the last call until its answer is on the log, where a stop waits for both.
+ENDING_S = 5.0
 # Due, and no records: Twilio is asked.
 ASKED = (DueKind.LOOK, DueKind.RECALL)
 # Rows between two breaths of the loop (some 3 ms), and how long timers that are armed wait for those that are not yet.
@@ -249,6 +251,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         partitions=settings.partitions,
         session_timeout_s=settings.session_timeout_s,
         stall_timeout_s=settings.stall_timeout_s,
+        effects_s=settings.http_timeout_s + ENDING_S,
         client=given,
         faust=kafka.faust(settings),
     )

@@ -20,7 +20,7 @@ RETRIED = (
 DELIVERED = 10
 # An answer passed on this shortly before its process died may not have been on its disk yet, ms.
 FSYNC_MS = 1500
-# The worker's time for a call ended while the answer lay in its socket, on a busy machine, ms.
+# The worker's time for a call ended while the answer lay in its socket, ms.
 CROSSED_MS = 250
 # From the last check of a call until its bytes are at the proxy, on a busy machine, ms.
 LEAVING_MS = 750
@@ -185,14 +185,12 @@ def lost_webhooks(seen: Evidence) -> list[str]:
 
 
 def lost_answers(seen: Evidence) -> list[str]:
-    """Every answer that a living process got is on the log: with its SID, or as a refusal; or as a doubt, where its
-    time was over just then."""
+    """Every answer that a living process got is on the log: with its SID, as a refusal, or as a doubt had by then."""
     logged, doubted = defaultdict(set), defaultdict(list)
-    for record in seen.inputs("contact.answered.v1"):
-        value = record.value or {}
-        logged[record.attempt].add(value.get("sid", ""))
-        if value.get("answer") == "doubtful":
-            doubted[record.attempt].append(value["at"])
+    for value in (record.value or {} for record in seen.inputs("contact.answered.v1")):
+        logged[value["message_id"], value["attempt"]].add(value.get("sid", ""))
+        if value["answer"] == "doubtful":
+            doubted[value["message_id"], value["attempt"]].append(value["at"])
     ends: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for entry in (*seen.told("died"), *seen.told("paused"), *seen.told("wiped")):
         ends[entry["part"]].append((entry["at"] - entry.get("since_ms", 0) - FSYNC_MS, entry["at"] + FSYNC_MS))
@@ -202,8 +200,7 @@ def lost_answers(seen: Evidence) -> list[str]:
         lived = not any(start <= answer["at"] <= end for start, end in ends[answer["worker"]])
         crossed = any(at <= answer["at"] + CROSSED_MS for at in doubted[attempt])
         if lived and not crossed and answer["sid"] not in logged[attempt]:
-            what = f"answer {answer['status']} {answer['sid']} of attempt {answer['attempt']}"
-            problems.append(f"message {answer['message_id']}: {what} at {answer['at']} is not on the log")
+            problems.append(f"message {attempt[0]}: answer {answer['sid']} to attempt {attempt[1]} is not on the log")
     return problems
 
 

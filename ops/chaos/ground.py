@@ -13,6 +13,8 @@ from ops.chaos.stand import Stand
 
 # So long supervisors wait by custom before they kill.
 END_S = 30.0
+# Last words that are none of a part that was told to end.
+DISORDERLY = ('"why":"cycle ', '"why":"the stop ', '"event":"process.crashed"')
 
 
 @dataclass
@@ -56,7 +58,10 @@ class Ground:
         """SIGTERM; a part that does not end then is a problem, and killed."""
         part = self.stand.parts[name]
         part.terminate()
-        if not await self.dead(name, END_S):
+        if await self.dead(name, END_S):
+            if any(word in part.last_line() for word in DISORDERLY) and part.dead():
+                self.problems.append(f"{name} did not end in order: {part.last_line()}")
+        else:
             self.problems.append(f"{name} did not end within {END_S:g} s of SIGTERM")
             await asyncio.to_thread(part.kill)
 

@@ -26,6 +26,17 @@ def test_told_to_end_during_its_first_recovery_it_ends(lab: Lab) -> None:
     assert "rashed" not in heir.output.read_text()
 
 
+def test_told_to_end_in_the_middle_of_its_work_it_ends_in_order(lab: Lab) -> None:
+    lab.produce(8000)
+    toy = lab.toy(slow_ms=1)
+    until(lambda: len(lab.read("out")) > 300)
+    assert toy.stop() == 0
+    assert 0 < lab.committed() < 8000
+    heir = lab.toy("heir")
+    until(lambda: lab.committed() == 8000)
+    assert heir.stop() == 0 and len(lab.read("out")) == 8000
+
+
 def test_a_consumer_thread_that_does_not_end_ends_with_its_process_in_time(lab: Lab) -> None:
     lab.produce(100)
     toy = lab.toy(no_end=True)

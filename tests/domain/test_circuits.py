@@ -69,6 +69,18 @@ def test_a_probe_that_told_nothing_is_followed_by_another_soon_and_not_by_two() 
     lane().undecided(0)  # one that goes is not touched
 
 
+def test_probes_that_tell_nothing_one_after_another_come_ever_more_seldom() -> None:
+    made, now, pauses = lane(), 0, []
+    stop(made, now)
+    for _ in range(6):
+        now = made.next_at(now) or 0
+        (granted,) = made.grants(now)
+        made.answered((granted.message_id, 1))
+        made.undecided(now)
+        pauses.append((made.next_at(now) or 0) - now)
+    assert pauses == [UNDECIDED_MS * 2**n for n in range(4)] + [FIRST_HOLD_MS] * 2
+
+
 def test_a_probe_that_is_refused_says_that_it_was_one() -> None:
     assert [e.probe for e in effects(probed(Proof.TAKEN).then(refused(CONFIG)), LaneSlowed)] == [True]
 

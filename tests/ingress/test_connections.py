@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,7 +10,8 @@ import pytest
 from app.ingress.connections import MOST_BYTES, Cut
 from app.provider.forms import MAX_QUERY_BYTES
 from app.provider.webhooks import signature
-from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, Door, door, eventually
+from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, door, eventually
+from tests.support.doorlines import cut, lines, status
 from tests.support.wire import exchange, head
 
 MEGABYTE = 1 << 20
@@ -32,72 +31,6 @@ FRAMING = {
     "one trailer of a megabyte": b"0\r\nX-Long: " + b"x" * MEGABYTE,
     "a megabyte of chunk extension": b"5;" + b"x" * MEGABYTE,
 }
-
-
-class Line:
-    """One connection by hand: what is sent, and all that comes back until the door closes it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-        self.heard = asyncio.ensure_future(_all(reader))
-
-    async def say(self, *parts: bytes) -> None:
-        try:
-            for part in parts:
-                self._writer.write(part)
-                await self._writer.drain()
-        except ConnectionError:
-            return  # the door had heard enough
-
-    def close(self) -> None:
-        """Say no more, and go."""
-        self._writer.write_eof()
-        self._writer.close()
-
-    async def drip(self, part: bytes) -> bytes:
-        """The same over and over, until the door has closed: what it said."""
-        while not self.heard.done():
-            await self.say(part)
-            await asyncio.wait([self.heard], timeout=0.01)
-        return await self.heard
-
-
-async def _all(reader: asyncio.StreamReader) -> bytes:
-    heard = b""
-    try:
-        while part := await reader.read(1 << 16):
-            heard += part
-    except ConnectionError:
-        pass
-    return heard
-
-
-@asynccontextmanager
-async def lines(made: Door, count: int = 1, first: bytes = b"") -> AsyncIterator[list[Line]]:
-    """Connections that say `first` as soon as they are there."""
-    where, pairs = made.http.base_url, []
-    for _ in range(count):
-        pairs.append(await asyncio.open_connection(where.host, where.port))
-        pairs[-1][1].write(first)
-    try:
-        async with asyncio.timeout(20):
-            yield [Line(*pair) for pair in pairs]
-    finally:
-        for _, writer in pairs:
-            writer.close()
-
-
-def cut(made: Door) -> dict[str, int]:
-    return {why.value: count for why, count in made.ingress.connections.cut.items() if count}
-
-
-def status(heard: bytes) -> int:
-    """Of the last answer; it is in our form, closes, and is all there."""
-    *_, answer = heard.split(b"HTTP/1.1 ")
-    first, _, body = answer.partition(b"\r\n\r\n")
-    assert b"application/problem+json" in first and b"connection: close" in first
-    assert json.loads(body)["status"] == int(first[:3])
-    return int(first[:3])
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -177,45 +110,6 @@ async def test_a_head_that_comes_in_time_is_taken_however_it_is_cut_up(tmp_path:
         for line in (cut_up, at_once):
             assert (await line.heard).startswith(b"HTTP/1.1 204")
         assert cut(made) == {} and len(made.kafka.records) == 2
-
-
-async def test_many_requests_at_once_on_one_connection_are_all_answered(tmp_path: Path) -> None:
-    one = head("GET", "/nothing", {"X-Long": "x" * 900})
-    async with door(tmp_path) as made, lines(made) as [line]:
-        await line.say(one * 200, head("GET", "/last", {"Connection": "close"}))
-        heard = await line.heard
-        assert heard.count(b"HTTP/1.1 404") == 201 and cut(made) == {}
-
-
-async def test_requests_sent_ahead_of_their_answers_wait_as_they_came_and_few_are_read(tmp_path: Path) -> None:
-    """Whoever reads no answer makes us keep no more than the network already does."""
-    one, count, most = head("GET", "/nothing", {}), 20_000, 0
-    async with door(tmp_path) as made, lines(made) as [line]:
-        said = asyncio.ensure_future(line.say(one * count, head("GET", "/last", {"Connection": "close"})))
-        while not line.heard.done():
-            for connection in made.ingress.connections.open:
-                kept = len(connection._ahead) // len(one)
-                most = max(most, len(connection.pipeline) * 50 + kept)
-            await asyncio.sleep(0)
-        await said
-        assert (await line.heard).count(b"HTTP/1.1 404") == count + 1 and cut(made) == {}
-    assert 0 < most < 15_000
-
-
-async def test_a_body_that_nobody_wants_is_not_swallowed(tmp_path: Path) -> None:
-    for path, headers in (("/twilio/status", {}), ("/v1/messages", {"Authorization": "Bearer wrong"})):
-        async with door(tmp_path) as made, lines(made) as [line]:
-            await line.say(head("POST", path, {**headers, "Content-Length": "9999999999"}))
-            heard = await asyncio.wait_for(line.drip(b"x" * 65_536), 10)
-            assert int(heard[9:12]) in (401, 403) and cut(made) == {"body_unwanted": 1}
-
-
-async def test_no_answer_is_put_before_that_of_an_earlier_request(tmp_path: Path) -> None:
-    bad = head("POST", "/v1/messages", {**CREATE, "Transfer-Encoding": "chunked"}) + b"zz\r\n"
-    async with door(tmp_path) as made, lines(made) as [line]:
-        await line.say(head("GET", "/nothing", {}) + bad)
-        assert b"HTTP/1.1 400" not in await line.heard
-        assert cut(made) == {"no_http": 1}
 
 
 async def test_an_upgrade_is_refused_by_name(tmp_path: Path) -> None:

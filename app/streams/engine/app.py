@@ -31,7 +31,7 @@ HALF_A_DAY_MS = 12 * 3600 * 1000  # half of the changelogs' delete.retention.ms
 class EngineConfig:
     """What the engine needs to know. `client`: keyword arguments of aiokafka clients (servers, security); `faust`:
     the same for Faust (broker_credentials, ssl_context). `slice_records`: the most folded in one
-    cycle. `unsafe` switches cures off; tests alone set it."""
+    cycle; `effects_s`: the most that effects under way take to end. `unsafe` switches cures off; tests alone set it."""
 
     app_id: str
     servers: str
@@ -41,6 +41,7 @@ class EngineConfig:
     rebalance_timeout_s: float = 30.0
     commit_interval_s: float = 1.0
     stall_timeout_s: float = 30.0
+    effects_s: float = 15.0
     slice_records: int = 2000
     tables_good_for_ms: int = HALF_A_DAY_MS
     client: dict[str, Any] = field(default_factory=dict)
@@ -132,13 +133,19 @@ class Runtime:
         watchdog = asyncio.get_running_loop().create_task(watch(self.engine, self.stall, self.data.touch))
         start = asyncio.get_running_loop().create_task(app.start())
         await self._until(app, start, stop)
-        for hook in self.stopping:
-            await hook()
+        await in_time(self._let_effects_end(), self.config.effects_s)
         watchdog.cancel()
+        start.cancel()
         await in_time(self._end(app))
 
+    async def _let_effects_end(self) -> None:
+        for hook in self.stopping:
+            await hook()
+
     async def _end(self, app: App) -> None:
+        """Cycles first: one that ran on would open tables that Faust has closed. What they did is committed after."""
         await until_not(lambda: app.rebalancing and not app.crashed)
+        await self.engine.let_go()
         await app.stop()
         await self.engine.let_go()
         await self.producer.stop()

@@ -16,7 +16,7 @@ from app import clock
 from app.streams.engine.exits import FAULT, die, gone
 
 _log = structlog.get_logger("app.streams.engine")
-# A supervisor kills after 30 s by custom (Kubernetes), and calls under way have ended by their own time limits before.
+# After the effects under way, which have a limit of their own; supervisors of workers wait for both (ops/systemd).
 STOP_S = 15.0
 THREADS_S = 2.0
 # The others join within the heartbeats of a session; a recovery, which counts as rebalancing too, is not waited for.
