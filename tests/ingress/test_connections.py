@@ -1,6 +1,7 @@
 """What comes before a request is one: heads too long or too slow, silence, noise; each ends its connection and no other."""
 
 import asyncio
+import logging
 import json
 from pathlib import Path
 from urllib.parse import urlencode
@@ -170,7 +171,7 @@ async def test_a_webhook_that_breaks_off_is_answered_by_nobody_and_counted_as_no
         assert await line.heard == b""
         await eventually(lambda: not made.ingress.connections.open)
         assert not made.ingress.webhooks.answered
-    assert caplog.records == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 NOISE = {
