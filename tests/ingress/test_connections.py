@@ -1,8 +1,8 @@
 """What comes before a request is one: heads too long or too slow, silence, noise; each ends its connection and no other."""
 
 import asyncio
-import logging
 import json
+import logging
 from pathlib import Path
 from urllib.parse import urlencode
 
