@@ -1,5 +1,6 @@
 """`/v1/messages`: what teams ask for over HTTP, onto `notify.requests`. 202 says it is kept, not what became of it."""
 
+import asyncio
 import hashlib
 import hmac
 from collections import Counter
@@ -16,7 +17,6 @@ from app.domain.media import media_warnings
 from app.domain.phone import read_address
 from app.ingress.answers import problem
 from app.ingress.log import Log, Unavailable
-from app.ingress.overdue import Overdue
 from app.ingress.record import Record
 from app.records.codec import Unreadable
 from app.records.requests import (
@@ -59,7 +59,7 @@ class Messages:
     """
 
     def __init__(self, tenants: Mapping[str, Tenant], log: Log, topics: Topics, key: bytes, body_s: float) -> None:
-        self._bodies = Overdue(body_s)
+        self._body_s = body_s
         self._log, self._topics, self._key = log, topics, key
         self.take(tenants)
         self.answered: Counter[tuple[str, int]] = Counter()
@@ -92,9 +92,10 @@ class Messages:
 
     async def _create(self, request: Request, tenant: Tenant) -> dict[str, Any]:
         try:
-            body = await self._bodies.wait(_body(request))
+            async with asyncio.timeout(self._body_s):
+                body = await _body(request)
         except TimeoutError:
-            raise Problem(408, f"the body took longer than {self._bodies.most_s:g} s") from None
+            raise Problem(408, f"the body took longer than {self._body_s:g} s") from None
         given = self._request(body, request.headers.get("idempotency-key", ""), tenant)
         key = given.idempotency_key or ""
         await self._put(key, _encode(given), tenant)
