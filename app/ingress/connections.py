@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.ingress.answers import Answer, problem
 
-# The query alone may have 8 KiB. So much of each connection may wait in memory, and there may be tens of thousands.
+# Of a head; the query alone may have 8 KiB, and there may be tens of thousands of connections.
 MOST_BYTES = 16 * 1024
 HEAD_S = 5.0
 # Twilio gives up after 15 s at most; a body that takes longer than this is not Twilio's.
@@ -230,10 +230,10 @@ class Connection(HttpToolsProtocol):
 
     def overdue(self) -> None:
         """What is expected has not come in time, or what was said was not read."""
-        if self.unread_s < self.due_s:
-            self._over(Cut.ANSWERS_UNREAD)
+        if self.transport.is_closing() or self._stage == OVER:
             self.transport.abort()
-        elif self.transport.is_closing() or self._stage == OVER:
+        elif self.unread_s < self.due_s:
+            self._over(Cut.ANSWERS_UNREAD)
             self.transport.abort()
         elif self._stage == BODY:
             self._end(Cut.BODY_TOO_SLOW)
