@@ -18,19 +18,18 @@ Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: wh
 Lanes = Mapping[tuple[str, str], Stopped]
 
 
-async def open_messages(
+async def taken_messages(
     topics: Topics, client: dict[str, Any], wanted: Collection[Identity]
 ) -> dict[Identity, list[Message]]:
-    """Those that a worker has taken and that are not over. Two numbers may share a mask."""
+    """Those that a worker has taken, what is over last. Two numbers may share a mask."""
     topic, found = topics.all["<app>-contacts-changelog"].name, dict[str, Message]()
     async for record, _ in follow(topic, client, from_start=True, forever=False):
         for message in _decode(record.value).messages.values():
             if (message.tenant, message.idempotency_key, message.masked) in wanted:
                 found[message.id] = message
     by_name: dict[Identity, list[Message]] = {}
-    for message in found.values():
-        if message.stage is not Stage.FINAL:
-            by_name.setdefault((message.tenant, message.idempotency_key, message.masked), []).append(message)
+    for message in sorted(found.values(), key=lambda message: message.stage is Stage.FINAL):
+        by_name.setdefault((message.tenant, message.idempotency_key, message.masked), []).append(message)
     return by_name
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from app import kafka
 from app.cli.counted import plural
 from app.cli.outcomes import why
-from app.cli.pending import Identity, open_messages, state
+from app.cli.pending import Identity, state, taken_messages
 from app.cli.sendfile import Asked
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow
@@ -91,27 +91,30 @@ async def wait_for(
     except TimeoutError:
         missing = plural(matching.left, "outcome is", "outcomes are")
         click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
-        await _told(topics, client, [message for message in messages if message.outcome is None])
+        await _told(topics, client, messages)
 
 
-async def _told(topics: Topics, client: dict[str, Any], missing: list[Awaited]) -> None:
+async def _told(topics: Topics, client: dict[str, Any], messages: list[Awaited]) -> None:
     """As far as it can be known: whoever may read outcomes need not be allowed to read a worker's tables."""
+    missing = [message for message in messages if message.outcome is None]
+    over = {message.outcome["message_id"] for message in messages if message.outcome is not None}
     try:
         async with asyncio.timeout(LOOK_S):
-            await _look(topics, client, missing)
+            await _look(topics, client, missing, over)
     except (kafka.errors(), OSError, Unfit) as error:
         for message in missing:
             message.waits = f"not known: the tables cannot be read ({type(error).__name__})"
 
 
-async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited]) -> None:
-    """What each of them waits for."""
+async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], over: set[str]) -> None:
+    """What each of them waits for; `over`: ids of those that have their outcome."""
     stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
-    known = await open_messages(topics, client, {message.identity for message in missing})
+    known = await taken_messages(topics, client, {message.identity for message in missing})
     for message in missing:
         message.waits = "no worker has taken it yet"
-        if rows := known.get(message.identity):
-            row = rows.pop(0)
+        if rows := [row for row in known.get(message.identity, ()) if row.id not in over]:
+            row = rows[0]
+            over.add(row.id)
             message.message_id, message.waits = row.id, state(row, stopped)
 
 
