@@ -1,25 +1,18 @@
 """A worker that is told to end does, whatever Faust and Kafka do meanwhile."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.support.lab import Lab, until
 
 
-@pytest.fixture
-def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(kafka, tmp_path)
-    yield made
-    made.close()
+def finished(lab: Lab, count: int, name: str = "heir") -> None:
+    """A worker folds what is left, so many inputs in all, and ends in order."""
+    toy = lab.toy(name)
+    until(lambda: lab.committed() == count)
+    assert toy.stop() == 0
 
 
 def test_told_to_end_during_its_first_recovery_it_ends(lab: Lab) -> None:
     lab.produce(500)
-    first = lab.toy()
-    until(lambda: lab.committed() == 500)
-    assert first.stop() == 0
+    finished(lab, 500, "first")
     heir = lab.toy("empty", stuck_restore=True)
     until(lambda: lab.notes("stuck"))
     assert heir.stop() == 0
@@ -32,9 +25,8 @@ def test_told_to_end_in_the_middle_of_its_work_it_ends_in_order(lab: Lab) -> Non
     until(lambda: len(lab.read("out")) > 300)
     assert toy.stop() == 0
     assert 0 < lab.committed() < 8000
-    heir = lab.toy("heir")
-    until(lambda: lab.committed() == 8000)
-    assert heir.stop() == 0 and len(lab.read("out")) == 8000
+    finished(lab, 8000)
+    assert len(lab.read("out")) == 8000
 
 
 def test_a_consumer_thread_that_does_not_end_ends_with_its_process_in_time(lab: Lab) -> None:
@@ -43,10 +35,9 @@ def test_a_consumer_thread_that_does_not_end_ends_with_its_process_in_time(lab: 
     until(lambda: lab.committed() == 100)
     assert toy.stop() == 70
     assert "the stop took longer than 15 s" in toy.output.read_text()
-    heir = lab.toy("heir")
     lab.produce(100, start=100)
-    until(lambda: lab.committed() == 200)
-    assert heir.stop() == 0 and len(lab.read("out")) == 200
+    finished(lab, 200)
+    assert len(lab.read("out")) == 200
 
 
 def test_a_thread_that_is_left_keeps_no_process(lab: Lab) -> None:

@@ -2,19 +2,10 @@
 
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.lab import Lab, until
-
-
-@pytest.fixture
-def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(kafka, tmp_path)
-    yield made
-    made.close()
 
 
 def expected_counts(inputs: int, keys: int = 50) -> dict[bytes, int]:

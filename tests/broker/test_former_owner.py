@@ -1,20 +1,10 @@
 """A former owner's request that the network held back past a take-over: an older row over a newer one, on a real broker."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.support.lab import Lab, until
 
 KEY, OLD = b"k3", b"3|1|3"
-
-
-@pytest.fixture
-def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(kafka, tmp_path)
-    yield made
-    made.close()
 
 
 def count_of(lab: Lab) -> int:

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 from urllib.parse import urlencode
 
 import httpx
@@ -164,7 +163,7 @@ async def test_a_line_that_broke_takes_nothing_more(door: Door) -> None:
     with pytest.raises(MessageSizeTooLargeError):
         await line.enter(Record(topic, b"key", b'{"n": 2}'))
     await line.drop()
-    assert await asyncio.to_thread(door.read, "contacts") == [(ANY, {"n": 1})]
+    assert [value for _, value in await asyncio.to_thread(door.read, "contacts")] == [{"n": 1}]
 
 
 def test_p4_reports_taken_while_kafka_was_dead_are_on_the_log_in_order_once_it_is_back(
