@@ -136,11 +136,12 @@ REACHABLE = Number()
 class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
 
-    `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last inbound
-    SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a fault of ours
-    stopped this contact, nothing may be claimed; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`,
-    `based_offset`: log time and offset of the input the row can be folded from again: the last checkpoint, or else the
-    first input. `filtered`: digests of texts that carriers filtered.
+    `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last
+    inbound SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a
+    fault of ours stopped this contact, nothing may be claimed until the inputs at the offsets `frozen_by` are
+    produced again; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`, `based_offset`: log time and
+    offset of the input the row can be folded from again: the last checkpoint, or else the first input. `filtered`:
+    digests of texts that carriers filtered.
     """
 
     tenant: str
@@ -152,6 +153,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     texts: tuple[str, ...] = ()
     listed: tuple[ListedText, ...] = ()
     frozen: str = ""
+    frozen_by: tuple[int, ...] = ()
     line_type: LineType | None = None
     line_ms: int = 0
     based_ms: int = 0

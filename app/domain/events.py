@@ -8,6 +8,7 @@ import msgspec
 
 from app.domain.circuit import LaneProved
 from app.domain.contact import Contact, Message
+from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.listed import ListedText
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.words import (
@@ -231,6 +232,7 @@ class InputRefused(_Event, frozen=True, kw_only=True):
 
 Event = (
     MessageOpened
+    | ContactUnfrozen
     | StageChanged
     | AttemptClaimed
     | AttemptAnswered

@@ -41,6 +41,7 @@ from app.domain.events import (
     TextReceived,
     TextsRemembered,
 )
+from app.domain.frozen_contact import ContactUnfrozen, thaw
 from app.domain.inputs import Place
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
@@ -79,6 +80,8 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
         case TextFiltered(digest=digest, lifted=lifted):
             others = tuple([known for known in contact.filtered if known != digest])
             return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), archived
+        case ContactUnfrozen():
+            return thaw(contact, event), archived
         case InputRefused() | RequestConflicted():
             return contact, archived
         case _:

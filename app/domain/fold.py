@@ -9,6 +9,7 @@ from app.domain.case import Case
 from app.domain.contact import Contact, Message
 from app.domain.deadlines import checkpointed, due
 from app.domain.events import Effect, Event, InputRefused
+from app.domain.freeze import retried
 from app.domain.inputs import (
     Answered,
     CancelRequested,
@@ -21,6 +22,7 @@ from app.domain.inputs import (
     Rejected,
     Reported,
     Requested,
+    SetAside,
     Texted,
     TurnGranted,
 )
@@ -53,11 +55,15 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
         return None
     if record.tenant != contact.tenant and isinstance(record, Proving) and _nobodys(contact):
         contact = _begun(record, place)
+    if not contact.tenant and isinstance(record, Proving):
+        # Frozen before any input could be read.
+        contact = replace(contact, tenant=record.tenant)
     case = Case(contact, archived, place)
     if record.tenant != contact.tenant and contact.tenant:
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
     elif archived is None or archived.watermark < place.offset:
         decide(case, record)
+        retried(case, place.retry_of)
     elif isinstance(record, Reported):
         reported_again(case, record)
     after = replace(case.contact, watermark=place.offset, touched_ms=place.log_ms)
@@ -111,5 +117,7 @@ def _decide(case: Case, record: Input) -> None:
             checkpointed(case, record)
         case Rejected():
             rejected(case, record)
+        case SetAside():
+            return  # the row was frozen where the input was skipped
         case _:
             assert_never(record)

@@ -19,11 +19,15 @@ from app.domain.words import Answer, DueKind, ErrorClass, Intent, LineType, Prog
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where an input stands on its contact's log: partition, offset, and log time (LogAppendTime, ms)."""
+    """Where an input stands on its contact's log: partition, offset, and log time (LogAppendTime, ms).
+
+    `retry_of`: offset of the input of this partition that it repeats, as an operator had it produced again; -1: none.
+    """
 
     partition: int
     offset: int
     log_ms: int
+    retry_of: int = -1
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
@@ -200,6 +204,13 @@ class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="c
     row: Contact
 
 
+class SetAside(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.set_aside.v1"):
+    """The input at `offset` of this partition was not folded: it ended the process again and again, or what it makes
+    cannot be written. Its contact was frozen there; a replay does the same."""
+
+    offset: Annotated[int, Meta(description="Offset of the input that is skipped.")]
+
+
 Input = (
     Requested
     | Rejected
@@ -212,4 +223,5 @@ Input = (
     | Listed
     | Due
     | Checkpointed
+    | SetAside
 )

@@ -12,17 +12,19 @@ from app import telemetry
 from app.domain.contact import Contact, Message
 from app.domain.events import MessageForgotten
 from app.domain.fold import Folded, fold
-from app.domain.inputs import Checkpointed, Listed, Place, Texted
+from app.domain.frozen_contact import freeze
+from app.domain.inputs import Checkpointed, Listed, Place, SetAside, Texted
 from app.domain.inputs import Input as ContactInput
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
+from app.records.deadletters import retried_from
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 
 log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
-_OF_NO_MESSAGE = (Texted, Listed, Checkpointed)
+_OF_NO_MESSAGE = (Texted, Listed, Checkpointed, SetAside)
 _input = msgspec.json.Decoder(ContactInput)
 
 
@@ -77,7 +79,8 @@ class ContactFold:
         key, parsed = self._read(record)
         contact = scope.get(CONTACTS, key)
         archived = _archived(contact, parsed, scope)
-        folded = fold(contact, archived, parsed, Place(record.partition, record.offset, record.at_ms))
+        place = Place(record.partition, record.offset, record.at_ms, _retry_of(record))
+        folded = fold(contact, archived, parsed, place)
         if folded is None:
             return
         scope.put(CONTACTS, key, folded.contact)
@@ -118,8 +121,30 @@ class ContactFold:
             return
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
         contact = scope.get(CONTACTS, record.key) or nothing
-        frozen = msgspec.structs.replace(contact, frozen=type(error).__name__, watermark=record.offset)
-        scope.put(CONTACTS, record.key, frozen)
+        missing = retry_of if (retry_of := _retry_of(record)) >= 0 else record.offset
+        frozen = freeze(contact, type(error).__name__, missing)
+        scope.put(CONTACTS, record.key, msgspec.structs.replace(frozen, watermark=record.offset))
+
+    def set_aside(self, record: Input, scope: Scope) -> None:
+        """On the contact's log: a replay skips the record too."""
+        if record.key is None:
+            return
+        contact: Contact | None = scope.get(CONTACTS, record.key)
+        value = SetAside(
+            id=f"{record.key.decode('latin-1')}.set_aside@{record.offset}",
+            tenant=contact.tenant if contact else "",
+            pk=self._pk,
+            at=record.at_ms,
+            offset=record.offset,
+        )
+        scope.emit(Output(record.topic, record.key, _encode(value), record.partition))
+
+
+def _retry_of(record: Input) -> int:
+    """The offset of the input that an operator had produced again as this one; -1: none of this partition."""
+    source = retried_from(record.headers) if record.headers else None
+    place, _, offset = (source or "").rpartition("-")
+    return int(offset) if place == f"{record.topic}-{record.partition}" else -1
 
 
 def _forgets(folded: Folded) -> bool:

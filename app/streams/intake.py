@@ -176,6 +176,9 @@ class IntakeAgent:
     def _put(self, contact: str, value: Requested | Rejected | CancelRequested, scope: Scope) -> None:
         scope.emit(Output(self._contacts, contact.encode(), _encode(value)))
 
+    def set_aside(self, record: Input, scope: Scope) -> None:
+        """The dead letter is all there is to keep."""
+
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """No row to freeze: the dead letter is all there is to keep."""
 

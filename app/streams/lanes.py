@@ -127,6 +127,9 @@ class LanesAgent:
             lane.hold(1 << 62)
         return lane
 
+    def set_aside(self, record: Input, scope: Scope) -> None:
+        """The dead letter is out; no replay reads this topic."""
+
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """The dead letter is out; the contact's own deadline ends the message."""
 

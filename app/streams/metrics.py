@@ -73,6 +73,9 @@ class MetricsAgent:
         for key in windows.leaving():
             scope.drop(METRICS, key)
 
+    def set_aside(self, record: Input, scope: Scope) -> None:
+        """The dead letter says that it was not counted."""
+
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """The update is not counted; its dead letter says so."""
 

@@ -15,6 +15,7 @@ from app.domain import numbers
 from app.domain.circuit import LaneProved
 from app.domain.contact import Message, segments_of
 from app.domain.fold import Folded
+from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.inputs import Checkpointed, Texted
 from app.domain.inputs import Input as ContactInput
 from app.domain.words import PROGRESS_WORDS, Answer, Progress, Word
@@ -67,8 +68,8 @@ class Notices:
                 case e.RequestConflicted():
                     refused.append(CONFLICT)
                     self._update(record, contact_id, folded, event, cause, scope)
-                case e.CheckpointKept():
-                    continue  # changes nothing that anybody could see
+                case e.CheckpointKept() | ContactUnfrozen():
+                    continue  # changes nothing that a team could see
                 case _:
                     self._update(record, contact_id, folded, event, cause, scope)
         for effect in folded.effects:
@@ -229,7 +230,7 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             raise AssertionError("has a record of its own")
         case numbers.TextFiltered() | e.LineLearnt() | numbers.NumberFailed() | numbers.FailuresForgotten():
             raise AssertionError("has no record")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept():
+        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | ContactUnfrozen():
             raise AssertionError("has no record")
         case _:
             assert_never(event)

@@ -18,7 +18,7 @@ from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
 from app.streams.proof import Different, Proof, based_offset
-from app.streams.replay import Bases, Replay, Unwatched, contact_fold
+from app.streams.replay import Bases, Replay, Unwatched, contact_fold, skipped_by
 from app.streams.shelf import Shelf
 
 Rows = dict[str, Shelf]
@@ -74,10 +74,11 @@ class Offline:
                 await self._load(changelog, number, live[table])
         start, end = await self._logs.span(topic, number)
         fold = contact_fold(wanted.topics, wanted.fingerprint)
-        bases = await self._bases(number, start, end, live) if start else None
+        bases, skipped = await self._look_ahead(number, start, end, live)
         proof = Proof(fold, live, rows, committed, start)
         watch = proof if wanted.prove else Unwatched()
-        replay = Replay(fold, rows, watch, bases, live[MESSAGES], wanted.until_ms)
+        bases_known = bases if start else None
+        replay = Replay(fold, rows, watch, bases_known, live[MESSAGES], wanted.until_ms, skipped)
         begins_ms = await self._fold(number, start, end, replay)
         done = Replayed(partition=number, inputs=replay.inputs, rows=rows, cut=start > 0, begins_ms=begins_ms)
         if wanted.prove:
@@ -102,14 +103,17 @@ class Offline:
         contact = self._wanted.contact
         return key is not None and (contact is None or key.partition(b"-")[0] == contact)
 
-    async def _bases(self, number: int, start: int, end: int, live: Rows) -> dict[bytes, int]:
-        bases = Bases(start)
+    async def _look_ahead(self, number: int, start: int, end: int, live: Rows) -> tuple[dict[bytes, int], set[int]]:
+        """Where to begin with each contact, and which inputs the log says were set aside, after they stood there."""
+        bases, skipped = Bases(start), set[int]()
         async for records in self._read(self._wanted.topics.contacts, number, start, end):
-            for record in records:
-                bases.look(_input_of(record))
+            for record in map(_input_of, records):
+                bases.look(record)
+                if (offset := skipped_by(record)) is not None:
+                    skipped.add(offset)
         for contact, row in live[CONTACTS].items():
             bases.name(contact, based_offset(row))
-        return bases.offsets
+        return bases.offsets, skipped
 
     async def _fold(self, number: int, start: int, end: int, replay: Replay) -> int | None:
         """Log time of the first record."""

@@ -4,7 +4,7 @@ Pure but for the shelves it keeps rows on. What the fold would produce is made, 
 it does in the worker, and thrown away.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
 from app.streams.engine.agent import Input, Output
-from app.streams.engine.cycle import fold_record
+from app.streams.engine.record_fold import fold_record, set_aside
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
 from app.streams.shelf import Shelf
@@ -50,9 +50,10 @@ class Unwatched:
 class Replay:
     """Folds slices of one partition, in order, onto `rows` (a shelf for each table).
 
-    `bases`: where to begin with each contact, for a log whose older part is deleted: a contact without one is left out.
-    None: from the log's first record. `live`: message rows as they are now, to lean on where the part of the log that
-    they follow from is gone. `until_ms`: log time after which nothing is folded.
+    `bases`: where to begin with each contact, for a log whose older part is deleted: a contact without one is left
+    out. None: from the log's first record. `skipped`: offsets of inputs that the log says were set aside. `live`:
+    message rows as they are now, to lean on where the part of the log that they follow from is gone. `until_ms`:
+    log time after which nothing is folded.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class Replay:
         bases: Mapping[bytes, int] | None = None,
         live: Shelf | None = None,
         until_ms: int | None = None,
+        skipped: Collection[int] = (),
     ) -> None:
-        self._fold, self.rows, self._watch = fold, rows, watch
+        self._fold, self.rows, self._watch, self._skipped = fold, rows, watch, skipped
         self._bases, self._until_ms = bases, until_ms
         self._messages = _Leaning(rows[MESSAGES], None if bases is None else live, fold)
         self.inputs = 0
@@ -78,7 +80,10 @@ class Replay:
             self._messages.now_ms = record.at_ms
             if self._bases is not None and _contradicts(record, overlay):
                 self._watch.unsure(record.key or b"")
-            fold_record(self._fold, record, overlay)
+            if record.offset in self._skipped:
+                set_aside(self._fold, record, overlay, "was set aside")
+            else:
+                fold_record(self._fold, record, overlay)
             for table, key, row in overlay.latest():
                 self._watch.changed(table, key, row, record.offset)
             overlay.outputs.clear()
@@ -105,6 +110,11 @@ def _contradicts(record: Input, overlay: Overlay) -> bool:
     due = _due(record.value)
     contact = overlay.get(CONTACTS, record.key)
     return due.kind == DueKind.FORGET and contact is not None and key_of(due.message_id) in contact.messages
+
+
+def skipped_by(record: Input) -> int | None:
+    """The offset of the input that this record says was set aside; None: it is none of that kind."""
+    return _skip(record.value).offset if record.value is not None and record.value.startswith(_SET_ASIDE) else None
 
 
 class Bases:
@@ -136,6 +146,10 @@ class _Carrying(msgspec.Struct):
     row: _Named
 
 
+class _Skipping(msgspec.Struct):
+    offset: int = -1
+
+
 class _Fallen(msgspec.Struct):
     message_id: str = ""
     kind: str = ""
@@ -143,7 +157,9 @@ class _Fallen(msgspec.Struct):
 
 # The type is what msgspec writes first.
 _CHECKPOINT, _DUE = b'{"type":"contact.checkpointed.v1"', b'{"type":"contact.due.v1"'
+_SET_ASIDE = b'{"type":"contact.set_aside.v1"'
 _carried = msgspec.json.Decoder(_Carrying).decode
+_skip = msgspec.json.Decoder(_Skipping).decode
 _due = msgspec.json.Decoder(_Fallen).decode
 
 

@@ -73,12 +73,12 @@ def store_before_changelog() -> None:
     """The local store is written before the changelog's acknowledgement."""
     from app.streams.engine.cycle import Partition
 
-    async def store(self: Any, overlay: Any) -> None:
-        for table, encoded in overlay.encoded().items():
+    async def store(self: Any, encoded: Any) -> None:
+        for table, changed in encoded.items():
             rows = self._rows[table]
-            rows.write(encoded, int(rows._db.get(b"__faust\0offset__") or -1))
+            rows.write(changed, int(rows._db.get(b"__faust\0offset__") or -1))
             await asyncio.sleep(0.5)  # most kills come now
-            rows.write((), await self._producer.changelog(rows.changelog, self.number, encoded))
+            rows.write((), await self._put(rows, changed))
 
     Partition._store = store  # type: ignore[method-assign]
 
@@ -113,19 +113,17 @@ def effects_before_rows() -> None:
     from app.streams.engine import points
     from app.streams.engine.cycle import Overlay, Partition  # type: ignore[attr-defined]
 
-    async def cycle(self: Any, slices: Any) -> None:
+    async def cycle(self: Any) -> None:
         overlay = Overlay(self.agent.tables, self._rows)
-        self._fold(slices, overlay)
+        await self._fold(overlay)
         self.agent.tick(self.number, overlay)
         self.agent.settled(self.number, overlay.changed)
-        await self._producer.send_all(overlay.outputs)
+        await self._shared.producer.send_all(overlay.outputs)
         await asyncio.sleep(0.05)  # time for a call to leave
         points.reach("after_outputs")
-        await self._store(overlay)
+        await self._store(self._encoded(overlay))
         points.reach("after_rows")
-        self.cycles += 1
-        for piece in slices:
-            piece.ack()
+        self._settle()
 
     Partition._cycle = cycle  # type: ignore[method-assign]
 

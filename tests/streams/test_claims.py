@@ -17,7 +17,7 @@ from app.streams.calls import Calls
 from app.streams.contacts import ContactsAgent
 from app.streams.doubts import Doubts
 from app.streams.engine.agent import Input, Output
-from app.streams.engine.cycle import fold_record
+from app.streams.engine.record_fold import fold_record
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
 from tests.support.given import BASE, CONTACT, requested, text, turn

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import httpx
 
 from app.streams import health as worker_health
+from app.streams.engine.cycle import Shared
 from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
 from app.streams.engine.watchdog import Pulse, Stall
 
@@ -40,7 +41,8 @@ def test_a_quiet_worker_is_not_stalled_when_its_first_slice_comes() -> None:
 
 
 def test_to_read_many_rows_at_the_start_is_a_progress_all_along() -> None:
-    engine = Engine([], None, None)  # type: ignore[arg-type] # neither is asked
+    shared = Shared(producer=None, marker=None, guard=None)  # type: ignore[arg-type] # none is asked
+    engine = Engine([], None, shared)  # type: ignore[arg-type] # nor is the lease
     seen: list[int] = []
 
     def watermark(row: bytes) -> int:

@@ -13,7 +13,7 @@ from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
-from app.streams.engine.cycle import fold_record
+from app.streams.engine.record_fold import fold_record
 from app.streams.engine.scope import Overlay
 from app.streams.proof import Proof, based_offset
 from app.streams.replay import Bases, Replay, contact_fold

@@ -5,13 +5,14 @@ kill -9 (O_APPEND): fold, settled, assigned.
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,21 @@ def note(*words: object) -> None:
     os.write(side, (" ".join(map(str, (TOY["name"], *words))) + "\n").encode())
 
 
+def segmentation_fault() -> None:
+    ctypes.string_at(0)
+
+
+# What a record does to the process that folds it.
+DEADLY: dict[bytes, Callable[[], object]] = {
+    b"segv": segmentation_fault,
+    b"abort": os.abort,
+    b"exit": lambda: os._exit(1),
+    b"system_exit": lambda: sys.exit(1),
+    b"block": threading.Event().wait,
+    b"kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+
 class Toy:
     name = "toy"
     rest_s = 0.0
@@ -44,6 +60,9 @@ class Toy:
             raise Unreadable("value", "is not for us")
         if value == b"raise":
             raise RuntimeError("a fault of ours")
+        if value in DEADLY:
+            note("dies", record.partition, record.offset)
+            DEADLY[value]()
         old = scope.get("state", record.key)
         watermark, count = (int(old.split(b"|")[0]), int(old.split(b"|")[1])) if old else (-1, 0)
         if record.offset <= watermark and not TOY.get("unguarded"):
@@ -56,6 +75,9 @@ class Toy:
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         note("frozen", record.partition, record.offset)
+
+    def set_aside(self, record: Input, scope: Scope) -> None:
+        note("set_aside", record.partition, record.offset)
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
         return Output(PREFIX + "dead", record.key, f"{field}:{rule}".encode(), record.partition)

@@ -3,7 +3,7 @@
 records ─> fold (per record, synchronous) ─> tick ─> outputs acked ─> changelog acked ─> store ─> settled ─> ack
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -85,12 +85,21 @@ class Folding(Protocol):
         """Rows the fold of this record will want: read together before the fold."""
         ...
 
-    def fold(self, record: Input, scope: Scope) -> None:
-        """Fold one record. Raises Unreadable; any other exception is a fault of ours (see `frozen`)."""
+    def fold(self, record: Input, scope: Scope) -> Iterator[float | None] | None:
+        """Fold one record. Raises Unreadable; any other exception is a fault of ours (see `frozen`).
+
+        A record that makes much is folded in steps: an iterator that yields between them, None or the seconds to wait
+        before the next. The loop turns in between; the outputs of an agent without tables may leave. A stop or a
+        rebalance ends it between two steps, and the next owner begins the record anew.
+        """
         ...
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """`fold` raised: what it put and emitted is undone and its dead letter is out; mark the row if there is one."""
+        ...
+
+    def set_aside(self, record: Input, scope: Scope) -> None:
+        """The record will never be folded: emit what a replay must know to skip it too. `frozen` follows."""
         ...
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:

@@ -13,12 +13,16 @@ from faust.exceptions import ConsistencyError
 from faust.transport.drivers import aiokafka as driver
 
 from app.streams.engine.agent import Agent
+from app.streams.engine.budget import Limits
 from app.streams.engine.consumer import MAX_WAITING, Consumer
+from app.streams.engine.crash_marker import CrashMarker
+from app.streams.engine.cycle import Shared
 from app.streams.engine.datadir import DataDir
 from app.streams.engine.ending import in_time, leave, until_not
 from app.streams.engine.engine import Engine
 from app.streams.engine.exits import CONFIG, FAULT, die
 from app.streams.engine.lease import Lease
+from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.store import OPTIONS
 from app.streams.engine.watchdog import Stall, watch
@@ -88,6 +92,8 @@ class Runtime:
     def __init__(self, config: EngineConfig, agents: Callable[[], Sequence[Agent]]) -> None:
         self.config = config
         self.data = DataDir(config.data_dir, config.tables_good_for_ms)
+        self.marker, self.guard = CrashMarker(self.data.path), PoisonGuard(self.data.path)
+        self.guard.count(self.marker.deaths)
         self.lease = Lease(config.session_timeout_s)
         self.lease.enforced = "lease" not in config.unsafe
         self.stall = Stall(config.stall_timeout_s)
@@ -101,9 +107,14 @@ class Runtime:
         """The app, its tables and its agents. Call inside the running loop."""
         agents = self._agents()
         app = App(**_settings(self.config, self.data))
-        self.engine = app.engine = Engine(
-            agents, self.lease, self.producer, self.config.slice_records, self.config.unsafe
+        shared = Shared(
+            producer=self.producer,
+            marker=self.marker,
+            guard=self.guard,
+            limits=Limits(records=self.config.slice_records),
+            unsafe=self.config.unsafe,
         )
+        self.engine = app.engine = Engine(agents, self.lease, shared)
         tables = {
             spec.name: app.Table(
                 spec.name,
@@ -124,13 +135,16 @@ class Runtime:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set: then effects end, cycles finish, offsets are committed. Exits 70 or 78 on a fault, 70
         also where the end takes too long."""
+        self.marker.watch()
         await self.producer.start()
         app = self.build()
         app.finalize()
         for hook in self.started:
             await hook()
         # Before the start, which ends with the first recovery.
-        watchdog = asyncio.get_running_loop().create_task(watch(self.engine, self.stall, self.data.touch))
+        watchdog = asyncio.get_running_loop().create_task(
+            watch(self.engine, self.stall, self.data.touch, self.marker.blame_thread)
+        )
         start = asyncio.get_running_loop().create_task(app.start())
         await self._until(app, start, stop)
         await in_time(self._let_effects_end(), self.config.effects_s)

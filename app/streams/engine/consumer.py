@@ -11,8 +11,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
 from app.streams.engine import points
+from app.streams.engine.backlog import Slice
 from app.streams.engine.book import Book
-from app.streams.engine.cycle import Slice
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.fetching import ConsumerThread
 from app.streams.engine.restore import Restore, Restores
@@ -199,10 +199,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         await super().perform_seek()
         await self._refuse_recreated()
         await self._thread.call_thread(self._thread.pause_changelogs)
-        for tp, offset in (await self._beginnings()).items():
+        beginnings = await self._beginnings()
+        await self._learn_suspects(beginnings)
+        for tp, offset in beginnings.items():
             self._books.setdefault(tp, Book()).expected = offset
         await self.app.engine.handed_over()
         self.taking_over = False
+
+    async def _learn_suspects(self, beginnings: Mapping[Any, int]) -> None:
+        """Counts of deaths travel with the partition: read its last commit, and commit what is known here, before the
+        record at fault is read again."""
+        guard = self.app.engine.guard
+        told = await self._thread.call_thread(self._thread.commit_metadata, list(beginnings))
+        news = {}
+        for tp, offset in beginnings.items():
+            guard.learn(tp.topic, tp.partition, told.get(tp, ""), offset)
+            if guard.metadata(tp.topic, tp.partition) != told.get(tp, ""):
+                news[tp] = offset
+        if news:
+            await self._thread.commit(news)
 
     async def _beginnings(self) -> dict[Any, int]:
         """Where each source partition goes on: at its commit, or at the log's beginning, sought here.
@@ -259,6 +274,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             await self.app.engine.let_go()
             await self.commit()
         await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self.app.engine.guard.forget(tp.topic, tp.partition)
         self._forget()
         self._restored.clear()
         self.restores.clear()

@@ -3,20 +3,31 @@
     fold on an overlay → outputs acked → changelog acked → one WriteBatch → effects → slice acked
 
 Outputs come before the rows that would make a redelivered input look done; the store is never ahead of the changelog.
-Partitions run side by side, each strictly in order.
+Partitions run side by side, each strictly in order. A cycle ends early when it has made much (see `Budget`).
+
+A fault that a record causes stays with the record. If a cycle fails, its records are folded again one by one; the one
+that fails alone is set aside. Only a fault of the infrastructure ends the process (the producer, the store).
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
+from app import clock
 from app.streams.engine import points
-from app.streams.engine.agent import Agent, Folding, Input, Unreadable
+from app.streams.engine.agent import Agent, Input
+from app.streams.engine.backlog import Backlog, Slice
+from app.streams.engine.budget import Budget, Limits
+from app.streams.engine.crash_marker import CrashMarker, Stage, Work
+from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.exits import die
+from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.producer import LeasedProducer
+from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
 from app.streams.engine.scope import Overlay
 from app.streams.engine.store import Rows
 from app.telemetry import frames_of
@@ -28,43 +39,51 @@ CALM, PAUSE_PER_SLICE_S, PAUSE_S = 8, 0.002, 0.02
 _log = structlog.get_logger("app.streams.engine")
 
 
-@dataclass(slots=True, eq=False)
-class Slice:
-    """Records of one partition as fetched, in order. `done` is set when their cycle is durable."""
+class CycleError(Exception):
+    """The work of a cycle cannot be done, and its records are why. `__cause__` says what happened."""
 
-    records: Sequence[Input]
-    first: int
-    last: int
-    ack: Callable[[], None]
+
+class ClosingError(Exception):
+    """The partition is let go in the middle of a record that is folded in steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the partitions of a process share. `pressure`: slices that wait over all of them; `progressed` is told of
+    all that becomes durable; `set_aside` counts by topic."""
+
+    producer: LeasedProducer
+    marker: CrashMarker
+    guard: PoisonGuard
+    pressure: Callable[[], int] = lambda: 0
+    progressed: Callable[[], None] = lambda: None
+    set_aside: Callable[[str], None] = lambda topic: None
+    limits: Limits = field(default_factory=Limits)
+    unsafe: frozenset[str] = frozenset()
 
 
 class Partition:
-    """Runs the cycle of one agent over one partition, one slice at a time."""
+    """Runs the cycle of one agent over one partition. `reassign` gives the agent the partition's rows anew."""
 
     def __init__(
-        self,
-        agent: Agent,
-        number: int,
-        rows: dict[str, Rows],
-        producer: LeasedProducer,
-        most: int,
-        pressure: Callable[[], int],
-        unsafe: frozenset[str],
+        self, agent: Agent, number: int, rows: dict[str, Rows], shared: Shared, reassign: Callable[[], None]
     ) -> None:
         self.agent, self.number = agent, number
-        self._rows, self._producer, self._most, self._unsafe = rows, producer, most, unsafe
-        self._pressure = pressure
-        self._waiting: deque[Slice] = deque()
+        self._rows, self._shared, self._reassign = rows, shared, reassign
+        self._unsafe = shared.unsafe
+        self._backlog = Backlog()
         self._work = asyncio.Event()
-        self._woken = self._closing = self._again = False
+        self._woken = self._again = False
+        self._closing = asyncio.Event()
         self._written: dict[str, set[bytes]] | None = {name: set() for name in rows}
+        self._one_by_one, self._refused = -1, dict[int, str]()
         self.cycles = 0
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"{agent.name}-{number}")
         self._task.add_done_callback(_ended)
 
     def submit(self, piece: Slice) -> None:
         """Queue a slice."""
-        self._waiting.append(piece)
+        self._backlog.add(piece)
         self._work.set()
 
     def wake(self) -> None:
@@ -78,11 +97,11 @@ class Partition:
 
     def told(self) -> str:
         """Cycles done, slices queued."""
-        return f"{self.cycles} cycles, {len(self._waiting)} slices queued"
+        return f"{self.cycles} cycles, {len(self._backlog)} slices queued"
 
     async def close(self) -> None:
         """Finish the cycle under way, leave the rest un-acked."""
-        self._closing = True
+        self._closing.set()
         self._work.set()
         await self._task
         self.agent.revoked(self.number)
@@ -90,63 +109,195 @@ class Partition:
     async def _run(self) -> None:
         while True:
             await self._work.wait()
-            if self._closing:
+            if self._closing.is_set():
                 return
             self._work.clear()
-            while (self._waiting or self._woken or self._again) and not self._closing:
+            while (self._backlog or self._woken or self._again) and not self._closing.is_set():
                 if self._again:
                     await self._put_again()
                 else:
-                    await self._cycle(self._take())
+                    await self._turn()
                     await self._pause()
 
     async def _pause(self) -> None:
-        if (crowd := self._pressure()) > CALM:
+        if (crowd := self._shared.pressure()) > CALM:
             await asyncio.sleep(min(PAUSE_S, PAUSE_PER_SLICE_S * crowd))
 
-    def _take(self) -> list[Slice]:
+    async def _turn(self) -> None:
         self._woken = False
-        taken: list[Slice] = []
-        count = 0
-        while self._waiting and (not taken or count + len(self._waiting[0].records) <= self._most):
-            taken.append(self._waiting.popleft())
-            count += len(taken[-1].records)
-        return taken
+        try:
+            await self._cycle()
+        except CycleError as error:
+            self._contain(error.__cause__ or error)
+        except ClosingError:
+            self._backlog.rewind()
+        except SystemExit:
+            die("an exit was asked for in the middle of a cycle")
 
-    async def _cycle(self, slices: list[Slice]) -> None:
+    async def _cycle(self) -> None:
         overlay = Overlay(self.agent.tables, self._rows)
-        self._fold(slices, overlay)
-        self.agent.tick(self.number, overlay)
+        with self._contained():
+            await self._fold(overlay)
+            self.agent.tick(self.number, overlay)
+            encoded = self._encoded(overlay)
+            if "rows_first" not in self._unsafe:
+                await self._shared.producer.send_all(overlay.outputs)
+                points.reach("after_outputs")
+            await self._store(encoded)
+        points.reach("after_rows")
         if "rows_first" in self._unsafe:
-            await self._store(overlay)
-            points.reach("after_rows")
-            await self._producer.send_all(overlay.outputs)
-        else:
-            await self._producer.send_all(overlay.outputs)
-            points.reach("after_outputs")
-            await self._store(overlay)
-            points.reach("after_rows")
-        self.agent.settled(self.number, overlay.changed)
+            await self._shared.producer.send_all(overlay.outputs)
+        with self._contained():
+            self.agent.settled(self.number, overlay.changed)
+        self._settle()
+
+    def _settle(self) -> None:
+        """All that was folded is durable, and nothing of it is suspect any more."""
         self.cycles += 1
-        for piece in slices:
+        self._shared.progressed()
+        if self._backlog.taken and not (self._shared.guard.clear() and not self._refused):
+            last = self._backlog.in_hand()[-1]
+            self._refused.pop(last.offset, None)
+            self._shared.guard.completed(last.topic, last.partition, last.offset)
+        for piece in self._backlog.settle():
             piece.ack()
 
-    def _fold(self, slices: list[Slice], overlay: Overlay) -> None:
-        records = [record for piece in slices for record in piece.records]
+    @contextmanager
+    def _contained(self) -> Iterator[None]:
+        """Whatever is raised here is a fault of the records in hand: producer and store end the process themselves."""
+        try:
+            yield
+        except (CycleError, ClosingError):
+            raise
+        except Exception as error:
+            raise CycleError from error
+
+    # -- folding
+
+    async def _fold(self, overlay: Overlay) -> None:
+        budget = Budget(self._shared.limits)
+        while records := self._next():
+            for record in self._entered(records, overlay):
+                await self._fold_one(record, overlay, budget)
+                self._backlog.taken += 1
+                budget.folded(len(record.value or b""))
+                if self._alone(record) or budget.spent(len(overlay.outputs), overlay.bytes):
+                    self._leave()
+                    return
+                if budget.breath_due():
+                    await self._elsewhere(budget, asyncio.sleep(0), records)
+        self._leave()
+
+    def _next(self) -> list[Input]:
+        """The records that are read together next; one alone where a death or a failed cycle made it suspect."""
+        records = self._backlog.next(self._shared.limits.chunk)
+        return records[:1] if records and self._alone(records[0]) else records
+
+    def _alone(self, record: Input) -> bool:
+        return record.offset <= self._one_by_one or self._shared.guard.careful(
+            record.topic, record.partition, record.offset
+        )
+
+    def _entered(self, records: list[Input], overlay: Overlay) -> list[Input]:
+        self._enter(Stage.FOLD, records)
         if self._rows:
             overlay.preload(key for record in records for key in self.agent.row_keys(record))
-        for record in records:
-            fold_record(self.agent, record, overlay)
+        return records
 
-    async def _store(self, overlay: Overlay) -> None:
-        for table, encoded in overlay.encoded().items():
+    async def _fold_one(self, record: Input, overlay: Overlay, budget: Budget) -> None:
+        if rule := self._rule(record):
+            set_aside(self.agent, record, overlay, rule)
+            self._shared.set_aside(record.topic)
+        elif (steps := fold_record(self.agent, record, overlay)) is not None:
+            await self._take_steps(record, steps, overlay, budget)
+
+    def _rule(self, record: Input) -> str:
+        """Why the record is not to be folded, empty if it is."""
+        if deaths := self._shared.guard.condemned(record.topic, record.partition, record.offset, record.at_ms):
+            return f"ended the process {deaths} times and was set aside"
+        return self._refused.get(record.offset, "")
+
+    async def _take_steps(self, record: Input, steps: Steps, overlay: Overlay, budget: Budget) -> None:
+        while (wait_s := next_step(self.agent, record, overlay, steps)) is not None:
+            if not self._rows:
+                await self._elsewhere(budget, self._flush(overlay), [record])
+            await self._elsewhere(budget, self._wait(wait_s), [record])
+
+    async def _flush(self, overlay: Overlay) -> None:
+        await self._shared.producer.send_all(overlay.take_outputs())
+        self._shared.progressed()
+
+    async def _wait(self, seconds: float) -> None:
+        """Raises ClosingError as soon as the partition is let go."""
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            return
+        raise ClosingError
+
+    async def _elsewhere(self, budget: Budget, work: Awaitable[Any], records: list[Input]) -> None:
+        """Await something in the middle of a fold: nothing is in hand meanwhile, and the time is not the cycle's."""
+        self._leave()
+        began_s = clock.boot_s()
+        await work
+        budget.waited(clock.boot_s() - began_s)
+        self._enter(Stage.FOLD, records)
+
+    def _enter(self, stage: Stage, records: list[Input]) -> None:
+        first, last = records[0], records[-1]
+        work = Work(first.topic, first.partition, first.offset, last.offset, first.at_ms)
+        self._shared.marker.folding.enter(stage, work)
+
+    def _leave(self) -> None:
+        self._shared.marker.folding.leave()
+
+    # -- faults
+
+    def _contain(self, error: BaseException) -> None:
+        """The cycle failed: fold its records one by one, and set aside the one that fails alone."""
+        kind, count = type(error).__name__, self._backlog.taken
+        self._leave()
+        self._backlog.rewind()
+        records = self._backlog.next(count + self._shared.limits.chunk)
+        _log.error("cycle.failed", agent=self.agent.name, partition=self.number, error=kind, frames=frames_of(error))
+        if not records or records[0].offset in self._refused:
+            die(f"cycle {self._task.get_name()} failed: {kind} at {frames_of(error)}")
+        if self._alone(records[0]):
+            self._refused[records[0].offset] = f"fault of ours: {kind}"
+        else:
+            self._one_by_one = records[-1].offset
+        self.agent.revoked(self.number)
+        self._reassign()
+
+    # -- durability
+
+    def _encoded(self, overlay: Overlay) -> dict[str, list[tuple[bytes, bytes | None]]]:
+        if records := self._backlog.in_hand():
+            self._enter(Stage.ENCODE, records)
+        encoded = overlay.encoded()
+        self._leave()
+        return encoded
+
+    async def _store(self, encoded: dict[str, list[tuple[bytes, bytes | None]]]) -> None:
+        for table, changed in encoded.items():
             rows = self._rows[table]
             if "store_first" in self._unsafe:
-                rows.write(encoded, -1)
-            offset = await self._producer.changelog(rows.changelog, self.number, encoded)
-            self._refuse_foreign(rows, offset, len(encoded))
-            rows.write(encoded, offset)
-            self.written(table, (key for key, _ in encoded))
+                rows.write(changed, -1)
+            offset = await self._put(rows, changed)
+            rows.write(changed, offset)
+            self.written(table, (key for key, _ in changed))
+
+    async def _put(self, rows: Rows, changed: list[tuple[bytes, bytes | None]]) -> int:
+        """On the changelog; the offset of the last. Raises RecordRefusedError."""
+        try:
+            offset = await self._shared.producer.changelog(rows.changelog, self.number, changed)
+        except RecordRefusedError as refused:
+            # Rows before it are on the changelog, and will be put again: the store may be behind it, never ahead.
+            if refused.last_offset is not None:
+                rows.next_offset = refused.last_offset + 1
+            raise
+        self._refuse_foreign(rows, offset, len(changed))
+        return offset
 
     def written(self, table: str, keys: Iterable[bytes]) -> None:
         """Note rows for `put_again`."""
@@ -154,9 +305,9 @@ class Partition:
             self._written[table].update(keys)
 
     def _refuse_foreign(self, rows: Rows, last: int, count: int) -> None:
-        """Between our own records lies one that is not: a request of a former owner that the network held back.
+        """A delayed write from the previous partition owner landed between our records, perhaps over a newer row.
 
-        It may lie over a newer row. What is restored at the next start is not misled by it, and puts that row again.
+        What is restored at the next start is not misled by it, and puts that row again.
         """
         if last - count + 1 != rows.next_offset and "foreign" not in self._unsafe:
             where = f"expected at {rows.next_offset}, are at {last - count + 1}"
@@ -179,31 +330,7 @@ class Partition:
             rows = self._rows[table]
             if ordered:
                 again = list(zip(ordered, rows.get_many(ordered), strict=True))
-                offset = await self._producer.changelog(rows.changelog, self.number, again)
-                self._refuse_foreign(rows, offset, len(again))
-                rows.write((), offset)
-
-
-def fold_record(agent: Folding, record: Input, overlay: Overlay) -> None:
-    """Fold one record, in the cycle and in a replay: what is refused becomes a dead letter and changes no row, what
-    raises freezes. `overlay.latest` then tells the rows it changed."""
-    overlay.begin()
-    try:
-        agent.fold(record, overlay)
-    except Unreadable as refused:
-        overlay.undo()
-        overlay.emit(agent.dead_letter(record, refused.field, refused.rule))
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not crash-loop the partition
-        _freeze(agent, record, overlay, error)
-
-
-def _freeze(agent: Folding, record: Input, overlay: Overlay, error: Exception) -> None:
-    where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    frames = frames_of(error)
-    _log.error("input.froze", agent=agent.name, error=type(error).__name__, frames=frames, **where)
-    overlay.undo()
-    overlay.emit(agent.dead_letter(record, "", f"fault of ours: {type(error).__name__}"))
-    agent.frozen(record, overlay, error)
+                rows.write((), await self._put(rows, again))
 
 
 def _ended(task: "asyncio.Task[None]") -> None:

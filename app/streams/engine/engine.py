@@ -1,16 +1,18 @@
 """The engine: which partitions run, what effects may ask of it, and how alive it is."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from app import clock
 from app.streams.engine.agent import Agent, Output, TableSpec
-from app.streams.engine.cycle import Partition, Slice
+from app.streams.engine.backlog import Slice
+from app.streams.engine.cycle import Partition, Shared
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.lease import Lease
-from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.restore import Restore
 from app.streams.engine.store import Rows
 
@@ -35,18 +37,22 @@ class Health:
 
 
 class Engine:
-    """One per process. Agents and their effect tasks get it; Faust's side calls the methods below the line."""
+    """One per process. Agents and their effect tasks get it; Faust's side calls the methods below the line.
+
+    `set_aside` counts, by topic, the records that were set aside since the process began.
+    """
 
     def __init__(
         self,
         agents: Sequence[Agent],
         lease: Lease,
-        producer: LeasedProducer,
-        slice_records: int = 2000,
-        unsafe: frozenset[str] = frozenset(),
+        shared: Shared,
     ) -> None:
-        self.lease, self.producer, self.unsafe = lease, producer, unsafe
-        self.slice_records = slice_records
+        self.lease, self.producer, self.unsafe = lease, shared.producer, shared.unsafe
+        self.guard, self.slice_records = shared.guard, shared.limits.records
+        self.set_aside: Counter[str] = Counter()
+        more = {"pressure": self._waiting, "progressed": self.progressed, "set_aside": self._was_set_aside}
+        self._shared = replace(shared, **more)  # type: ignore[arg-type] # each is the callable of its field
         self._agents = {agent.topic: agent for agent in agents}
         self._names = {agent.name: agent.topic for agent in agents}
         self._partitions: dict[tuple[str, int], Partition] = {}
@@ -144,10 +150,9 @@ class Engine:
                 continue
             rows = {spec.name: self._rows(spec.name, number) for spec in agent.tables}
             self._refuse_ahead(agent, rows, (topic, number))
-            agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name]) for spec in agent.tables})
-            runner = self._partitions[topic, number] = Partition(
-                agent, number, rows, self.producer, self.slice_records, self._waiting, self.unsafe
-            )
+            reassign = partial(self._assign, agent, number, rows)
+            reassign()
+            runner = self._partitions[topic, number] = Partition(agent, number, rows, self._shared, reassign)
             for name, table in rows.items():
                 restore = self._restore_of(table)
                 runner.written(name, restore.back if restore else ())
@@ -156,6 +161,12 @@ class Engine:
         later = 2 * self.app.conf.broker_session_timeout
         for runner in self._partitions.values():
             asyncio.get_running_loop().call_later(later, runner.put_again)
+
+    def _assign(self, agent: Agent, number: int, rows: dict[str, Rows]) -> None:
+        agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name]) for spec in agent.tables})
+
+    def _was_set_aside(self, topic: str) -> None:
+        self.set_aside[topic] += 1
 
     def _rows(self, table: str, number: int) -> Rows:
         """The table's rows, restored up to the changelog's end."""

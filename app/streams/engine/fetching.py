@@ -3,6 +3,7 @@
 Private names of faust and aiokafka are used here too.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.consumer.fetcher import FetchResult
@@ -40,6 +41,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         self._unpack_inputs(self._consumer._fetcher)
         self._rests = Rests(self.app.engine.rest_s)
         self.app.engine.lease.attach(self._consumer._coordinator)
+        self._add_metadata(self._consumer)
 
     def _unpack_inputs(self, fetcher: Any) -> None:
         """Records of our topics come out of their batches as what agents fold: aiokafka's own form costs as much again.
@@ -57,6 +59,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
             return wakes
 
         fetcher._proc_fetch_request = proc_fetch_request
+
+    def _add_metadata(self, consumer: Any) -> None:
+        """Each commit carries what is suspect of its partition (see `PoisonGuard`)."""
+        inner, guard = consumer.commit, self.app.engine.guard
+
+        async def commit(offsets: Mapping[Any, Any]) -> None:
+            await inner({tp: (at.offset, guard.metadata(tp.topic, tp.partition)) for tp, at in offsets.items()})
+
+        consumer.commit = commit
+
+    async def commit_metadata(self, places: list[Any]) -> dict[Any, str]:
+        """What the last commits of these partitions carry."""
+        if not places:
+            return {}
+        found = await self._consumer._coordinator.fetch_committed_offsets(places)
+        return {tp: at.metadata for tp, at in found.items()}
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
         found = await super()._fetch_records(consumer, *args, **options)

@@ -4,18 +4,30 @@ Faust's producer is not used: it buffers per record, reports failures to a log o
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
 from aiokafka.partitioner import murmur2
 
 from app.streams.engine.agent import Headers, Output
+from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.exits import die
 from app.streams.engine.lease import Lease
 
 BATCH_BYTES = 1 << 20
+# Key and value of one record; no topic of ours takes so much, and no request of many megabytes leaves for nothing.
+MOST_BYTES = 8 << 20
+# What the broker refuses for what the record is, after it has appended nothing.
+REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError, PolicyViolationError)
 
 _NONE: Headers = []
 Records = Sequence[tuple[bytes | None, bytes | None, Headers]]
@@ -28,7 +40,8 @@ def partition_of(key: bytes, count: int) -> int:
 
 
 class LeasedProducer:
-    """Batches in, acknowledgements out. Any failure to produce ends the process: nothing may be acked past it.
+    """Batches in, acknowledgements out. A failure to produce ends the process: nothing may be acked past it. What is
+    refused because of the record itself raises RecordRefusedError instead: it will be refused again.
 
     `log_ms`: the latest log time of an acknowledged output, ms since the epoch: what the broker's clock said then.
     """
@@ -77,17 +90,22 @@ class LeasedProducer:
         return self._counts[topic]
 
     async def send_all(self, outputs: Iterable[Output]) -> None:
-        """Produce and wait until all are acknowledged; order is kept per partition."""
+        """Produce and wait until all are acknowledged; order is kept per partition. Raises RecordRefusedError."""
         groups: dict[tuple[str, int], list[tuple[bytes | None, bytes | None, Headers]]] = {}
         for topic, key, value, partition, headers in outputs:
             if partition is None:
                 partition = partition_of(key or b"", await self.partitions(topic))
             groups.setdefault((topic, partition), []).append((key, value, headers))
         if groups:
-            await asyncio.gather(*(self._send_group(*where, records) for where, records in groups.items()))
+            sent = [self._send_group(*where, records) for where, records in groups.items()]
+            # All of them: none may be under way when the caller goes on after one was refused.
+            ended = await asyncio.gather(*sent, return_exceptions=True)
+            for fault in ended:
+                if isinstance(fault, BaseException):
+                    raise fault
 
     async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
-        """One record per row, acknowledged; returns the offset of the last."""
+        """One record per row, acknowledged; returns the offset of the last. Raises RecordRefusedError."""
         return await self._send_group(topic, partition, [(key, value, _NONE) for key, value in rows], self._rows)
 
     async def _send_group(
@@ -102,6 +120,13 @@ class LeasedProducer:
         self.log_ms = max(self.log_ms, at_ms)  # -1 where the topic keeps the producer's time
 
 
+class _Put(NamedTuple):
+    """Records that one caller waits for."""
+
+    records: Records
+    acked: "asyncio.Future[int]"
+
+
 class _Line:
     """What goes to one partition: what gathers while a request is under way leaves as one batch.
 
@@ -110,14 +135,14 @@ class _Line:
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, logged: Callable[[int], None]) -> None:
         self._producer, self._topic, self._partition, self._logged = producer, topic, partition, logged
-        self._pending: list[tuple[Records, asyncio.Future[int]]] = []
+        self._pending: list[_Put] = []
         self._running: asyncio.Task[None] | None = None
 
     def put(self, records: Records) -> "asyncio.Future[int]":
-        """The offset of the last record, once acknowledged."""
+        """The offset of the last record, once acknowledged. Raises RecordRefusedError."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
-        self._pending.append((records, future))
+        self._pending.append(_Put(records, future))
         if self._running is None:
             self._running = loop.create_task(self._run())
         return future
@@ -131,22 +156,71 @@ class _Line:
             die(f"produce to {self._topic}-{self._partition} failed: {type(error).__name__}")
         self._running = None
 
-    async def _send(self, taken: list[tuple[Records, "asyncio.Future[int]"]]) -> None:
-        batch = self._producer.create_batch()
-        batches, ends = [batch], []
-        for records, _ in taken:
-            for key, value, headers in records:
-                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                    batch = self._producer.create_batch()
-                    batches.append(batch)
-                    batch.append(key=key, value=value, timestamp=None, headers=headers)
-            ends.append((len(batches) - 1, batch.record_count() - 1))
-        bases = []
-        for batch in batches:
-            acked = await self._producer.send_batch(batch, self._topic, partition=self._partition)
-            metadata = await acked
-            bases.append(metadata.offset)
-            self._logged(metadata.timestamp)
-        for (_, future), (index, last) in zip(taken, ends, strict=True):
-            if not future.done():
-                future.set_result(bases[index] + last)
+    async def _send(self, taken: list[_Put]) -> None:
+        """All of them together; where one is refused, each by itself, so that it alone fails."""
+        last = None
+        try:
+            batches, ends = self._batches(taken)
+            for number, batch in enumerate(batches):
+                last = await self._acked(batch)
+                for one in ends[number]:
+                    _resolve(one.put, last - batch.record_count() + 1 + one.place)
+        except RecordRefusedError as refused:
+            if len(taken) == 1:
+                _fail(taken[0], RecordRefusedError(str(refused), last))
+                return
+            for put in taken:
+                if not put.acked.done():
+                    await self._send([put])
+
+    def _batches(self, taken: list[_Put]) -> tuple[list[Any], dict[int, list["_End"]]]:
+        """Whole batches, and by their number the puts whose last record each of them holds."""
+        batches, ends = [self._producer.create_batch()], defaultdict[int, list[_End]](list)
+        for put in taken:
+            for record in put.records:
+                if not _append(batches[-1], record):
+                    batches.append(self._producer.create_batch())
+                    _append(batches[-1], record)
+            ends[len(batches) - 1].append(_End(put, batches[-1].record_count() - 1))
+        return batches, ends
+
+    async def _acked(self, batch: Any) -> int:
+        """The offset of the batch's last record."""
+        count = batch.record_count()
+        try:
+            metadata = await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
+        except REFUSALS as error:
+            # Nothing was appended: the broker expects the numbers of this batch from the next one.
+            self._producer._txn_manager._sequence_numbers[TopicPartition(self._topic, self._partition)] -= count
+            raise RecordRefusedError(type(error).__name__) from error
+        self._logged(metadata.timestamp)
+        last: int = metadata.offset + count - 1
+        return last
+
+
+class _End(NamedTuple):
+    """Where in a batch the last record of a put stands."""
+
+    put: _Put
+    place: int
+
+
+def _append(batch: Any, record: tuple[bytes | None, bytes | None, Headers]) -> bool:
+    """Whether it had room. Raises RecordRefusedError for what cannot be encoded or no broker would take."""
+    key, value, headers = record
+    if len(key or b"") + len(value or b"") > MOST_BYTES:
+        raise RecordRefusedError(f"longer than {MOST_BYTES} bytes")
+    try:
+        return batch.append(key=key, value=value, timestamp=None, headers=headers) is not None
+    except (TypeError, ValueError) as error:
+        raise RecordRefusedError(f"cannot be encoded: {type(error).__name__}") from error
+
+
+def _resolve(put: _Put, offset: int) -> None:
+    if not put.acked.done():
+        put.acked.set_result(offset)
+
+
+def _fail(put: _Put, refused: RecordRefusedError) -> None:
+    if not put.acked.done():
+        put.acked.set_exception(refused)

@@ -21,7 +21,10 @@ class Stored(Protocol):
 
 
 class Overlay:
-    """Reads through to the store once per row; keeps changes apart until they are durable; can undo one record."""
+    """Reads through to the store once per row; keeps changes apart until they are durable; can undo one record.
+
+    `bytes`: encoded rows read and outputs made, as a measure of the memory that it holds.
+    """
 
     def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, Stored]) -> None:
         self._specs = {spec.name: spec for spec in specs}
@@ -31,6 +34,7 @@ class Overlay:
         self.outputs: list[Output] = []
         self._undo: list[tuple[str, bytes, Any, Any]] = []
         self._mark = 0
+        self.bytes = 0
 
     def preload(self, wanted: Iterable[tuple[str, bytes]]) -> None:
         """Read many rows in one call to the store."""
@@ -43,6 +47,7 @@ class Overlay:
             decode, seen = self._specs[table].decode, self._seen[table]
             for key, value in zip(ordered, self._rows[table].get_many(ordered), strict=True):
                 seen[key] = None if value is None else decode(value)
+                self.bytes += len(value or b"")
 
     def get(self, table: str, key: bytes) -> Any | None:
         """See `Scope`."""
@@ -50,6 +55,7 @@ class Overlay:
         row = seen.get(key, _MISSING)
         if row is _MISSING:
             value = self._rows[table].get(key)
+            self.bytes += len(value or b"")
             row = seen[key] = None if value is None else self._specs[table].decode(value)
         return row
 
@@ -69,6 +75,12 @@ class Overlay:
     def emit(self, output: Output) -> None:
         """See `Scope`."""
         self.outputs.append(output)
+        self.bytes += len(output.value or b"")
+
+    def take_outputs(self) -> list[Output]:
+        """What was emitted so far, to be produced now; `undo` reaches no further back."""
+        taken, self.outputs, self._mark = self.outputs, [], 0
+        return taken
 
     def begin(self) -> None:
         """A record's fold begins: from here `undo` takes back."""

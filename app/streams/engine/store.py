@@ -5,9 +5,12 @@ offset, so the store is never ahead of the changelog, and after a crash catches 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import rocksdict
+
+from app.streams.engine.exits import die
 
 # Per partition and table: RocksDB's own defaults would take gigabytes with 8 partitions x 4 tables in one process.
 OPTIONS = {
@@ -36,12 +39,14 @@ class Rows:
 
     def get(self, key: bytes) -> bytes | None:
         """One row, encoded."""
-        value: bytes | None = self._db.get(key)
+        with _ending("read"):
+            value: bytes | None = self._db.get(key)
         return value
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
         """Rows in the order of `keys`, in one call."""
-        values: Sequence[bytes | None] = self._db.get(keys)
+        with _ending("read"):
+            values: Sequence[bytes | None] = self._db.get(keys)
         return values
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
@@ -52,7 +57,17 @@ class Rows:
 
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int) -> None:
         """Rows (None deletes) and the offset of their last changelog record, atomically."""
-        write_rows(self._db, rows, changelog_offset)
+        with _ending("write"):
+            write_rows(self._db, rows, changelog_offset)
+
+
+@contextmanager
+def _ending(did: str) -> Iterator[None]:
+    """A store that fails (a full disk, a broken file) is no fault of a record: the process ends."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - RocksDB raises plain exceptions
+        die(f"the store failed to {did}: {type(error).__name__}")
 
 
 def is_new(db: Any) -> bool:

@@ -1,0 +1,140 @@
+"""The poison guard: a record that ends the process again and again is set aside instead of being read for ever.
+
+A death that the crash marker blames on records makes them suspects. Suspects are taken one record at a time, so that
+the next death names one record. The third death that a record is part of sets it aside: it becomes a dead letter at the
+next start, and its contact is frozen. A record that gets through is suspect no longer. Counts are kept in the data
+directory, and travel with the partition in the metadata of its commits, so that a rebalance does not begin anew.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from app.streams.engine.crash_marker import Death, Work
+
+DEATHS = 3
+# What fits the metadata of a commit (4,096 bytes by the broker's default): a suspect takes about 80.
+MOST = 24
+
+_log = structlog.get_logger("app.streams.engine")
+Place = tuple[str, int]
+
+
+class Suspect(msgspec.Struct, frozen=True, array_like=True):
+    """Offsets `first` to `last` of a partition, in hand at `deaths` deaths; `at_ms`: log time of the first, which tells
+    a re-created topic from the one that was meant."""
+
+    first: int
+    last: int
+    at_ms: int
+    deaths: int
+
+    def holds(self, first: int, last: int) -> bool:
+        """Whether the offsets lie within."""
+        return self.first <= first and last <= self.last
+
+
+_Kept = list[tuple[str, int, list[Suspect]]]
+
+
+class PoisonGuard:
+    """See the module. `directory`: the data directory, where counts survive a restart."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "suspects.json"
+        self._suspects: dict[Place, list[Suspect]] = {}
+        if self._path.exists():
+            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            self._suspects = {(topic, partition): suspects for topic, partition, suspects in kept}
+
+    def count(self, deaths: Iterable[Death]) -> None:
+        """Deaths of an earlier process."""
+        for death in deaths:
+            suspect = self._counted(death.work)
+            where = {"topic": death.work.topic, "partition": death.work.partition, "stage": death.stage.name.lower()}
+            counted = {"first": suspect.first, "last": suspect.last, "deaths": suspect.deaths}
+            _log.error("process.died_at_records", cause=death.cause.name.lower(), **where, **counted)
+            self._save()
+
+    def _counted(self, work: Work) -> Suspect:
+        suspects = self._suspects.setdefault((work.topic, work.partition), [])
+        wider = [one for one in suspects if one.holds(work.first, work.last)]
+        deaths = 1 + max((one.deaths for one in wider), default=0)
+        suspect = Suspect(work.first, work.last, work.at_ms, deaths)
+        rest = [one for one in suspects if not suspect.holds(one.first, one.last)]
+        self._suspects[work.topic, work.partition] = [suspect, *rest][:MOST]
+        return suspect
+
+    def clear(self) -> bool:
+        """Whether no record is suspect."""
+        return not self._suspects
+
+    def careful(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record must be taken alone: it, or one before whose fate it may share, was part of a death."""
+        return any(offset <= one.last for one in self._suspects.get((topic, partition), ()))
+
+    def condemned(self, topic: str, partition: int, offset: int, at_ms: int) -> int:
+        """How many deaths this record alone was part of, if they set it aside; else 0."""
+        for one in self._suspects.get((topic, partition), ()):
+            if one.first == one.last == offset and one.at_ms == at_ms and one.deaths >= DEATHS:
+                return one.deaths
+        return 0
+
+    def completed(self, topic: str, partition: int, offset: int) -> None:
+        """Everything up to `offset` is folded and durable, or set aside."""
+        suspects = self._suspects.get((topic, partition))
+        if not suspects:
+            return
+        left = [one for one in suspects if one.last > offset]
+        if left != suspects:
+            self._put((topic, partition), left)
+
+    def _put(self, place: Place, suspects: list[Suspect]) -> None:
+        self._suspects[place] = suspects
+        if not suspects:
+            del self._suspects[place]
+        self._save()
+
+    def metadata(self, topic: str, partition: int) -> str:
+        """For the next commit of the partition; empty without suspects."""
+        suspects = self._suspects.get((topic, partition))
+        return msgspec.json.encode(suspects).decode() if suspects else ""
+
+    def condemned_batch(self, topic: str, partition: int, first: int, last: int) -> int:
+        """How many deaths the reading of this batch caused, if they set it aside; else 0."""
+        suspects = self._suspects.get((topic, partition), ())
+        return next((one.deaths for one in suspects if (one.first, one.last) == (first, last)), 0) // DEATHS * DEATHS
+
+    def learn(self, topic: str, partition: int, metadata: str, begin: int) -> None:
+        """What the last commit of the partition says, perhaps another worker's; `begin`: the first offset to be read.
+
+        Metadata that other software wrote says nothing. Suspects before `begin` were completed by another owner.
+        """
+        try:
+            told = msgspec.json.decode(metadata or "[]", type=list[Suspect])
+        except msgspec.DecodeError:
+            return
+        known = {(one.first, one.last): one for one in self._suspects.get((topic, partition), ())}
+        for one in told:
+            if (mine := known.get((one.first, one.last))) is None or mine.deaths < one.deaths:
+                known[one.first, one.last] = one
+        if known:
+            self._put((topic, partition), [one for one in known.values() if one.last >= begin][:MOST])
+
+    def forget(self, topic: str, partition: int) -> None:
+        """The partition is somebody else's: the commit told them, and what stays here would be out of date."""
+        if self._suspects.pop((topic, partition), None):
+            self._save()
+
+    def _save(self) -> None:
+        """Atomically: a counter that a power cut empties would begin anew."""
+        kept = [(topic, partition, suspects) for (topic, partition), suspects in self._suspects.items()]
+        aside = self._path.with_suffix(".new")
+        with aside.open("wb") as file:
+            file.write(msgspec.json.encode(kept))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._path)
