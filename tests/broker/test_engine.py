@@ -148,41 +148,29 @@ def test_a_process_that_makes_no_progress_ends_itself(lab):
     assert lab.committed() == 0
 
 
-def test_a_changelog_write_that_the_broker_refuses_ends_the_process_unacked(kafka, tmp_path):
+def test_a_record_whose_row_the_broker_refuses_is_set_aside_and_all_others_are_folded(kafka, tmp_path):
     lab = Lab(kafka, tmp_path, **{"max.message.bytes": "4000"})
     lab.produce(400)
     toy = lab.toy(big=9000)
-    until(toy.ended)
-    assert toy.process.returncode == 70
-    assert "produce to" in toy.output.read_text()
-    stored = {key: int(row.split(b"|")[0]) for key, row in lab.state().items()}
-    assert lab.committed() <= sum(1 for p, o, key, _ in lab.read("in") if stored.get(key, -1) >= o)
-
-
-@pytest.mark.parametrize("unsafe", [(), ("store_first",)])
-def test_the_store_is_never_ahead_of_the_changelog(kafka, tmp_path, unsafe):
-    """The changelog refuses the row; after a restart with a larger limit the row must be there all the same."""
-    lab = Lab(kafka, tmp_path, **{"max.message.bytes": "4000"})
-    lab.produce(8, keys=8)
-    toy = lab.toy(big=9000, unsafe=list(unsafe))
-    until(toy.ended)
-    allow(lab, "app-state-changelog", "max.message.bytes", "1000000")
-    lab.toy(big=9000, unsafe=list(unsafe))
-    until(lambda: lab.committed() >= 8)
-    assert (b"k7" in lab.state()) is (not unsafe)
+    until(lambda: lab.committed() >= 400)
+    assert toy.stop() == 0, toy.output.read_text()[-2000:]
+    refused = {n for n in range(400) if n % 50 == 7}
+    assert {value for *_, value in lab.read("dead")} == {b"record:fault of ours: RecordRefusedError"}
+    assert len(lab.read("dead")) == len(lab.notes("set_aside")) == len(refused)
+    assert counts(lab) == {key: count for key, count in expected_counts(400).items() if key != b"k7"}
     lab.close()
 
 
-def allow(lab: Lab, topic: str, name: str, value: str) -> None:
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+@pytest.mark.parametrize("unsafe", [(), ("store_first",)])
+def test_the_store_is_never_ahead_of_the_changelog(lab, unsafe):
+    lab.produce(50)
+    toy = lab.toy(unsafe=list(unsafe), die_at="before_changelog:2")
+    until(toy.ended)
+    lab.toy(unsafe=list(unsafe))
+    until(lambda: lab.committed() >= 50)
+    assert (counts(lab) == expected_counts(50)) is (not unsafe)
 
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, lab.prefix + topic, incremental_configs=[entry])
-    for future in lab.admin.incremental_alter_configs([resource]).values():
-        future.result()
 
-
-@pytest.mark.parametrize("unsafe", [(), ("lease", "foreign")])
 def test_a_paused_former_owner_writes_nothing_when_it_wakes(lab, unsafe):
     lab.produce(8000)
     zombie = lab.toy("a", slow_ms=1, session_s=4.0, unsafe=list(unsafe))

@@ -214,7 +214,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         news = {}
         for tp, offset in beginnings.items():
             guard.learn(tp.topic, tp.partition, told.get(tp, ""), offset)
-            if guard.metadata(tp.topic, tp.partition) != told.get(tp, ""):
+            if guard.metadata(tp.topic, tp.partition, offset) != told.get(tp, ""):
                 news[tp] = offset
         if news:
             await self._thread.commit(news)

@@ -152,13 +152,11 @@ class Partition:
         self._settle()
 
     def _settle(self) -> None:
-        """All that was folded is durable, and nothing of it is suspect any more."""
+        """All that was folded is durable."""
         self.cycles += 1
         self._shared.progressed()
-        if self._backlog.taken and not (self._shared.guard.clear() and not self._refused):
-            last = self._backlog.in_hand()[-1]
-            self._refused.pop(last.offset, None)
-            self._shared.guard.completed(last.topic, last.partition, last.offset)
+        for record in self._backlog.in_hand() if self._refused else ():
+            self._refused.pop(record.offset, None)
         for piece in self._backlog.settle():
             piece.ack()
 
@@ -283,6 +281,7 @@ class Partition:
             rows = self._rows[table]
             if "store_first" in self._unsafe:
                 rows.write(changed, -1)
+            points.reach("before_changelog")
             offset = await self._put(rows, changed)
             rows.write(changed, offset)
             self.written(table, (key for key, _ in changed))

@@ -65,7 +65,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         inner, guard = consumer.commit, self.app.engine.guard
 
         async def commit(offsets: Mapping[Any, Any]) -> None:
-            await inner({tp: (at.offset, guard.metadata(tp.topic, tp.partition)) for tp, at in offsets.items()})
+            told = {tp: guard.metadata(tp.topic, tp.partition, at.offset) for tp, at in offsets.items()}
+            await inner({tp: (at.offset, told[tp]) for tp, at in offsets.items()})
+            for tp, at in offsets.items():
+                guard.committed(tp.topic, tp.partition, at.offset)
 
         consumer.commit = commit
 

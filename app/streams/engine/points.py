@@ -14,7 +14,16 @@ import structlog
 # Reached when the call may leave: the request needs this long to be on its way.
 LATER_S = {"during_call": 0.01}
 POINTS = frozenset(
-    {"after_outputs", "after_rows", "after_claim", "during_call", "after_answer", "after_journal", "during_recovery"}
+    {
+        "after_outputs",
+        "before_changelog",
+        "after_rows",
+        "after_claim",
+        "during_call",
+        "after_answer",
+        "after_journal",
+        "during_recovery",
+    }
 )
 
 

@@ -1,12 +1,14 @@
 """The poison guard: a record that ends the process again and again is set aside instead of being read for ever.
 
 A death that the crash marker blames on records makes them suspects. Suspects are taken one record at a time, so that
-the next death names one record. The third death that a record is part of sets it aside: it becomes a dead letter at the
-next start, and its contact is frozen. A record that gets through is suspect no longer. Counts are kept in the data
-directory, and travel with the partition in the metadata of its commits, so that a rebalance does not begin anew.
+the next death names one record. The third death that a record is part of sets it aside: it becomes a dead letter at
+the next start, and its contact is frozen. A record that gets through is suspect no longer once that is committed.
+Counts are kept in the data directory, and travel with the partition in the metadata of its commits, so that a
+rebalance does not begin anew.
 """
 
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,6 +48,8 @@ class PoisonGuard:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "suspects.json"
         self._suspects: dict[Place, list[Suspect]] = {}
+        # Commits happen in the consumer's thread; lists are replaced, never changed, so that readers need no lock.
+        self._changes = threading.Lock()
         if self._path.exists():
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
             self._suspects = {(topic, partition): suspects for topic, partition, suspects in kept}
@@ -68,10 +72,6 @@ class PoisonGuard:
         self._suspects[work.topic, work.partition] = [suspect, *rest][:MOST]
         return suspect
 
-    def clear(self) -> bool:
-        """Whether no record is suspect."""
-        return not self._suspects
-
     def careful(self, topic: str, partition: int, offset: int) -> bool:
         """Whether the record must be taken alone: it, or one before whose fate it may share, was part of a death."""
         return any(offset <= one.last for one in self._suspects.get((topic, partition), ()))
@@ -83,14 +83,13 @@ class PoisonGuard:
                 return one.deaths
         return 0
 
-    def completed(self, topic: str, partition: int, offset: int) -> None:
-        """Everything up to `offset` is folded and durable, or set aside."""
-        suspects = self._suspects.get((topic, partition))
-        if not suspects:
-            return
-        left = [one for one in suspects if one.last > offset]
-        if left != suspects:
-            self._put((topic, partition), left)
+    def committed(self, topic: str, partition: int, offset: int) -> None:
+        """What lies before `offset` is committed: folded and durable, or set aside, and never read again."""
+        with self._changes:
+            suspects = self._suspects.get((topic, partition), [])
+            left = [one for one in suspects if one.last >= offset]
+            if left != suspects:
+                self._put((topic, partition), left)
 
     def _put(self, place: Place, suspects: list[Suspect]) -> None:
         self._suspects[place] = suspects
@@ -98,9 +97,9 @@ class PoisonGuard:
             del self._suspects[place]
         self._save()
 
-    def metadata(self, topic: str, partition: int) -> str:
-        """For the next commit of the partition; empty without suspects."""
-        suspects = self._suspects.get((topic, partition))
+    def metadata(self, topic: str, partition: int, offset: int) -> str:
+        """For the commit of `offset`: what is suspect from there on; empty without suspects."""
+        suspects = [one for one in self._suspects.get((topic, partition), ()) if one.last >= offset]
         return msgspec.json.encode(suspects).decode() if suspects else ""
 
     def condemned_batch(self, topic: str, partition: int, first: int, last: int) -> int:
@@ -117,17 +116,19 @@ class PoisonGuard:
             told = msgspec.json.decode(metadata or "[]", type=list[Suspect])
         except msgspec.DecodeError:
             return
-        known = {(one.first, one.last): one for one in self._suspects.get((topic, partition), ())}
-        for one in told:
-            if (mine := known.get((one.first, one.last))) is None or mine.deaths < one.deaths:
-                known[one.first, one.last] = one
-        if known:
-            self._put((topic, partition), [one for one in known.values() if one.last >= begin][:MOST])
+        with self._changes:
+            known = {(one.first, one.last): one for one in self._suspects.get((topic, partition), ())}
+            for one in told:
+                if (mine := known.get((one.first, one.last))) is None or mine.deaths < one.deaths:
+                    known[one.first, one.last] = one
+            if known:
+                self._put((topic, partition), [one for one in known.values() if one.last >= begin][:MOST])
 
     def forget(self, topic: str, partition: int) -> None:
         """The partition is somebody else's: the commit told them, and what stays here would be out of date."""
-        if self._suspects.pop((topic, partition), None):
-            self._save()
+        with self._changes:
+            if self._suspects.pop((topic, partition), None):
+                self._save()
 
     def _save(self) -> None:
         """Atomically: a counter that a power cut empties would begin anew."""

@@ -1,0 +1,70 @@
+"""Which ends of a process are held against the records that it had in hand."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.streams.engine.crash_marker import Cause, CrashMarker, Death, Stage, Work
+
+WORK = Work("notify.requests", 5, 41, 57, 1_790_000_000_000)
+BEGIN = """
+import ctypes, os, signal, sys, threading
+from pathlib import Path
+from app.streams.engine.crash_marker import Cause, CrashMarker, Stage, Work
+marker = CrashMarker(Path(sys.argv[1]))
+marker.watch()
+marker.folding.enter(Stage.FOLD, Work("notify.requests", 5, 41, 57, 1_790_000_000_000))
+"""
+
+
+def died(directory: Path, end: str, begin: str = BEGIN) -> list[Death]:
+    """What the next process finds after one that ended so."""
+    subprocess.run([sys.executable, "-c", begin + end, str(directory)], check=False, stderr=subprocess.DEVNULL)
+    return CrashMarker(directory).deaths
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [
+        ("ctypes.string_at(0)", Cause.SIGNAL),
+        ("os.abort()", Cause.SIGNAL),
+        ("os._exit(1)", Cause.EXIT),
+        (
+            "marker.blame_thread(threading.get_ident(), Cause.BLOCKED); os.kill(os.getpid(), signal.SIGKILL)",
+            Cause.BLOCKED,
+        ),
+    ],
+)
+def test_a_crash_an_exit_and_a_blocked_loop_are_held_against_the_records_in_hand(tmp_path, end, cause):
+    assert died(tmp_path, end) == [Death(WORK, Stage.FOLD, cause)]
+    assert CrashMarker(tmp_path).deaths == [], "each death counts once"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os._exit(78)",
+        "marker.folding.leave(); ctypes.string_at(0)",
+        "marker.folding.leave(); os._exit(70)",
+        "one = threading.Thread(target=lambda: os._exit(70)); one.start(); one.join()",
+        "one = threading.Thread(target=lambda: ctypes.string_at(0)); one.start(); one.join()",
+    ],
+    ids=["kill", "term", "configuration", "crash at rest", "exit at rest", "exit elsewhere", "crash elsewhere"],
+)
+def test_what_others_did_and_what_happened_elsewhere_is_held_against_no_record(tmp_path, end):
+    assert died(tmp_path, end) == []
+
+
+def test_a_crash_in_the_reading_of_a_batch_names_the_batch(tmp_path):
+    begin = BEGIN.replace("marker.folding.enter(Stage.FOLD", "marker.reading.enter(Stage.READ")
+    assert died(tmp_path, "ctypes.string_at(0)", begin) == [Death(WORK, Stage.READ, Cause.SIGNAL)]
+
+
+def test_a_crash_after_one_that_counted_names_its_own_records(tmp_path):
+    assert died(tmp_path, "os.abort()") == [Death(WORK, Stage.FOLD, Cause.SIGNAL)]
+    assert died(tmp_path, f"os.kill(os.getpid(), {signal.SIGKILL.value})") == []
