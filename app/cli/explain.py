@@ -16,12 +16,15 @@ from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
 from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
+from app.domain.frozen_contact import freeze
 from app.domain.inputs import Input, Place, Requested
 from app.domain.words import Stage
 from app.records.codec import Unreadable, decode
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
+from app.streams.contactfold import retry_of
+from app.streams.replay import skipped_by
 
 _input = msgspec.json.Decoder(Input)
 HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
@@ -85,8 +88,16 @@ async def _steps(
     contact: Contact | None = None
     archive: dict[str, Message] = {}
     steps = []
-    async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition):
-        if record.key != contact_id.encode():
+    records = [
+        record
+        async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition)
+        if record.key == contact_id.encode()
+    ]
+    skipped = {offset for record in records if (offset := skipped_by(record)) is not None}
+    for record in records:
+        if record.offset in skipped:
+            steps.append(_skipped(record))
+            contact = None if contact is None else freeze(contact, "SetAsideError", record.offset)
             continue
         try:
             parsed = decode(_input, record.value)
@@ -94,7 +105,7 @@ async def _steps(
             continue
         named = getattr(parsed, "message_id", "")
         kept = contact is not None and named.partition("-")[2] in contact.messages
-        place = Place(record.partition, record.offset, record.timestamp)
+        place = Place(record.partition, record.offset, record.timestamp, retry_of(record))
         folded = fold(contact, None if kept else archive.get(named), parsed, place)
         if folded is None:
             continue
@@ -106,6 +117,12 @@ async def _steps(
             steps.append(_step(parsed, place, mine, folded, sealer))
     here = contact.messages.get(key) if contact is not None else None
     return steps, here or archive.get(message_id)
+
+
+def _skipped(record: Any) -> dict[str, Any]:
+    """An input of this contact that was not folded; whom it was about cannot be told."""
+    step = {"at": clock.iso(record.timestamp), "offset": record.offset, "input": "set_aside"}
+    return step | {"given": {}, "decided": [], "effects": []}
 
 
 def _step(parsed: Any, place: Place, events: list[Any], folded: Folded, sealer: Sealer | None) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class ContactFold:
         key, parsed = self._read(record)
         contact = scope.get(CONTACTS, key)
         archived = _archived(contact, parsed, scope)
-        place = Place(record.partition, record.offset, record.at_ms, _retry_of(record))
+        place = Place(record.partition, record.offset, record.at_ms, retry_of(record))
         folded = fold(contact, archived, parsed, place)
         if folded is None:
             return
@@ -121,7 +121,8 @@ class ContactFold:
             return
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
         contact = scope.get(CONTACTS, record.key) or nothing
-        missing = retry_of if (retry_of := _retry_of(record)) >= 0 else record.offset
+        first = retry_of(record)
+        missing = first if first >= 0 else record.offset
         frozen = freeze(contact, type(error).__name__, missing)
         scope.put(CONTACTS, record.key, msgspec.structs.replace(frozen, watermark=record.offset))
 
@@ -140,8 +141,9 @@ class ContactFold:
         scope.emit(Output(record.topic, record.key, _encode(value), record.partition))
 
 
-def _retry_of(record: Input) -> int:
-    """The offset of the input that an operator had produced again as this one; -1: none of this partition."""
+def retry_of(record: Any) -> int:
+    """The offset of the input that an operator had produced again as this one; -1: none of this partition. `record`:
+    an Input, or as aiokafka has it."""
     source = retried_from(record.headers) if record.headers else None
     place, _, offset = (source or "").rpartition("-")
     return int(offset) if place == f"{record.topic}-{record.partition}" else -1

@@ -112,8 +112,9 @@ def _contradicts(record: Input, overlay: Overlay) -> bool:
     return due.kind == DueKind.FORGET and contact is not None and key_of(due.message_id) in contact.messages
 
 
-def skipped_by(record: Input) -> int | None:
-    """The offset of the input that this record says was set aside; None: it is none of that kind."""
+def skipped_by(record: Any) -> int | None:
+    """The offset of the input that this record says was set aside; None: it is none of that kind. `record`: an Input,
+    or as aiokafka has it."""
     return _skip(record.value).offset if record.value is not None and record.value.startswith(_SET_ASIDE) else None
 
 
