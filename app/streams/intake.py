@@ -34,6 +34,7 @@ class IntakeAgent:
 
     name = "intake"
     rest_s = 0.0
+    background = False
     tables: Sequence[TableSpec[Any]] = ()
 
     def __init__(

@@ -32,6 +32,7 @@ def note(*words: object) -> None:
 class Toy:
     name = "toy"
     rest_s = 0.0
+    background = False
     topic = PREFIX + "in"
     tables = (TableSpec("state", bytes, bytes, lambda row: int(row.split(b"|")[0]), vital=True),)
 

@@ -3,7 +3,7 @@
 records ─> fold (per record, synchronous) ─> tick ─> outputs acked ─> changelog acked ─> store ─> settled ─> ack
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -85,8 +85,15 @@ class Folding(Protocol):
         """Rows the fold of this record will want: read together before the fold."""
         ...
 
-    def fold(self, record: Input, scope: Scope) -> None:
-        """Fold one record. Raises Unreadable; any other exception is a fault of ours (see `frozen`)."""
+    def fold(self, record: Input, scope: Scope) -> Iterator[float] | None:
+        """Fold one record, at once, or in the steps of the iterator it returns.
+
+        Between two steps the event loop breathes, and the outputs so far of an agent without tables may be produced.
+        A step yields how long to wait before the next one, in seconds (0: no longer than a breath). While a partition
+        waits it may be revoked or stopped: then the record is left un-acked, and read again.
+
+        Raises Unreadable, also from a step; any other exception is a fault of ours (see `frozen`).
+        """
         ...
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
@@ -103,10 +110,14 @@ class Agent(Folding, Protocol):
 
     `rest_s`: seconds a partition is not fetched after each small fetch, so that the next folds more at once; 0 for
     whatever somebody waits for.
+
+    `background`: nobody waits for its records, and one may take long. Its slices hold one record each, do not count
+    among those that wait, and its partition is not fetched while one of them is not done.
     """
 
     topic: str
     rest_s: float
+    background: bool
 
     def tick(self, partition: int, scope: Scope) -> None:
         """After the records of a slice, and alone when woken."""

@@ -189,7 +189,8 @@ def fold_record(agent: Folding, record: Input, overlay: Overlay) -> None:
     raises freezes. `overlay.latest` then tells the rows it changed."""
     overlay.begin()
     try:
-        agent.fold(record, overlay)
+        for _ in agent.fold(record, overlay) or ():
+            pass
     except Unreadable as refused:
         overlay.undo()
         overlay.emit(agent.dead_letter(record, refused.field, refused.rule))

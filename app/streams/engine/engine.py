@@ -111,6 +111,11 @@ class Engine:
         agent = self._agents.get(topic)
         return agent.rest_s if agent else 0.0
 
+    def background(self, topic: str) -> bool:
+        """Whether nobody waits for the slices of this topic (see `Agent`)."""
+        agent = self._agents.get(topic)
+        return agent is not None and agent.background
+
     def vital(self) -> Iterator[tuple[str, str]]:
         """Topics, and the changelogs of tables whose rows are in no other place."""
         for agent in self._agents.values():
