@@ -8,7 +8,7 @@ Partitions run side by side, each strictly in order.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -55,7 +55,7 @@ class Partition:
         self._rows, self._producer, self._most, self._unsafe = rows, producer, most, unsafe
         self._pressure = pressure
         self._waiting: deque[Slice] = deque()
-        self._work = asyncio.Event()
+        self._work, self._stopping = asyncio.Event(), asyncio.Event()
         self._woken = self._closing = self._again = False
         self._written: dict[str, set[bytes]] | None = {name: set() for name in rows}
         self.cycles = 0
@@ -81,9 +81,10 @@ class Partition:
         return f"{self.cycles} cycles, {len(self._waiting)} slices queued"
 
     async def close(self) -> None:
-        """Finish the cycle under way, leave the rest un-acked."""
+        """Finish the cycle under way, unless it is between two steps of a fold; leave the rest un-acked."""
         self._closing = True
         self._work.set()
+        self._stopping.set()
         await self._task
         self.agent.revoked(self.number)
 
@@ -115,7 +116,8 @@ class Partition:
 
     async def _cycle(self, slices: list[Slice]) -> None:
         overlay = Overlay(self.agent.tables, self._rows)
-        self._fold(slices, overlay)
+        if not await self._fold(slices, overlay):
+            return
         self.agent.tick(self.number, overlay)
         if "rows_first" in self._unsafe:
             await self._store(overlay)
@@ -131,12 +133,29 @@ class Partition:
         for piece in slices:
             piece.ack()
 
-    def _fold(self, slices: list[Slice], overlay: Overlay) -> None:
+    async def _fold(self, slices: list[Slice], overlay: Overlay) -> bool:
+        """False if it was to close between two steps: then the slices are left un-acked."""
         records = [record for piece in slices for record in piece.records]
         if self._rows:
             overlay.preload(key for record in records for key in self.agent.row_keys(record))
         for record in records:
-            fold_record(self.agent, record, overlay)
+            for wait_s in fold_steps(self.agent, record, overlay):
+                await self._breathe(overlay, wait_s)
+                if self._closing:
+                    return False
+        return True
+
+    async def _breathe(self, overlay: Overlay, wait_s: float) -> None:
+        """Between two steps: others go on, and outputs of an agent without tables leave, as no row depends on them."""
+        if not self._rows:
+            await self._producer.send_all(overlay.take_outputs())
+        if wait_s == 0:
+            await asyncio.sleep(0)
+            return
+        try:
+            await asyncio.wait_for(self._stopping.wait(), wait_s)
+        except TimeoutError:
+            return
 
     async def _store(self, overlay: Overlay) -> None:
         for table, encoded in overlay.encoded().items():
@@ -185,12 +204,17 @@ class Partition:
 
 
 def fold_record(agent: Folding, record: Input, overlay: Overlay) -> None:
-    """Fold one record, in the cycle and in a replay: what is refused becomes a dead letter and changes no row, what
-    raises freezes. `overlay.latest` then tells the rows it changed."""
+    """Fold one record at once, as a replay does. `overlay.latest` then tells the rows it changed."""
+    for _ in fold_steps(agent, record, overlay):
+        pass
+
+
+def fold_steps(agent: Folding, record: Input, overlay: Overlay) -> Iterator[float]:
+    """Fold one record: what is refused becomes a dead letter and changes no row, what raises freezes. Yields what the
+    agent's steps yield (see `Folding.fold`)."""
     overlay.begin()
     try:
-        for _ in agent.fold(record, overlay) or ():
-            pass
+        yield from agent.fold(record, overlay) or ()
     except Unreadable as refused:
         overlay.undo()
         overlay.emit(agent.dead_letter(record, refused.field, refused.rule))

@@ -70,6 +70,11 @@ class Overlay:
         """See `Scope`."""
         self.outputs.append(output)
 
+    def take_outputs(self) -> list[Output]:
+        """The outputs so far, to be produced now: `undo` does not take them back any more."""
+        taken, self.outputs, self._mark = self.outputs, [], 0
+        return taken
+
     def begin(self) -> None:
         """A record's fold begins: from here `undo` takes back."""
         self._undo.clear()
