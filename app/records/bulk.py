@@ -23,7 +23,7 @@ class BulkParked(
     id: f.Source
     tenant: f.Tenant
     topic: Annotated[str, Meta(description="Topic of the request's record.")]
-    partition: Annotated[int, Meta(description="Partition of the request's record, and of this one.")]
+    partition: Annotated[int, Meta(description="Partition of the request's record.")]
     offset: Annotated[int, Meta(description="Offset of the request's record.")]
     at: Annotated[int, Meta(description="Log time of the request's record, ms since the epoch.")]
     payload: f.SealedRecord

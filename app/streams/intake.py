@@ -55,14 +55,15 @@ class IntakeAgent:
         return None
 
     def _parked(self, request: Expansion) -> Output:
-        """The request's record as it is, sealed, in the partition of the same number."""
+        """The request's record as it is, sealed. Keyed by tenant: partitions share the rate of a worker evenly, so the
+        campaign of one tenant delays the parked requests of those few others alone whose partition is the same."""
         topic, partition, offset, at_ms, key, value, headers = request.record
         source, tenant = f"{topic}-{partition}-{offset}", request.loose.tenant
         payload = seal_record(self._expansion.context.sealer, tenant, source, key, value, headers)
         parked = BulkParked(
             id=source, tenant=tenant, topic=topic, partition=partition, offset=offset, at=at_ms, payload=payload
         )
-        return Output(self._bulk, source.encode(), bulk.encode(parked), partition)
+        return Output(self._bulk, tenant.encode(), bulk.encode(parked))
 
     def _cancel(self, record: Input, request: NotifyCanceled, scope: Scope) -> None:
         value = CancelRequested(

@@ -49,7 +49,7 @@ def expanded_later(parked: Output) -> list[Output]:
 
 
 def as_read(parked: Output, offset: int = 5) -> Input:
-    return Input("bulk", parked.partition or 0, offset, LOGGED_MS + 60_000, parked.key, parked.value, parked.headers)
+    return Input("bulk", 2, offset, LOGGED_MS + 60_000, parked.key, parked.value, parked.headers)
 
 
 def expanded_at_once(asked: Input) -> list[Output]:
@@ -118,7 +118,7 @@ def test_a_request_gives_the_same_parked_and_later_or_at_once(to: list[str], mor
     read = request_expansion(TENANTS).read(asked)
     assert bool(parked) == (len(read.loose.recipients) > MOST_AT_ONCE and more.get("priority") != "urgent")
     if parked:
-        assert len(found) == 1 and parked[0].partition == asked.partition
+        assert len(found) == 1
         found = expanded_later(parked[0])
     assert [opened(output) for output in found] == [opened(output) for output in wanted]
 
@@ -145,7 +145,7 @@ def test_p8_a_parked_record_shows_its_tenant_and_its_place_and_nothing_of_the_re
     [parked] = taken_in(record({"to": NUMBERS, "campaign": "spring", "idempotency_key": "k1"}))
     shown = json.loads(parked.value or b"{}")
     assert shown.pop("payload").startswith("k1.") and parked.headers == []
-    assert parked.key == b"notify.requests-3-17"
+    assert (parked.key, parked.partition) == (b"default", None)
     assert shown == {
         "type": "bulk.parked.v1", "id": "notify.requests-3-17", "tenant": "default", "topic": "notify.requests",
         "partition": 3, "offset": 17, "at": LOGGED_MS,
@@ -175,16 +175,17 @@ def test_a_request_of_a_thousand_bad_numbers_is_one_dead_letter_and_each_is_reje
 @pytest.mark.parametrize("body", ["x", "x" * 1600])
 @pytest.mark.parametrize("link", [10, 60_000, 800_000])
 def test_what_is_emitted_between_two_breaths_is_bounded_in_number_and_bytes(body: str, link: int):
-    asked = record({"to": NUMBERS, "body": body, "media": ["https://example.com/" + "a" * link], "priority": "urgent"})
+    to = NUMBERS[:25]
+    asked = record({"to": to, "body": body, "media": ["https://example.com/" + "a" * link], "priority": "urgent"})
     overlay = Overlay((), {})
     sizes, before = [], 0
     for _ in intake_agent(TENANTS).fold(asked, overlay) or ():
         sizes.append([len(output.value or b"") for output in overlay.outputs[before:]])
         before = len(overlay.outputs)
-    assert len(sizes) >= len(NUMBERS) / STEP_RECIPIENTS
+    assert len(sizes) >= len(to) / STEP_RECIPIENTS
     one = 2 * len(asked.value or b"")  # sealed it is longer by a third
     assert all(len(step) <= STEP_RECIPIENTS and sum(step) <= max(one, 2 * STEP_BYTES) for step in sizes)
-    assert len(inputs_in(overlay.outputs)) == len(NUMBERS)
+    assert len(inputs_in(overlay.outputs)) == len(to)
 
 
 class Life:
