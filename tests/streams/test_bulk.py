@@ -19,7 +19,18 @@ from app.streams.engine.cycle import fold_record
 from app.streams.engine.scope import Overlay
 from app.streams.expansion import STEP_BYTES, STEP_RECIPIENTS
 from app.tenants import Lane, Tenant
-from tests.support.expanding import SEALER, bulk_agent, inputs_in, intake_agent, request_expansion
+from tests.support.expanding import (
+    LOGGED_MS,
+    NUMBERS,
+    SEALER,
+    as_read,
+    bulk_agent,
+    inputs_in,
+    intake_agent,
+    record,
+    request_expansion,
+    taken_in,
+)
 
 TENANTS = {
     "default": Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}),
@@ -27,29 +38,12 @@ TENANTS = {
         name="sandboxed", lanes={"main": Lane(from_number="+15005550006")}, mode="sandbox", allow=("+12125550100",)
     ),
 }
-NUMBERS = [f"+1212555{n:04d}" for n in range(100, 200)]
-LOGGED_MS = 1_800_000_000_000
-
-
-def record(request: dict[str, Any], headers: Any = (), key: bytes | None = b"k") -> Input:
-    value = msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request})
-    return Input("notify.requests", 3, 17, LOGGED_MS, key, value, list(headers))
-
-
-def taken_in(asked: Input) -> list[Output]:
-    overlay = Overlay((), {})
-    fold_record(intake_agent(TENANTS), asked, overlay)
-    return overlay.outputs
 
 
 def expanded_later(parked: Output) -> list[Output]:
     overlay = Overlay((), {})
     fold_record(bulk_agent(TENANTS), as_read(parked), overlay)
     return overlay.outputs
-
-
-def as_read(parked: Output, offset: int = 5) -> Input:
-    return Input("bulk", 2, offset, LOGGED_MS + 60_000, parked.key, parked.value, parked.headers)
 
 
 def expanded_at_once(asked: Input) -> list[Output]:
@@ -111,9 +105,9 @@ def test_a_request_gives_the_same_parked_and_later_or_at_once(to: list[str], mor
     try:
         wanted = expanded_at_once(asked)
     except Unreadable as refused:
-        assert opened(taken_in(asked)[0]).value["rule"] == refused.rule
+        assert opened(taken_in(asked, TENANTS)[0]).value["rule"] == refused.rule
         return
-    found = taken_in(asked)
+    found = taken_in(asked, TENANTS)
     parked = [output for output in found if output.topic == "bulk"]
     read = request_expansion(TENANTS).read(asked)
     assert bool(parked) == (len(read.loose.recipients) > MOST_AT_ONCE and more.get("priority") != "urgent")
@@ -128,7 +122,7 @@ def test_a_parked_record_keeps_key_value_and_headers_to_the_byte(key: bytes | No
     asked = record(
         {"to": NUMBERS}, [pair for pair in headers if not pair[0].startswith(("ce_", "helio", "trace"))], key
     )
-    [parked] = taken_in(asked)
+    [parked] = taken_in(asked, TENANTS)
     assert open_record(SEALER, msgspec.json.decode(parked.value or b"", type=BulkParked)) == (
         asked.key,
         asked.value,
@@ -137,12 +131,12 @@ def test_a_parked_record_keeps_key_value_and_headers_to_the_byte(key: bytes | No
 
 
 def test_a_header_whose_name_is_no_valid_text_is_kept():
-    [parked] = taken_in(record({"to": NUMBERS}, [("\udcff", b"1")]))
+    [parked] = taken_in(record({"to": NUMBERS}, [("\udcff", b"1")]), TENANTS)
     assert open_record(SEALER, msgspec.json.decode(parked.value or b"", type=BulkParked))[2] == [("\udcff", b"1")]
 
 
 def test_p8_a_parked_record_shows_its_tenant_and_its_place_and_nothing_of_the_request():
-    [parked] = taken_in(record({"to": NUMBERS, "campaign": "spring", "idempotency_key": "k1"}))
+    [parked] = taken_in(record({"to": NUMBERS, "campaign": "spring", "idempotency_key": "k1"}), TENANTS)
     shown = json.loads(parked.value or b"{}")
     assert shown.pop("payload").startswith("k1.") and parked.headers == []
     assert (parked.key, parked.partition) == (b"default", None)
@@ -158,14 +152,14 @@ def test_p8_a_parked_record_shows_its_tenant_and_its_place_and_nothing_of_the_re
      ({"payload": "k1.AAAA"}, "sealed by a known key"), ({"offset": "x"}, "expected")],
 )  # fmt: skip
 def test_what_intake_did_not_write_is_a_dead_letter(change: dict[str, Any], rule: str):
-    [parked] = taken_in(record({"to": NUMBERS}))
+    [parked] = taken_in(record({"to": NUMBERS}), TENANTS)
     forged = parked._replace(value=json.dumps(json.loads(parked.value or b"") | change).encode())
     [letter] = expanded_later(forged)
     assert letter.topic == "notify.deadletters" and rule in opened(letter).value["rule"]
 
 
 def test_a_request_of_a_thousand_bad_numbers_is_one_dead_letter_and_each_is_rejected_with_its_field():
-    [parked] = taken_in(record({"to": [f"+1{n:03d}" for n in range(1000)]}))
+    [parked] = taken_in(record({"to": [f"+1{n:03d}" for n in range(1000)]}), TENANTS)
     outputs = expanded_later(parked)
     assert [opened(o).value["field"] for o in outputs if o.topic == "notify.deadletters"] == ["to[0]"]
     found = inputs_in(outputs)
@@ -246,6 +240,6 @@ def test_who_does_not_wait_is_not_kept():
 
 
 def test_another_key_opens_nothing():
-    [parked] = taken_in(record({"to": NUMBERS}))
+    [parked] = taken_in(record({"to": NUMBERS}), TENANTS)
     with pytest.raises(Exception, match="not sealed by a known key"):
         open_record(Sealer({"k1": b"x" * 32}), msgspec.json.decode(parked.value or b"", type=BulkParked))
