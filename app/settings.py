@@ -105,6 +105,9 @@ FIELDS = (
         "HELIOGRAPH_CHECKPOINT_AFTER_S", "checkpoint_after_s", 1_209_600.0, values.positive, "s: row on log, <= 15 d"
     ),
     Field("HELIOGRAPH_PROBE_AFTER_S", "probe_after_s", 60.0, values.positive, "s a refused lane stops before a probe"),
+    Field(
+        "HELIOGRAPH_BULK_RATE", "bulk_rate", 200.0, values.not_negative, "recipients/s a worker expands; 0: no limit"
+    ),
     Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, values.count, "most calls at once, per account"),
     Field(
         "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
@@ -186,6 +189,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inbound_look_s: float
     checkpoint_after_s: float
     probe_after_s: float
+    bulk_rate: float
     call_concurrency: int
     internal_host: str
     internal_port: int

@@ -11,6 +11,7 @@ import orjson
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
+from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import state
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
@@ -20,6 +21,7 @@ from app.domain.frozen_contact import freeze
 from app.domain.inputs import Input, Place, Requested
 from app.domain.words import Stage
 from app.records.codec import Unreadable, decode
+from app.records.fit import Unfit
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
@@ -53,7 +55,7 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
     with reaching_kafka(settings):
         steps, now = asyncio.run(_explained(message_id, topics, kafka.client(settings), sealer))
     if not steps:
-        click.echo("there is no such message on the log", err=True)
+        click.echo(now, err=True)
         sys.exit(PROBLEMS)
     if as_json:
         click.echo(orjson.dumps({"message_id": message_id, "steps": steps, "now": now}).decode())
@@ -72,12 +74,24 @@ async def _explained(
 ) -> tuple[Steps, str]:
     """Every step, and what the message waits for now."""
     steps, message = await _steps(message_id, topics.contacts, client, sealer)
+    if not steps:
+        return steps, await _unknown(topics, client)
     if message is None:
         return steps, "forgotten"
     # Of one that is over, or with Twilio, no worker's table is asked.
     waits = message.stage not in (Stage.FINAL, Stage.FLYING)
     rows = await stopped_lanes(topics, client) if waits else ()
     return steps, state(message, {(row.tenant, row.lane): row for row in rows})
+
+
+async def _unknown(topics: Topics, client: dict[str, Any]) -> str:
+    """Why there may be no step: messages of a parked request are not on the log yet. Their ids cannot be told."""
+    try:
+        parked = await parked_requests(topics, client)
+    except (kafka.errors(), Unfit):  # whoever may read the contact log need not be allowed to read the group's offsets
+        parked = 0
+    missing = "there is no such message on the log"
+    return f"{missing}; it may be one that is {parked_words(parked)}" if parked else missing
 
 
 async def _steps(

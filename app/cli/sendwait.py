@@ -12,12 +12,15 @@ from rich.table import Table
 from app import kafka
 from app.cli.counted import plural
 from app.cli.outcomes import why
+from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import Identity, state, taken_messages
 from app.cli.sendfile import Asked
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
+from app.domain.words import Priority
+from app.records.bulk import MOST_AT_ONCE
 from app.records.fit import Unfit
 from app.records.requests import NotifyRequested, recipients_of
 from app.records.topics import Topics
@@ -29,10 +32,11 @@ LOOK_S = 20.0
 
 class Awaited:
     """One message: the same number twice, or the same key and number on two lines, is one. `warnings`: of its media;
-    `message_id`, `waits`: of one without an outcome, what it is and what it waits for, as far as it is known."""
+    `message_id`, `waits`: of one without an outcome, what it is and what it waits for, as far as it is known; `parks`:
+    whether its request names so many recipients that it is expanded in the background."""
 
-    def __init__(self, identity: Identity, warnings: Sequence[str] = ()) -> None:
-        self.identity, self.lines, self.warnings = identity, list[int](), warnings
+    def __init__(self, identity: Identity, warnings: Sequence[str] = (), *, parks: bool = False) -> None:
+        self.identity, self.lines, self.warnings, self.parks = identity, list[int](), warnings, parks
         self.outcome: Outcome | None = None
         self.message_id, self.waits = "", ""
 
@@ -43,10 +47,11 @@ def awaited(asked: Iterable[Asked]) -> list[Awaited]:
     for line, request in asked:
         if not isinstance(request, NotifyRequested):
             continue
-        key = request.idempotency_key or request.id or ""
-        for raw in recipients_of(request):
+        key, recipients = request.idempotency_key or request.id or "", recipients_of(request)
+        parks = len(recipients) > MOST_AT_ONCE and request.priority is not Priority.URGENT
+        for raw in recipients:
             address = read_address(raw)
-            made = Awaited((request.tenant, key, address.masked), media_warnings(request.media))
+            made = Awaited((request.tenant, key, address.masked), media_warnings(request.media), parks=parks)
             message = messages.setdefault((request.tenant, key, address.canonical), made)
             message.lines += [line] if line not in message.lines else []
     return list(messages.values())
@@ -109,9 +114,10 @@ async def _told(topics: Topics, client: dict[str, Any], messages: list[Awaited])
 async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], over: set[str]) -> None:
     """What each of them waits for; `over`: ids of those that have their outcome."""
     stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
+    parked = await parked_requests(topics, client) if any(message.parks for message in missing) else 0
     known = await taken_messages(topics, client, {message.identity for message in missing})
     for message in missing:
-        message.waits = "no worker has taken it yet"
+        message.waits = parked_words(parked) if message.parks and parked else "no worker has taken it yet"
         if rows := [row for row in known.get(message.identity, ()) if row.id not in over]:
             row = rows[0]
             over.add(row.id)

@@ -120,3 +120,4 @@ SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the 
 SealedEnvelope = Annotated[str, sealed("the record's key and headers", "the empty tenant and `source`")]
 SealedWebhook = Annotated[str, sealed("{kind, query, body, signature, settings, form}", "tenant and the SID")]
 SealedPayload = Annotated[str, sealed("the record's value as it was", "the empty tenant and `source`")]
+SealedRecord = Annotated[str, sealed("the request's key, value and headers (MessagePack)", "tenant and `id`")]

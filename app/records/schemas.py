@@ -11,6 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from app.domain.inputs import Input
+from app.records.bulk import BulkParked
 from app.records.consent import NotifyConsentChanged, NotifyInboundOpened
 from app.records.deadletters import DeadletterRecord
 from app.records.inbound import NotifyReceived
@@ -32,6 +33,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
         *get_args(DeadletterRecord),
         *get_args(Input),
         *get_args(LaneRecord),
+        BulkParked,
     )
 }
 # Rules over several fields, which no struct can say.

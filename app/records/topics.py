@@ -48,6 +48,7 @@ class Topics:
         self.all: Mapping[str, Topic] = {
             t.name: msgspec.structs.replace(t, name=_named(t.name, prefix, group)) for t in declared()
         }
+        self.group = group
         self.requests = prefix + "notify.requests"
         self.outcomes = prefix + "notify.outcomes"
         self.updates = prefix + "notify.updates"
@@ -57,6 +58,7 @@ class Topics:
         self.deadletters = prefix + "notify.deadletters"
         self.contacts = prefix + "contacts"
         self.lanes = prefix + "lanes"
+        self.bulk = prefix + "bulk"
 
 
 def _named(name: str, prefix: str, group: str) -> str:

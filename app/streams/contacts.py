@@ -30,6 +30,7 @@ class ContactsAgent(ContactFold):
     """See the module. `log_ms`: the broker's clock as of the last acknowledged output."""
 
     rest_s = 0.0
+    background = False
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class LanesAgent:
 
     name = "lanes"
     rest_s = 0.0
+    background = False
     tables: Sequence[TableSpec[Any]] = (_spec,)
 
     def __init__(

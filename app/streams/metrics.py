@@ -42,6 +42,7 @@ class MetricsAgent:
 
     name = "metrics"
     rest_s = REST_S
+    background = False
     tables: Sequence[TableSpec[Any]] = (_spec,)
 
     def __init__(self, topic: str, metrics: str, lists: Lists, dead_letters: DeadLetters) -> None:

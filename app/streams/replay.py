@@ -15,7 +15,7 @@ from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
 from app.streams.engine.agent import Input, Output
-from app.streams.engine.record_fold import fold_record, set_aside
+from app.streams.engine.record_fold import fold_whole, set_aside
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
 from app.streams.shelf import Shelf
@@ -83,7 +83,7 @@ class Replay:
             if record.offset in self._skipped:
                 set_aside(self._fold, record, overlay, "was set aside")
             else:
-                fold_record(self._fold, record, overlay)
+                fold_whole(self._fold, record, overlay)
             for table, key, row in overlay.latest():
                 self._watch.changed(table, key, row, record.offset)
             overlay.outputs.clear()

@@ -22,6 +22,7 @@ from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.answers import Answers
+from app.streams.bulk import BulkAgent, BulkPacer
 from app.streams.calls import Calls
 from app.streams.checkpoints import Base
 from app.streams.circuits import Circuits
@@ -32,6 +33,7 @@ from app.streams.doubts import Doubts
 from app.streams.engine.agent import Agent, Output
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
+from app.streams.expansion import RequestExpansion
 from app.streams.health import FaultCollector, GateCollector, LookupCollector
 from app.streams.intake import IntakeAgent
 from app.streams.lanes import LanesAgent
@@ -40,6 +42,7 @@ from app.streams.metrics import MetricsAgent
 from app.streams.notices import Notices
 from app.streams.policy import Policies
 from app.streams.recalls import Recalls
+from app.streams.recipient_inputs import InputContext
 from app.streams.timers import Entry
 from app.tenants import Tenant
 
@@ -52,6 +55,8 @@ ENDING_S = 5.0
 ASKED = (DueKind.LOOK, DueKind.RECALL)
 # Rows between two breaths of the loop (some 3 ms), and how long timers that are armed wait for those that are not yet.
 ARMED_AT_ONCE, ARMING_S = 100, 1.0
+# With more slices waiting the worker is behind, and requests of many recipients are not expanded for a while.
+BEHIND_SLICES = 2
 
 
 class Worker:
@@ -84,17 +89,13 @@ class Worker:
             topics.contacts, notices, composer, letters, die, self._pk, self.doubts, checkpoint_after_ms
         )
         self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits)
-        intake = IntakeAgent(
-            topics.requests,
-            topics.contacts,
-            self._tenants,
-            Policies(settings),
-            self._sealer,
-            settings.pseudonym_key,
-            letters,
-        )
+        context = InputContext(topics.contacts, self._sealer, settings.pseudonym_key, self._pk, letters)
+        expansion = RequestExpansion(self._tenants, Policies(settings), context)
+        self._bulk_pacer = BulkPacer(settings.bulk_rate)
+        intake = IntakeAgent(topics.requests, topics.bulk, expansion)
+        bulk = BulkAgent(topics.bulk, expansion, self._bulk_pacer)
         metrics = MetricsAgent(topics.updates, topics.metrics, _lists(self._tenants), letters)
-        return [intake, self.contacts, self._lanes, metrics]
+        return [intake, self.contacts, self._lanes, metrics, bulk]
 
     async def run(self, stop: asyncio.Event) -> None:
         """See `Runtime.run`."""
@@ -103,6 +104,7 @@ class Worker:
 
     async def _start_effects(self) -> None:
         engine = self.runtime.engine
+        self._bulk_pacer.behind = lambda: engine.health().waiting > BEHIND_SLICES
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         self.contacts.log_ms = lambda: engine.producer.log_ms
         answers = Answers(self._topics.contacts, self._journal, engine.send)

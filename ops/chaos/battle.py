@@ -100,7 +100,7 @@ class Run:
 
     def _lagging(self) -> Lag:
         servers = f"127.0.0.1:{self._stand.kafka_port}"
-        topics = (f"{PREFIX}notify.requests", f"{PREFIX}contacts", f"{PREFIX}lanes")
+        topics = (f"{PREFIX}notify.requests", f"{PREFIX}contacts", f"{PREFIX}lanes", f"{PREFIX}bulk")
         return Lag(servers, self._stand.settings().group, topics)
 
     async def _faults(self) -> None:

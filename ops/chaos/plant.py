@@ -71,7 +71,7 @@ def row_guard_off() -> None:
 
 def store_before_changelog() -> None:
     """The local store is written before the changelog's acknowledgement."""
-    from app.streams.engine.cycle import Partition
+    from app.streams.engine.row_writer import RowWriter
 
     async def store(self: Any, encoded: Any) -> None:
         for table, changed in encoded.items():
@@ -80,7 +80,7 @@ def store_before_changelog() -> None:
             await asyncio.sleep(0.5)  # most kills come now
             rows.write((), await self._put(rows, changed))
 
-    Partition._store = store  # type: ignore[method-assign]
+    RowWriter.store = store  # type: ignore[method-assign]
 
 
 def lease_off() -> None:
@@ -121,7 +121,7 @@ def effects_before_rows() -> None:
         await self._shared.producer.send_all(overlay.outputs)
         await asyncio.sleep(0.05)  # time for a call to leave
         points.reach("after_outputs")
-        await self._store(self._encoded(overlay))
+        await self.writer.store(self._encoded(overlay))
         points.reach("after_rows")
         self._settle()
 

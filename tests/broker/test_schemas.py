@@ -73,10 +73,10 @@ def live(stand: Stand) -> None:
     known = identified(stand, "k10")
     for message in (known, known[:21] + "0" * 20):
         produce(stand, {"type": "notify.canceled.v1", "message_id": message})
-    produce(stand, event(11, send_at=soon(3600)))
+    produce(stand, event(11, send_at=soon(3600)), event(15, to=[f"+1303555{n:04d}" for n in range(100, 121)]))
     until(lambda: held(stand) == "scheduled")
     ask(stand, "/_sim/inbound", {"from": person(11), "body": "STOP"})
-    until(lambda: words(stand) == set(Word), 60)
+    until(lambda: words(stand) == set(Word) and identified(stand, "k15"), 60)
     until(lambda: held(stand) == "canceled")
     until(lambda: read(stand, "notify.metrics"))
     handled(stand)

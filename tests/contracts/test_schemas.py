@@ -78,6 +78,7 @@ def test_p8_a_sealed_field_is_marked_with_what_it_holds_and_its_associated_data(
         if {"holds", "associated"} <= set(field.get("x-sealed", ()))
     }
     assert marked == {
+        ("bulk.parked.v1", "payload"),
         ("contact.rejected.v1", "sealed_to"),
         ("contact.reported.v1", "raw"),
         ("contact.requested.v1", "sealed"),

@@ -17,7 +17,7 @@ from app.streams.calls import Calls
 from app.streams.contacts import ContactsAgent
 from app.streams.doubts import Doubts
 from app.streams.engine.agent import Input, Output
-from app.streams.engine.record_fold import fold_record
+from app.streams.engine.record_fold import fold_whole
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
 from tests.support.given import BASE, CONTACT, requested, text, turn
@@ -99,7 +99,7 @@ async def called(age_ms: int, *inputs: ContactInput) -> tuple[Twilio, list[Answe
     ask = requested(expires_ms=now + 60_000, outcome_ms=now + 120_000)
     for offset, record in enumerate((ask, *(inputs or (turn(),)))):
         value = msgspec.json.encode(record)
-        fold_record(agent, Input("contacts", 0, offset, now - age_ms, CONTACT.encode(), value, []), overlay)
+        fold_whole(agent, Input("contacts", 0, offset, now - age_ms, CONTACT.encode(), value, []), overlay)
     agent.settled(0, overlay.changed)
     async with asyncio.timeout(5):
         while agent.calls.in_flight:

@@ -56,18 +56,18 @@ class Producer:
 class Agent:
     """Writes each value under its key and emits it; a value `steps:N` is folded in N steps; `settle` raises late."""
 
-    name, topic, rest_s = "agent", "in", 0.0
+    name, topic, rest_s, background = "agent", "in", 0.0, False
 
     def __init__(self, tables: Sequence[TableSpec[Any]] = (TABLE,)) -> None:
         self.tables = tables
         self.settled_keys: list[bytes] = []
         self.assignments = 0
-        self.waits_s: float | None = None
+        self.waits_s = 0.0
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
         return [("state", record.key or b"")] if self.tables else []
 
-    def fold(self, record: Input, scope: Scope) -> Iterator[float | None] | None:
+    def fold(self, record: Input, scope: Scope) -> Iterator[float] | None:
         if (record.value or b"").startswith(b"steps:"):
             return self._steps(record, scope)
         if self.tables:
@@ -75,7 +75,7 @@ class Agent:
         scope.emit(Output("out", record.key, record.value))
         return None
 
-    def _steps(self, record: Input, scope: Scope) -> Iterator[float | None]:
+    def _steps(self, record: Input, scope: Scope) -> Iterator[float]:
         for step in range(int((record.value or b"")[6:])):
             scope.emit(Output("out", record.key, b"%d" % step))
             yield self.waits_s

@@ -7,40 +7,29 @@ import pytest
 
 from app.domain.inputs import Rejected, Requested
 from app.domain.words import Reason
-from app.records.seal import Sealer
-from app.settings import Settings
-from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.scope import Overlay
-from app.streams.intake import STRANGER, IntakeAgent
-from app.streams.policy import Policies
+from app.streams.recipient_inputs import STRANGER
 from app.tenants import Lane, Tenant
+from tests.support.expanding import inputs_in, intake_agent
 
-SEALER = Sealer({"k1": b"s" * 32})
 PERSON, STRANGERS = "+14155550123", ("+14155550198", "+14155550199")
 
 
 def asked(request: dict[str, Any], headers: list[tuple[str, bytes]] | None = None, **tenant: Any) -> list[Output]:
     """What one request becomes."""
     owner = Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}, **tenant)
-    agent = IntakeAgent(
-        "notify.requests", "contacts", {"default": owner}, Policies(Settings.read({})), SEALER, b"k" * 32,
-        DeadLetters("notify.deadletters", SEALER),
-    )  # fmt: skip
+    agent = intake_agent({"default": owner})
     overlay = Overlay((), {})
     value = msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request})
     agent.fold(Input("notify.requests", 0, 7, 1_800_000_000_000, b"", value, headers or []), overlay)
     return overlay.outputs
 
 
-def inputs(outputs: list[Output]) -> list[Requested | Rejected]:
-    return [msgspec.json.decode(o.value or b"", type=Requested | Rejected) for o in outputs if o.topic == "contacts"]
-
-
 @pytest.mark.parametrize("people", [[PERSON, *STRANGERS], STRANGERS[0]])
 def test_a_sandbox_rejects_strangers_at_the_door_with_a_reason_of_its_own_and_takes_those_on_its_list(people: Any):
     outputs = asked({"to": people}, mode="sandbox", allow=(PERSON,))
-    found = inputs(outputs)
+    found = inputs_in(outputs)
     said = [(r.reason, r.field, r.rule) for r in found if isinstance(r, Rejected)]
     if isinstance(people, str):
         assert said == [(Reason.SANDBOXED, "to", STRANGER)]
@@ -51,11 +40,11 @@ def test_a_sandbox_rejects_strangers_at_the_door_with_a_reason_of_its_own_and_ta
 
 
 def test_a_live_tenant_takes_them_all():
-    assert {type(record) for record in inputs(asked({"to": [PERSON, *STRANGERS]}))} == {Requested}
+    assert {type(record) for record in inputs_in(asked({"to": [PERSON, *STRANGERS]}))} == {Requested}
 
 
 def test_what_may_go_wrong_with_media_is_stamped_and_no_url_with_it():
-    [record] = inputs(
+    [record] = inputs_in(
         asked({"to": PERSON, "media": ["https://cdn.example.com/a.png", "https://cdn.example.com/secret"]})
     )
     assert isinstance(record, Requested)
@@ -69,7 +58,7 @@ def test_what_may_go_wrong_with_media_is_stamped_and_no_url_with_it():
 def test_what_the_caller_sent_along_comes_with_the_rejection_too(broken: dict[str, Any]):
     along = {"metadata": {"order": "A-17"}, "campaign": "spring"}
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    found = inputs(asked({"to": PERSON, **along, **broken}, [("traceparent", trace.encode())]))
+    found = inputs_in(asked({"to": PERSON, **along, **broken}, [("traceparent", trace.encode())]))
     [rejected] = [record for record in found if isinstance(record, Rejected)]
     assert {"metadata": rejected.metadata, "campaign": rejected.campaign} == along
     assert rejected.traceparent == trace
@@ -77,10 +66,10 @@ def test_what_the_caller_sent_along_comes_with_the_rejection_too(broken: dict[st
 
 @pytest.mark.parametrize("metadata", [{"order": 17}, {"k" * 65: "v"}, {"k": "v" * 501}, [], "text", None])
 def test_metadata_that_break_a_rule_do_not_come_with_the_rejection(metadata: Any):
-    [rejected] = inputs(asked({"to": PERSON, "body": "", "metadata": metadata}))
+    [rejected] = inputs_in(asked({"to": PERSON, "body": "", "metadata": metadata}))
     assert isinstance(rejected, Rejected) and rejected.metadata == {}
 
 
 def test_more_metadata_than_may_be_do_not_come_with_the_rejection():
-    [rejected] = inputs(asked({"to": PERSON, "metadata": {f"k{n}": "v" for n in range(51)}}))
+    [rejected] = inputs_in(asked({"to": PERSON, "metadata": {f"k{n}": "v" for n in range(51)}}))
     assert isinstance(rejected, Rejected) and (rejected.field, rejected.metadata) == ("metadata", {})

@@ -12,14 +12,10 @@ from app.domain.words import Stage
 from app.records.codec import Unreadable
 from app.records.requests import MAX_BODY, read_request
 from app.records.seal import Sealer
-from app.settings import Settings
 from app.streams.compose import Composer
-from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output
-from app.streams.intake import IntakeAgent
-from app.streams.policy import Policies
 from app.tenants import Lane, Tenant
-from tests.support.door import KEYS
+from tests.support.expanding import intake_agent
 
 PRIVATE, LINK, KEY = "https://example.com/private/build-742.png?token=x", "https://example.com/b/742", b"p" * 32
 TENANTS = {
@@ -51,8 +47,7 @@ class Taken:
 
 
 def requested(**given: Any) -> Requested:
-    policies = Policies(Settings.read(KEYS))
-    agent = IntakeAgent("notify.requests", "contacts", TENANTS, policies, SEALER, KEY, DeadLetters("letters", SEALER))
+    agent = intake_agent(TENANTS, SEALER, KEY)
     scope, raw = Taken(), msgspec.json.encode({**ASKED, **given})
     agent.fold(Input("notify.requests", 0, 0, 1_800_000_000_000, None, raw, []), scope)  # type: ignore[arg-type]
     (output,) = scope.out

@@ -1,6 +1,7 @@
 """An agent at rest: its partition is not fetched for a while after a small fetch; nobody else's is left out."""
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from app.streams.engine.rests import ENOUGH, Rests
@@ -33,8 +34,8 @@ class Assigned:
         self.turns.set()
 
 
-def rests(seconds: float) -> Rests:
-    return Rests(lambda topic: seconds if topic == "slow" else 0.0)
+def rests(seconds: float, busy: Callable[[], bool] = lambda: False, *, background: bool = False) -> Rests:
+    return Rests(lambda topic: seconds if topic == "slow" else 0.0, lambda topic: background, lambda place: busy())
 
 
 def test_a_small_fetch_is_followed_by_a_rest_and_then_by_the_next_fetch() -> None:
@@ -68,3 +69,18 @@ def test_a_partition_that_went_to_another_worker_meanwhile_is_left_alone() -> No
         return consumer.turns.is_set()
 
     assert not asyncio.run(life())
+
+
+def test_in_the_background_nothing_is_fetched_while_what_was_fetched_is_not_done() -> None:
+    async def life() -> list[bool]:
+        consumer, looks = Assigned(SLOW), list[bool]()
+
+        def busy() -> bool:
+            looks.append(SLOW in consumer.paused)
+            return len(looks) < 3
+
+        rests(0.01, busy, background=True).took(consumer, {SLOW: [1] * ENOUGH})
+        await asyncio.wait_for(consumer.turns.wait(), 5)
+        return looks
+
+    assert asyncio.run(life()) == [True] * 3

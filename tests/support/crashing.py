@@ -13,7 +13,7 @@ from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
-from app.streams.engine.record_fold import fold_record
+from app.streams.engine.record_fold import fold_whole
 from app.streams.engine.scope import Overlay
 from app.streams.proof import Proof, based_offset
 from app.streams.replay import Bases, Replay, contact_fold
@@ -71,7 +71,7 @@ class Crashing:
         """Fold what is not committed; die after so many rows, if told to."""
         overlay = Overlay(self.fold.tables, self.rows)
         for record in self.log[self.committed :]:
-            fold_record(self.fold, record, overlay)
+            fold_whole(self.fold, record, overlay)
         for output in overlay.outputs:
             if output.topic == TOPICS.contacts:
                 self.write(output.value)

@@ -41,6 +41,7 @@ DEADLY: dict[bytes, Callable[[], object]] = {b"segv": segmentation_fault, b"exit
 class Toy:
     name = "toy"
     rest_s = 0.0
+    background = False
     topic = PREFIX + "in"
     tables = (TableSpec("state", bytes, bytes, lambda row: int(row.split(b"|")[0]), vital=True),)
 

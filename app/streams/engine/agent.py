@@ -85,12 +85,14 @@ class Folding(Protocol):
         """Rows the fold of this record will want: read together before the fold."""
         ...
 
-    def fold(self, record: Input, scope: Scope) -> Iterator[float | None] | None:
-        """Fold one record. Raises Unreadable; any other exception is a fault of ours (see `frozen`).
+    def fold(self, record: Input, scope: Scope) -> Iterator[float] | None:
+        """Fold one record, at once or in the steps of the iterator that it returns.
 
-        A record that makes much is folded in steps: an iterator that yields between them, None or the seconds to wait
-        before the next. The loop turns in between; the outputs of an agent without tables may leave. A stop or a
-        rebalance ends it between two steps, and the next owner begins the record anew.
+        A step yields the seconds to wait before the next one, 0.0 for none. The loop turns in between; the outputs of
+        an agent without tables are produced there. A stop or a rebalance ends the fold between two steps: the record
+        is left un-acked, and the next owner begins it anew.
+
+        Raises Unreadable, also from a step; any other exception is a fault of ours (see `frozen`).
         """
         ...
 
@@ -112,10 +114,14 @@ class Agent(Folding, Protocol):
 
     `rest_s`: seconds a partition is not fetched after each small fetch, so that the next folds more at once; 0 for
     whatever somebody waits for.
+
+    `background`: nobody waits for its records, and one may take long. Its slices hold one record each, do not count
+    among those that wait, and its partition is not fetched while one of them is not done.
     """
 
     topic: str
     rest_s: float
+    background: bool
 
     def tick(self, partition: int, scope: Scope) -> None:
         """After the records of a slice, and alone when woken."""

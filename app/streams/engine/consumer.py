@@ -108,7 +108,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             records = [r for r in records if r.offset >= book.expected]
             if records and records[0].offset > book.expected and "holes" not in self.app.engine.unsafe:
                 await self._refuse_hole(tp, book.expected, records[0].offset)
-        most = self.app.engine.slice_records
+        most = 1 if self.app.engine.background(tp.topic) else self.app.engine.slice_records
         for start in range(0, len(records), most):
             if not self.flow_active:
                 return
@@ -120,8 +120,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     async def _deliver_slice(self, tp: Any, book: Book, records: list[Any]) -> None:
         entry = book.delivered(records[0].offset, records[-1].offset)
-        self._took(1)
-        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry))
+        counted = 0 if self.app.engine.background(tp.topic) else 1
+        self._took(counted)
+        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry, counted))
         await self.callback(self._slice_message(tp, piece))
 
     def _slice_message(self, tp: Any, piece: Slice) -> ConsumerMessage:
@@ -141,10 +142,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             generation_id=self.app.consumer_generation_id,
         )
 
-    def _slice_done(self, entry: list[int]) -> None:
+    def _slice_done(self, entry: list[int], counted: int) -> None:
         Book.done(entry)
-        self._took(-1)
-        self.app.engine.progressed()
+        self._took(-counted)
+        if counted:
+            self.app.engine.progressed()
 
     def _took(self, count: int) -> None:
         self.waiting += count
@@ -174,6 +176,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     def _new_offset(self, tp: Any) -> int | None:
         return self._books[tp].committable()
+
+    def busy(self, tp: Any) -> bool:
+        """Whether a slice of a background agent's partition is not done; from any thread."""
+        return self.app.engine.background(tp.topic) and bool(self._books.get(tp))
 
     def in_flight(self) -> int:
         """Slices delivered and not done."""

@@ -10,7 +10,7 @@ that fails alone is set aside. Only a fault of the infrastructure ends the proce
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +23,11 @@ from app.streams.engine.agent import Agent, Input
 from app.streams.engine.backlog import Backlog, Slice
 from app.streams.engine.budget import Budget, Limits
 from app.streams.engine.crash_marker import CrashMarker, Stage, Work
-from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.exits import die
 from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
+from app.streams.engine.row_writer import RowWriter
 from app.streams.engine.scope import Overlay
 from app.streams.engine.store import Rows
 from app.telemetry import frames_of
@@ -71,11 +71,11 @@ class Partition:
         self.agent, self.number = agent, number
         self._rows, self._shared, self._reassign = rows, shared, reassign
         self._unsafe = shared.unsafe
+        self.writer = RowWriter(number, rows, shared.producer, shared.unsafe)
         self._backlog = Backlog()
         self._work = asyncio.Event()
         self._woken = self._again = False
         self._closing = asyncio.Event()
-        self._written: dict[str, set[bytes]] | None = {name: set() for name in rows}
         self._one_by_one, self._refused = -1, dict[int, str]()
         self.cycles = 0
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"{agent.name}-{number}")
@@ -114,7 +114,8 @@ class Partition:
             self._work.clear()
             while (self._backlog or self._woken or self._again) and not self._closing.is_set():
                 if self._again:
-                    await self._put_again()
+                    self._again = False
+                    await self.writer.put_again()
                 else:
                     await self._turn()
                     await self._pause()
@@ -143,7 +144,7 @@ class Partition:
             if "rows_first" not in self._unsafe:
                 await self._shared.producer.send_all(overlay.outputs)
                 points.reach("after_outputs")
-            await self._store(encoded)
+            await self.writer.store(encoded)
         points.reach("after_rows")
         if "rows_first" in self._unsafe:
             await self._shared.producer.send_all(overlay.outputs)
@@ -154,7 +155,7 @@ class Partition:
     def _settle(self) -> None:
         """All that was folded is durable."""
         self.cycles += 1
-        self._shared.progressed()
+        self._progressed()
         for record in self._backlog.in_hand() if self._refused else ():
             self._refused.pop(record.offset, None)
         for piece in self._backlog.settle():
@@ -223,7 +224,12 @@ class Partition:
 
     async def _flush(self, overlay: Overlay) -> None:
         await self._shared.producer.send_all(overlay.take_outputs())
-        self._shared.progressed()
+        self._progressed()
+
+    def _progressed(self) -> None:
+        # What is done in the background must not hide that nothing else advances.
+        if not self.agent.background:
+            self._shared.progressed()
 
     async def _wait(self, seconds: float) -> None:
         """Raises ClosingError as soon as the partition is let go."""
@@ -276,43 +282,6 @@ class Partition:
         self._leave()
         return encoded
 
-    async def _store(self, encoded: dict[str, list[tuple[bytes, bytes | None]]]) -> None:
-        for table, changed in encoded.items():
-            rows = self._rows[table]
-            if "store_first" in self._unsafe:
-                rows.write(changed, -1)
-            points.reach("before_changelog")
-            offset = await self._put(rows, changed)
-            rows.write(changed, offset)
-            self.written(table, (key for key, _ in changed))
-
-    async def _put(self, rows: Rows, changed: list[tuple[bytes, bytes | None]]) -> int:
-        """On the changelog; the offset of the last. Raises RecordRefusedError."""
-        try:
-            offset = await self._shared.producer.changelog(rows.changelog, self.number, changed)
-        except RecordRefusedError as refused:
-            # Rows before it are on the changelog, and will be put again: the store may be behind it, never ahead.
-            if refused.last_offset is not None:
-                rows.next_offset = refused.last_offset + 1
-            raise
-        self._refuse_foreign(rows, offset, len(changed))
-        return offset
-
-    def written(self, table: str, keys: Iterable[bytes]) -> None:
-        """Note rows for `put_again`."""
-        if self._written is not None:
-            self._written[table].update(keys)
-
-    def _refuse_foreign(self, rows: Rows, last: int, count: int) -> None:
-        """A delayed write from the previous partition owner landed between our records, perhaps over a newer row.
-
-        What is restored at the next start is not misled by it, and puts that row again.
-        """
-        if last - count + 1 != rows.next_offset and "foreign" not in self._unsafe:
-            where = f"expected at {rows.next_offset}, are at {last - count + 1}"
-            die(f"{rows.changelog}-{self.number}: our rows were {where}: a former owner wrote between them")
-        rows.next_offset = last + 1
-
     def put_again(self) -> None:
         """Put every row written since the assignment once more, so that no late write of a former owner is the last.
 
@@ -320,16 +289,6 @@ class Partition:
         """
         self._again = True
         self._work.set()
-
-    async def _put_again(self) -> None:
-        self._again = False
-        written, self._written = self._written, None
-        for table, keys in (written or {}).items():
-            ordered = list(keys)
-            rows = self._rows[table]
-            if ordered:
-                again = list(zip(ordered, rows.get_many(ordered), strict=True))
-                rows.write((), await self._put(rows, again))
 
 
 def _ended(task: "asyncio.Task[None]") -> None:

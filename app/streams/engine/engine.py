@@ -117,6 +117,11 @@ class Engine:
         agent = self._agents.get(topic)
         return agent.rest_s if agent else 0.0
 
+    def background(self, topic: str) -> bool:
+        """Whether nobody waits for the slices of this topic (see `Agent`)."""
+        agent = self._agents.get(topic)
+        return agent is not None and agent.background
+
     def vital(self) -> Iterator[tuple[str, str]]:
         """Topics, and the changelogs of tables whose rows are in no other place."""
         for agent in self._agents.values():
@@ -155,7 +160,7 @@ class Engine:
             runner = self._partitions[topic, number] = Partition(agent, number, rows, self._shared, reassign)
             for name, table in rows.items():
                 restore = self._restore_of(table)
-                runner.written(name, restore.back if restore else ())
+                runner.writer.written(name, restore.back if restore else ())
             self.progressed()
         self.progressed()
         later = 2 * self.app.conf.broker_session_timeout

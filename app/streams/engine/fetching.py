@@ -39,7 +39,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         await super().on_start()
         self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
         self._unpack_inputs(self._consumer._fetcher)
-        self._rests = Rests(self.app.engine.rest_s)
+        self._rests = Rests(self.app.engine.rest_s, self.app.engine.background, self.consumer.busy)
         self.app.engine.lease.attach(self._consumer._coordinator)
         self._add_metadata(self._consumer)
 

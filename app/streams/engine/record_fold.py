@@ -14,7 +14,7 @@ from app.streams.engine.scope import Overlay
 from app.telemetry import frames_of
 
 _log = structlog.get_logger("app.streams.engine")
-Steps = Iterator[float | None]
+Steps = Iterator[float]
 
 
 class SetAsideError(Exception):
@@ -37,7 +37,7 @@ def fold_record(agent: Folding, record: Input, overlay: Overlay) -> Steps | None
 def next_step(agent: Folding, record: Input, overlay: Overlay, steps: Steps) -> float | None:
     """Take one step: the seconds to wait before the next, None after the last."""
     try:
-        return next(steps) or 0.0
+        return next(steps)
     except StopIteration:
         return None
     except Unreadable as refused:
@@ -45,6 +45,13 @@ def next_step(agent: Folding, record: Input, overlay: Overlay, steps: Steps) -> 
     except Exception as error:  # noqa: BLE001 - see `fold_record`
         _freeze(agent, record, overlay, error)
     return None
+
+
+def fold_whole(agent: Folding, record: Input, overlay: Overlay) -> None:
+    """Fold one record with all its steps at once, as a replay does; nothing is waited for."""
+    steps = fold_record(agent, record, overlay)
+    while steps is not None and next_step(agent, record, overlay, steps) is not None:
+        continue
 
 
 def set_aside(agent: Folding, record: Input, overlay: Overlay, rule: str) -> None:

@@ -1,0 +1,109 @@
+"""From one request to one input per recipient on the contact log, in steps.
+
+Address, tenant, lane, deadlines and segments are resolved here, once, and stamped on the input. Everything follows from
+the request's record and the tenants file: expanded at once or later, once or twice, it gives the same messages.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from app.domain.words import Priority
+from app.records.codec import Unreadable as BadRecord
+from app.records.deadletters import retried_from
+from app.records.requests import Loose, NotifyCanceled, NotifyRequested, read_loosely, read_request, recipients_of
+from app.streams.engine.agent import Input, Scope, Unreadable
+from app.streams.policy import Policies
+from app.streams.recipient_inputs import InputContext, RejectedInputs, RequestedInputs
+from app.tenants import Tenant
+
+# A step is what is expanded between two breaths of the event loop: so many recipients (some 3 ms), or about so many
+# bytes of outputs where much of the request is repeated for each recipient.
+STEP_RECIPIENTS, STEP_BYTES = 20, 512 * 1024
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")  # W3C Trace Context, version 00
+
+
+class Expansion(NamedTuple):
+    """A request as it was read. `request` is None if it broke a rule, which is `bad`: then each recipient is rejected.
+    Tenant, recipients and what the caller sent along are in `loose` either way."""
+
+    record: Input
+    loose: Loose
+    request: NotifyRequested | None
+    bad: BadRecord | None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the request says so; one that broke a rule is not."""
+        return self.request is not None and self.request.priority is Priority.URGENT
+
+
+class RequestExpansion:
+    """Reads requests and expands them onto topic `contacts`; used by intake and by the background agent."""
+
+    def __init__(self, tenants: Mapping[str, Tenant], policies: Policies, context: InputContext) -> None:
+        self._tenants, self._policies, self.context = tenants, policies, context
+
+    def read(self, record: Input) -> Expansion | NotifyCanceled:
+        """What the record asks for.
+
+        Raises Unreadable if its tenant is not known, or if it breaks a rule and it cannot be told whose messages it
+        asks for: then a dead letter is all that can come of it.
+        """
+        try:
+            request = read_request(record.value, record.headers)
+        except BadRecord as bad:
+            return self._refused(record, bad)
+        if request.tenant not in self._tenants:
+            raise Unreadable("tenant", "is not known")
+        return request if isinstance(request, NotifyCanceled) else self._accepted(record, request)
+
+    def _refused(self, record: Input, bad: BadRecord) -> Expansion:
+        loose = read_loosely(record.value, record.headers, source_of(record))
+        if loose is None or loose.tenant not in self._tenants:
+            raise Unreadable(bad.field, bad.rule) from None
+        return Expansion(record, loose, None, bad)
+
+    def _accepted(self, record: Input, request: NotifyRequested) -> Expansion:
+        key = request.idempotency_key or request.id or source_of(record)
+        loose = Loose(request.tenant, recipients_of(request), key, request.campaign, request.metadata)
+        tenant = self._tenants[request.tenant]
+        if (request.sender or tenant.lane) not in tenant.lanes:
+            return Expansion(record, loose, None, BadRecord("sender", "is not a lane of this tenant"))
+        return Expansion(record, loose, request, None)
+
+    def steps(self, expansion: Expansion, scope: Scope) -> Iterator[int]:
+        """Emit one input per recipient. Yields, before each step, how many recipients it expands."""
+        record, loose = expansion.record, expansion.loose
+        rejected = RejectedInputs(self.context, record, loose, source_of(record), _traceparent(record), scope)
+        requested = self._requested(expansion, rejected)
+        # The whole value is the most that the input of one recipient repeats of the request.
+        most = max(1, min(STEP_RECIPIENTS, STEP_BYTES // max(1, len(record.value or b""))))
+        for start in range(0, len(loose.recipients), most):
+            step = loose.recipients[start : start + most]
+            yield len(step)
+            for index, raw in enumerate(step, start):
+                if expansion.bad is not None:
+                    rejected.put_dead_letter(expansion.bad)
+                    rejected.put(raw, expansion.bad)
+                elif requested is not None:
+                    requested.put(index, raw)
+
+    def _requested(self, expansion: Expansion, rejected: RejectedInputs) -> RequestedInputs | None:
+        request = expansion.request
+        if request is None:
+            return None
+        tenant = self._tenants[request.tenant]
+        policy = self._policies.resolve(request, tenant, request.sender or tenant.lane, expansion.record.at_ms)
+        return RequestedInputs(self.context, request, tenant, policy, rejected)
+
+
+def source_of(record: Input) -> str:
+    """Where the record stood first: produced again from a dead letter it is the same request, key or no key."""
+    return retried_from(record.headers) or f"{record.topic}-{record.partition}-{record.offset}"
+
+
+def _traceparent(record: Input) -> str:
+    """Passed on only if it is one: a header of somebody else's may hold anything."""
+    given = next((text for name, text in record.headers if name == "traceparent"), b"")
+    return given.decode() if _TRACEPARENT.match(given) else ""

@@ -1,0 +1,61 @@
+"""The agents that expand requests, outside a worker."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.domain.identity import key_fingerprint
+from app.domain.inputs import Rejected, Requested
+from app.records.seal import Sealer
+from app.settings import Settings
+from app.streams.bulk import BulkAgent, BulkPacer
+from app.streams.deadletters import DeadLetters
+from app.streams.engine.agent import Input, Output
+from app.streams.engine.record_fold import fold_whole
+from app.streams.engine.scope import Overlay
+from app.streams.expansion import RequestExpansion
+from app.streams.intake import IntakeAgent
+from app.streams.policy import Policies
+from app.streams.recipient_inputs import InputContext
+from app.tenants import Tenant
+
+NUMBERS = [f"+1212555{n:04d}" for n in range(100, 200)]
+LOGGED_MS = 1_800_000_000_000
+SEALER, KEY = Sealer({"k1": b"s" * 32}), b"k" * 32
+
+
+def request_expansion(tenants: Mapping[str, Tenant], sealer: Sealer = SEALER, key: bytes = KEY) -> RequestExpansion:
+    letters = DeadLetters("notify.deadletters", sealer)
+    context = InputContext("contacts", sealer, key, key_fingerprint(key), letters)
+    return RequestExpansion(tenants, Policies(Settings.read({})), context)
+
+
+def intake_agent(tenants: Mapping[str, Tenant], sealer: Sealer = SEALER, key: bytes = KEY) -> IntakeAgent:
+    return IntakeAgent("notify.requests", "bulk", request_expansion(tenants, sealer, key))
+
+
+def bulk_agent(tenants: Mapping[str, Tenant], pacer: BulkPacer | None = None) -> BulkAgent:
+    return BulkAgent("bulk", request_expansion(tenants), pacer or BulkPacer(0))
+
+
+def inputs_in(outputs: list[Output]) -> list[Requested | Rejected]:
+    return [msgspec.json.decode(o.value or b"", type=Requested | Rejected) for o in outputs if o.topic == "contacts"]
+
+
+def record(request: dict[str, Any], headers: Any = (), key: bytes | None = b"k") -> Input:
+    """A request as intake reads it."""
+    value = msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request})
+    return Input("notify.requests", 3, 17, LOGGED_MS, key, value, list(headers))
+
+
+def taken_in(asked: Input, tenants: Mapping[str, Tenant]) -> list[Output]:
+    """What intake makes of it."""
+    overlay = Overlay((), {})
+    fold_whole(intake_agent(tenants), asked, overlay)
+    return overlay.outputs
+
+
+def as_read(parked: Output, offset: int = 5) -> Input:
+    """A parked record as agent `bulk` reads it."""
+    return Input("bulk", 2, offset, LOGGED_MS + 60_000, parked.key, parked.value, parked.headers)
