@@ -155,7 +155,7 @@ def test_a_record_whose_row_the_broker_refuses_is_set_aside_and_all_others_are_f
     until(lambda: lab.committed() >= 400)
     assert toy.stop() == 0, toy.output.read_text()[-2000:]
     refused = {n for n in range(400) if n % 50 == 7}
-    assert {value for *_, value in lab.read("dead")} == {b"record:fault of ours: RecordRefusedError"}
+    assert {value for *_, value in lab.read("dead")} == {b"record:set aside: fault of ours: RecordRefusedError"}
     assert len(lab.read("dead")) == len(lab.notes("set_aside")) == len(refused)
     assert counts(lab) == {key: count for key, count in expected_counts(400).items() if key != b"k7"}
     lab.close()

@@ -21,7 +21,7 @@ def test_records_that_end_the_process_three_times_are_set_aside_at_the_next_star
     deadly = {13: b"segv", 22: b"exit"}
     lab.produce(40, keys=8, values=[deadly.get(n, b"%d" % n) for n in range(40)])
     assert deaths_until_it_lives(lab, 40) == 2 * DEATHS
-    assert {value for *_, value in lab.read("dead")} == {b"record:ended the process 3 times and was set aside"}
+    assert {value for *_, value in lab.read("dead")} == {b"record:set aside: ended the process 3 times"}
     assert len({tuple(place[2:]) for place in lab.notes("dies")}) == 2
     assert {tuple(place[2:]) for place in lab.notes("dies")} == {tuple(place[2:]) for place in lab.notes("frozen")}
     assert len(lab.notes("frozen")) == len(lab.notes("set_aside"))

@@ -10,9 +10,10 @@ from app.streams.engine.agent import Input, Output, Scope, TableSpec
 from app.streams.engine.backlog import Slice
 from app.streams.engine.budget import Limits
 from app.streams.engine.crash_marker import CrashMarker
-from app.streams.engine.cycle import Partition, Shared
+from app.streams.engine.cycle import Partition
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.poison_guard import PoisonGuard
+from app.streams.engine.shared import Shared
 
 TABLE = TableSpec("state", bytes, bytes)
 
@@ -164,7 +165,7 @@ async def test_what_fails_a_cycle_is_found_and_set_aside_and_every_other_record_
     assert it.memory.kept == {b"k%d" % n: b"frozen" if n == 5 else b"%d" % n for n in range(12)}
     assert {b"%d" % n for n in range(12) if n != 5} <= set(it.sent("out"))
     kind = b"RecordRefusedError" if fault == "output" else b"RuntimeError"
-    assert it.sent("dead") == [b"fault of ours: " + kind] and it.sent("log") == [b"set aside"]
+    assert it.sent("dead") == [b"set aside: fault of ours: " + kind] and it.sent("log") == [b"set aside"]
     assert it.agent.assignments == 2, "what the agent keeps in memory is built anew after each failed cycle"
     await it.partition.close()
 

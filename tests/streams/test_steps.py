@@ -10,8 +10,9 @@ from app.streams.bulk import BulkPacer
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.backlog import Slice
 from app.streams.engine.crash_marker import CrashMarker
-from app.streams.engine.cycle import Partition, Shared
+from app.streams.engine.cycle import Partition
 from app.streams.engine.poison_guard import PoisonGuard
+from app.streams.engine.shared import Shared
 from app.tenants import Lane, Tenant
 from tests.support.expanding import NUMBERS, as_read, bulk_agent, inputs_in, intake_agent, record, taken_in
 

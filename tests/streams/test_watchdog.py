@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import httpx
 
 from app.streams import health as worker_health
-from app.streams.engine.cycle import Shared
 from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
+from app.streams.engine.shared import Shared
 from app.streams.engine.watchdog import Pulse, Stall
 
 

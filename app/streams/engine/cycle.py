@@ -12,7 +12,6 @@ that fails alone is set aside. Only a fault of the infrastructure ends the proce
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -21,14 +20,14 @@ from app import clock
 from app.streams.engine import points
 from app.streams.engine.agent import Agent, Input
 from app.streams.engine.backlog import Backlog, Slice
-from app.streams.engine.budget import Budget, Limits
-from app.streams.engine.crash_marker import CrashMarker, Stage, Work
+from app.streams.engine.budget import Budget
+from app.streams.engine.crash_marker import Stage, Work
+from app.streams.engine.errors import ClosingError, CycleError
 from app.streams.engine.exits import die
-from app.streams.engine.poison_guard import PoisonGuard
-from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
 from app.streams.engine.row_writer import RowWriter
 from app.streams.engine.scope import Overlay
+from app.streams.engine.shared import Shared
 from app.streams.engine.store import Rows
 from app.telemetry import frames_of
 
@@ -37,29 +36,6 @@ from app.telemetry import frames_of
 CALM, PAUSE_PER_SLICE_S, PAUSE_S = 8, 0.002, 0.02
 
 _log = structlog.get_logger("app.streams.engine")
-
-
-class CycleError(Exception):
-    """The work of a cycle cannot be done, and its records are why. `__cause__` says what happened."""
-
-
-class ClosingError(Exception):
-    """The partition is let go in the middle of a record that is folded in steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What the partitions of a process share. `pressure`: slices that wait over all of them; `progressed` is told of
-    all that becomes durable; `set_aside` counts by topic."""
-
-    producer: LeasedProducer
-    marker: CrashMarker
-    guard: PoisonGuard
-    pressure: Callable[[], int] = lambda: 0
-    progressed: Callable[[], None] = lambda: None
-    set_aside: Callable[[str], None] = lambda topic: None
-    limits: Limits = field(default_factory=Limits)
-    unsafe: frozenset[str] = frozenset()
 
 
 class Partition:
@@ -204,6 +180,8 @@ class Partition:
         return records
 
     async def _fold_one(self, record: Input, overlay: Overlay, budget: Budget) -> None:
+        if self._shared.guard.careful(record.topic, record.partition, record.offset):
+            await self._elsewhere(budget, self._shared.commit_others(), [record])
         if rule := self._rule(record):
             set_aside(self.agent, record, overlay, rule)
             self._shared.set_aside(record.topic)
@@ -213,7 +191,7 @@ class Partition:
     def _rule(self, record: Input) -> str:
         """Why the record is not to be folded, empty if it is."""
         if deaths := self._shared.guard.condemned(record.topic, record.partition, record.offset, record.at_ms):
-            return f"ended the process {deaths} times and was set aside"
+            return f"set aside: ended the process {deaths} times"
         return self._refused.get(record.offset, "")
 
     async def _take_steps(self, record: Input, steps: Steps, overlay: Overlay, budget: Budget) -> None:
@@ -267,7 +245,7 @@ class Partition:
         if not records or records[0].offset in self._refused:
             die(f"cycle {self._task.get_name()} failed: {kind} at {frames_of(error)}")
         if self._alone(records[0]):
-            self._refused[records[0].offset] = f"fault of ours: {kind}"
+            self._refused[records[0].offset] = f"set aside: fault of ours: {kind}"
         else:
             self._one_by_one = records[-1].offset
         self.agent.revoked(self.number)

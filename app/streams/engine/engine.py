@@ -10,14 +10,17 @@ from typing import Any
 from app import clock
 from app.streams.engine.agent import Agent, Output, TableSpec
 from app.streams.engine.backlog import Slice
-from app.streams.engine.cycle import Partition, Shared
+from app.streams.engine.cycle import Partition
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.lease import Lease
 from app.streams.engine.restore import Restore
+from app.streams.engine.shared import Shared
 from app.streams.engine.store import Rows
 
 # So many rows read are a progress.
 PROGRESS_ROWS = 10_000
+# The longest that a suspect record waits for the work beside it, and how often that is looked at, seconds.
+OTHERS_S, LOOK_S = 2.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,14 @@ class Engine:
         self.lease, self.producer, self.unsafe = lease, shared.producer, shared.unsafe
         self.guard, self.slice_records = shared.guard, shared.limits.records
         self.set_aside: Counter[str] = Counter()
-        more = {"pressure": self._waiting, "progressed": self.progressed, "set_aside": self._was_set_aside}
-        self._shared = replace(shared, **more)  # type: ignore[arg-type] # each is the callable of its field
+        self._at_suspects, self._others_done = 0, False
+        self._shared = replace(
+            shared,
+            pressure=self._waiting,
+            progressed=self.progressed,
+            set_aside=self._was_set_aside,
+            commit_others=self._commit_others,
+        )
         self._agents = {agent.topic: agent for agent in agents}
         self._names = {agent.name: agent.topic for agent in agents}
         self._partitions: dict[tuple[str, int], Partition] = {}
@@ -169,6 +178,17 @@ class Engine:
 
     def _assign(self, agent: Agent, number: int, rows: dict[str, Rows]) -> None:
         agent.assigned(number, {spec.name: self._decoded(spec, rows[spec.name]) for spec in agent.tables})
+
+    async def _commit_others(self) -> None:
+        """A suspect record may end the process. What others have done must not be done again at each start: intake
+        would write one more copy of the record each time. The first time, what waits beside it is done first."""
+        until_s = clock.boot_s() + OTHERS_S
+        self._at_suspects += 1
+        while not self._others_done and self._waiting() > self._at_suspects and clock.boot_s() < until_s:
+            await asyncio.sleep(LOOK_S)
+        self._at_suspects -= 1
+        self._others_done = True
+        await self.app.consumer.commit()
 
     def _was_set_aside(self, topic: str) -> None:
         self.set_aside[topic] += 1

@@ -1,4 +1,4 @@
-"""What the engine raises for a fault of a record: its own, never the process's."""
+"""What the engine raises within itself: faults of records, never of the process, and the end of a partition."""
 
 
 class RecordRefusedError(Exception):
@@ -10,3 +10,11 @@ class RecordRefusedError(Exception):
     def __init__(self, why: str, last_offset: int | None = None) -> None:
         super().__init__(why)
         self.last_offset = last_offset
+
+
+class CycleError(Exception):
+    """The work of a cycle cannot be done, and its records are why. `__cause__` says what happened."""
+
+
+class ClosingError(Exception):
+    """The partition is let go in the middle of a record that is folded in steps."""
