@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from app import clock
-from app.domain.contact import Contact, Message
+from app.domain.contact import Contact, Message, find_attempt
 from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
 from app.domain.linetype import lookup_due
@@ -94,9 +94,12 @@ class ContactsAgent(ContactFold):
                 timers.arm(archived, now)
 
     def _start(self, partition: int, contact: Contact, contact_id: str, key: str, n: int) -> None:
-        message = contact.messages[key]
-        attempt = message.attempts[n - 1]
-        if self.calls is None or attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
+        """Start the call of a claim, unless an input of the same slice has answered it, or it is not kept any more."""
+        message = contact.messages.get(key)
+        attempt = None if message is None else find_attempt(message, n)
+        if self.calls is None or message is None or attempt is None:
+            return
+        if attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
             return
         # The notice of this claim was acknowledged a moment ago, so the broker's clock tells how old the turn is: a
         # STOP that we have not read yet may lie between, and must not wait for longer than claim_ttl.
