@@ -5,6 +5,7 @@ calls of fresh claims and arms the timers from the rows as they stand. What the 
 learnt beside the folding (`arm_some`).
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -27,7 +28,7 @@ from app.streams.timers import PartitionTimers
 
 
 class ContactsAgent(ContactFold):
-    """See the module. `log_ms`: the broker's clock as of the last acknowledged output."""
+    """See the module. `appended_after`: see `AppendTimes`, of a partition and offset of this agent's topic."""
 
     rest_s = 0.0
 
@@ -52,7 +53,7 @@ class ContactsAgent(ContactFold):
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
         self.calls: Calls | None = None
-        self.log_ms: Callable[[], int] = lambda: 0
+        self.appended_after: Callable[[int, int], float | None] = lambda partition, offset: None
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
@@ -101,9 +102,9 @@ class ContactsAgent(ContactFold):
             return
         if attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
             return
-        # The notice of this claim was acknowledged a moment ago, so the broker's clock tells how old the turn is: a
-        # STOP that we have not read yet may lie between, and must not wait for longer than claim_ttl.
-        age_s = max(0, self.log_ms() - attempt.claimed_ms) / 1000
+        # A STOP that was not read yet may lie behind the turn, and must not wait for longer than claim_ttl. A turn of
+        # unknown age lay there before this worker read the partition: it counts as older than any claim_ttl.
+        appended_s = self.appended_after(partition, attempt.claimed_offset)
         look_up = lookup_due(contact, message.policy, attempt.claimed_ms)
         claim = Claim(
             tenant=message.tenant,
@@ -111,7 +112,7 @@ class ContactsAgent(ContactFold):
             message_id=message.id,
             attempt=n,
             partition=partition,
-            claimed_s=clock.boot_s() - age_s,
+            claimed_s=-math.inf if appended_s is None else appended_s,
             compose=lambda: self._composer.create(message, n),
             look_up=look_up,
             invalid_after=self._composer.invalid_after(message.tenant),

@@ -259,6 +259,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             await self.app.engine.let_go()
             await self.commit()
         await super().on_partitions_revoked(revoked)
+        self.app.engine.append_times.forget(revoked)
         self._forget()
         self._restored.clear()
         self.restores.clear()

@@ -4,7 +4,7 @@ Faust's producer is not used: it buffers per record, reports failures to a log o
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,10 +28,7 @@ def partition_of(key: bytes, count: int) -> int:
 
 
 class LeasedProducer:
-    """Batches in, acknowledgements out. Any failure to produce ends the process: nothing may be acked past it.
-
-    `log_ms`: the latest log time of an acknowledged output, ms since the epoch: what the broker's clock said then.
-    """
+    """Batches in, acknowledgements out. Any failure to produce ends the process: nothing may be acked past it."""
 
     def __init__(self, lease: Lease, **client: Any) -> None:
         self._lease, self._client = lease, client
@@ -39,7 +36,6 @@ class LeasedProducer:
         self._rows: AIOKafkaProducer | None = None
         self._counts: dict[str, int] = {}
         self._lines: dict[tuple[str, int], _Line] = {}
-        self.log_ms = 0
 
     async def start(self) -> None:
         """Connect; call inside the running loop.
@@ -95,11 +91,8 @@ class LeasedProducer:
     ) -> int:
         line = self._lines.get((topic, partition))
         if line is None:
-            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition, self._logged)
+            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
         return await line.put(records)
-
-    def _logged(self, at_ms: int) -> None:
-        self.log_ms = max(self.log_ms, at_ms)  # -1 where the topic keeps the producer's time
 
 
 class _Line:
@@ -108,8 +101,8 @@ class _Line:
     aiokafka's own queue of whole batches takes one at a time and counts every waiter's time twice.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, logged: Callable[[int], None]) -> None:
-        self._producer, self._topic, self._partition, self._logged = producer, topic, partition, logged
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        self._producer, self._topic, self._partition = producer, topic, partition
         self._pending: list[tuple[Records, asyncio.Future[int]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -146,7 +139,6 @@ class _Line:
             acked = await self._producer.send_batch(batch, self._topic, partition=self._partition)
             metadata = await acked
             bases.append(metadata.offset)
-            self._logged(metadata.timestamp)
         for (_, future), (index, last) in zip(taken, ends, strict=True):
             if not future.done():
                 future.set_result(bases[index] + last)
