@@ -87,7 +87,7 @@ class ContactsAgent(ContactFold):
                 timers.arm(message, now)
                 self._doubts.see(partition, message)
         for contact_id in based:
-            self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()])
+            self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()], now[0])
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
                 timers.disarm(message_id.decode())
