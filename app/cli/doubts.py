@@ -80,7 +80,7 @@ def _told(message: Message, attempt: Attempt) -> dict[str, Any]:
         "call": "no answer" if attempt.answer is Answer.OPEN else "an answer that proves nothing",
         "looks": attempt.looks,
         "next_look": looked[0] if looked else None,
-        "sent_again_as": [later.n for later in message.attempts[attempt.n :]],
+        "sent_again_as": [later.n for later in message.attempts if later.n > attempt.n],
         "sent_again_at": clock.iso(message.due_ms) if message.stage is Stage.RETRYING else None,
         "outcome": message.word.value if message.word else None,
     }

@@ -72,6 +72,7 @@ def _told(message: Message) -> View:
         "logged_at": _iso(message.logged_ms),
         "final_at": _iso(message.final_ms),
         "attempts": [_attempt(attempt) for attempt in message.attempts],
+        "attempts_dropped": message.attempts_dropped,
     }
 
 

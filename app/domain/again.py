@@ -4,6 +4,7 @@ A report of a failure is final: what it names was not delivered. The classes her
 that an attempt has met must allow it, so that no order of reports decides.
 """
 
+from app.domain.attempt_retention import is_full
 from app.domain.contact import Attempt, Learnt, Message, may_arrive
 from app.domain.policy import Policy
 from app.domain.timing import backoff_ms
@@ -16,7 +17,7 @@ DELAYED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED, ErrorClass.EXPI
 HELD = frozenset({ErrorClass.DAILY_CAP, ErrorClass.QUIET_HOURS})
 # Twilio blocks a prefix for 15 to 30 minutes (30450).
 FRAUD_MS = 1_800_000
-# A stopped lane grants no turn anyway; a message asks it again seldom, as its attempts are kept one by one.
+# A stopped lane grants no turn anyway, so a message asks it again seldom.
 STOPPED_MS, LONGEST_STOPPED_MS = 60_000, 1_800_000
 THROTTLED_MS = 1_000
 
@@ -24,6 +25,8 @@ THROTTLED_MS = 1_000
 def after_failure(message: Message, attempt: Attempt) -> int | None:
     """When another attempt may follow its last one, ms since the epoch; None: what is learnt of it allows none."""
     assert message.policy is not None, "only an accepted request has attempts"
+    if is_full(message):
+        return None
     waits = [_after(message, message.policy, attempt, step) for step in attempt.learnt if step.progress in FAILURES]
     known = [wait for wait in waits if wait is not None]
     return max(known) if known and len(known) == len(waits) else None
@@ -42,15 +45,16 @@ def _after(message: Message, policy: Policy, attempt: Attempt, step: Learnt) -> 
 def _wait(message: Message, attempt: Attempt, error: ErrorClass | None) -> int | None:
     """Of the classes that answers and reports share, in ms."""
     if error is ErrorClass.CONFIGURATION:
-        return min(STOPPED_MS << min(_met(message, attempt, error), 16), LONGEST_STOPPED_MS)
+        met = _met(message, attempt, error) + message.attempts_dropped
+        return min(STOPPED_MS << min(met, 16), LONGEST_STOPPED_MS)
     if error is ErrorClass.FRAUD_BLOCK:
         return None if _met(message, attempt, error) else FRAUD_MS
     return 0 if error is ErrorClass.MMS_IMPOSSIBLE and drops_media(message, attempt) else None
 
 
 def _met(message: Message, attempt: Attempt, error: ErrorClass) -> int:
-    """How often attempts before met it."""
-    return sum(earlier.error is error for earlier in message.attempts[: attempt.n - 1])
+    """How often attempts before met it, of those that are kept."""
+    return sum(earlier.error is error for earlier in message.attempts if earlier.n < attempt.n)
 
 
 def drops_media(message: Message, attempt: Attempt) -> bool:
@@ -63,13 +67,27 @@ def after_refusal(message: Message, attempt: Attempt, error: ErrorClass | None, 
     """The same after an answer that left nothing at Twilio. `hints`: Retry-After in ms, and what the door stamped."""
     now, (retry_after_ms, hold_ms) = attempt.answered_ms, hints
     if error in (ErrorClass.THROTTLED, ErrorClass.TRANSIENT):
-        refusals = sum(earlier.answer is Answer.REFUSED for earlier in message.attempts)
+        refusals = sum(earlier.answer is Answer.REFUSED for earlier in message.attempts) + message.attempts_dropped
         least = THROTTLED_MS if error is ErrorClass.THROTTLED else 0
         return now + max(retry_after_ms or backoff_ms(refusals), least)
     if error in HELD:
         return hold_ms if now < hold_ms < _expires_ms(message) else None
     wait = _wait(message, attempt, error)
     return None if wait is None else now + wait
+
+
+def after_abandonment(message: Message, now_ms: int) -> int | None:
+    """When the lane is asked for another turn after the last attempt was abandoned, in ms since the epoch.
+
+    None: at once, after the first one in a row, as a worker that starts or stops abandons what it cannot call in time.
+    Whatever else makes claims be abandoned must not make a loop: each further one in a row waits, 1 s to 60 s.
+    """
+    in_a_row = 0
+    for attempt in reversed(message.attempts):
+        if attempt.answer is not Answer.ABANDONED:
+            break
+        in_a_row += 1
+    return now_ms + backoff_ms(in_a_row - 1) if in_a_row > 1 else None
 
 
 def _expires_ms(message: Message) -> int:

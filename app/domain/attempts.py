@@ -1,9 +1,9 @@
 """Decisions on turns, answers and reports: the life of attempts."""
 
-from app.domain.again import after_refusal
+from app.domain.again import after_abandonment, after_refusal
 from app.domain.bars import barred
 from app.domain.case import Case, key_of, reason_of
-from app.domain.contact import Attempt, Message, may_arrive
+from app.domain.contact import Attempt, Message, find_attempt, get_attempt, last_attempt_no, may_arrive
 from app.domain.events import AttemptAnswered, AttemptClaimed, AttemptProgressed, InputRefused, LineLearnt, StageChanged
 from app.domain.inputs import Answered, Reported, TurnGranted
 from app.domain.lines import tell_lane
@@ -21,7 +21,7 @@ PERSONAL = {ErrorClass.OPTED_OUT, ErrorClass.NUMBER_INVALID, ErrorClass.NUMBER_U
 def turn_granted(case: Case, record: TurnGranted) -> None:
     """The last look at consent and deadline before a claim. Every turn is answered."""
     message, n = case.find(record.message_id), record.attempt
-    if message is not None and n <= len(message.attempts):
+    if message is not None and n <= last_attempt_no(message):
         case.turn(record.message_id, n, record.lane, taken=True)
     elif message is None or message.stage is not Stage.WAITING or message.asked != n or case.contact.frozen:
         case.turn(record.message_id, n, record.lane, taken=False)
@@ -71,7 +71,7 @@ def answered(case: Case, record: Answered) -> None:
     message = _now(case, message, before)[0]
     if message.stage is Stage.FINAL:
         _too_late(case, message, record)
-    elif before.n < len(message.attempts):
+    elif before.n < last_attempt_no(message):
         moved(case, message.id, before.n)
     else:
         _meant(case, message, record)
@@ -170,21 +170,20 @@ def _progressed(case: Case, record: Reported) -> AttemptProgressed:
 
 def _attempt(case: Case, message_id: str, n: int) -> tuple[Message, Attempt] | None:
     message = case.find(message_id)
-    if message is None or not 1 <= n <= len(message.attempts):
-        return None
-    return message, message.attempts[n - 1]
+    attempt = None if message is None else find_attempt(message, n)
+    return None if message is None or attempt is None else (message, attempt)
 
 
 def _now(case: Case, message: Message, attempt: Attempt) -> tuple[Message, Attempt]:
     """Both as they stand after what was decided since."""
     current = case.find(message.id)
     assert current is not None, "it was there a moment ago"
-    return current, current.attempts[attempt.n - 1]
+    return current, get_attempt(current, attempt.n)
 
 
 def _refused(case: Case, message: Message, record: Answered) -> None:
     """Nothing was sent. Some refusals wait, an opt-out is learnt, the rest end the message."""
-    attempt, hints = message.attempts[record.attempt - 1], (record.retry_after_ms or 0, record.hold_until_ms)
+    attempt, hints = get_attempt(message, record.attempt), (record.retry_after_ms or 0, record.hold_until_ms)
     due = None if message.cancel_requested_ms else after_refusal(message, attempt, record.error, hints)
     if record.error is ErrorClass.OPTED_OUT:
         end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
@@ -199,7 +198,8 @@ def _refused(case: Case, message: Message, record: Answered) -> None:
 
 
 def _ask_again(case: Case, message: Message, record: Answered) -> None:
-    """The call was abandoned before it left: a new attempt, if the message may still go.
+    """The call was abandoned before it left: a new attempt, if the message may still go; later and later if claims
+    are abandoned one after the other, whatever the reason.
 
     A worker that found it expired is believed, though its clock be before the log's: else it would be asked for, and
     abandoned, over and over until the two agree.
@@ -214,5 +214,7 @@ def _ask_again(case: Case, message: Message, record: Answered) -> None:
         expire(case, message)
     elif record.why == TOO_NEAR and message.policy is not None and message.policy.start_ms > case.place.log_ms:
         case.happen(StageChanged(key=key_of(message.id), stage=Stage.SCHEDULED, reason=Reason.SCHEDULED))
+    elif (due_ms := after_abandonment(message, case.place.log_ms)) is not None:
+        retry(case, message, due_ms, Reason.ABANDONED, None)
     else:
         case.ask(message, Reason.ABANDONED)

@@ -1,6 +1,6 @@
 """The case under decision: rows that evolve with each event decided, so that later rules of one input see them."""
 
-from app.domain.contact import Contact, Message, possible_duplicate, segments_of
+from app.domain.contact import Contact, Message, last_attempt_no, possible_duplicate, segments_of
 from app.domain.events import Ask, Effect, Event, OutcomeGiven, StageChanged, TurnAnswered
 from app.domain.evolve import evolve
 from app.domain.inputs import Place
@@ -40,7 +40,7 @@ class Case:
     def ask(self, message: Message, reason: Reason) -> None:
         """Ask the lane for a turn for the next attempt."""
         assert message.policy is not None, "only an accepted request asks"
-        n, policy = len(message.attempts) + 1, message.policy
+        n, policy = last_attempt_no(message) + 1, message.policy
         self.happen(StageChanged(key=key_of(message.id), stage=Stage.WAITING, reason=reason, asked=n))
         self.effect(
             Ask(

@@ -56,6 +56,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """One text to one contact. Its key is the 20 hex digits of its id behind the contact id.
 
     `sealed` is dropped ("") once no further attempt can need it. `due_ms` is the time of the next start or retry.
+    `attempts`: in the order of their numbers, which may have gaps: `attempts_dropped` are not kept any more, none of
+    which left anything at Twilio.
     `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
     `revision` counts outcomes given; `duplicate`: the last of them said possible_duplicate. `watermark` (offset of the
     last input that changed it) is set once it lives in table `messages`. `plain`: further attempts go without media, as
@@ -80,6 +82,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     metadata: dict[str, str] = {}
     traceparent: str = ""
     attempts: tuple[Attempt, ...] = ()
+    attempts_dropped: int = 0
     asked: int = 0
     due_ms: int = 0
     word: Word | None = None
@@ -160,6 +163,27 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     based_offset: int = -1
     number: Number = REACHABLE
     filtered: tuple[str, ...] = ()
+
+
+def find_attempt(message: Message, attempt_no: int) -> Attempt | None:
+    """The attempt of this number; None if there never was one, or the row keeps it no more."""
+    for attempt in reversed(message.attempts):
+        if attempt.n == attempt_no:
+            return attempt
+    return None
+
+
+def get_attempt(message: Message, attempt_no: int) -> Attempt:
+    """The attempt of this number, which the caller knows to be kept. Raises LookupError if it is not."""
+    attempt = find_attempt(message, attempt_no)
+    if attempt is None:
+        raise LookupError(f"message {message.id} keeps no attempt {attempt_no}")
+    return attempt
+
+
+def last_attempt_no(message: Message) -> int:
+    """The number of the last attempt, 0 if there is none. The last one is always kept."""
+    return message.attempts[-1].n if message.attempts else 0
 
 
 def may_arrive(attempt: Attempt) -> bool:

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from app.domain.bars import barred
 from app.domain.case import Case, key_of
-from app.domain.contact import Message
+from app.domain.contact import Message, last_attempt_no
 from app.domain.events import CheckpointKept, CheckpointWanted, MessageArchived, MessageForgotten
 from app.domain.inputs import Checkpointed, Due
 from app.domain.timing import dues
@@ -26,7 +26,7 @@ def due(case: Case, record: Due) -> None:
         case DueKind.START | DueKind.RETRY:
             _start(case, message, record.kind)
         case DueKind.DOUBT:
-            doubt(case, message, len(message.attempts))
+            doubt(case, message, last_attempt_no(message))
         case DueKind.EXPIRE:
             expire(case, message)
         case DueKind.OUTCOME:

@@ -4,6 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from app.domain.attempt_retention import with_attempt
 from app.domain.contact import (
     REACHABLE,
     Attempt,
@@ -12,6 +13,7 @@ from app.domain.contact import (
     Learnt,
     Message,
     Number,
+    get_attempt,
     may_arrive,
     possible_duplicate,
 )
@@ -115,18 +117,17 @@ def _message(contact: Contact, archived: Message | None, event: MessageEvent, pl
 def _apply(message: Message, event: MessageEvent) -> Message:
     match event:
         case AttemptProgressed(n=n):
-            return _with_attempt(message, n, _progressed(message.attempts[n - 1], event))
+            return _with_attempt(message, n, _progressed(get_attempt(message, n), event))
         case StageChanged(stage=stage, asked=asked, due_ms=due, reason=reason):
             return replace(message, stage=stage, asked=asked, due_ms=due, reason=reason)
-        case AttemptClaimed(n=n, at_ms=at, offset=offset, probe=probe):
-            attempt = Attempt(n=n, claimed_ms=at, claimed_offset=offset, plain=message.plain, probe=probe)
-            return replace(message, stage=Stage.FLYING, asked=0, due_ms=0, attempts=(*message.attempts, attempt))
+        case AttemptClaimed():
+            return _claimed(message, event)
         case AttemptAnswered(n=n):
-            return _with_attempt(message, n, _answered(message.attempts[n - 1], event))
+            return _with_attempt(message, n, _answered(get_attempt(message, n), event))
         case AttemptDoubted(n=n, at_ms=at):
-            return _with_attempt(message, n, replace(message.attempts[n - 1], doubtful=True, doubted_ms=at))
+            return _with_attempt(message, n, replace(get_attempt(message, n), doubtful=True, doubted_ms=at))
         case AttemptUnbound(n=n):
-            return _with_attempt(message, n, _unbound(message.attempts[n - 1]))
+            return _with_attempt(message, n, _unbound(get_attempt(message, n)))
         case LookMade(at_ms=at):
             return replace(message, attempts=tuple(_looked(attempt, at) for attempt in message.attempts))
         case MediaDropped():
@@ -144,8 +145,16 @@ def _apply(message: Message, event: MessageEvent) -> Message:
 
 
 def _with_attempt(message: Message, n: int, attempt: Attempt) -> Message:
-    attempts = message.attempts
-    return replace(message, attempts=(*attempts[: n - 1], attempt, *attempts[n:]))
+    return replace(message, attempts=tuple(attempt if old.n == n else old for old in message.attempts))
+
+
+def _claimed(message: Message, event: AttemptClaimed) -> Message:
+    attempt = Attempt(
+        n=event.n, claimed_ms=event.at_ms, claimed_offset=event.offset, plain=message.plain, probe=event.probe
+    )
+    attempts, dropped = with_attempt(message.attempts, attempt)
+    dropped += message.attempts_dropped
+    return replace(message, stage=Stage.FLYING, asked=0, due_ms=0, attempts=attempts, attempts_dropped=dropped)
 
 
 def _concluded(message: Message, event: OutcomeGiven) -> Message:

@@ -9,7 +9,7 @@ answer or a report that bears our id proves; what was inferred against it is und
 from collections.abc import Iterable, Iterator
 
 from app.domain.case import Case, key_of
-from app.domain.contact import Attempt, Contact, Message, digest_of, in_doubt, may_arrive
+from app.domain.contact import Attempt, Contact, Message, digest_of, get_attempt, in_doubt, may_arrive
 from app.domain.events import AttemptProgressed, AttemptUnbound, LookMade, TextsRemembered
 from app.domain.inputs import Listed
 from app.domain.listed import ListedText
@@ -89,7 +89,7 @@ def _learn(case: Case, message: Message, attempt: Attempt, text: ListedText, *, 
     )
     after = case.find(message.id)
     assert after is not None, "it was there a moment ago"
-    learn(case, (after, after.attempts[attempt.n - 1]), text, text.created_ms, text.sid)
+    learn(case, (after, get_attempt(after, attempt.n)), text, text.created_ms, text.sid)
     moved(case, message.id, attempt.n)
 
 

@@ -7,7 +7,7 @@ between two rows, tells the same.
 from typing import Protocol
 
 from app.domain.case import Case, key_of
-from app.domain.contact import Attempt, Failure, Message, digest_of
+from app.domain.contact import Attempt, Failure, Message, digest_of, last_attempt_no
 from app.domain.events import TextReceived
 from app.domain.inputs import Texted
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
@@ -53,7 +53,7 @@ def learn(case: Case, held: tuple[Message, Attempt], told: Told, received_ms: in
     """`held`: message and attempt as they stand after what is told. A failure of what was delivered says nothing."""
     message, attempt = held
     digest = digest_of(message, plain=attempt.plain)
-    own = message.id if attempt.n == len(message.attempts) else ""
+    own = message.id if attempt.n == last_attempt_no(message) else ""
     if told.error is ErrorClass.OPTED_OUT:
         learn_opt_out(case, received_ms, sid, told.code, own)
     if told.progress >= Progress.DELIVERED:

@@ -6,7 +6,7 @@ text's SID is known, whatever way that is learnt.
 """
 
 from app.domain.case import Case, key_of
-from app.domain.contact import Message, may_arrive
+from app.domain.contact import Message, find_attempt, may_arrive
 from app.domain.events import AttemptProgressed, InputRefused, RecallEnded, RecallWanted
 from app.domain.inputs import Recalled
 from app.domain.verdicts import moved
@@ -25,10 +25,10 @@ def recall(case: Case, message: Message, reason: Reason) -> None:
 def recalled(case: Case, record: Recalled) -> None:
     """Twilio's word: canceled, or too late."""
     message, key = case.find(record.message_id), key_of(record.message_id)
-    if message is None or not 1 <= record.attempt <= len(message.attempts):
+    attempt = None if message is None else find_attempt(message, record.attempt)
+    if attempt is None:
         case.happen(InputRefused(field="message_id", rule="names no attempt of this contact"))
         return
-    attempt = message.attempts[record.attempt - 1]
     if record.sid != attempt.sid:
         return
     if not record.canceled:

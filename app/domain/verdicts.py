@@ -1,9 +1,10 @@
 """What the attempts mean for their message: a retry, a doubt, a verdict."""
 
 from app.domain.again import after_failure
+from app.domain.attempt_retention import is_full
 from app.domain.bars import barred
 from app.domain.case import Case, key_of, reason_of
-from app.domain.contact import Attempt, Message, may_arrive
+from app.domain.contact import Attempt, Message, get_attempt, last_attempt_no, may_arrive
 from app.domain.events import AttemptDoubted, MediaDropped, StageChanged
 from app.domain.words import Answer, Category, ErrorClass, Progress, Reason, Stage, Word
 
@@ -21,16 +22,16 @@ RECALLED = {Reason.OPTED_OUT: Word.SUPPRESSED, Reason.CANCEL_REQUESTED: Word.CAN
 
 def doubt(case: Case, message: Message, n: int) -> None:
     """The attempt may have been sent. Never silently sent again: only where the tenant chose to, once per retry."""
-    if message.attempts[n - 1].doubtful:
+    if get_attempt(message, n).doubtful:
         return
     case.happen(AttemptDoubted(key=key_of(message.id), n=n, at_ms=case.place.log_ms))
-    if n == len(message.attempts) and message.stage is Stage.FLYING and not message.cancel_requested_ms:
+    if n == last_attempt_no(message) and message.stage is Stage.FLYING and not message.cancel_requested_ms:
         _resend(case, message)
 
 
 def _resend(case: Case, message: Message) -> None:
     policy, doubts = message.policy, sum(attempt.doubtful for attempt in message.attempts) + 1
-    if policy is None or policy.resend_after_ms is None or policy.category is Category.MARKETING:
+    if policy is None or policy.resend_after_ms is None or policy.category is Category.MARKETING or is_full(message):
         return
     due = case.place.log_ms + policy.resend_after_ms
     if due < policy.expires_ms and doubts <= max(1, len(policy.retry_delays_ms)) and not barred(case.contact, message):
@@ -86,13 +87,13 @@ def moved(case: Case, message_id: str, n: int) -> None:
     """What the best attempt means for the message, after attempt `n` moved."""
     message = case.find(message_id)
     assert message is not None, "it was there a moment ago"
-    attempt, best = message.attempts[n - 1], max(a.progress for a in message.attempts)
+    attempt, best = get_attempt(message, n), max(a.progress for a in message.attempts)
     pending = message.stage in PENDING
     if best >= Progress.DELIVERED:
         case.conclude(message, Word.DELIVERED, Reason.REPORTED)
     elif message.word is Word.IN_DOUBT:
         close(case, message)
-    elif n < len(message.attempts):
+    elif n < last_attempt_no(message):
         _earlier(case, message)
     elif attempt.progress in FAILED:
         _failed(case, message, attempt)

@@ -41,6 +41,16 @@ Times = Annotated[
 ]
 
 
+AttemptsDropped = Annotated[
+    int,
+    Meta(
+        description="How many attempts are not listed: each was abandoned or refused, and left nothing at Twilio. "
+        "Not there if all are listed.",
+        extra_json_schema={"minimum": 1},
+    ),
+]
+
+
 class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outcome.v1", tag_field="type", gc=False):
     """One per message and revision. `id` is `message_id:revision`; repeats after a crash are the same bytes."""
 
@@ -67,3 +77,4 @@ class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outco
     cause: Cause
     field: f.FaultyField = ""
     rule: f.Rule = ""
+    attempts_dropped: AttemptsDropped | msgspec.UnsetType = msgspec.UNSET

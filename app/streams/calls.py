@@ -42,8 +42,8 @@ class Leased(Protocol):
 @dataclass(slots=True, kw_only=True, eq=False)
 class Claim:
     """One attempt to start. `compose` opens the seal and yields the create call, or why there is none; `claimed_s`:
-    when its turn was put on the log, in boot time; `look_up`: ask for the line type first; `invalid_after`: the
-    tenant's, by code."""
+    boot time in s, at or before its turn was put on the log (-inf: not known); `look_up`: ask for the line type first;
+    `invalid_after`: the tenant's, by code."""
 
     tenant: str
     contact_id: str
@@ -133,7 +133,7 @@ class Calls:
         if claim.tenant not in self._lines:
             return Abandoned(why="unknown_tenant")
         pace = self._paces[claim.tenant]
-        pace.claimed(self._now() - claim.claimed_s)
+        pace.claimed(min(self._ttl, self._now() - claim.claimed_s))
         try:
             async with self._lines[claim.tenant]:
                 return await self._call(claim, pace)

@@ -46,11 +46,16 @@ class PartitionCheckpoints:
         older = ((contact_id, base) for base, contact_id in sorted(bases))
         self._waiting = OrderedDict((*older, *self._waiting.items()))
 
-    def arm(self, contact_id: str, contact: Contact) -> None:
-        """The contact has a new base: the youngest of all."""
+    def arm(self, contact_id: str, contact: Contact, now_ms: int = 0) -> None:
+        """The contact has a new base: the youngest of all.
+
+        Its age counts from `now_ms`, our wall time, if the broker's clock is behind that: else a new base could be due
+        as soon as it is there, and checkpoints would follow each other without end.
+        """
         self._sent.pop(contact_id, None)
         self._waiting.pop(contact_id, None)
-        self._waiting[contact_id] = base_of(contact)
+        base = base_of(contact)
+        self._waiting[contact_id] = base._replace(grown_ms=max(base.grown_ms, now_ms))
 
     def due(self, now: Now) -> Iterator[tuple[str, Base, int]]:
         """Contact, base and due time (ms) of what came due, `AT_ONCE` at most; each again `RESEND_S` later."""

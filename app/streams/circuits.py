@@ -50,10 +50,14 @@ def row_of(tenant: str, lane: str, circuit: Circuit) -> Stopped:
     )
 
 
-def circuit_of(row: Stopped, probe_after_ms: int) -> Circuit:
-    """As it was before this worker owned it."""
+def circuit_of(row: Stopped, probe_after_ms: int, now_ms: int) -> Circuit:
+    """As it was before this worker owned it.
+
+    The time of its next probe is by the former owner's clock. If that was ahead of ours, the lane does not stop for
+    longer than the pause between two probes all the same.
+    """
     circuit = Circuit(row.since_ms, row.proof, row.code, probe_after_ms)
-    circuit.until_ms, circuit.hold_ms = row.until_ms, row.hold_ms
+    circuit.until_ms, circuit.hold_ms = min(row.until_ms, now_ms + row.hold_ms), row.hold_ms
     return circuit
 
 

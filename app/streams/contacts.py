@@ -5,11 +5,12 @@ calls of fresh claims and arms the timers from the rows as they stand. What the 
 learnt beside the folding (`arm_some`).
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from app import clock
-from app.domain.contact import Contact, Message
+from app.domain.contact import Contact, Message, find_attempt
 from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
 from app.domain.linetype import lookup_due
@@ -27,7 +28,7 @@ from app.streams.timers import PartitionTimers
 
 
 class ContactsAgent(ContactFold):
-    """See the module. `log_ms`: the broker's clock as of the last acknowledged output."""
+    """See the module. `appended_after`: see `AppendTimes`, of a partition and offset of this agent's topic."""
 
     rest_s = 0.0
     background = False
@@ -53,7 +54,7 @@ class ContactsAgent(ContactFold):
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
         self.calls: Calls | None = None
-        self.log_ms: Callable[[], int] = lambda: 0
+        self.appended_after: Callable[[int, int], float | None] = lambda partition, offset: None
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
@@ -87,7 +88,7 @@ class ContactsAgent(ContactFold):
                 timers.arm(message, now)
                 self._doubts.see(partition, message)
         for contact_id in based:
-            self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()])
+            self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()], now[0])
         for message_id, archived in changed.get(MESSAGES, {}).items():
             if archived is None:
                 timers.disarm(message_id.decode())
@@ -95,13 +96,16 @@ class ContactsAgent(ContactFold):
                 timers.arm(archived, now)
 
     def _start(self, partition: int, contact: Contact, contact_id: str, key: str, n: int) -> None:
-        message = contact.messages[key]
-        attempt = message.attempts[n - 1]
-        if self.calls is None or attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
+        """Start the call of a claim, unless an input of the same slice has answered it, or it is not kept any more."""
+        message = contact.messages.get(key)
+        attempt = None if message is None else find_attempt(message, n)
+        if self.calls is None or message is None or attempt is None:
             return
-        # The notice of this claim was acknowledged a moment ago, so the broker's clock tells how old the turn is: a
-        # STOP that we have not read yet may lie between, and must not wait for longer than claim_ttl.
-        age_s = max(0, self.log_ms() - attempt.claimed_ms) / 1000
+        if attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
+            return
+        # A STOP that was not read yet may lie behind the turn, and must not wait for longer than claim_ttl. A turn of
+        # unknown age lay there before this worker read the partition: it counts as older than any claim_ttl.
+        appended_s = self.appended_after(partition, attempt.claimed_offset)
         look_up = lookup_due(contact, message.policy, attempt.claimed_ms)
         claim = Claim(
             tenant=message.tenant,
@@ -109,7 +113,7 @@ class ContactsAgent(ContactFold):
             message_id=message.id,
             attempt=n,
             partition=partition,
-            claimed_s=clock.boot_s() - age_s,
+            claimed_s=-math.inf if appended_s is None else appended_s,
             compose=lambda: self._composer.create(message, n),
             look_up=look_up,
             invalid_after=self._composer.invalid_after(message.tenant),

@@ -51,7 +51,8 @@ class Inbox:
         if not self._pages.open:
             return None
         now = clock.now_ms()
-        since = (now - FIRST_MS if looked_ms is None else looked_ms) - OVERLAP_MS
+        # A former owner's clock may be ahead of ours: what it looked through ends now at the latest.
+        since = (now - FIRST_MS if looked_ms is None else min(looked_ms, now)) - OVERLAP_MS
         try:
             for query in self._queries(since):
                 async for page in self._pages.of(query):

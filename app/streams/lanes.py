@@ -90,7 +90,8 @@ class LanesAgent:
     def _slow(self, record: Input, slowed: wire.Slowed, scope: Scope) -> None:
         lane, now = self._lane(record.partition, slowed.tenant, slowed.lane), clock.now_ms()
         if slowed.error is not ErrorClass.CONFIGURATION:
-            lane.hold(record.at_ms + slowed.hold_ms)
+            # From when it is read, by the clock that the lane goes by: the broker's may be hours ahead of it.
+            lane.hold(now + slowed.hold_ms)
             if slowed.probe:
                 lane.undecided(now)
             return
@@ -184,7 +185,7 @@ class LanesAgent:
                 self.looked[row.tenant] = row.until_ms
             elif isinstance(row, wire.Stopped):
                 lane = self._lane(partition, row.tenant, row.lane)
-                lane.circuit = circuit_of(row, self._probe_after_ms)
+                lane.circuit = circuit_of(row, self._probe_after_ms, clock.now_ms())
                 tell_stopped(row.tenant, row.lane, lane.circuit, len(lane))
             else:
                 asks.append((row.expires_ms, key, row))

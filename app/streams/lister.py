@@ -26,6 +26,14 @@ _decode = msgspec.json.Decoder(Contact).decode
 ROUND_S = 0.5
 
 
+def look_is_due(looked_ms: int | None, now_ms: int, interval_s: float) -> bool:
+    """True if nobody looked through the inbox within the last `interval_s`.
+
+    A time ahead of ours is by the clock of a former owner, and says nothing of how long ago that was.
+    """
+    return looked_ms is None or looked_ms > now_ms or now_ms - looked_ms >= interval_s * 1000
+
+
 class Lister:
     """All tenants. `looked`: up to when (ms) each tenant's inbox was looked through, as topic `lanes` has it."""
 
@@ -65,7 +73,7 @@ class Lister:
             if not self._interval_s or not self._owns(tenant):
                 continue
             looked_ms = max(filter(None, (looked_ms, self._looked.get(tenant))), default=None)
-            if looked_ms is None or clock.now_ms() - looked_ms >= self._interval_s * 1000:
+            if look_is_due(looked_ms, clock.now_ms(), self._interval_s):
                 looked_ms = await inbox.look(looked_ms) or looked_ms
 
     def _owns(self, tenant: str) -> bool:

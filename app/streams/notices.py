@@ -13,7 +13,7 @@ from app.clock import iso
 from app.domain import events as e
 from app.domain import numbers
 from app.domain.circuit import LaneProved
-from app.domain.contact import Message, segments_of
+from app.domain.contact import Message, last_attempt_no, segments_of
 from app.domain.fold import Folded
 from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.inputs import Checkpointed, Texted
@@ -214,7 +214,7 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
         case e.AttemptUnbound(n=n):
             yield from _said("unbound", "in_doubt", "no_answer", n)
         case e.OutcomeGiven(word=word, reason=reason, revision=revision):
-            yield from _said("outcome", word, reason, len(message.attempts) if message else 0, *_error(message))
+            yield from _said("outcome", word, reason, last_attempt_no(message) if message else 0, *_error(message))
             yield "revision", revision
             if word is Word.DELIVERED and message is not None and (took := _delivery_ms(message, event)) is not None:
                 yield "create_to_delivered_ms", took

@@ -1,5 +1,7 @@
 """The outcome record of a message: its row and the event that concluded it, nothing else."""
 
+from msgspec import UNSET
+
 from app.clock import iso
 from app.domain.contact import Attempt, Message, segments_of
 from app.domain.events import OutcomeGiven
@@ -37,6 +39,7 @@ def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> Notif
         cause=cause,
         field=event.field,
         rule=event.rule,
+        attempts_dropped=message.attempts_dropped or UNSET,
     )
 
 

@@ -3,7 +3,8 @@
 The heap is built from the rows at assignment and kept in step by each durable change. A due entry becomes an input
 (`contact.due.v1`), which is void unless the row still says the same; it stays armed, and is sent again after
 `RESEND_S`, until the row drops it. Doubt is armed as a duration from when this owner folded or inherited the claim:
-the log's clock and ours may differ, and an inherited claim deserves its whole time.
+the log's clock and ours may differ, and an inherited claim deserves its whole time. A recall is due as soon as its row
+says so. All else comes due by our clock, so it is as early or late as that differs from the broker's.
 """
 
 import heapq
@@ -67,6 +68,8 @@ class PartitionTimers:
 
 def _fire_at(entry: Entry, message: Message, now: Now) -> float:
     wall_ms, boot_s = now
+    if entry[1] is DueKind.RECALL:
+        return boot_s
     if entry[1] is DueKind.DOUBT and message.policy is not None:
         return boot_s + message.policy.doubt_after_ms / 1000
     return boot_s + max(0, entry[2] - wall_ms) / 1000

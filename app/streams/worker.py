@@ -106,7 +106,8 @@ class Worker:
         engine = self.runtime.engine
         self._bulk_pacer.behind = lambda: engine.health().waiting > BEHIND_SLICES
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
-        self.contacts.log_ms = lambda: engine.producer.log_ms
+        contacts = self._topics.contacts
+        self.contacts.appended_after = lambda *place: engine.appended_after(contacts, *place)
         answers = Answers(self._topics.contacts, self._journal, engine.send)
         self._providers |= {
             name: _provider(tenant, self._settings, self.lines[name].gate) for name, tenant in self._tenants.items()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ops.chaos.consent import Consent
 from ops.chaos.evidence import Attempt, Evidence, Record, attempt_of
-from ops.chaos.rows import messages_of, rows_of
+from ops.chaos.rows import attempts_of, messages_of, rows_of
 
 # Reports of failure as topic `contacts` has progress, and the classes of errors that allow another attempt.
 FAILED = (6, 7)
@@ -211,8 +211,8 @@ def lost_reports(seen: Evidence) -> list[str]:
         value, (message, number) = record.value or {}, record.attempt
         if (record.partition, record.offset) in refused:
             continue
-        attempts = rows.get(message, {}).get("attempts", [])
-        reached = attempts[number - 1].get("progress", 0) if 0 < number <= len(attempts) else -1
+        state = attempts_of(rows, message).get(number)
+        reached = -1 if state is None else state.get("progress", 0)
         if reached < value["progress"]:
             problems.append(f"message {message}: attempt {number} stands at {reached}, reported {value['progress']}")
     return problems

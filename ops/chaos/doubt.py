@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ops.chaos.evidence import Attempt, Evidence
-from ops.chaos.rows import messages_of
+from ops.chaos.rows import attempts_of, messages_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ def doubts(seen: Evidence) -> list[Doubt]:
 def _doubt(seen: Evidence, attempt: Attempt, at_ms: int) -> Doubt:
     message, number = attempt
     cause = _cause(seen, attempt, at_ms)
-    attempts = messages_of(seen).get(message, {}).get("attempts", [])
-    state = attempts[number - 1] if number <= len(attempts) else {}
+    state = attempts_of(messages_of(seen), message).get(number, {})
     if state.get("answer") in ("refused", "abandoned"):
         return Doubt(attempt, cause, "resolved_not_sent", _took(seen, attempt, at_ms))
     if state.get("sid") or state.get("progress", 0):

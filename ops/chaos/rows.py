@@ -21,3 +21,8 @@ def messages_of(seen: Evidence) -> dict[str, dict[str, Any]]:
     for row in rows_of(seen)[0].values():
         found |= {message["id"]: message for message in row.get("messages", {}).values()}
     return found
+
+
+def attempts_of(messages: dict[str, dict[str, Any]], message: str) -> dict[int, dict[str, Any]]:
+    """The attempts that a message's row keeps, by their number; `messages`: see `messages_of`."""
+    return {attempt["n"]: attempt for attempt in messages.get(message, {}).get("attempts", [])}

@@ -58,7 +58,8 @@ class Story:
         return self.put("outcomes", MESSAGE, idempotency_key="k1", outcome=word, **made)
 
     def row(self, watermark: int, *attempts: dict[str, Any]) -> "Story":
-        messages = {"m1": {"id": MESSAGE, "attempts": list(attempts)}}
+        numbered = [{"n": number, **attempt} for number, attempt in enumerate(attempts, 1)]
+        messages = {"m1": {"id": MESSAGE, "attempts": numbered}}
         return self.put("contacts-changelog", CONTACT, watermark=watermark, messages=messages)
 
     def judged(self) -> dict[str, list[str]]:
@@ -212,6 +213,17 @@ def test_a_report_that_its_attempt_does_not_reflect_is_lost():
     story = good()
     story.topics["contacts-changelog"].clear()
     assert "stands at 4, reported 10" in only(story.row(3, {"progress": 4}), "lost_acknowledged")[0]
+
+
+def test_attempts_that_a_row_keeps_no_more_leave_the_others_their_numbers():
+    story = good().turn(22).report(4, 22)
+    story.topics["contacts-changelog"].clear()
+    kept = {"n": 1, "progress": 10}
+    assert only(story.row(5, kept, {"n": 22, "progress": 3}), "lost_acknowledged") == [
+        f"message {MESSAGE}: attempt 22 stands at 3, reported 4"
+    ]
+    story.topics["contacts-changelog"].clear()
+    assert story.row(5, kept, {"n": 22, "progress": 4}).judged()["lost_acknowledged"] == []
 
 
 def test_a_row_behind_its_log_or_gone_back_is_found():

@@ -5,9 +5,11 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.sender import Sender
+from aiokafka.protocol import fetch
 from faust.stores.rocksdb import Store
 from faust.tables.base import Collection as FaustTable
 from faust.tables.manager import TableManager
@@ -21,7 +23,7 @@ USED = [
     (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
     (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"), (Consumer, "_seek"), (Consumer, "earliest_offsets"),
     (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"), (AIOKafkaConsumerThread, "_fetch_records"),
-    (Fetcher, "_proc_fetch_request"), (PartitionRecords, "_consumer_record"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
+    (Fetcher, "_proc_fetch_request"), (PartitionRecords, "_consumer_record"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"), (AIOKafkaClient, "send"),
     (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"), (TableManager, "_update_channels"), (TableManager, "on_start"),
 ]  # fmt: skip
 
@@ -42,6 +44,17 @@ def test_attributes_set_in_constructors_are_still_there():
     # What the ingress drops a producer by, without waiting for what it holds.
     assert all(name in inspect.getsource(AIOKafkaProducer) for name in ("self._closed", "self._sender", "self.client"))
     assert Store.offset_key == b"__faust\0offset__"
+
+
+def test_every_fetch_response_passes_the_clients_send_and_bears_its_high_watermark_in_third_place():
+    assert "self._client.send(node_id, request)" in inspect.getsource(Fetcher._proc_fetch_request)
+    assert "self._client = AIOKafkaClient(" in inspect.getsource(AIOKafkaConsumer)
+    responses = [kind for name, kind in vars(fetch).items() if name.startswith("FetchResponse_v")]
+    for response in responses:
+        topics = response.SCHEMA.fields[response.SCHEMA.names.index("topics")]
+        partitions = topics.array_of.fields[1].array_of
+        assert partitions.names[:3] == ("partition", "error_code", "highwater_offset")
+    assert len(responses) > 10
 
 
 def test_what_the_ingress_knows_of_a_connection_of_uvicorns_is_still_there():

@@ -85,6 +85,13 @@ def test_a_checkpoint_is_due_once_the_base_is_old_and_again_until_there_is_anoth
     assert list(due.due((old_ms, 99 * RESEND_S))) == [] and len(due) == 1
 
 
+def test_a_broker_whose_clock_is_behind_does_not_make_checkpoints_follow_each_other_without_end():
+    log, ours_ms = given(requested()), START_MS + 100 * DAY_MS
+    due = PartitionCheckpoints(DAY_MS)
+    due.arm(CONTACT, log.contact, ours_ms)
+    assert list(due.due((ours_ms, 0.0))) == [] and len(list(due.due((ours_ms + DAY_MS, 0.0)))) == 1
+
+
 def test_many_that_are_due_at_once_come_in_turns_the_oldest_first():
     log = given(requested())
     rows = [msgspec.structs.replace(log.contact, based_ms=START_MS + n) for n in range(AT_ONCE + 5)]

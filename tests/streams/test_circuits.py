@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from structlog.testing import capture_logs
 
 from app import clock
@@ -114,3 +115,22 @@ async def test_the_operator_is_told_once_when_it_stops_and_when_it_goes() -> Non
 async def test_a_throttled_lane_is_not_stopped() -> None:
     slow = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=1000)
     assert Owner().fold(asked(1), slow).gauge() == [0.0]
+
+
+# A broker whose clock is an hour ahead of ours, or behind it, neither silences a throttled lane nor spares it the hold.
+@pytest.mark.parametrize("skew_ms", [-3_600_000, 0, 3_600_000])
+async def test_a_throttled_lane_is_held_by_our_own_clock(skew_ms: int) -> None:
+    slow = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
+    owner, now_ms = Owner().fold(asked(1)), clock.now_ms()
+    raw = msgspec.json.encode(slow)
+    owner.agent.fold(Input("lanes", 0, 0, now_ms + skew_ms, b"acme", raw, []), owner.rows)  # type: ignore[arg-type]
+    lane = owner.circuits.lanes[0]["acme", "main"]
+    assert not list(lane.grants(now_ms + 59_000)) and len(list(lane.grants(now_ms + 120_000))) == 1
+
+
+async def test_a_former_owner_whose_clock_was_ahead_does_not_keep_the_next_probe_back() -> None:
+    rows = Rows()
+    Owner(rows).fold(asked(1), STOP)
+    [(key, row)] = [(key, row) for key, row in rows.rows.items() if isinstance(row, wire.Stopped)]
+    rows.rows[key] = msgspec.structs.replace(row, until_ms=row.until_ms + 86_400_000)
+    assert Owner(rows).tick() == [] and Owner(rows).later(FIRST_HOLD_MS).tick() == ["taken"]

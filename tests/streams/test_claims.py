@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app import clock
-from app.domain.inputs import Answered, Texted
+from app.domain.inputs import Answered, Texted, TurnGranted
 from app.domain.inputs import Input as ContactInput
 from app.domain.words import Answer, Intent, Progress
 from app.provider.gate import Gate
@@ -20,7 +20,7 @@ from app.streams.engine.agent import Input, Output
 from app.streams.engine.record_fold import fold_whole
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
-from tests.support.given import BASE, CONTACT, requested, text, turn
+from tests.support.given import BASE, CONTACT, HOUR_MS, requested, text, turn
 
 TTL_S = 5.0
 
@@ -80,8 +80,13 @@ class Raising(Notices):
         return super().emit(record, contact_id, parsed, *more)
 
 
-async def called(age_ms: int, *inputs: ContactInput) -> tuple[Twilio, list[Answered], Overlay]:
-    """A request and these inputs (or a turn), logged `age_ms` before the broker's clock of now, folded in one slice."""
+async def called(
+    age_s: float | None, *inputs: ContactInput, skew_ms: int = 0
+) -> tuple[Twilio, list[Answered], Overlay]:
+    """A request and these inputs (or a turn), folded in one slice.
+
+    `age_s`: what is known of the turn's age, None for nothing; `skew_ms`: by which the log's clock is ahead of ours.
+    """
     twilio, answers = Twilio(), list[Answered]()
 
     async def put(partition: int, answered: Answered) -> None:
@@ -93,36 +98,48 @@ async def called(age_ms: int, *inputs: ContactInput) -> tuple[Twilio, list[Answe
     lines = {"acme": Gate(5).line("acme")}
     agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
     now = clock.now_ms()
-    agent.log_ms = lambda: now
+    asked = []
+
+    def appended_after(partition: int, offset: int) -> float | None:
+        asked.append((partition, offset))
+        return None if age_s is None else clock.boot_s() - age_s
+
+    agent.appended_after = appended_after
     agent.assigned(0, {"contacts": (), "messages": ()})
     overlay = Overlay(agent.tables, {spec.name: Empty() for spec in agent.tables})
-    ask = requested(expires_ms=now + 60_000, outcome_ms=now + 120_000)
-    for offset, record in enumerate((ask, *(inputs or (turn(),)))):
+    ask = requested(expires_ms=now + HOUR_MS, outcome_ms=now + 2 * HOUR_MS)
+    log = (ask, *(inputs or (turn(),)))
+    for offset, record in enumerate(log):
         value = msgspec.json.encode(record)
-        fold_whole(agent, Input("contacts", 0, offset, now - age_ms, CONTACT.encode(), value, []), overlay)
+        fold_whole(agent, Input("contacts", 0, offset, now + skew_ms, CONTACT.encode(), value, []), overlay)
     agent.settled(0, overlay.changed)
     async with asyncio.timeout(5):
         while agent.calls.in_flight:
             await asyncio.sleep(0)
+    assert set(asked) <= {(0, offset) for offset, record in enumerate(log) if isinstance(record, TurnGranted)}
     return twilio, answers, overlay
 
 
-@pytest.mark.parametrize("age_ms", [0, 4000])
-async def test_a_turn_that_is_folded_in_time_is_called(age_ms):
-    twilio, answers, _ = await called(age_ms)
+# Clocks an hour apart say nothing of a turn's age.
+@pytest.mark.parametrize("skew_ms", [-HOUR_MS // 2, 0, HOUR_MS // 2])
+@pytest.mark.parametrize("age_s", [0.0, 4.0])
+async def test_a_turn_that_is_folded_in_time_is_called(age_s, skew_ms):
+    twilio, answers, _ = await called(age_s, skew_ms=skew_ms)
     assert len(twilio.created) == 1
     assert [a.answer for a in answers] == [Answer.TAKEN]
 
 
-async def test_a_turn_that_lay_on_the_log_for_longer_than_claim_ttl_is_abandoned():
-    """A STOP may lie behind it that this worker has not read yet."""
-    twilio, answers, _ = await called(int(TTL_S * 1000) + 1)
+@pytest.mark.parametrize("age_s", [TTL_S + 0.001, None])
+async def test_a_turn_that_lay_on_the_log_for_longer_than_claim_ttl_is_abandoned(age_s):
+    """A STOP may lie behind it that this worker has not read yet. So it may behind one of which nothing is known: it
+    was there before this worker read the partition."""
+    twilio, answers, _ = await called(age_s)
     assert twilio.created == []
     assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "claim_ttl")]
 
 
 async def test_a_fault_of_ours_freezes_the_contact_and_a_turn_after_it_is_not_taken():
-    twilio, answers, overlay = await called(0, text(Intent.NONE), turn())
+    twilio, answers, overlay = await called(0.0, text(Intent.NONE), turn())
     assert (twilio.created, answers) == ([], [])
     contact = overlay.get("contacts", CONTACT.encode())
     assert (contact.frozen, contact.watermark) == ("RuntimeError", 2)
@@ -134,6 +151,6 @@ async def test_a_fault_of_ours_freezes_the_contact_and_a_turn_after_it_is_not_ta
 
 
 async def test_a_fault_of_ours_behind_a_turn_in_one_slice_calls_it_back():
-    twilio, answers, _ = await called(0, turn(), text(Intent.NONE))
+    twilio, answers, _ = await called(0.0, turn(), text(Intent.NONE))
     assert twilio.created == []
     assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "frozen")]

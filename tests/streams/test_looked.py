@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from app.records import lanes as wire
 from app.records.seal import Sealer
@@ -10,6 +11,7 @@ from app.streams.circuits import Circuits
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input
 from app.streams.lanes import ASKS, LanesAgent
+from app.streams.lister import look_is_due
 from app.tenants import Lane, Tenant
 from tests.support.simulated import eventually
 
@@ -45,6 +47,14 @@ async def test_a_new_owner_of_the_tenants_lanes_looks_on_from_where_the_last_loo
     second = agent()
     second.assigned(3, {ASKS: iter(stored(rows))})
     assert second.looked == {"acme": 2000}
+
+
+@pytest.mark.parametrize(
+    ("looked_ms", "due"),
+    [(None, True), (1_000_000, False), (999_999, False), (700_001, False), (700_000, True), (1_000_001, True)],
+)
+def test_a_look_is_due_after_its_interval_and_where_a_former_owners_clock_was_ahead(looked_ms, due) -> None:
+    assert look_is_due(looked_ms, 1_000_000, 300.0) is due
 
 
 async def test_beside_it_the_asks_wait_again() -> None:

@@ -12,6 +12,7 @@ from tests.support.given import (
     MESSAGE,
     START_MS,
     Log,
+    cancel,
     doubtful,
     due,
     given,
@@ -52,6 +53,13 @@ def test_what_came_due_while_nobody_owned_the_partition_is_due_at_once():
 def test_a_scheduled_message_waits_for_its_start_and_its_deadline():
     timers = armed(given(requested(start_ms=START_MS + 61_000)))
     assert (len(timers), kinds(timers, BOOT_S + 60)) == (2, [DueKind.START])
+
+
+def test_a_recall_is_due_at_once_though_the_brokers_clock_is_ahead_of_ours():
+    held = requested(handed_over=True, start_ms=START_MS + HOUR_MS - 1)
+    log = given(held, turn(), taken(), report(Progress.ACCEPTED), cancel())
+    assert log.message().recall_ms == log.now_ms
+    assert kinds(armed(log, (START_MS - HOUR_MS, BOOT_S)), BOOT_S) == [DueKind.RECALL]
 
 
 def test_a_due_entry_is_sent_again_after_thirty_seconds_until_its_row_drops_it():

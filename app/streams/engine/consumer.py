@@ -282,6 +282,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self.app.engine.guard.forget(tp.topic, tp.partition)
+        self.app.engine.append_times.forget(revoked)
         self._forget()
         self._restored.clear()
         self.restores.clear()

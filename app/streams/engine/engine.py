@@ -9,6 +9,7 @@ from typing import Any
 
 from app import clock
 from app.streams.engine.agent import Agent, Output, TableSpec
+from app.streams.engine.append_times import AppendTimes
 from app.streams.engine.backlog import Slice
 from app.streams.engine.cycle import Partition
 from app.streams.engine.exits import CONFIG, die
@@ -68,6 +69,7 @@ class Engine:
         self._tables: dict[str, Any] = {}
         self._progress, self._moved_s = 0, clock.boot_s()
         self.ends: dict[tuple[str, int], int] = {}
+        self.append_times = AppendTimes()
         self.app: Any = None
 
     # -- for agents and effects
@@ -90,6 +92,10 @@ class Engine:
         """A row as it is durable now, encoded; None if there is none or the partition is not ours."""
         runner = self._partitions.get((topic, partition))
         return None if runner is None else runner.row(table, key)
+
+    def appended_after(self, topic: str, partition: int, offset: int) -> float | None:
+        """See `AppendTimes.appended_after`."""
+        return self.append_times.appended_after(topic, partition, offset)
 
     def owns(self, topic: str, partition: int) -> bool:
         """Whether the partition is assigned to us, recovered and running."""

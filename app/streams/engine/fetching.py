@@ -11,6 +11,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from app import clock
 from app.streams.engine.agent import Input
+from app.streams.engine.append_times import observe_fetches
 from app.streams.engine.rests import Rests
 
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
@@ -40,6 +41,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
         self._unpack_inputs(self._consumer._fetcher)
         self._rests = Rests(self.app.engine.rest_s, self.app.engine.background, self.consumer.busy)
+        observe_fetches(self._consumer._client, self.app.engine.append_times, self.app.topics.acks_enabled_for)
         self.app.engine.lease.attach(self._consumer._coordinator)
         self._add_metadata(self._consumer)
 

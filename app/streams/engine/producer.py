@@ -5,7 +5,7 @@ Faust's producer is not used: it buffers per record, reports failures to a log o
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -41,10 +41,7 @@ def partition_of(key: bytes, count: int) -> int:
 
 class LeasedProducer:
     """Batches in, acknowledgements out. A failure to produce ends the process: nothing may be acked past it. What is
-    refused because of the record itself raises RecordRefusedError instead: it will be refused again.
-
-    `log_ms`: the latest log time of an acknowledged output, ms since the epoch: what the broker's clock said then.
-    """
+    refused because of the record itself raises RecordRefusedError instead: it will be refused again."""
 
     def __init__(self, lease: Lease, **client: Any) -> None:
         self._lease, self._client = lease, client
@@ -52,7 +49,6 @@ class LeasedProducer:
         self._rows: AIOKafkaProducer | None = None
         self._counts: dict[str, int] = {}
         self._lines: dict[tuple[str, int], _Line] = {}
-        self.log_ms = 0
 
     async def start(self) -> None:
         """Connect; call inside the running loop.
@@ -113,11 +109,8 @@ class LeasedProducer:
     ) -> int:
         line = self._lines.get((topic, partition))
         if line is None:
-            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition, self._logged)
+            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
         return await line.put(records)
-
-    def _logged(self, at_ms: int) -> None:
-        self.log_ms = max(self.log_ms, at_ms)  # -1 where the topic keeps the producer's time
 
 
 class _Put(NamedTuple):
@@ -133,8 +126,8 @@ class _Line:
     aiokafka's own queue of whole batches takes one at a time and counts every waiter's time twice.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, logged: Callable[[int], None]) -> None:
-        self._producer, self._topic, self._partition, self._logged = producer, topic, partition, logged
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        self._producer, self._topic, self._partition = producer, topic, partition
         self._pending: list[_Put] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -193,7 +186,6 @@ class _Line:
             # Nothing was appended: the broker expects the numbers of this batch from the next one.
             self._producer._txn_manager._sequence_numbers[TopicPartition(self._topic, self._partition)] -= count
             raise RecordRefusedError(type(error).__name__) from error
-        self._logged(metadata.timestamp)
         last: int = metadata.offset + count - 1
         return last
 
