@@ -84,7 +84,10 @@ Metadata = dict[str, str]
 Traceparent = Annotated[str, Meta(description="W3C trace context of the request, passed on.")]
 FaultyField = Annotated[str, Meta(description="Path of the field that broke a rule, such as to[3]; empty: the whole.")]
 Warnings = Annotated[
-    tuple[str, ...], Meta(description="What may go wrong with its media, each with its place in the list.")
+    tuple[str, ...],
+    Meta(
+        description="What may go wrong with its media, each with its place in the list; what was replaced to read it."
+    ),
 ]
 Rule = Annotated[str, Meta(description="The rule that was broken, without the content that broke it.")]
 

@@ -13,11 +13,13 @@ from app.domain.identity import contact_id, key_fingerprint, message_id, payload
 from app.domain.inputs import CancelRequested, Rejected, Requested
 from app.domain.media import media_warnings
 from app.domain.phone import Address, read_address
+from app.domain.policy import Policy
 from app.domain.segments import with_link
 from app.domain.words import Reason
 from app.records.codec import Unreadable as BadRecord
 from app.records.deadletters import retried_from
-from app.records.requests import Loose, NotifyCanceled, NotifyRequested, read_loosely, read_request, recipients_of
+from app.records.loose_requests import Loose, read_loosely
+from app.records.requests import NotifyCanceled, NotifyRequested, parse_request, recipients_of
 from app.records.seal import Content, Sealer
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
@@ -58,16 +60,17 @@ class IntakeAgent:
     def fold(self, record: Input, scope: Scope) -> None:
         """One request: an input per recipient; a broken rule is a dead letter, and `rejected` where it has an id."""
         try:
-            request = read_request(record.value, record.headers)
+            parsed = parse_request(record.value, record.headers)
         except BadRecord as bad:
             self._reject_all(record, bad, scope)
             return
+        request, warnings = parsed
         if request.tenant not in self._tenants:
             raise Unreadable("tenant", "is not known")
         if isinstance(request, NotifyCanceled):
             self._cancel(record, request, scope)
         else:
-            self._request(record, request, scope)
+            self._request(record, request, (*warnings, *media_warnings(request.media)), scope)
 
     def _cancel(self, record: Input, request: NotifyCanceled, scope: Scope) -> None:
         value = CancelRequested(
@@ -75,7 +78,7 @@ class IntakeAgent:
         )
         self._put(request.message_id.partition("-")[0], value, scope)
 
-    def _request(self, record: Input, request: NotifyRequested, scope: Scope) -> None:
+    def _request(self, record: Input, request: NotifyRequested, warnings: tuple[str, ...], scope: Scope) -> None:
         tenant = self._tenants[request.tenant]
         lane = request.sender or tenant.lane
         key, said = _key_of(request, record), (request.campaign, request.metadata)
@@ -86,20 +89,31 @@ class IntakeAgent:
             self._reject(record, loose, bad, scope)
             return
         policy = self._policies.resolve(request, tenant, lane, record.at_ms)
-        many = not isinstance(request.to, str)
+        many, refused = not isinstance(request.to, str), list[BadRecord]()
         for index, raw in enumerate(loose.recipients):
             address, field = read_address(raw, tenant.strict_numbers), f"to[{index}]" if many else "to"
             if address.problem:
-                scope.emit(self.dead_letter(record, field, address.problem))
-                self._put_rejected(record, loose, raw, BadRecord(field, address.problem), scope)
+                refused.append(BadRecord(field, address.problem))
+                self._put_rejected(record, loose, raw, refused[-1], scope)
             elif not tenant.may_text(address.canonical):
                 # No dead letter: nothing is wrong with the request, and a staging system may meet many strangers.
                 self._put_rejected(record, loose, raw, BadRecord(field, STRANGER), scope, Reason.SANDBOXED)
             else:
-                self._put_requested(record, request, loose, address, policy, scope)
+                self._put_requested(record, request, loose, address, policy, warnings, scope)
+        if refused:
+            # One for the record, not one for each recipient: every letter holds the whole record.
+            more = f" ({len(refused) - 1} more recipients break a rule)" if len(refused) > 1 else ""
+            scope.emit(self.dead_letter(record, refused[0].field, f"{refused[0].rule}{more}"))
 
     def _put_requested(
-        self, record: Input, request: NotifyRequested, loose: Loose, address: Address, policy: Any, scope: Scope
+        self,
+        record: Input,
+        request: NotifyRequested,
+        loose: Loose,
+        address: Address,
+        policy: Policy,
+        warnings: tuple[str, ...],
+        scope: Scope,
     ) -> None:
         contact = contact_id(self._key, request.tenant, address.canonical)
         message = message_id(request.tenant, loose.idempotency_key, contact)
@@ -125,7 +139,7 @@ class IntakeAgent:
             campaign=request.campaign,
             metadata=request.metadata,
             traceparent=_traceparent(record),
-            warnings=media_warnings(request.media),
+            warnings=warnings,
         )
         self._put(contact, value, scope)
 
@@ -210,5 +224,5 @@ def _fingerprint(request: NotifyRequested) -> str:
 
 def _traceparent(record: Input) -> str:
     """Passed on only if it is one: a header of somebody else's may hold anything."""
-    given = next((text for name, text in record.headers if name == "traceparent"), b"")
-    return given.decode() if _TRACEPARENT.match(given) else ""
+    given = next((text for name, text in record.headers if name == "traceparent"), None)
+    return given.decode() if given and _TRACEPARENT.match(given) else ""
