@@ -120,6 +120,8 @@ def sealed(holds: str, subject: str) -> Meta:
 SealedContent = Annotated[str, sealed("{to, body, media, link}", "tenant and message_id")]
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
-SealedEnvelope = Annotated[str, sealed("the record's key and headers", "the empty tenant and `source`")]
+SealedEnvelope = Annotated[
+    str, sealed("{key, headers, null_value, cut} of the record", "the empty tenant and `source`")
+]
 SealedWebhook = Annotated[str, sealed("{kind, query, body, signature, settings, form}", "tenant and the SID")]
-SealedPayload = Annotated[str, sealed("the record's value as it was", "the empty tenant and `source`")]
+SealedPayload = Annotated[str, sealed("the record's value, or its beginning", "the empty tenant and `source`")]
