@@ -1,4 +1,4 @@
-"""Lone surrogates in JSON text, which no UTF-8 text can hold: found and replaced before anything is decoded.
+"""Lone surrogates, which no UTF-8 text can hold: found and replaced before anything of ours is written with them.
 
 RFC 8259, section 8.2, leaves the behaviour of readers open for them; a record of ours must encode whatever was read.
 """
@@ -23,6 +23,10 @@ def replace_lone_surrogates(text: bytes) -> bytes:
     return _ENCODED.sub(_decoded, text)
 
 
+def valid_text(text: str) -> str:
+    """`text` with each lone surrogate replaced by U+FFFD, and each pair of them by the character it stands for."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _decoded(match: "re.Match[bytes]") -> bytes:
-    units = match[0].decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
-    return units.decode("utf-16-le", "replace").encode()
+    return valid_text(match[0].decode("utf-8", "surrogatepass")).encode()
