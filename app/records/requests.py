@@ -134,6 +134,8 @@ def _parse(text: bytes, event: Mapping[str, bytes]) -> NotifyRequest:
 
 def event_headers(headers: Headers) -> dict[str, bytes]:
     """The attributes of a CloudEvent in binary mode by their `ce_` names; without `ce_specversion` it is none."""
+    if not headers:
+        return {}
     found = {name: value for name, value in headers if value is not None and name.startswith("ce_")}
     return found if "ce_specversion" in found else {}
 
