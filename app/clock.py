@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
+LATEST_MS = 253_402_300_799_000  # 9999-12-31T23:59:59Z, the last second that `iso` can write
+
 
 def now_ms() -> int:
     """Wall time, ms since the epoch (UTC)."""

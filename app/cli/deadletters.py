@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+import msgspec
 import orjson
+from aiokafka.errors import MessageSizeTooLargeError
 
 from app import kafka
 from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
@@ -27,14 +29,10 @@ from app.cli.letters import (
     topic_of,
 )
 from app.cli.moments import moment
+from app.cli.reproduction import Reproduction, escaped, produce, reproduction
 from app.cli.who import by_option
-from app.records.deadletters import (
-    NotifyDeadletterOpened,
-    Opened,
-    again,
-    open_letter,
-    place_of,
-)
+from app.records.deadletter_content import Opened
+from app.records.deadletters import RETRY_OF, NotifyDeadletterOpened, open_letter, place_of
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
 from app.settings import Settings
@@ -112,7 +110,8 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
         click.echo(orjson.dumps(view).decode())
     else:
         for name, value in view.items():
-            click.echo(f"{name:8} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
+            plain = isinstance(value, int) or (isinstance(value, str) and value.isprintable())
+            click.echo(f"{name:8} {value if plain else orjson.dumps(value).decode()}")
     return OK
 
 
@@ -125,7 +124,8 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
     """Produce the records of letters again, each to the topic it came from, with its key and headers.
 
     Nothing is sent twice by it: a request keeps the identity it had, with or without an idempotency key. All letters
-    must be fit for it (there, not handled, opened by HELIOGRAPH_SEAL_KEYS), or nothing is produced.
+    must be fit for it (there, whole, not handled, opened by HELIOGRAPH_SEAL_KEYS), or nothing is produced. A header
+    whose name is not UTF-8 cannot be produced again; it is left out, and named.
 
     \b
     Examples:
@@ -136,6 +136,9 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
     with reaching_kafka(settings):
         letters = asyncio.run(_found(settings, letter_ids))
         records = [_again(settings, letter) for letter in letters]
+        for letter, record in zip(letters, records, strict=True):
+            for name in record.left_out:
+                click.echo(f"{letter.letter_id}: header {name} is left out: its name is not UTF-8", err=True)
         if not yes:
             topics = ", ".join(sorted({letter.topic for letter in letters}))
             click.confirm(f"Produce {plural(len(letters), 'record')} again to {topics}?", abort=True, err=True)
@@ -170,15 +173,21 @@ async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
     return [letters[letter_id] for letter_id in wanted]
 
 
-def _again(settings: Settings, letter: Letter) -> tuple[str, int, Opened]:
-    """Topic, partition and record. Exit 1 for a letter that was handled or that came from no topic of ours."""
+def _again(settings: Settings, letter: Letter) -> Reproduction:
+    """The record to produce. Exit 1 for a letter that was handled, that is cut, or that came from no topic of ours."""
     known = {topic.name for topic in Topics(settings.topic_prefix, settings.group).all.values()}
     place = place_of(letter.record.source)
     if (done := letter.handled) is not None:
         give_up(f"{letter.letter_id}: was {done.how} by {done.by} at {done.at} already", code=PROBLEMS)
     if place is None or place[0] not in known:
         give_up(f"{letter.letter_id}: its record came from no topic of ours ({letter.topic})", code=PROBLEMS)
-    return *place, _opened(settings, letter)
+    if letter.record.cut:
+        give_up(
+            f"{letter.letter_id}: its record ({letter.record.bytes} bytes of value) was too long for a letter, which "
+            "holds only the beginning: it cannot be produced again, its producer must send it",
+            code=PROBLEMS,
+        )
+    return reproduction(*place, _opened(settings, letter), letter.record.source)
 
 
 def _opened(settings: Settings, letter: Letter) -> Opened:
@@ -193,27 +202,34 @@ def _opened(settings: Settings, letter: Letter) -> Opened:
 async def _retry(
     settings: Settings,
     letters: Sequence[Letter],
-    records: Sequence[tuple[str, int, Opened]],
+    records: Sequence[Reproduction],
     by: str,
     as_json: bool,
 ) -> None:
     """One after another: a record is acknowledged before its letter is marked, so a crash loses none."""
     async with LetterLine(settings) as producer:
-        for letter, (topic, partition, opened) in zip(letters, records, strict=True):
-            kept = again(opened, letter.record.source)
-            await producer.send_and_wait(topic, opened.value, key=opened.key, partition=partition, headers=kept)
+        for letter, record in zip(letters, records, strict=True):
+            try:
+                await produce(producer, record)
+            except MessageSizeTooLargeError:
+                give_up(f"{letter.letter_id}: with {RETRY_OF} it is longer than {record.topic} takes", code=PROBLEMS)
             await mark(producer, settings, letter, handled(letter, "retried", by))
-            told = orjson.dumps({"letter": letter.letter_id, "topic": topic}).decode()
-            click.echo(told if as_json else f"{letter.letter_id} is on {topic} again")
+            told = {"letter": letter.letter_id, "topic": record.topic, "left_out": record.left_out}
+            click.echo(orjson.dumps(told).decode() if as_json else f"{letter.letter_id} is on {record.topic} again")
 
 
 def _content(opened: Opened) -> dict[str, Any]:
-    headers = {name: _text(value) for name, value in opened.headers}
-    return {"key": None if opened.key is None else _text(opened.key), "headers": headers, "value": _text(opened.value)}
+    """Headers as pairs, for a name may stand there more than once; `whole`: of what was cut, how it was."""
+    content: dict[str, Any] = {
+        "key": _text(opened.key),
+        "headers": [(escaped(name), _text(value)) for name, value in opened.headers],
+        "value": _text(opened.value),
+    }
+    return content | ({"whole": msgspec.to_builtins(opened.cut)} if opened.cut else {})
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: bytes | None) -> str | None:
     try:
-        return raw.decode()
+        return None if raw is None else raw.decode()
     except UnicodeDecodeError:
-        return "base64:" + base64.b64encode(raw).decode()
+        return "base64:" + base64.b64encode(raw or b"").decode()

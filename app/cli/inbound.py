@@ -16,6 +16,7 @@ from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
 from app.cli.who import by_option
 from app.domain.inputs import Texted
+from app.domain.surrogates import valid_text
 from app.provider.forms import read_form, read_json
 from app.records.consent import NotifyInboundOpened
 from app.records.envelope import headers
@@ -135,7 +136,7 @@ def _revealed(settings: Settings, found: Inbound) -> dict[str, Any]:
 def webhook(raw: RawWebhook) -> dict[str, Any]:
     """As it came, and its fields; a body that is no UTF-8 is shown byte by byte."""
     body = raw.body.encode("latin-1")
-    fields = read_form(body) if raw.form else read_json(body)
+    fields = [(valid_text(n), valid_text(v)) for n, v in (read_form(body) if raw.form else read_json(body))]
     return {
         "kind": raw.kind,
         "query": raw.query,

@@ -50,6 +50,7 @@ class Letter(msgspec.Struct, kw_only=True):
             "field": record.field,
             "rule": record.rule,
             "bytes": record.bytes,
+            "cut": record.cut,
             "handled": None if handled is None else {"how": handled.how, "by": handled.by, "at": handled.at},
             "opened": [{"by": opened.by, "at": opened.at} for opened in self.opened],
         }
@@ -90,7 +91,8 @@ def line(letter: Letter) -> str:
     record, handled = letter.record, letter.handled
     done = f"  {handled.how} by {handled.by} {handled.at}" if handled else ""
     field = f"{record.field}: " if record.field else ""
-    return f"{letter.letter_id:>10}  {record.at}  {record.source}  {field}{record.rule}  ({record.bytes} bytes){done}"
+    size = f"{record.bytes} bytes{', cut' if record.cut else ''}"
+    return f"{letter.letter_id:>10}  {record.at}  {record.source}  {field}{record.rule}  ({size}){done}"
 
 
 async def append(settings: Settings, records: Sequence[tuple[Letter, Mark]]) -> None:

@@ -124,6 +124,6 @@ async def _read(settings: Settings, nonces: set[str], since_ms: int) -> AsyncIte
 def _payload(sealer: Sealer, letter: NotifyDeadletter) -> bytes:
     """What was in it; nothing if it is sealed by a key of somebody else's."""
     try:
-        return open_letter(sealer, letter).value
+        return open_letter(sealer, letter).value or b""
     except Unsealable:
         return b""

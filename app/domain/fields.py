@@ -84,7 +84,10 @@ Metadata = dict[str, str]
 Traceparent = Annotated[str, Meta(description="W3C trace context of the request, passed on.")]
 FaultyField = Annotated[str, Meta(description="Path of the field that broke a rule, such as to[3]; empty: the whole.")]
 Warnings = Annotated[
-    tuple[str, ...], Meta(description="What may go wrong with its media, each with its place in the list.")
+    tuple[str, ...],
+    Meta(
+        description="What may go wrong with its media, each with its place in the list; what was replaced to read it."
+    ),
 ]
 Rule = Annotated[str, Meta(description="The rule that was broken, without the content that broke it.")]
 
@@ -117,7 +120,9 @@ def sealed(holds: str, subject: str) -> Meta:
 SealedContent = Annotated[str, sealed("{to, body, media, link}", "tenant and message_id")]
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
-SealedEnvelope = Annotated[str, sealed("the record's key and headers", "the empty tenant and `source`")]
+SealedEnvelope = Annotated[
+    str, sealed("{key, headers, null_value, cut} of the record", "the empty tenant and `source`")
+]
 SealedWebhook = Annotated[str, sealed("{kind, query, body, signature, settings, form}", "tenant and the SID")]
-SealedPayload = Annotated[str, sealed("the record's value as it was", "the empty tenant and `source`")]
 SealedRecord = Annotated[str, sealed("the request's key, value and headers (MessagePack)", "tenant and `id`")]
+SealedPayload = Annotated[str, sealed("the record's value, or its beginning", "the empty tenant and `source`")]

@@ -18,7 +18,7 @@ from app.domain.phone import read_address
 from app.ingress.answers import problem
 from app.ingress.log import Log, Unavailable
 from app.ingress.record import Record
-from app.records.codec import Unreadable
+from app.records.codec import Unreadable, decode, decode_tolerant
 from app.records.requests import (
     MAX_VALUE_BYTES,
     MESSAGE_ID,
@@ -30,7 +30,7 @@ from app.records.requests import (
 from app.records.topics import Topics
 from app.tenants import Tenant
 
-_encode = msgspec.json.Encoder().encode
+_encode, _anything = msgspec.json.Encoder().encode, msgspec.json.Decoder()
 MAX_KEY = 200
 KINDS = ("application/json", "application/cloudevents+json")
 
@@ -93,16 +93,17 @@ class Messages:
     async def _create(self, request: Request, tenant: Tenant) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._body_s):
-                body = await _body(request)
+                raw = await _body(request)
         except TimeoutError:
             raise Problem(408, f"the body took longer than {self._body_s:g} s") from None
+        body, replaced = _object(raw)
         given = self._request(body, request.headers.get("idempotency-key", ""), tenant)
         key = given.idempotency_key or ""
         await self._put(key, _encode(given), tenant)
         contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
         ids = dict.fromkeys(message_id(tenant.name, key, contact) for contact in contacts)
         said: dict[str, Any] = {"message_ids": list(ids), "idempotency_key": key}
-        return said | ({"warnings": warnings} if (warnings := media_warnings(given.media)) else {})
+        return said | ({"warnings": warnings} if (warnings := replaced + media_warnings(given.media)) else {})
 
     async def _cancel(self, request: Request, tenant: Tenant) -> dict[str, Any]:
         named = request.path_params["id"]
@@ -151,7 +152,7 @@ class Messages:
             raise Problem(503, "neither Kafka nor the spool takes it") from None
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _body(request: Request) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
         raise Problem(415, "application/json only")
     raw = bytearray()
@@ -162,13 +163,18 @@ async def _body(request: Request) -> dict[str, Any]:
                 raise _too_long()
     except ClientDisconnect:
         raise Problem(400, "the connection closed before the body ended") from None
+    return bytes(raw)
+
+
+def _object(raw: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body, and warnings of what was replaced to read it."""
     try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        body, warnings = decode_tolerant(lambda text: decode(_anything, text), raw)
+    except Unreadable:
         raise Problem(400, "the body is not JSON", "value", "is not JSON in UTF-8") from None
     if not isinstance(body, dict):
         raise Problem(400, "the body is not an object", "value", "must be an object")
-    return body
+    return body, warnings
 
 
 def _named_tenant(body: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from app.ingress.mistakes import Seen
 from app.ingress.receipts import Receipts, Verified
 from app.ingress.record import Record
 from app.ingress.rejections import Rejections, Why
-from app.provider.forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, read_form, read_json
+from app.provider.forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, fields_of, read_form, read_json
 from app.provider.webhooks import settings_of, verified, verified_json
 from app.records.webhooks import RawWebhook
 
@@ -81,7 +81,7 @@ class Webhooks:
         form = read_form(body) if form_sent else read_json(body)
         given, settings = _text(headers, b"x-twilio-signature"), _text(headers, SETTINGS)
         asked = RawWebhook(found[0].value, query, body.decode("latin-1"), given, settings, form_sent)
-        fields = dict(form)
+        fields = fields_of(form)
         hook = self.hooks.find(found[1], found[0], fields)
         if hook is None or not _signed(hook, found[0], asked, form, body):
             self._refused(hook, found[0], asked, form, scope)

@@ -12,6 +12,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
+from app.domain.surrogates import replace_lone_surrogates
 from app.domain.words import ErrorClass, Progress
 from app.provider.http import Flight, PooledHttpClient, current_flight
 from app.provider.words import PROGRESS, error_class
@@ -111,13 +112,21 @@ async def ask_page(http: PooledHttpClient, account_sid: str, query: Query, after
         answer = await http.request("GET", uri, params=params)
         if answer.status_code != 200:
             return NoPage(why=f"http {answer.status_code}", http_status=answer.status_code)
-        content = _decode(answer.text)
+        content = _content(answer.text)
         page = Page(texts=tuple(map(_found, content.messages)), after=_local(content.next_page_uri or ""))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return NoPage(why=type(error).__name__, http_status=flight.status)
     except (msgspec.MsgspecError, ValueError, TypeError):
         return NoPage(why="unreadable page", http_status=flight.status)
     return page
+
+
+def _content(text: str) -> _Content:
+    """A text that came in may hold lone surrogates: no reason to lose the page that it is on."""
+    try:
+        return _decode(text)
+    except msgspec.DecodeError:
+        return _decode(replace_lone_surrogates(text.encode()))
 
 
 def _local(uri: str) -> str:

@@ -55,6 +55,5 @@ def seal_record(
 def open_record(sealer: Sealer, parked: BulkParked) -> tuple[bytes | None, bytes | None, Headers]:
     """Key, value and headers as `seal_record` was given them. Raises Unsealable."""
     record = _unpack(sealer.open(parked.payload, parked.tenant, parked.id))
-    # A header may have no value: it is handed on as it was read.
-    headers: Headers = [(name.decode("utf-8", "surrogateescape"), text) for name, text in record.headers]  # type: ignore[misc]
+    headers: Headers = [(name.decode("utf-8", "surrogateescape"), text) for name, text in record.headers]
     return record.key, record.value, headers

@@ -1,9 +1,19 @@
 """Decoding with the fault named: the field by its path, and the rule it breaks."""
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
+
+from app.domain import surrogates
+
+T = TypeVar("T")
+# A path or a rule may repeat what a producer nested; both travel in records.
+MAX_FIELD, MAX_RULE = 200, 500
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Magic byte 0 and a schema id of 4 bytes stand before the JSON that a schema registry's serializer writes.
+_REGISTRY_MAGIC, _REGISTRY_PREFIX = b"\0", 5
 
 _PATH = re.compile(r" - at (?P<key>`key` in )?`\$\.?(?P<path>[^`]*)`$")
 # The only messages of msgspec that quote what they found: a word outside a closed list, and a `type` that is not known.
@@ -18,8 +28,38 @@ class Unreadable(Exception):
         self.field, self.rule = field, rule
 
 
+class InvalidJsonError(Unreadable):
+    """The value is not JSON in UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__("value", "is not JSON in UTF-8")
+
+
+def json_text(value: bytes) -> bytes:
+    """The JSON of a value, without a schema registry's prefix and without a byte order mark."""
+    if value.startswith(_REGISTRY_MAGIC):
+        value = value[_REGISTRY_PREFIX:]
+    return value.removeprefix(_BYTE_ORDER_MARK)
+
+
+def decode_tolerant(read: Callable[[bytes], T], value: bytes) -> tuple[T, tuple[str, ...]]:
+    """What `read` makes of the JSON in a value, and warnings of what was replaced to read it.
+
+    `read` raises InvalidJsonError for lone surrogates, which JavaScript and Java write in strings that were cut: it is
+    called again with U+FFFD in their place, and its error passes if there was none.
+    """
+    text = json_text(value)
+    try:
+        return read(text), ()
+    except InvalidJsonError:
+        replaced = surrogates.replace_lone_surrogates(text)
+        if replaced == text:
+            raise
+    return read(replaced), (surrogates.WARNING,)
+
+
 def decode(decoder: "msgspec.json.Decoder[Any]", value: bytes | None) -> Any:
-    """The record. Raises Unreadable for what is no JSON, breaks the schema, or nests too deep."""
+    """The record. Raises InvalidJsonError, or Unreadable for what breaks the schema or nests too deep."""
     if value is None:
         raise Unreadable("value", "must not be empty")
     try:
@@ -27,7 +67,7 @@ def decode(decoder: "msgspec.json.Decoder[Any]", value: bytes | None) -> Any:
     except msgspec.ValidationError as error:
         raise fault(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unreadable("value", "is not JSON in UTF-8") from None
+        raise InvalidJsonError from None
     except RecursionError:
         raise Unreadable("value", "nests too deep") from None
 
@@ -39,9 +79,9 @@ def fault(error: msgspec.ValidationError) -> Unreadable:
     missing = re.search(r"required field `(\w+)`", text)
     path = match["path"] if match else ""
     if missing:
-        return Unreadable(f"{path}.{missing[1]}".lstrip("."), "is required")
+        return Unreadable(f"{path[:MAX_FIELD]}.{missing[1]}".lstrip("."), "is required")
     rule = text[: match.start()] if match else text
     rule = rule[:1].lower() + rule[1:]
     if rule.startswith(_QUOTING):
         rule = "is not one of the known values"
-    return Unreadable(path or "value", f"key: {rule}" if match and match["key"] else rule)
+    return Unreadable(path[:MAX_FIELD] or "value", (f"key: {rule}" if match and match["key"] else rule)[:MAX_RULE])

@@ -3,7 +3,6 @@
 What became of a letter is appended to the same topic, under the same key: a topic takes nothing back.
 """
 
-import base64
 import re
 from typing import Annotated, Literal, NamedTuple
 
@@ -12,6 +11,8 @@ from msgspec import Meta
 
 from app import clock
 from app.domain import fields as f
+from app.records.codec import MAX_FIELD, MAX_RULE
+from app.records.deadletter_content import Opened, pack, unpack
 from app.records.envelope import Headers, headers
 from app.records.seal import Sealer
 
@@ -32,8 +33,9 @@ class NotifyDeadletter(msgspec.Struct, frozen=True, kw_only=True, tag="notify.de
     field: f.FaultyField
     rule: f.Rule
     payload: f.SealedPayload
-    bytes: Annotated[int, Meta(description="Length of the value before it was sealed.")]
+    bytes: Annotated[int, Meta(description="Length of the record's whole value.")]
     envelope: f.SealedEnvelope = ""
+    cut: Annotated[bool, Meta(description="Value, key or headers are not whole; `envelope` says which.")] = False
 
 
 class NotifyDeadletterHandled(
@@ -64,13 +66,6 @@ class NotifyDeadletterOpened(
 DeadletterRecord = NotifyDeadletter | NotifyDeadletterHandled | NotifyDeadletterOpened
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """What a record had around its value: key and header values in base64; `key` None if it had none."""
-
-    key: str | None
-    headers: list[tuple[str, str]] = []
-
-
 class Lost(NamedTuple):
     """The record a letter is about. `place`: partition-offset, or an id of the door's; `at_ms`: its log time."""
 
@@ -82,40 +77,36 @@ class Lost(NamedTuple):
     headers: Headers = []
 
 
-class Opened(NamedTuple):
-    """A letter's content: the record as it was."""
-
-    key: bytes | None
-    value: bytes
-    headers: Headers
-
-
 def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[bytes, Headers]:
-    """Value and headers of the dead letter of a record."""
-    source = f"{lost.topic}-{lost.place}"
-    key = None if lost.key is None else base64.b64encode(lost.key).decode()
-    envelope = Envelope(key, [(name, base64.b64encode(value).decode()) for name, value in lost.headers])
+    """Value and headers of the dead letter of a record. Never raises, and always fits `notify.deadletters`: what is too
+    long is kept as a prefix, and the letter says so (`cut`)."""
+    source, at = f"{lost.topic}-{lost.place}", clock.iso(min(max(lost.at_ms, 0), clock.LATEST_MS))
+    packed = pack(lost.key, lost.value, lost.headers)
     letter = NotifyDeadletter(
         id=source,
-        at=clock.iso(lost.at_ms),
+        at=at,
         source=source,
-        field=field,
-        rule=rule,
-        payload=sealer.seal(lost.value or b"", "", source),
+        field=_bounded(field, MAX_FIELD),
+        rule=_bounded(rule, MAX_RULE),
+        payload=sealer.seal(packed.value, "", source),
         bytes=len(lost.value or b""),
-        envelope=sealer.seal(msgspec.json.encode(envelope), "", source),
+        envelope=sealer.seal(packed.envelope, "", source),
+        cut=packed.cut,
     )
     return msgspec.json.encode(letter), headers("notify.deadletter.v1", letter.id, letter.at)
 
 
+def _bounded(text: str, most: int) -> str:
+    return text[:most].encode("utf-8", "replace").decode()
+
+
 def open_letter(sealer: Sealer, letter: NotifyDeadletter) -> Opened:
-    """The record as it was; without key and headers in letters of an earlier build. Raises Unsealable."""
+    """The record as it was, or the beginning of what is in `Opened.cut`; without key and headers in
+    letters of an earlier build. Raises Unsealable."""
     value = sealer.open(letter.payload, "", letter.source)
     if not letter.envelope:
         return Opened(None, value, [])
-    around = msgspec.json.decode(sealer.open(letter.envelope, "", letter.source), type=Envelope)
-    kept = [(name, base64.b64decode(text)) for name, text in around.headers]
-    return Opened(None if around.key is None else base64.b64decode(around.key), value, kept)
+    return unpack(sealer.open(letter.envelope, "", letter.source), value)
 
 
 def place_of(source: str) -> tuple[str, int] | None:
@@ -133,5 +124,6 @@ def again(opened: Opened, source: str) -> Headers:
 
 def retried_from(headers: Headers) -> str | None:
     """The source that a record is a retry of; None if it says none, or what is none."""
-    text = next((value.decode("latin-1") for name, value in headers if name == RETRY_OF), "")
+    found = next((value for name, value in headers if name == RETRY_OF), None) or b""
+    text = found.decode("latin-1")
     return text if _SOURCE.match(text) else None

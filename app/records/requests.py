@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from app.domain.segments import with_link
 from app.domain.words import Category, Priority
-from app.records.codec import Unreadable, decode
+from app.records.codec import Unreadable, decode, decode_tolerant
 
 MAX_VALUE_BYTES = 900_000
 MAX_BODY = 1600  # Twilio error 21617
@@ -93,32 +93,64 @@ class NotifyCanceled(msgspec.Struct, frozen=True, kw_only=True, tag="notify.canc
 
 
 NotifyRequest = NotifyRequested | NotifyCanceled
+Headers = Iterable[tuple[str, bytes | None]]
 _decoder = msgspec.json.Decoder(NotifyRequest)
-_object = msgspec.json.Decoder(dict[str, Any])
+# Values stay as they were written: a field that nobody reads may hold what Python cannot, such as 1e400.
+raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CE_NAMES = {"id": "id", "time": "at", "type": "type"}
 
 
-def read_request(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> NotifyRequest:
-    """The request in a record. Raises Unreadable(field, rule); then `read_loosely` may still tell whose it was."""
-    if value is not None and len(value) > MAX_VALUE_BYTES:
+class ParsedRequest(NamedTuple):
+    """A request, and `warnings` of what was replaced in its value to read it."""
+
+    request: NotifyRequest
+    warnings: tuple[str, ...] = ()
+
+
+def read_request(value: bytes | None, headers: Headers = ()) -> NotifyRequest:
+    """The request in a record, see `parse_request`."""
+    return parse_request(value, headers).request
+
+
+def parse_request(value: bytes | None, headers: Headers = ()) -> ParsedRequest:
+    """The request in a record. A byte order mark or a schema registry's prefix before the JSON is skipped.
+
+    Raises Unreadable(field, rule) and nothing else; then `loose_requests` may still tell whose it was.
+    """
+    if not value:
+        raise Unreadable("value", "must not be empty")
+    if len(value) > MAX_VALUE_BYTES:
         raise Unreadable("value", f"is longer than {MAX_VALUE_BYTES} bytes")
-    request: NotifyRequest = decode(_decoder, _unwrapped(value, dict(headers)))
+    event = event_headers(headers)
+    return ParsedRequest(*decode_tolerant(lambda text: _parse(text, event), value))
+
+
+def _parse(text: bytes, event: Mapping[str, bytes]) -> NotifyRequest:
+    request: NotifyRequest = decode(_decoder, unwrapped(text, event))
     if isinstance(request, NotifyRequested):
         _check(request)
     return request
 
 
-def _unwrapped(value: bytes | None, headers: Mapping[str, bytes]) -> bytes | None:
+def event_headers(headers: Headers) -> dict[str, bytes]:
+    """The attributes of a CloudEvent in binary mode by their `ce_` names; without `ce_specversion` it is none."""
+    if not headers:
+        return {}
+    found = {name: value for name, value in headers if value is not None and name.startswith("ce_")}
+    return found if "ce_specversion" in found else {}
+
+
+def unwrapped(text: bytes, event: Mapping[str, bytes]) -> bytes:
     """CloudEvents to our own form: structured mode holds our fields in `data`, binary mode attributes in headers."""
-    if value is None or (b'"specversion"' not in value and "ce_specversion" not in headers):
-        return value
-    whole: dict[str, Any] = decode(_object, value)
+    if not event and b'"specversion"' not in text:
+        return text
+    whole: dict[str, Any] = decode(raw_object, text)
     if "specversion" in whole:
-        data = whole.get("data")
-        if not isinstance(data, dict):
+        data = bytes(whole.get("data", b""))
+        if not data.startswith(b"{"):
             raise Unreadable("data", "must be an object")
-        return msgspec.json.encode({**_attributes(whole), **data})
-    given = {name.removeprefix("ce_"): text.decode("utf-8", "replace") for name, text in headers.items()}
+        return msgspec.json.encode({**_attributes(whole), **decode(raw_object, data)})
+    given = {name.removeprefix("ce_"): value.decode("utf-8", "replace") for name, value in event.items()}
     return msgspec.json.encode({**_attributes(given), **whole})
 
 
@@ -164,44 +196,3 @@ def _link_rule(request: NotifyRequested) -> str | None:
 def recipients_of(request: NotifyRequested) -> tuple[str, ...]:
     """Every recipient once, in order."""
     return tuple(dict.fromkeys([request.to] if isinstance(request.to, str) else request.to))
-
-
-class Loose(msgspec.Struct, frozen=True):
-    """What can still be told of a request that breaks a rule: enough to reject each message by its id."""
-
-    tenant: str
-    recipients: tuple[str, ...]
-    idempotency_key: str
-    campaign: str
-    metadata: dict[str, str] = {}
-
-
-def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes]], place: str) -> Loose | None:
-    """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many)."""
-    if value is None or len(value) > MAX_VALUE_BYTES:
-        return None
-    try:
-        whole: dict[str, Any] = decode(_object, _unwrapped(value, dict(headers)))
-    except Unreadable:
-        return None
-    named = whole.get("to")
-    listed = named if isinstance(named, list) else [named]
-    recipients = tuple(dict.fromkeys(to for to in listed if isinstance(to, str) and to))
-    if not recipients or len(recipients) > MAX_RECIPIENTS or whole.get("type") != "notify.requested.v1":
-        return None
-    key = _text(whole, "idempotency_key") or _text(whole, "id") or place
-    return Loose(_text(whole, "tenant") or "default", recipients, key, _text(whole, "campaign"), _metadata(whole))
-
-
-def _metadata(whole: Mapping[str, Any]) -> dict[str, str]:
-    """As it is if it breaks no rule itself, else none."""
-    try:
-        found = msgspec.convert(whole.get("metadata"), Metadata)
-    except msgspec.ValidationError:
-        return {}
-    return found if len(found) <= MAX_METADATA else {}
-
-
-def _text(whole: Mapping[str, Any], name: str) -> str:
-    value = whole.get(name)
-    return value[:200] if isinstance(value, str) else ""

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from app.domain.words import Priority
 from app.records.codec import Unreadable as BadRecord
 from app.records.deadletters import retried_from
-from app.records.requests import Loose, NotifyCanceled, NotifyRequested, read_loosely, read_request, recipients_of
+from app.records.loose_requests import Loose, read_loosely
+from app.records.requests import NotifyCanceled, NotifyRequested, parse_request, recipients_of
 from app.streams.engine.agent import Input, Scope, Unreadable
 from app.streams.policy import Policies
 from app.streams.recipient_inputs import InputContext, RejectedInputs, RequestedInputs
@@ -25,12 +26,14 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z
 
 class Expansion(NamedTuple):
     """A request as it was read. `request` is None if it broke a rule, which is `bad`: then each recipient is rejected.
-    Tenant, recipients and what the caller sent along are in `loose` either way."""
+    Tenant, recipients and what the caller sent along are in `loose` either way. `warnings`: what was replaced to read
+    it."""
 
     record: Input
     loose: Loose
     request: NotifyRequested | None
     bad: BadRecord | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def urgent(self) -> bool:
@@ -51,12 +54,12 @@ class RequestExpansion:
         asks for: then a dead letter is all that can come of it.
         """
         try:
-            request = read_request(record.value, record.headers)
+            request, warnings = parse_request(record.value, record.headers)
         except BadRecord as bad:
             return self._refused(record, bad)
         if request.tenant not in self._tenants:
             raise Unreadable("tenant", "is not known")
-        return request if isinstance(request, NotifyCanceled) else self._accepted(record, request)
+        return request if isinstance(request, NotifyCanceled) else self._accepted(record, request, warnings)
 
     def _refused(self, record: Input, bad: BadRecord) -> Expansion:
         loose = read_loosely(record.value, record.headers, source_of(record))
@@ -64,13 +67,13 @@ class RequestExpansion:
             raise Unreadable(bad.field, bad.rule) from None
         return Expansion(record, loose, None, bad)
 
-    def _accepted(self, record: Input, request: NotifyRequested) -> Expansion:
+    def _accepted(self, record: Input, request: NotifyRequested, warnings: tuple[str, ...]) -> Expansion:
         key = request.idempotency_key or request.id or source_of(record)
         loose = Loose(request.tenant, recipients_of(request), key, request.campaign, request.metadata)
         tenant = self._tenants[request.tenant]
         if (request.sender or tenant.lane) not in tenant.lanes:
             return Expansion(record, loose, None, BadRecord("sender", "is not a lane of this tenant"))
-        return Expansion(record, loose, request, None)
+        return Expansion(record, loose, request, None, warnings)
 
     def steps(self, expansion: Expansion, scope: Scope) -> Iterator[int]:
         """Emit one input per recipient. Yields, before each step, how many recipients it expands."""
@@ -95,7 +98,7 @@ class RequestExpansion:
             return None
         tenant = self._tenants[request.tenant]
         policy = self._policies.resolve(request, tenant, request.sender or tenant.lane, expansion.record.at_ms)
-        return RequestedInputs(self.context, request, tenant, policy, rejected)
+        return RequestedInputs(self.context, request, tenant, policy, rejected, expansion.warnings)
 
 
 def source_of(record: Input) -> str:
@@ -105,5 +108,5 @@ def source_of(record: Input) -> str:
 
 def _traceparent(record: Input) -> str:
     """Passed on only if it is one: a header of somebody else's may hold anything."""
-    given = next((text for name, text in record.headers if name == "traceparent"), b"")
-    return given.decode() if _TRACEPARENT.match(given) else ""
+    given = next((text for name, text in record.headers if name == "traceparent"), None)
+    return given.decode() if given and _TRACEPARENT.match(given) else ""

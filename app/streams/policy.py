@@ -1,5 +1,8 @@
 """The policy of a request, resolved once when it is read: deadlines, segments, retries, doubt."""
 
+from datetime import datetime
+
+from app import clock
 from app.domain.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
 from app.domain.segments import count, smart, with_link
 from app.domain.words import Category
@@ -14,8 +17,6 @@ EXPIRY_MS = {
     Category.TRANSACTIONAL: 24 * HOUR_MS,
     Category.MARKETING: 72 * HOUR_MS,
 }
-
-
 # Twilio holds a text from 5 min (older pages: 15) to 35 days ahead (35115); some time is left for it to get there.
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 16 * MINUTE_MS, 35 * 24 * HOUR_MS - HOUR_MS
 
@@ -31,11 +32,9 @@ class Policies:
 
     def resolve(self, request: NotifyRequested, tenant: Tenant, lane: str, now_ms: int) -> Policy:
         """`now_ms`: when the request was written (log time)."""
-        start_ms = int(request.send_at.timestamp() * 1000) if request.send_at else 0
+        start_ms = _epoch_ms(request.send_at) if request.send_at else 0
         begins = max(now_ms, start_ms)
-        expires = (
-            int(request.expires_at.timestamp() * 1000) if request.expires_at else begins + EXPIRY_MS[request.category]
-        )
+        expires = _epoch_ms(request.expires_at) if request.expires_at else begins + EXPIRY_MS[request.category]
         link = request.media_fallback if request.media else ""
         encoded = smart if tenant.parameters(lane).smart_encoded else str
         resend_s = tenant.resend_after_s.get(request.category.value)
@@ -56,6 +55,12 @@ class Policies:
             doubt_look_after_ms=self._doubt_looks,
             fallback_segments=count(encoded(with_link(request.body, link))).parts if link else 0,
         )
+
+
+def _epoch_ms(at: datetime) -> int:
+    """Milliseconds since the epoch; what lies before it counts as 0, what UTC cannot write (9999-12-31T23:59:59-01:00)
+    as the last time that it can."""
+    return min(max(0, int(at.timestamp() * 1000)), clock.LATEST_MS)
 
 
 def _lookup(request: NotifyRequested, tenant: Tenant) -> bool:

@@ -15,7 +15,8 @@ from app.domain.policy import Policy
 from app.domain.segments import with_link
 from app.domain.words import Reason
 from app.records.codec import Unreadable as BadRecord
-from app.records.requests import Loose, NotifyRequested
+from app.records.loose_requests import Loose
+from app.records.requests import NotifyRequested
 from app.records.seal import Content, Sealer
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope
@@ -97,10 +98,19 @@ class RejectedInputs:
 
 
 class RequestedInputs:
-    """Asks for one message per recipient of a request that breaks no rule; rejects single recipients that do."""
+    """Asks for one message per recipient of a request that breaks no rule; rejects single recipients that do.
+
+    `warnings`: what was replaced to read the request.
+    """
 
     def __init__(
-        self, context: InputContext, request: NotifyRequested, tenant: Tenant, policy: Policy, rejected: RejectedInputs
+        self,
+        context: InputContext,
+        request: NotifyRequested,
+        tenant: Tenant,
+        policy: Policy,
+        rejected: RejectedInputs,
+        warnings: tuple[str, ...],
     ) -> None:
         self._request, self._tenant, self._rejected, self._key = request, tenant, rejected, context.pseudonym_key
         self._link = request.media_fallback if request.media else ""
@@ -108,7 +118,7 @@ class RequestedInputs:
         self._shared = rejected.shared | {
             "fingerprint": _fingerprint(request),
             "policy": policy,
-            "warnings": media_warnings(request.media),
+            "warnings": (*warnings, *media_warnings(request.media)),
         }
 
     def put(self, index: int, raw: str) -> None:

@@ -1,6 +1,7 @@
 """Dead letters on a real broker: listed, shown, opened, produced again without sending twice, dropped."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from confluent_kafka import Producer
 
 from app import clock
 from app.dev.stand import Stand
+from app.domain.surrogates import WARNING
 from app.records.deadletters import RETRY_OF, Lost, dead_letter
+from app.records.envelope import Headers
 from app.records.seal import Sealer
 from app.settings import Settings
 from tests.support.lab import until
@@ -100,6 +103,46 @@ def test_nothing_is_produced_unless_every_letter_is_fit_and_somebody_said_yes(st
     assert len(records(stand, "notify.requests")) == before
 
 
+def test_p4_a_refused_record_with_null_headers_and_no_value_is_kept_and_produced_again_as_it_was(stand):
+    given = [("x", None), ("twice", b"1"), ("twice", None), ("y", b"\xff")]
+    plain(stand, "notify.requests", None, None, given, 4)
+    plain(stand, "notify.requests", b"a key", b"\0\0\0\0\1" + json.dumps(event(7, priority="soon")).encode(), given, 4)
+    until(lambda: {row["rule"] for row in at(stand, 4)} == {"must not be empty", "is not one of the known values"})
+    empty = next(row for row in at(stand, 4) if row["rule"] == "must not be empty")
+    opened = json.loads(run(stand, "show", empty["id"], "--reveal", "--json").stdout)
+    assert (opened["key"], opened["value"], opened["cut"]) == (None, None, False)
+    assert opened["headers"] == [["x", None], ["twice", "1"], ["twice", None], ["y", "base64:/w=="]]
+    assert run(stand, "retry", empty["id"], "--yes").returncode == 0
+    again = next(
+        r for r in records(stand, "notify.requests") if (RETRY_OF, empty["source"].encode()) in (r.headers() or ())
+    )
+    assert (again.key(), again.value(), again.partition()) == (None, None, 4)
+    assert again.headers() == [*given, (RETRY_OF, empty["source"].encode())]
+
+
+def test_what_other_serializers_write_is_texted_and_what_was_replaced_is_said(stand):
+    plain(stand, "notify.requests", None, b"\0\0\0\0\1" + json.dumps(event(8)).encode(), [("ce_specversion", None)], 4)
+    plain(stand, "notify.requests", None, b"\xef\xbb\xbf" + json.dumps(event(9, body="Half \ud83d.")).encode(), [], 4)
+    until(lambda: sent(stand, "Build 8.") == sent(stand, "Half \ufffd.") == 1)
+    assert [u["warnings"] for u in read(stand, "notify.updates") if u.get("warnings")] == [[WARNING]]
+
+
+def test_what_cannot_be_produced_again_is_said_and_the_longest_letter_is_taken(stand):
+    topic = prefix(stand) + "notify.requests"
+    odd = by_hand(stand, {}, Lost(topic, "4-8001", None, b"{}", clock.now_ms(), [("\udcff\udcfe", b"1"), ("x", b"2")]))
+    done = run(stand, "retry", odd, "--yes")
+    assert done.returncode == 0 and f"{odd}: header \\xff\\xfe is left out" in done.stderr
+    long = by_hand(stand, {}, Lost(topic, "4-8002", b"k", os.urandom(5_000_000), clock.now_ms(), [("x", b"2")]))
+    assert "(5000000 bytes, cut)" in run(stand, "list").stdout
+    refused = run(stand, "retry", long, "--yes")
+    assert refused.returncode == 1 and "its record (5000000 bytes of value) was too long for a letter" in refused.stderr
+
+
+def at(stand: Stand, partition: int) -> list[dict[str, Any]]:
+    """Letters about records of one partition of `notify.requests`."""
+    return [row for row in listed(stand) if row["source"].startswith(f"{prefix(stand)}notify.requests-{partition}-")]
+
+
 def by_hand(stand: Stand, value: dict[str, Any], lost: Lost | None = None) -> str:
     """A letter about a record that is good by now, as an earlier build or setting may have refused it."""
     topic, raw = prefix(stand) + "notify.requests", json.dumps(value).encode()
@@ -110,8 +153,8 @@ def by_hand(stand: Stand, value: dict[str, Any], lost: Lost | None = None) -> st
     return next(row["id"] for row in listed(stand) if row["source"] == source)
 
 
-def plain(stand: Stand, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]], partition: int) -> None:
-    producer = Producer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"]})
+def plain(stand: Stand, topic: str, key: bytes | None, value: bytes | None, headers: Headers, partition: int) -> None:
+    producer = Producer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "message.max.bytes": 5_000_000})
     producer.produce(prefix(stand) + topic, key=key, value=value, headers=headers, partition=partition)
     assert producer.flush(20) == 0
 

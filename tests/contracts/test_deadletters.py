@@ -1,16 +1,21 @@
 """Dead letters: what a letter keeps of its record, and what a record that is produced again says of itself."""
 
+import hashlib
+
 import msgspec
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from hypothesis import HealthCheck, settings
 from hypothesis import given as cases
-from hypothesis import settings
 from hypothesis import strategies as st
 
+from app.cli.reproduction import escaped, reproduction
+from app.records.codec import MAX_FIELD, MAX_RULE
+from app.records.deadletter_content import LETTER_BYTES, Opened, WholePart
 from app.records.deadletters import (
     RETRY_OF,
     Lost,
     NotifyDeadletter,
-    Opened,
     again,
     dead_letter,
     open_letter,
@@ -20,18 +25,99 @@ from app.records.deadletters import (
 from app.records.seal import Sealer, Unsealable
 
 SEALER = Sealer({"k1": b"1" * 32})
-headers = st.lists(st.tuples(st.text(max_size=10), st.binary(max_size=20)), max_size=4)
+# As a consumer has the names of headers: bytes that are not UTF-8 as lone surrogates.
+names = st.binary(max_size=10).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+# Megabytes of bytes that cost nothing to draw.
+sizes = st.sampled_from([0, 1, 100, 1 << 20, 2_300_000, 3_120_000, 3_140_000, 1 << 22, 1 << 23])
+longs = (
+    st.none()
+    | st.binary(max_size=20)
+    | st.builds(lambda part, size: (part * size)[:size], st.binary(min_size=1, max_size=9), sizes)
+)
+headers = st.lists(st.tuples(names, longs), max_size=3) | st.builds(
+    lambda one, times: [one] * times,
+    st.tuples(names, st.none() | st.binary(max_size=20)),
+    st.sampled_from([2, 5_000, 60_000]),
+)
 
 
 def letter(lost: Lost) -> NotifyDeadletter:
-    return msgspec.json.decode(dead_letter(SEALER, lost, "to", "is required")[0], type=NotifyDeadletter)
+    """As it is read back, from a record that `notify.deadletters` takes."""
+    value, made = dead_letter(SEALER, lost, "to", "is required")
+    batch = BatchBuilder(1, 0)
+    assert batch.append(timestamp=None, key=b"k" * 300, value=value, headers=made)
+    assert len(batch._build()) <= LETTER_BYTES
+    return msgspec.json.decode(value, type=NotifyDeadletter)
+
+
+def whole(raw: bytes) -> WholePart:
+    return WholePart(len(raw), hashlib.sha256(raw).hexdigest())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(longs, longs, headers)
+def test_a_letter_fits_and_gives_back_its_record_or_says_exactly_what_was_cut(key, value, given):
+    kept = letter(Lost("notify.requests", "3-17", key, value, 1, given))
+    opened = open_letter(SEALER, kept)
+    assert kept.bytes == len(value or b"") and kept.cut == bool(opened.cut)
+    assert opened.headers == given[: len(opened.headers)]
+    for name, was, now in (("key", key, opened.key), ("value", value, opened.value)):
+        if name in opened.cut:
+            assert was.startswith(now) and len(now) < len(was) and opened.cut[name] == whole(was)
+        else:
+            assert now == was
+    if "headers" in opened.cut:
+        said = opened.cut["headers"]
+        assert len(opened.headers) < said.count == len(given)
+        assert said.bytes == sum(len(n.encode("utf-8", "surrogateescape")) + len(v or b"") for n, v in given)
+    else:
+        assert opened.headers == given
+
+
+def test_a_record_as_long_as_its_topic_takes_is_kept_whole():
+    for key, value, given in [
+        (None, b"v" * 2_097_000, []),
+        (b"k" * 2_097_000, None, []),
+        (None, b"", [("h", b"v" * 2_097_000)]),
+    ]:
+        assert open_letter(SEALER, letter(Lost("notify.requests", "3-17", key, value, 1, given))) == Opened(
+            key, value, given
+        )
 
 
 @settings(max_examples=100, deadline=None)
-@cases(st.one_of(st.none(), st.binary(max_size=20)), st.binary(max_size=50), headers)
-def test_a_letter_gives_back_the_key_the_value_and_the_headers_of_its_record(key, value, given):
-    kept = letter(Lost("notify.requests", "3-17", key, value, 1, given))
-    assert open_letter(SEALER, kept) == Opened(key, value, given)
+@cases(
+    st.text(st.characters(categories=None), max_size=600),
+    st.text(max_size=600),
+    st.integers(),
+    st.text(st.characters(categories=None)),
+)
+def test_no_field_rule_time_or_name_keeps_a_letter_from_being_written(field, rule, at_ms, name):
+    value, _ = dead_letter(SEALER, Lost("t", "0-0", None, None, at_ms, [(name, None)]), field, rule * 9)
+    kept = msgspec.json.decode(value, type=NotifyDeadletter)
+    assert len(kept.field) <= MAX_FIELD and len(kept.rule) <= MAX_RULE
+
+
+def test_p8_the_hash_of_what_was_cut_stands_in_the_seal_alone():
+    value = b"+12125550100" * 400_000
+    raw, _ = dead_letter(
+        SEALER, Lost("notify.requests", "3-17", None, value, 1), "value", "is longer than 900000 bytes"
+    )
+    assert b'"cut":true' in raw and hashlib.sha256(value).hexdigest().encode() not in raw
+
+
+def test_a_record_is_produced_again_with_what_the_client_can_write_and_the_rest_is_named():
+    opened = Opened(None, None, [("ok", None), ("\udcff\udcfe", b"1"), ("ok", b"2")])
+    record = reproduction("notify.requests", 3, opened, "notify.requests-3-17")
+    assert (record.key, record.value, record.left_out) == (None, None, ["\\xff\\xfe"])
+    assert record.headers == [("ok", None), ("ok", b"2"), (RETRY_OF, b"notify.requests-3-17")]
+    batch = BatchBuilder(1, 0)
+    assert batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+
+
+@cases(names)
+def test_any_name_of_a_header_can_be_shown(name):
+    assert escaped(name).encode().decode() == escaped(name)
 
 
 def test_p8_nothing_of_the_record_can_be_read_in_its_letter():
@@ -66,6 +152,6 @@ def test_a_record_that_is_retried_twice_stays_a_retry_of_the_first():
     assert retried_from(first) == "notify.requests-3-17"
 
 
-@pytest.mark.parametrize("forged", [b"", b"no place", b"a-1", b"\xff-1-1", b"x" * 400 + b"-1-1", b"a-1-1\n"])
+@pytest.mark.parametrize("forged", [None, b"", b"no place", b"a-1", b"\xff-1-1", b"x" * 400 + b"-1-1", b"a-1-1\n"])
 def test_a_header_that_names_no_place_is_no_retry(forged):
     assert retried_from([(RETRY_OF, forged)]) is None

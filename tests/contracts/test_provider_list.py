@@ -4,11 +4,12 @@ import time
 from typing import Any
 
 import pytest
+from twilio.http.response import Response
 
 from app.domain.words import ErrorClass, Progress
 from app.provider import listing
 from app.provider.http import Timeouts
-from app.provider.listing import Found, NoPage, Page, Query
+from app.provider.listing import Found, NoPage, Page, Query, ask_page
 from app.provider.twilio import TwilioProvider
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
@@ -109,3 +110,16 @@ async def test_wrong_credentials_and_a_server_that_is_away_are_no_page() -> None
 
 def test_p8_neither_query_nor_text_shows_what_it_holds() -> None:
     assert repr(Query(to=PERSON)) == "<Query>"
+
+
+async def test_a_text_with_half_an_emoji_does_not_cost_the_page_that_it_is_on() -> None:
+    message = (
+        b'{"sid":"SM1","status":"received","date_created":"Tue, 03 Mar 2026 10:00:00 +0000","body":"STOP \\ud83d"}'
+    )
+
+    class Http:
+        async def request(self, method: str, uri: str, **given: Any) -> Response:
+            return Response(200, '{"messages":[' + message.decode() + "]}")
+
+    page = await ask_page(Http(), ACCOUNT, Query())  # type: ignore[arg-type] # all of it that is asked
+    assert isinstance(page, Page) and [text.body for text in page.texts] == ["STOP \ufffd"]

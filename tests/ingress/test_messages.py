@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from app.domain.identity import contact_id, message_id
+from app.domain.surrogates import WARNING
 from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
 from tests.support.door import MESSAGE, PERSON, door
 
@@ -53,6 +54,17 @@ async def test_media_that_may_fail_at_twilio_are_taken_with_a_warning_by_their_p
         plain = await made.ask({**EVENT, "media": media[:1]})
     assert answer.status_code == 202 and "warnings" not in plain.json()
     assert answer.json()["warnings"] == ["media[1]: is pdf: Twilio takes at most 500 kB of it"]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\0\0\0\0\1"])
+async def test_what_is_read_on_kafka_is_read_here_and_what_was_replaced_is_a_warning(
+    tmp_path: Path, before: bytes
+) -> None:
+    async with door(tmp_path) as made:
+        answer = await made.ask(before + b'{"to":"+14155550123","body":"Build \\ud83d"}')
+        [value] = made.kafka.of("notify.requests")
+    assert (answer.status_code, value["body"]) == (202, "Build \ufffd")
+    assert answer.json()["warnings"] == [WARNING]
 
 
 async def test_without_a_key_one_is_made_and_told_so_that_the_caller_can_repeat(tmp_path: Path) -> None:

@@ -216,6 +216,14 @@ async def test_what_failed_at_the_inbound_webhook_is_taken_at_the_fallback(tmp_p
         assert [value["intent"] for value in made.kafka.of("contacts")] == ["stop"]
 
 
+async def test_a_stop_with_half_an_emoji_counts(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        assert (await made.text("STOP \ud83d")).status_code == 200
+        [value] = made.kafka.of("contacts")
+        assert value["intent"] == "stop"
+        assert made.sealer().open_content(value["sealed"], "acme", SID).body == "STOP \ufffd"
+
+
 async def test_a_text_from_nobody_is_kept_as_a_dead_letter(tmp_path: Path) -> None:
     async with door(tmp_path) as made:
         answer = await made.text("hello", From="")

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.clock import iso
 from app.domain.inputs import Rejected, Requested
 from app.domain.words import Reason
-from app.streams.engine.agent import Input, Output
+from app.streams.engine.agent import Headers, Input, Output
 from app.streams.engine.scope import Overlay
 from app.streams.recipient_inputs import STRANGER
 from app.tenants import Lane, Tenant
@@ -16,12 +17,16 @@ from tests.support.expanding import inputs_in, intake_agent
 PERSON, STRANGERS = "+14155550123", ("+14155550198", "+14155550199")
 
 
-def asked(request: dict[str, Any], headers: list[tuple[str, bytes]] | None = None, **tenant: Any) -> list[Output]:
+def asked(request: dict[str, Any], headers: Headers | None = None, **tenant: Any) -> list[Output]:
     """What one request becomes."""
+    return folded(msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request}), headers, **tenant)
+
+
+def folded(value: bytes, headers: Headers | None = None, **tenant: Any) -> list[Output]:
+    """What one record becomes."""
     owner = Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}, **tenant)
     agent = intake_agent({"default": owner})
     overlay = Overlay((), {})
-    value = msgspec.json.encode({"type": "notify.requested.v1", "body": "hello", **request})
     agent.fold(Input("notify.requests", 0, 7, 1_800_000_000_000, b"", value, headers or []), overlay)
     return overlay.outputs
 
@@ -73,3 +78,25 @@ def test_metadata_that_break_a_rule_do_not_come_with_the_rejection(metadata: Any
 def test_more_metadata_than_may_be_do_not_come_with_the_rejection():
     [rejected] = inputs_in(asked({"to": PERSON, "metadata": {f"k{n}": "v" for n in range(51)}}))
     assert isinstance(rejected, Rejected) and (rejected.field, rejected.metadata) == ("metadata", {})
+
+
+def test_a_request_with_several_bad_numbers_is_one_dead_letter_and_a_rejection_each():
+    outputs = asked({"to": ["+1415", PERSON, "nobody", "+1"]})
+    [letter] = [msgspec.json.decode(o.value or b"") for o in outputs if o.topic == "notify.deadletters"]
+    assert (letter["field"], letter["rule"]) == ("to[0]", "is not a possible phone number")
+    assert [r.field for r in inputs_in(outputs) if isinstance(r, Rejected)] == ["to[0]", "to[2]", "to[3]"]
+
+
+def test_what_was_replaced_to_read_a_request_is_stamped_before_what_may_go_wrong_with_its_media():
+    value = b'{"type":"notify.requested.v1","to":"+14155550123","body":"\\ud83d","media":["https://a.example/x"]}'
+    [record] = inputs_in(folded(value, [("traceparent", None)]))
+    assert isinstance(record, Requested) and record.traceparent == ""
+    assert [warning.partition(":")[0] for warning in record.warnings] == ["value", "media[0]"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59"])
+def test_times_at_the_ends_of_the_calendar_stay_ones_that_can_be_written(at: str):
+    [record] = inputs_in(asked({"to": PERSON, "send_at": at, "expires_at": None}))
+    assert isinstance(record, Requested) and iso(record.policy.start_ms)
+    [record] = inputs_in(asked({"to": PERSON, "expires_at": at}))
+    assert isinstance(record, Requested) and iso(record.policy.expires_ms)

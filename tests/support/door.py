@@ -118,7 +118,9 @@ class Door:
         url = given.pop("signed_url", PUBLIC + path)
         sent = signature(secret, url, list(form.items()))
         headers = {"X-Twilio-Signature": sent, "Content-Type": "application/x-www-form-urlencoded"}
-        return await self.http.post(path, content=urlencode(form), headers={**headers, **given.pop("headers", {})})
+        return await self.http.post(
+            path, content=urlencode(form, errors="surrogatepass"), headers={**headers, **given.pop("headers", {})}
+        )
 
     async def report(self, query: str = f"?m={MESSAGE}&a=1", **fields: str) -> httpx.Response:
         form = {"MessageSid": SID, "MessageStatus": "sent", "AccountSid": ACME, "To": PERSON, "Note": "", **fields}

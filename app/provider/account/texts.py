@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from app import clock
+from app.domain.surrogates import valid_text
 from app.provider.account.asking import Line, asked
 
 MAX_PAGE = 1000
@@ -89,7 +90,7 @@ def _text(found: Any) -> Text:
         to=found.to or "",
         sender=found.from_ or "",
         service=found.messaging_service_sid or "",
-        body=found.body or "",
+        body=valid_text(found.body or ""),
         segments=str(found.num_segments or ""),
         media=str(found.num_media or ""),
         error_code=found.error_code or None,

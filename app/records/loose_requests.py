@@ -1,0 +1,80 @@
+"""Requests that break a rule, read as far as possible: enough to reject each of their messages by its id."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from app.domain.surrogates import replace_lone_surrogates
+from app.records.codec import Unreadable, decode, json_text
+from app.records.requests import (
+    MAX_METADATA,
+    MAX_RECIPIENTS,
+    MAX_VALUE_BYTES,
+    Headers,
+    Metadata,
+    event_headers,
+    raw_object,
+    unwrapped,
+)
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_string_decoder, _metadata_decoder = msgspec.json.Decoder(str), msgspec.json.Decoder(Metadata)
+
+
+class Loose(msgspec.Struct, frozen=True):
+    """What can still be told of a request that breaks a rule: enough to reject each message by its id."""
+
+    tenant: str
+    recipients: tuple[str, ...]
+    idempotency_key: str
+    campaign: str
+    metadata: dict[str, str] = {}
+
+
+def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | None:
+    """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many)."""
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        return None
+    try:
+        text = unwrapped(replace_lone_surrogates(json_text(value)), event_headers(headers))
+        whole: dict[str, msgspec.Raw] = decode(raw_object, text)
+    except Unreadable:
+        return None
+    recipients = _recipients(whole.get("to"))
+    if not recipients or len(recipients) > MAX_RECIPIENTS or _text(whole, "type") != "notify.requested.v1":
+        return None
+    key = _text(whole, "idempotency_key") or _text(whole, "id") or place
+    return Loose(_text(whole, "tenant") or "default", recipients, key, _text(whole, "campaign"), _metadata(whole))
+
+
+def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:
+    """Every text that is named, once, in order; what is no text is left out."""
+    if raw is None:
+        return ()
+    try:
+        listed = decode(_list, bytes(raw)) if bytes(raw).startswith(b"[") else [raw]
+    except Unreadable:
+        return ()
+    return tuple(dict.fromkeys(text for item in listed if (text := _string(item))))
+
+
+def _metadata(whole: Mapping[str, msgspec.Raw]) -> dict[str, str]:
+    """As it is if it breaks no rule itself, else none."""
+    try:
+        found: dict[str, str] = decode(_metadata_decoder, bytes(whole.get("metadata", b"{}")))
+    except Unreadable:
+        return {}
+    return found if len(found) <= MAX_METADATA else {}
+
+
+def _text(whole: Mapping[str, msgspec.Raw], name: str) -> str:
+    return _string(whole.get(name, b""))[:200]
+
+
+def _string(raw: msgspec.Raw | bytes) -> str:
+    """The text that a JSON value is, or "" if it is anything else."""
+    try:
+        found: str = decode(_string_decoder, bytes(raw))
+    except Unreadable:
+        return ""
+    return found
