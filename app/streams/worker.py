@@ -18,6 +18,7 @@ from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
 from app.records.journal import Journal
+from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.settings import Settings
@@ -34,6 +35,7 @@ from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
 from app.streams.health import FaultCollector, GateCollector, LookupCollector
 from app.streams.intake import IntakeAgent
+from app.streams.lag import LagCollector, PoisonCollector
 from app.streams.lanes import LanesAgent
 from app.streams.lister import Lister
 from app.streams.metrics import MetricsAgent
@@ -72,9 +74,16 @@ class Worker:
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
         self._faults: Counter[str] = Counter(dict.fromkeys(tenants, 0))
+        self.monitor = WorkerMonitor.of(settings)
         counted = (GateCollector(self.lines), LookupCollector(self._lookups), FaultCollector(self._faults))
-        self.collectors = (self.doubts, self.circuits, *counted)
+        poison = PoisonCollector(dict.fromkeys(self._topics.sources, 0), lambda: 0)
+        self.collectors = (self.doubts, self.circuits, *counted, poison, LagCollector(self.monitor, self._owns))
         self._logins, self._providers = tenants, dict[str, TwilioProvider]()
+
+    def _owns(self, topic: str, partition: int) -> bool:
+        """Whether a partition runs here; none does before the engine is built."""
+        engine = getattr(self.runtime, "engine", None)
+        return engine is not None and engine.owns(topic, partition)
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -102,6 +111,7 @@ class Worker:
         self._journal.close()
 
     async def _start_effects(self) -> None:
+        self.monitor.start()
         engine = self.runtime.engine
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         self.contacts.log_ms = lambda: engine.producer.log_ms
@@ -215,6 +225,7 @@ class Worker:
         for task in self._background:
             task.cancel()
         await self._recalls.close()
+        await self.monitor.stop()
         for provider in self._providers.values():
             await provider.close()
 
