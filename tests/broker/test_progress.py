@@ -5,14 +5,21 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.request import Request, urlopen
 
 import pytest
 from confluent_kafka import Producer
 
+from app.cli.letters import append, handled, read_letters
+from app.cli.workercheck import letter_findings
 from app.dev.parts import Part
+from app.records.deadletters import FAULT, SET_ASIDE, Lost, dead_letter
 from app.records.groupreader import GroupReader
 from app.records.progress import GroupSnapshot
+from app.records.seal import Sealer
+from app.records.topics import Topics
+from app.settings import Settings
 from tests.support.bridged import Samples
 from tests.support.lab import until
 from tests.support.place import Place
@@ -85,7 +92,7 @@ def test_that_no_worker_makes_progress_is_told_within_the_stall_timeout_and_take
     until(lambda: STOPPED in site.post()[1])
     assert all(f"ok\ndegraded: {NONE}" in site.health(site.ingress, page) for page in ("healthz", "readyz"))
     assert site.metric(site.ingress, "heliograph_ingress_workers_stopped") == 1
-    assert site.metric(site.ingress, "heliograph_ingress_consumer_lag_records") >= 1
+    until(lambda: site.metric(site.ingress, "heliograph_ingress_consumer_lag_records") >= 1)
     code, problem = site.doctor()
     assert code == 1 and NONE in problem and STOPPED in problem and "start heliograph worker" in problem
     assert NONE in site.run("explain", message).stderr
@@ -142,3 +149,40 @@ def test_what_transactions_leave_on_the_log_is_told_apart_from_records_that_wait
     producer.commit_transaction(20)
     seen, holds = asyncio.run(read())
     assert (seen.offsets[topic, 0].held_back, seen.offsets[topic, 0].lag, holds) == (False, 6, True)
+
+
+def test_doctor_names_records_set_aside_and_contacts_that_are_frozen_until_they_are_retried(
+    kafka: str, tmp_path: Path
+) -> None:
+    place, sealer = Place(kafka, tmp_path), Sealer({"k1": bytes.fromhex("22" * 32)})
+    lost = [
+        (f"{place.prefix}notify.requests", f"{SET_ASIDE}the process died here three times"),
+        (f"{place.prefix}contacts", f"{SET_ASIDE}the process died here three times"),
+        (f"{place.prefix}contacts", f"{FAULT}KeyError"),
+        (f"{place.prefix}contacts", "is missing"),
+    ]
+    for number, (topic, rule) in enumerate(lost):
+        value, _ = dead_letter(sealer, Lost(topic, f"0-{number}", b"k", b"{}", 0), "", rule)
+        place.produce("notify.deadletters", "same partition", value)
+
+    topics, client = Topics(place.prefix, place.prefix), {"bootstrap_servers": kafka}
+
+    async def problems() -> dict[str, str]:
+        return {what: problem async for what, problem in letter_findings(topics, client)}
+
+    async def done_with(source: str, how: Literal["retried", "dropped"]) -> str:
+        letters = {one.record.source: one for one in (await read_letters(topics.deadletters, client)).values()}
+        letter = letters[source]
+        await append(Settings.read(place.env), [(letter, handled(letter, how, "ada"))])
+        return letter.letter_id
+
+    told = asyncio.run(problems())
+    assert told["records set aside"].startswith("2 records, the last as dead letter ")
+    assert told["frozen contacts"].startswith("2 inputs of frozen contacts, ")
+    request, first, second, _ = (f"{topic}-0-{number}" for number, (topic, _) in enumerate(lost))
+    asyncio.run(done_with(request, "dropped"))
+    letter_id = asyncio.run(done_with(first, "dropped"))
+    asyncio.run(done_with(second, "retried"))
+    told = asyncio.run(problems())
+    assert told["records set aside"] == "", "an operator is done with both"
+    assert told["frozen contacts"].startswith(f"1 input of a frozen contact, the last as dead letter {letter_id}:")
