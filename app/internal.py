@@ -67,14 +67,16 @@ def internal_app(
     ready: Callable[[], str],
     registry: CollectorRegistry,
     withheld: Callable[[], str] = lambda: "",
+    degraded: Callable[[], str] = lambda: "",
 ) -> Starlette:
-    """`alive`, `ready` and `withheld` (of the metrics) return "" or what is wrong, answered with 503."""
+    """`alive`, `ready` and `withheld` (of the metrics) return "" or what is wrong, answered with 503. `degraded`: what
+    is wrong elsewhere, a second line of health and readiness that changes no status: no restart would mend it."""
 
     async def healthz(_request: Request) -> Response:
-        return _answer(alive())
+        return _answer(alive(), degraded())
 
     async def readyz(_request: Request) -> Response:
-        return _answer(ready())
+        return _answer(ready(), degraded())
 
     async def metrics(_request: Request) -> Response:
         if problem := withheld():
@@ -84,5 +86,6 @@ def internal_app(
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-def _answer(problem: str) -> Response:
-    return Response(problem or "ok", 503 if problem else 200, media_type="text/plain")
+def _answer(problem: str, degraded: str = "") -> Response:
+    body = (problem or "ok") + (f"\ndegraded: {degraded}\n" if degraded else "")
+    return Response(body, 503 if problem else 200, media_type="text/plain")

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from app.cli import OK, PROBLEMS, settings_or_exit
 from app.cli.findings import place, readable_secrets
 from app.cli.stopped import stopped_lanes, why
 from app.cli.twilioline import lacks
+from app.cli.workercheck import letter_findings, say_watching, silent, worker_findings
 from app.domain.identity import key_fingerprint
 from app.records import setup
 from app.records.fingerprint import foreign_fingerprint
@@ -36,7 +37,10 @@ Seen = dict[str, str]
 @click.option("--public", is_flag=True, help="Send a signed probe through the public URLs and find it on the log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(live: bool, public: bool, as_json: bool) -> None:
-    """Look at broker, topics, keys, disk, stopped lanes, secret files and accounts; exit 1 if something is wrong.
+    """Check that everything works; exit 1 if something does not.
+
+    Looks at broker, topics, keys, disk, stopped lanes, workers, dead letters of faults, secret files and accounts.
+    Where records wait it watches until workers fold them, for HELIOGRAPH_STALL_TIMEOUT_S at most.
 
     The Twilio accounts of tenants are looked at where another server than Twilio's is named (TWILIO_API_BASE_URL), and
     with --live everywhere. With --public a webhook is signed and sent to each configured URL, as Twilio would; it must
@@ -48,7 +52,7 @@ def command(live: bool, public: bool, as_json: bool) -> None:
       heliograph doctor --live --public
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=public)
-    findings = asyncio.run(_all(settings, tenants, live, public))
+    findings = asyncio.run(_all(settings, tenants, live, public, silent if as_json else say_watching))
     if as_json:
         click.echo(orjson.dumps({"findings": findings}).decode())
     else:
@@ -62,8 +66,10 @@ def _more(seen: Seen) -> str:
     return f": {seen['problem']}{todo}" if seen["problem"] else ""
 
 
-async def _all(settings: Settings, tenants: dict[str, Tenant], live: bool, public: bool) -> list[Seen]:
-    found = [{"what": what, "problem": problem} async for what, problem in _look(settings)]
+async def _all(
+    settings: Settings, tenants: dict[str, Tenant], live: bool, public: bool, waiting: Callable[[float], None]
+) -> list[Seen]:
+    found = [{"what": what, "problem": problem} async for what, problem in _look(settings, waiting)]
     found += _told("secret files", readable_secrets(os.environ, settings, tenants))
     for name, tenant in tenants.items():
         if not lacks(tenant):
@@ -98,7 +104,7 @@ def _told(what: str, findings: "Iterable[Listed]") -> list[Seen]:
     return told or [{"what": what, "problem": ""}]
 
 
-async def _look(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+async def _look(settings: Settings, waiting: Callable[[float], None]) -> AsyncIterator[tuple[str, str]]:
     yield "keys", "; ".join(settings.keys_missing())
     for what, path in (("data directory", settings.data_dir), ("spool", settings.spool_dir)):
         free = shutil.disk_usage(_nearest(path)).free
@@ -106,7 +112,7 @@ async def _look(settings: Settings) -> AsyncIterator[tuple[str, str]]:
     yield "spool", _left(settings.spool_dir)
     client = kafka.client(settings)
     try:
-        async for finding in _broker(settings, client):
+        async for finding in _broker(settings, client, waiting):
             yield finding
     except (OSError, RuntimeError, kafka.errors()) as error:
         yield f"kafka at {settings.kafka}", f"not reachable ({type(error).__name__})"
@@ -130,7 +136,9 @@ def _lane(row: Stopped) -> str:
     return f"tenant {row.tenant}: lane {row.lane}"
 
 
-async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[tuple[str, str]]:
+async def _broker(
+    settings: Settings, client: dict[str, Any], waiting: Callable[[float], None]
+) -> AsyncIterator[tuple[str, str]]:
     from aiokafka.admin import AIOKafkaAdminClient
 
     topics = Topics(settings.topic_prefix, settings.group)
@@ -145,6 +153,10 @@ async def _broker(settings: Settings, client: dict[str, Any]) -> AsyncIterator[t
     yield "topics", f"not as declared ({differing}): heliograph topics apply" if differing else ""
     if not any(change.action == "create" for change in todo.changes):
         for what, problem in [(_lane(row), why(row)) for row in await stopped_lanes(topics, client)] or [("lanes", "")]:
+            yield what, problem
+        async for what, problem in letter_findings(topics, client):
+            yield what, problem
+        async for what, problem in worker_findings(settings, waiting):
             yield what, problem
     if settings.pseudonym_key and not any(c.action == "create" and c.topic == topics.contacts for c in todo.changes):
         foreign = await foreign_fingerprint(topics.contacts, key_fingerprint(settings.pseudonym_key), **client)

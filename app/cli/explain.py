@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import state
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
+from app.cli.workercheck import say_watching, silent, stopped_workers
 from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
 from app.domain.frozen_contact import freeze
@@ -25,6 +27,7 @@ from app.records.fit import Unfit
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
+from app.settings import Settings
 from app.streams.contactfold import retry_of
 from app.streams.replay import skipped_by
 
@@ -53,7 +56,8 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
     topics = Topics(settings.topic_prefix, settings.group)
     sealer = Sealer(settings.seal_keys) if reveal else None
     with reaching_kafka(settings):
-        steps, now = asyncio.run(_explained(message_id, topics, kafka.client(settings), sealer))
+        waiting = silent if as_json else say_watching
+        steps, now = asyncio.run(_explained(message_id, topics, settings, sealer, waiting))
     if not steps:
         click.echo(now, err=True)
         sys.exit(PROBLEMS)
@@ -70,18 +74,21 @@ Steps = list[dict[str, Any]]
 
 
 async def _explained(
-    message_id: str, topics: Topics, client: dict[str, Any], sealer: Sealer | None
+    message_id: str, topics: Topics, settings: Settings, sealer: Sealer | None, waiting: Callable[[float], None]
 ) -> tuple[Steps, str]:
-    """Every step, and what the message waits for now."""
+    """Every step, and what the message waits for now; of a message without steps, why it may have none."""
+    client = kafka.client(settings)
     steps, message = await _steps(message_id, topics.contacts, client, sealer)
     if not steps:
-        return steps, await _unknown(topics, client)
+        missing, workers = await _unknown(topics, client), await stopped_workers(settings, waiting)
+        return steps, f"{missing}: {workers}" if workers else missing
     if message is None:
         return steps, "forgotten"
-    # Of one that is over, or with Twilio, no worker's table is asked.
-    waits = message.stage not in (Stage.FINAL, Stage.FLYING)
-    rows = await stopped_lanes(topics, client) if waits else ()
-    return steps, state(message, {(row.tenant, row.lane): row for row in rows})
+    if message.stage in (Stage.FINAL, Stage.FLYING):  # no worker's table is asked
+        return steps, state(message, {})
+    rows = await stopped_lanes(topics, client)
+    workers = await stopped_workers(settings, waiting)
+    return steps, state(message, {(row.tenant, row.lane): row for row in rows}, workers)
 
 
 async def _unknown(topics: Topics, client: dict[str, Any]) -> str:

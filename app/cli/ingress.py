@@ -50,6 +50,7 @@ async def _serve(
     from app.ingress.api import Ingress
     from app.ingress.gate import Gate
     from app.internal import Served
+    from app.records.monitor import WorkerMonitor
 
     stop, faults = asyncio.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +60,7 @@ async def _serve(
         faults.append(fault)
         stop.set()
 
-    ingress = Ingress(settings, tenants, Gate(settings).open, fail)
+    ingress = Ingress(settings, tenants, Gate(settings).open, fail, workers=WorkerMonitor.of(settings))
     on_hangup(tenants, ingress.take)
     await ingress.start()
     served: list[Served] = []

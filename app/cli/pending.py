@@ -38,10 +38,19 @@ def lane_of(message: Message) -> tuple[str, str]:
     return message.tenant, message.policy.lane if message.policy else ""
 
 
-def state(message: Message, stopped: Lanes) -> str:
-    """What it waits for, or how it ended."""
+def state(message: Message, stopped: Lanes, workers: str = "") -> str:
+    """What it waits for, or how it ended. `workers`: that none makes progress, or ""."""
     if message.stage is Stage.FINAL:
         return f"ended: {message.word or ''} ({message.reason or ''})"
+    return _waits(message, stopped) + (f"; {workers}" if workers else "")
+
+
+def not_taken(workers: str) -> str:
+    """Of a message that is in no row; `workers` as in `state`."""
+    return "no worker has taken it yet" + (f": {workers}" if workers else "")
+
+
+def _waits(message: Message, stopped: Lanes) -> str:
     if message.stage is Stage.FLYING:
         doubtful = any(in_doubt(attempt) for attempt in message.attempts)
         return "in doubt: heliograph doubts" if doubtful else "with Twilio: its last report is not there"

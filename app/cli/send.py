@@ -18,9 +18,10 @@ from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.counted import plural
 from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
 from app.cli.sendmedia import in_json, tell, warned
-from app.cli.sendwait import awaited, show, wait_for
+from app.cli.sendwait import Awaited, awaited, show, wait_for
 from app.cli.topicio import produce
 from app.cli.whose import known
+from app.records.monitor import WorkerMonitor
 from app.records.topics import Topics
 from app.settings import Settings
 
@@ -89,9 +90,15 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
         sys.exit(OK)
     messages = awaited(wanted)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        asyncio.run(wait_for(topics, messages, timeout, client, found))
+        asyncio.run(_wait(settings, topics, messages, timeout, found))
     show(messages, as_json=as_json)
     sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
+
+
+async def _wait(
+    settings: Settings, topics: Topics, messages: list[Awaited], timeout_s: float, found: Callable[[], None]
+) -> None:
+    await wait_for(topics, messages, timeout_s, kafka.client(settings), found, WorkerMonitor.of(settings))
 
 
 def _tenant(name: str | None, tenants: Collection[str], settings: Settings, *, of_lines: bool) -> str | None:

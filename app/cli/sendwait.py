@@ -13,7 +13,7 @@ from app import kafka
 from app.cli.counted import plural
 from app.cli.outcomes import why
 from app.cli.parked import parked_requests, parked_words
-from app.cli.pending import Identity, state, taken_messages
+from app.cli.pending import Identity, not_taken, state, taken_messages
 from app.cli.sendfile import Asked
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow
@@ -22,6 +22,7 @@ from app.domain.phone import read_address
 from app.domain.words import Priority
 from app.records.bulk import MOST_AT_ONCE
 from app.records.fit import Unfit
+from app.records.monitor import WorkerMonitor
 from app.records.requests import NotifyRequested, recipients_of
 from app.records.topics import Topics
 
@@ -82,9 +83,30 @@ class Matching:
 
 
 async def wait_for(
-    topics: Topics, messages: list[Awaited], timeout_s: float, client: dict[str, Any], found: Callable[[], None]
+    topics: Topics,
+    messages: list[Awaited],
+    timeout_s: float,
+    client: dict[str, Any],
+    found: Callable[[], None],
+    workers: WorkerMonitor,
 ) -> None:
-    """Until every message has its outcome or the time is over; `found` is called for each."""
+    """Until every message has its outcome or the time is over; `found` is called for each. `workers` is observed
+    meanwhile, for what the missing ones wait for."""
+    workers.start(logged=False)
+    try:
+        await _wait_for(topics, messages, timeout_s, client, found, workers)
+    finally:
+        await workers.stop()
+
+
+async def _wait_for(
+    topics: Topics,
+    messages: list[Awaited],
+    timeout_s: float,
+    client: dict[str, Any],
+    found: Callable[[], None],
+    workers: WorkerMonitor,
+) -> None:
     matching = Matching(messages)
     try:
         async with asyncio.timeout(timeout_s):
@@ -96,32 +118,35 @@ async def wait_for(
     except TimeoutError:
         missing = plural(matching.left, "outcome is", "outcomes are")
         click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
-        await _told(topics, client, messages)
+        await _told(topics, client, messages, workers)
 
 
-async def _told(topics: Topics, client: dict[str, Any], messages: list[Awaited]) -> None:
+async def _told(topics: Topics, client: dict[str, Any], messages: list[Awaited], workers: WorkerMonitor) -> None:
     """As far as it can be known: whoever may read outcomes need not be allowed to read a worker's tables."""
     missing = [message for message in messages if message.outcome is None]
     over = {message.outcome["message_id"] for message in messages if message.outcome is not None}
     try:
         async with asyncio.timeout(LOOK_S):
-            await _look(topics, client, missing, over)
+            await _look(topics, client, missing, over, workers)
     except (kafka.errors(), OSError, Unfit) as error:
         for message in missing:
             message.waits = f"not known: the tables cannot be read ({type(error).__name__})"
 
 
-async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], over: set[str]) -> None:
+async def _look(
+    topics: Topics, client: dict[str, Any], missing: list[Awaited], over: set[str], workers: WorkerMonitor
+) -> None:
     """What each of them waits for; `over`: ids of those that have their outcome."""
     stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
     parked = await parked_requests(topics, client) if any(message.parks for message in missing) else 0
     known = await taken_messages(topics, client, {message.identity for message in missing})
     for message in missing:
-        message.waits = parked_words(parked) if message.parks and parked else "no worker has taken it yet"
+        waits_parked = message.parks and parked and not workers.stopped
+        message.waits = parked_words(parked) if waits_parked else not_taken(workers.stopped)
         if rows := [row for row in known.get(message.identity, ()) if row.id not in over]:
             row = rows[0]
             over.add(row.id)
-            message.message_id, message.waits = row.id, state(row, stopped)
+            message.message_id, message.waits = row.id, state(row, stopped, workers.stopped)
 
 
 def show(messages: list[Awaited], *, as_json: bool) -> None:

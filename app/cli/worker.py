@@ -95,7 +95,7 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
     worker = Worker(settings, tenants)
     on_hangup(tenants, worker.log_in)
     host, port = settings.internal_host, settings.internal_port
-    health = await serve(worker.runtime, worker.collectors, host, port)
+    health = await serve(worker.runtime, worker.collectors, host, port, lambda: worker.monitor.problem)
     ready = loop.create_task(_say_ready(worker.runtime, health.url, as_json))
     gc.freeze()  # Faust collects garbage once per table at each rebalance: not through all that was imported
     await worker.run(stop)

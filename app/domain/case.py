@@ -1,7 +1,8 @@
 """The case under decision: rows that evolve with each event decided, so that later rules of one input see them."""
 
 from app.domain.contact import Contact, Message, last_attempt_no, possible_duplicate, segments_of
-from app.domain.events import Ask, Effect, Event, OutcomeGiven, StageChanged, TurnAnswered
+from app.domain.effects import Ask, Effect, TurnAnswered
+from app.domain.events import Event, OutcomeGiven, StageChanged
 from app.domain.evolve import evolve
 from app.domain.inputs import Place
 from app.domain.words import ErrorClass, Reason, Stage, Word

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from app.domain.bars import barred
 from app.domain.case import Case, key_of
 from app.domain.contact import Message, last_attempt_no
-from app.domain.events import CheckpointKept, CheckpointWanted, MessageArchived, MessageForgotten
+from app.domain.effects import CheckpointWanted
+from app.domain.events import CheckpointKept, MessageArchived, MessageForgotten
 from app.domain.inputs import Checkpointed, Due
 from app.domain.timing import dues
 from app.domain.verdicts import close, doubt, end, expire

@@ -1,12 +1,11 @@
-"""Events: decided facts about one contact, past tense, and effects: what the world outside the row must be told.
+"""Events: decided facts about one contact, past tense.
 
-`decide` returns both; `evolve` folds events into the row. Records written to the notify topics are made from events.
+`decide` returns them; `evolve` folds them into the row. Records written to the notify topics are made from events.
 `key` is the message's key within its contact (the 20 hex digits behind the contact id).
 """
 
 import msgspec
 
-from app.domain.circuit import LaneProved
 from app.domain.contact import Contact, Message
 from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.listed import ListedText
@@ -16,7 +15,6 @@ from app.domain.words import (
     ErrorClass,
     Intent,
     LineType,
-    Priority,
     Progress,
     Proof,
     Provenance,
@@ -260,43 +258,3 @@ Event = (
     | CheckpointKept
     | InputRefused
 )
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Effect: ask the lane for a turn for attempt `attempt`."""
-
-    message_id: str
-    attempt: int
-    lane: str
-    priority: Priority
-    segments: int
-    expires_ms: int
-
-
-class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Effect: tell the lane that the ask is done with (a granted turn taken, or an ask or turn withdrawn)."""
-
-    message_id: str
-    attempt: int
-    lane: str
-    taken: bool
-
-
-class LaneSlowed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Effect: Twilio throttled this lane: hold it for `hold_ms`; or refused it by configuration: it stops until `proof`
-    is had; any other `error`: a probe told nothing. `begun_ms`: of the claim that met it; `probe`: it was one."""
-
-    lane: str
-    error: ErrorClass
-    hold_ms: int
-    code: int | None = None
-    proof: Proof = Proof.TAKEN
-    begun_ms: int = 0
-    probe: bool = False
-
-
-class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Effect: write the row as it stands after this input onto the contact's log."""
-
-
-Effect = Ask | TurnAnswered | LaneSlowed | LaneProved | CheckpointWanted

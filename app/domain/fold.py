@@ -8,7 +8,8 @@ from app.domain.attempts import answered, reported, reported_again, turn_granted
 from app.domain.case import Case
 from app.domain.contact import Contact, Message
 from app.domain.deadlines import checkpointed, due
-from app.domain.events import Effect, Event, InputRefused
+from app.domain.effects import Effect
+from app.domain.events import Event, InputRefused
 from app.domain.freeze import retried
 from app.domain.inputs import (
     Answered,

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from app.domain.circuit import FIRST_HOLD_MS, Circuit
-from app.domain.events import Ask
+from app.domain.effects import Ask
 from app.domain.words import Priority, Proof
 
 REGRANT_MS = 10_000

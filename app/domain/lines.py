@@ -4,7 +4,7 @@ from app.domain.again import THROTTLED_MS
 from app.domain.case import Case
 from app.domain.circuit import LaneProved
 from app.domain.contact import Attempt, Message
-from app.domain.events import LaneSlowed
+from app.domain.effects import LaneSlowed
 from app.domain.inputs import Answered, Reported
 from app.domain.words import Answer, ErrorClass, Progress, Proof
 

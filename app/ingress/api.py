@@ -24,7 +24,9 @@ from app.ingress.receipts import Receipts
 from app.ingress.rejections import Rejections, Why
 from app.ingress.spool import Spool
 from app.ingress.webhooks import Webhooks
+from app.ingress.workers import WorkersCollector
 from app.internal import internal_app
+from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.settings import Settings
@@ -36,6 +38,7 @@ class Ingress:
 
     `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on; `body_s`:
     how long a body may take, `head_s` the head of a request. `connections` is what the public server is to be run with.
+    `workers`: observed while the ingress runs; None observes nothing.
     """
 
     def __init__(
@@ -46,13 +49,15 @@ class Ingress:
         fail: Callable[[BaseException], None],
         body_s: float = BODY_S,
         head_s: float = HEAD_S,
+        workers: WorkerMonitor | None = None,
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
-        self.messages = Messages(tenants, self.log, topics, key, body_s)
+        self.workers = workers
+        self.messages = Messages(tenants, self.log, topics, key, body_s, lambda: workers.stopped if workers else "")
         self.connections = Connections(body_s, head_s)
 
     def take(self, tenants: Mapping[str, Tenant]) -> None:
@@ -63,11 +68,15 @@ class Ingress:
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
         await self.log.start()
+        if self.workers is not None:
+            self.workers.start()
 
     async def stop(self) -> None:
         """After the last request."""
         await self.webhooks.rejections.settled()
         await self.log.stop()
+        if self.workers is not None:
+            await self.workers.stop()
 
     def routes(self) -> list[Route]:
         """Of the public port, webhooks apart (see `hooks.read_path`)."""
@@ -90,11 +99,18 @@ class Ingress:
         return door
 
     def internal(self) -> Starlette:
-        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool."""
-        registry = CollectorRegistry()
+        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool.
+
+        Workers that do not work make the ingress degraded, neither dead nor unready: without it webhooks would be lost.
+        """
+        registry, workers = CollectorRegistry(), self.workers
         registry.register(IngressCollector(self))
+        if workers is not None:
+            registry.register(WorkersCollector(workers))
         ProcessCollector(registry=registry)
-        return internal_app(lambda: "", self.log.fault, registry)
+        return internal_app(
+            lambda: "", self.log.fault, registry, degraded=lambda: workers.problem if workers is not None else ""
+        )
 
 
 async def _refused(_request: Request, error: HTTPException) -> Response:

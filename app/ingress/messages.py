@@ -32,6 +32,8 @@ from app.tenants import Tenant
 
 _encode, _anything = msgspec.json.Encoder().encode, msgspec.json.Decoder()
 MAX_KEY = 200
+# Of an answer 202 while no worker folds anything: the record is kept all the same.
+WARNING = "Heliograph-Warning"
 KINDS = ("application/json", "application/cloudevents+json")
 
 
@@ -55,11 +57,20 @@ def _broken(field: str, rule: str) -> Problem:
 class Messages:
     """Handlers of /v1/messages. Bearer keys are compared by their SHA-256, in constant time.
 
-    `body_s`: how long a body may take; `answered` counts answers by handler and HTTP status.
+    `body_s`: seconds that a body may take; `answered` counts answers by handler and HTTP status. `warning`: why nothing
+    that is kept now will be done soon, or "".
     """
 
-    def __init__(self, tenants: Mapping[str, Tenant], log: Log, topics: Topics, key: bytes, body_s: float) -> None:
-        self._body_s = body_s
+    def __init__(
+        self,
+        tenants: Mapping[str, Tenant],
+        log: Log,
+        topics: Topics,
+        key: bytes,
+        body_s: float,
+        warning: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._body_s, self._warning = body_s, warning
         self._log, self._topics, self._key = log, topics, key
         self.take(tenants)
         self.answered: Counter[tuple[str, int]] = Counter()
@@ -81,7 +92,8 @@ class Messages:
     ) -> Response:
         try:
             content = await act(request, self._tenant(request))
-            response = Response(_encode(content), 202, media_type="application/json")
+            headers = {WARNING: warning} if (warning := self._warning()) else {}
+            response = Response(_encode(content), 202, headers, media_type="application/json")
         except Problem as wrong:
             response = wrong.response()
         except Exception:

@@ -60,6 +60,11 @@ class Topics:
         self.lanes = prefix + "lanes"
         self.bulk = prefix + "bulk"
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Topics that an agent of the workers reads, by the committed offsets of their consumer group."""
+        return tuple(t.name for t in self.all.values() if any(reader.startswith("worker/") for reader in t.readers))
+
 
 def _named(name: str, prefix: str, group: str) -> str:
     return name.replace("<app>", group) if name.startswith("<app>") else prefix + name

@@ -13,18 +13,19 @@ from app.streams.timers import Now, PartitionTimers
 
 
 class Arming:
-    """See the module. `see` is told every message in a contact's row; `fresh`: ids of messages and contacts that
-    changed since the partition is ours."""
+    """See the module. `see` is told every message in a contact's row, `see_contact` every such row with its id;
+    `fresh`: ids of messages and contacts that changed since the partition is ours."""
 
     def __init__(
         self,
         timers: PartitionTimers,
         checkpoints: PartitionCheckpoints,
         see: Callable[[Message], None],
+        see_contact: Callable[[str, Contact], None],
         contacts: Iterable[tuple[bytes, Contact]],
         archived: Iterable[tuple[bytes, Message]],
     ) -> None:
-        self._timers, self._checkpoints, self._see = timers, checkpoints, see
+        self._timers, self._checkpoints, self._see, self._see_contact = timers, checkpoints, see, see_contact
         self._contacts, self._archived = iter(contacts), iter(archived)
         self._bases: list[tuple[Base, str]] = []
         self.fresh: set[str] = set()
@@ -44,6 +45,7 @@ class Arming:
         return left
 
     def _contact(self, contact_id: str, contact: Contact, now: Now) -> None:
+        self._see_contact(contact_id, contact)
         if contact_id not in self.fresh:
             self._bases.append((base_of(contact), contact_id))
         for message in contact.messages.values():

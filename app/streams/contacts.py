@@ -13,6 +13,7 @@ from app import clock
 from app.domain.contact import Contact, Message, find_attempt
 from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
+from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.linetype import lookup_due
 from app.domain.words import Answer, Progress
 from app.streams.arming import Arming
@@ -23,6 +24,7 @@ from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, DeadLetters
 from app.streams.doubts import Doubts
 from app.streams.engine import points
 from app.streams.engine.agent import Scope
+from app.streams.frozen_contacts import FrozenContacts
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
 
@@ -54,6 +56,7 @@ class ContactsAgent(ContactFold):
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
         self.calls: Calls | None = None
+        self.frozen_contacts = FrozenContacts()
         self.appended_after: Callable[[int, int], float | None] = lambda partition, offset: None
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
@@ -66,6 +69,8 @@ class ContactsAgent(ContactFold):
                 touched.add((contact_id, key))
             if isinstance(event, AttemptClaimed):
                 self._claimed.setdefault(partition, set()).add((contact_id, event.key, event.n))
+            elif isinstance(event, ContactUnfrozen) and event.last:
+                self.frozen_contacts.thawed(partition, contact_id)
             elif isinstance(event, ConsentChanged) and event.opted_out and self.calls is not None:
                 self.calls.stop_contact(contact_id)
 
@@ -87,6 +92,8 @@ class ContactsAgent(ContactFold):
             if message is not None:
                 timers.arm(message, now)
                 self._doubts.see(partition, message)
+        for contact_key, contact in rows.items():
+            self.frozen_contacts.see(partition, contact_key.decode("latin-1"), contact)
         for contact_id in based:
             self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()], now[0])
         for message_id, archived in changed.get(MESSAGES, {}).items():
@@ -132,7 +139,10 @@ class ContactsAgent(ContactFold):
         def see(message: Message) -> None:
             self._doubts.see(partition, message, log_new=False)
 
-        self._arming[partition] = Arming(timers, checkpoints, see, rows[CONTACTS], rows[MESSAGES])
+        def see_contact(contact_id: str, contact: Contact) -> None:
+            self.frozen_contacts.see_stored(partition, contact_id, contact)
+
+        self._arming[partition] = Arming(timers, checkpoints, see, see_contact, rows[CONTACTS], rows[MESSAGES])
 
     def arm_some(self, count: int) -> bool:
         """Learn what is due from `count` rows more of a partition that became ours. False: all is armed."""
@@ -147,6 +157,7 @@ class ContactsAgent(ContactFold):
         self._arming.pop(partition, None)
         self.timers.pop(partition, None)
         self._doubts.revoked(partition)
+        self.frozen_contacts.revoked(partition)
         self.checkpoints.pop(partition, None)
         self._based.pop(partition, None)
         self._claimed.pop(partition, None)

@@ -1,6 +1,6 @@
 """The worker's health and process metrics, on its internal port."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -89,8 +89,12 @@ def health_of(runtime: Runtime) -> Health | None:
     return None if engine is None or engine.app is None else engine.health()
 
 
-async def serve(runtime: Runtime, collectors: Iterable[Collector], host: str, port: int) -> Served:
-    """Alive: no stall. Ready: partitions assigned and recovered."""
+async def serve(
+    runtime: Runtime, collectors: Iterable[Collector], host: str, port: int, degraded: Callable[[], str] = lambda: ""
+) -> Served:
+    """Alive: no stall. Ready: partitions assigned and recovered. `degraded`: what is wrong with the workers as a whole,
+    which this one may not know of itself (it waits for the group to form); a restart, which it may not need, is left to
+    its own watchdog."""
 
     def alive() -> str:
         return "no progress" if runtime.stall.stalled else ""
@@ -103,4 +107,4 @@ async def serve(runtime: Runtime, collectors: Iterable[Collector], host: str, po
     for collector in (EngineCollector(runtime), *collectors):
         registry.register(collector)
     ProcessCollector(registry=registry)
-    return Served(internal_app(alive, ready, registry), host, port)
+    return Served(internal_app(alive, ready, registry, degraded=degraded), host, port)

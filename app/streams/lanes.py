@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from app import clock
-from app.domain.events import Ask
+from app.domain.effects import Ask
 from app.domain.inputs import TurnGranted
 from app.domain.lane import MANY, Lane
 from app.domain.words import ErrorClass, Proof

@@ -10,8 +10,8 @@ from typing import assert_never
 import msgspec
 
 from app.clock import iso
+from app.domain import effects, numbers
 from app.domain import events as e
-from app.domain import numbers
 from app.domain.circuit import LaneProved
 from app.domain.contact import Message, last_attempt_no, segments_of
 from app.domain.fold import Folded
@@ -73,7 +73,7 @@ class Notices:
                 case _:
                     self._update(record, contact_id, folded, event, cause, scope)
         for effect in folded.effects:
-            if isinstance(effect, e.CheckpointWanted):
+            if isinstance(effect, effects.CheckpointWanted):
                 scope.emit(self._checkpoint(record, contact_id, parsed, folded))
             else:
                 scope.emit(self._lane(folded.contact.tenant, effect))
@@ -138,13 +138,15 @@ class Notices:
         )
         return Output(self._topics.contacts, contact_id.encode(), _encode(value), record.partition)
 
-    def _lane(self, tenant: str, effect: e.Ask | e.TurnAnswered | e.LaneSlowed | LaneProved) -> Output:
+    def _lane(
+        self, tenant: str, effect: effects.Ask | effects.TurnAnswered | effects.LaneSlowed | LaneProved
+    ) -> Output:
         match effect:
-            case e.Ask():
+            case effects.Ask():
                 value: lanes.LaneRecord = lanes.Asked(tenant=tenant, **msgspec.structs.asdict(effect))
-            case e.TurnAnswered():
+            case effects.TurnAnswered():
                 value = lanes.TurnAnswered(tenant=tenant, **msgspec.structs.asdict(effect))
-            case e.LaneSlowed():
+            case effects.LaneSlowed():
                 value = lanes.Slowed(tenant=tenant, **msgspec.structs.asdict(effect))
             case LaneProved(lane=lane):
                 value = lanes.Proved(tenant=tenant, lane=lane)

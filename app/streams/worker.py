@@ -18,6 +18,7 @@ from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
 from app.provider.words import ERRORS
 from app.records.journal import Journal
+from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.settings import Settings
@@ -34,8 +35,10 @@ from app.streams.engine.agent import Agent, Output
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
 from app.streams.expansion import RequestExpansion
+from app.streams.frozen_contacts import FrozenContacts
 from app.streams.health import FaultCollector, GateCollector, LookupCollector
 from app.streams.intake import IntakeAgent
+from app.streams.lag import LagCollector, PoisonCollector
 from app.streams.lanes import LanesAgent
 from app.streams.lister import Lister
 from app.streams.metrics import MetricsAgent
@@ -77,9 +80,17 @@ class Worker:
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
         self._faults: Counter[str] = Counter(dict.fromkeys(tenants, 0))
+        self.monitor, self._frozen = WorkerMonitor.of(settings), FrozenContacts()
         counted = (GateCollector(self.lines), LookupCollector(self._lookups), FaultCollector(self._faults))
-        self.collectors = (self.doubts, self.circuits, *counted)
+        self.runtime.set_aside.update(dict.fromkeys(self._topics.sources, 0))
+        poison = PoisonCollector(self.runtime.set_aside, self._frozen.count)
+        self.collectors = (self.doubts, self.circuits, *counted, poison, LagCollector(self.monitor, self._owns))
         self._logins, self._providers = tenants, dict[str, TwilioProvider]()
+
+    def _owns(self, topic: str, partition: int) -> bool:
+        """Whether a partition runs here; none does before the engine is built."""
+        engine = getattr(self.runtime, "engine", None)
+        return engine is not None and engine.owns(topic, partition)
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
@@ -88,6 +99,7 @@ class Worker:
         self.contacts = ContactsAgent(
             topics.contacts, notices, composer, letters, die, self._pk, self.doubts, checkpoint_after_ms
         )
+        self.contacts.frozen_contacts = self._frozen
         self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits)
         context = InputContext(topics.contacts, self._sealer, settings.pseudonym_key, self._pk, letters)
         expansion = RequestExpansion(self._tenants, Policies(settings), context)
@@ -103,6 +115,7 @@ class Worker:
         self._journal.close()
 
     async def _start_effects(self) -> None:
+        self.monitor.start()
         engine = self.runtime.engine
         self._bulk_pacer.behind = lambda: engine.health().waiting > BEHIND_SLICES
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
@@ -218,6 +231,7 @@ class Worker:
         for task in self._background:
             task.cancel()
         await self._recalls.close()
+        await self.monitor.stop()
         for provider in self._providers.values():
             await provider.close()
 

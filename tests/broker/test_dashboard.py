@@ -1,14 +1,17 @@
 """Every expression of the dashboard and the rules, asked of a real Prometheus that scrapes a real bridge."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from app.dev.broker import free_port
 from app.domain.circuit import Circuit
@@ -16,15 +19,20 @@ from app.domain.lane import Lane
 from app.domain.windows import BOUNDS, METRICS
 from app.domain.words import Proof
 from app.ingress.connections import Cut
+from app.ingress.workers import WorkersCollector
 from app.internal import Served, internal_app
 from app.records.metrics import NotifyMetric
+from app.records.monitor import WorkerMonitor
+from app.records.progress import Offsets
 from app.streams.circuits import Circuits
 from app.streams.doubts import Doubts
 from app.streams.health import FaultCollector
+from app.streams.lag import PoisonCollector
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
 from tests.support.door import ACME, PUBLIC, Door, FakeKafka, door
 from tests.support.given import doubtful, given, requested, turn
+from tests.support.groups import FakeGroup, monitor
 from tests.support.lab import until
 from tests.support.prometheus import Prometheus, running
 
@@ -63,7 +71,29 @@ def told() -> list[NotifyMetric]:
     return records
 
 
-async def troubled(ingress: Door, faults: Counter[str]) -> None:
+def behind() -> WorkerMonitor:
+    """No worker makes progress, and another partition is held back by a transaction."""
+    return monitor(FakeGroup(1, Offsets(0, 5000, 5000), Offsets(3, 3, 7)), 0.5)
+
+
+async def serving(*collectors: Collector) -> Served:
+    """An internal port with these metrics alone."""
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    served = Served(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
+    await served.listening()
+    return served
+
+
+class Restarting(Collector):
+    """A worker that was started a moment ago, whenever one looks."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("process_start_time_seconds", "", value=time.time())
+
+
+async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str]) -> None:
     """Kafka is away; a proxy strips /hooks, another drops signatures; strangers knock; and once neither Kafka nor the
     disk took a record."""
     misdirected = {"AccountSid": ACME}, "token-of-acme"
@@ -78,45 +108,43 @@ async def troubled(ingress: Door, faults: Counter[str]) -> None:
     ingress.ingress.webhooks.answered["status", 503] += 1
     ingress.ingress.connections.cut[Cut.SILENT] += 1
     faults["default"] += 1
+    aside["notify.requests"] += 1
 
 
-async def stalled(faults: Counter[str]) -> Served:
-    """The internal port of a worker that has work and does none, an attempt in doubt, a lane that is stopped, and calls
-    that met a fault of ours."""
-    registry, doubts, circuits = CollectorRegistry(), Doubts(), Circuits()
+async def stalled(faults: Counter[str], aside: Counter[str]) -> Served:
+    """The internal port of a worker that has work and does none, an attempt in doubt, a lane that is stopped, calls
+    that met a fault of ours, a record set aside and frozen contacts."""
+    doubts, circuits = Doubts(), Circuits()
     lane = Lane(1.0, 2.0, 0)
     lane.circuit = Circuit(0, Proof.TAKEN, 20003)
     circuits.lanes[0] = {("default", "default"): lane}
-    registry.register(circuits)
     doubts.assigned(0)
     doubts.see(0, given(requested(), turn(), doubtful()).message())
-    registry.register(worker(waiting=3, idle_s=60.0))
-    registry.register(doubts)
-    registry.register(FaultCollector(faults))
-    ProcessCollector(registry=registry)
-    served = Served(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
-    await served.listening()
-    return served
+    process = ProcessCollector(registry=CollectorRegistry())
+    poison = PoisonCollector(aside, lambda: 2)
+    return await serving(circuits, worker(waiting=3, idle_s=60.0), doubts, FaultCollector(faults), poison, process)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     path: Path = tmp_path_factory.mktemp("prometheus")
     away = FakeKafka()
-    away.here, faults = False, Counter({"default": 0})
+    away.here, faults, aside = False, Counter({"default": 0}), Counter({"notify.requests": 0})
     async with AsyncExitStack() as stack:
         site, ingress, hung = (
             Site(kafka, path),
-            await stack.enter_async_context(door(path, away)),
-            await stalled(faults),
+            await stack.enter_async_context(door(path, away, workers=behind())),
+            await stalled(faults, aside),
         )
-        stack.push_async_callback(hung.stop)
+        blind, restarting = await serving(WorkersCollector(monitor(FakeGroup()))), await serving(Restarting())
+        for served in (hung, blind, restarting):
+            stack.push_async_callback(served.stop)
         stack.callback(site.close)
         await asyncio.to_thread(site.start)
         targets = {
             "heliograph-bridge": [site.part.ready["metrics"]],
-            "heliograph-ingress": [ingress.internal],
-            "heliograph-worker": [hung.url, f"http://127.0.0.1:{free_port()}"],
+            "heliograph-ingress": [ingress.internal, blind.url],
+            "heliograph-worker": [hung.url, restarting.url, f"http://127.0.0.1:{free_port()}"],
         }
         made = stack.enter_context(await asyncio.to_thread(running, path, targets))
         for seen in (
@@ -125,7 +153,7 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
             "heliograph_worker_call_faults_total",
         ):
             await asyncio.to_thread(until, lambda name=seen: made.query(name))
-        await troubled(ingress, faults)
+        await troubled(ingress, faults, aside)
         await asyncio.to_thread(site.say, *told())
         whole = "sum(increase(heliograph_errors_total[5m])) > 0 and sum(heliograph_ingress_spool_bytes) > 0"
         await asyncio.to_thread(until, lambda: made.query(whole))

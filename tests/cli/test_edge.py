@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from twilio.request_validator import RequestValidator
 
-from app.domain.events import LaneSlowed
+from app.domain.effects import LaneSlowed
 from app.domain.words import ErrorClass, Progress, Stage, Word
 from app.provider.advice import ADVICE, every
 from app.provider.stamps import INVALID_AFTER

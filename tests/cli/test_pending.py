@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.cli.pending import state
+from app.cli.pending import not_taken, state
 from app.domain.contact import Attempt, Message
 from app.domain.policy import Policy
 from app.domain.words import Category, Priority, Proof, Reason, Stage, Word
@@ -42,3 +42,11 @@ def test_a_message_of_a_stopped_lane_waits_for_the_operator_and_one_of_another_l
 def test_a_message_in_doubt_says_where_to_look() -> None:
     attempt = Attempt(n=1, claimed_ms=0, claimed_offset=0, doubtful=True, doubted_ms=5)
     assert "heliograph doubts" in state(message(Stage.FLYING, attempts=(attempt,)), {})
+
+
+def test_a_message_that_waits_says_too_that_no_worker_makes_progress_and_one_that_ended_does_not() -> None:
+    stopped = "no worker makes progress since 2026-03-03T10:00:00.000Z"
+    assert state(message(Stage.WAITING), {}, stopped) == f"waits for its turn on lane main; {stopped}"
+    ended = message(Stage.FINAL, word=Word.FAILED, reason=Reason.EXPIRED)
+    assert state(ended, {}, stopped) == "ended: failed (expired)"
+    assert not_taken(stopped) == f"no worker has taken it yet: {stopped}" and not_taken("")[-3:] == "yet"

@@ -6,7 +6,8 @@ import pytest
 from app.domain.again import FRAUD_MS, LONGEST_STOPPED_MS
 from app.domain.attempt_retention import KEPT_ATTEMPTS
 from app.domain.contact import find_attempt, get_attempt, last_attempt_no
-from app.domain.events import Ask, InputRefused, OutcomeGiven
+from app.domain.effects import Ask
+from app.domain.events import InputRefused, OutcomeGiven
 from app.domain.words import DueKind, ErrorClass, Progress, Reason, Stage, Word
 from app.records.envelope import Cause
 from app.streams.outcomes import outcome_record

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from app.domain.events import CheckpointWanted
+from app.domain.effects import CheckpointWanted
 from app.domain.inputs import Checkpointed, Due
 from app.domain.words import DueKind, Intent
 from app.settings import Settings

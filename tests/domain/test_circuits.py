@@ -3,7 +3,7 @@
 import pytest
 
 from app.domain.circuit import FIRST_HOLD_MS, LONGEST_HOLDS, UNDECIDED_MS, LaneProved
-from app.domain.events import Ask, LaneSlowed
+from app.domain.effects import Ask, LaneSlowed
 from app.domain.lane import REGRANT_MS, Lane
 from app.domain.words import DueKind, ErrorClass, Priority, Progress, Proof
 from tests.support.given import START_MS, Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn

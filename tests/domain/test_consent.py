@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.domain.events import Ask, ConsentChanged, OutcomeGiven, TextReceived, TurnAnswered
+from app.domain.effects import Ask, TurnAnswered
+from app.domain.events import ConsentChanged, OutcomeGiven, TextReceived
 from app.domain.keywords import read_intent
 from app.domain.words import ErrorClass, Intent, Reason, Word
 from tests.support.given import START_MS, abandoned, given, refused, requested, text, turn

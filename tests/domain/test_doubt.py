@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from app.domain.contact import in_doubt
-from app.domain.events import Ask, AttemptClaimed, AttemptDoubted, OutcomeGiven
+from app.domain.effects import Ask
+from app.domain.events import AttemptClaimed, AttemptDoubted, OutcomeGiven
 from app.domain.timing import dues
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from app.records.envelope import Cause

@@ -4,7 +4,8 @@ import pytest
 
 from app.domain.again import FRAUD_MS, LONGEST_STOPPED_MS, STOPPED_MS
 from app.domain.contact import segments_of
-from app.domain.events import Ask, InputRefused, LaneSlowed, MediaDropped, OutcomeGiven, TurnAnswered
+from app.domain.effects import Ask, LaneSlowed, TurnAnswered
+from app.domain.events import InputRefused, MediaDropped, OutcomeGiven
 from app.domain.words import DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from tests.support.given import (
     HOUR_MS,

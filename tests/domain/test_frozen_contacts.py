@@ -3,7 +3,7 @@
 import msgspec
 
 from app.domain.contact import Contact
-from app.domain.events import Ask
+from app.domain.effects import Ask
 from app.domain.frozen_contact import MOST, freeze
 from app.domain.inputs import Place, SetAside
 from app.domain.words import DueKind, Stage, Word

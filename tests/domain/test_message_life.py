@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.domain.events import Ask, InputRefused, LaneSlowed, OutcomeGiven, RequestConflicted, TurnAnswered
+from app.domain.effects import Ask, LaneSlowed, TurnAnswered
+from app.domain.events import InputRefused, OutcomeGiven, RequestConflicted
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from tests.support.given import (
     KEY,

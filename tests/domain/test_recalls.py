@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.domain.contact import Message
-from app.domain.events import Ask, OutcomeGiven, RecallWanted
+from app.domain.effects import Ask
+from app.domain.events import OutcomeGiven, RecallWanted
 from app.domain.inputs import Input, Recalled
 from app.domain.timing import dues
 from app.domain.words import DueKind, Intent, Progress, Reason, Stage, Word

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain import identity
-from app.domain.events import Ask, InputRefused
+from app.domain.effects import Ask
+from app.domain.events import InputRefused
 from app.domain.lane import HELD_BACK_MS, REGRANT_MS, Lane
 from app.domain.phone import mask, read_address
 from app.domain.segments import count, smart

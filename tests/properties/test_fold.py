@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.domain.contact import Contact, Message
-from app.domain.events import Ask, AttemptClaimed, MessageOpened, OutcomeGiven, RequestConflicted
+from app.domain.effects import Ask
+from app.domain.events import AttemptClaimed, MessageOpened, OutcomeGiven, RequestConflicted
 from app.domain.inputs import Place
 from app.domain.timing import dues
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Proof, Stage

@@ -5,7 +5,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.events import Ask
+from app.domain.effects import Ask
 from app.domain.lane import Lane
 from app.domain.segments import count, smart
 from app.domain.words import Priority

@@ -23,7 +23,9 @@ class Owned:
         self.seen: list[str] = []
         contacts = [(cid.encode(), log.contact) for cid, log in logs.items()]
         archived = [(mid.encode(), m) for log in logs.values() for mid, m in log.archive.items()]
-        self.arming = Arming(self.timers, self.checkpoints, lambda m: self.seen.append(m.id), contacts, archived)
+        self.arming = Arming(
+            self.timers, self.checkpoints, lambda m: self.seen.append(m.id), lambda *_: None, contacts, archived
+        )
 
     def change(self, message: Message | None, message_id: str) -> None:
         self.arming.fresh.add(message_id)

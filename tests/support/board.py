@@ -17,10 +17,13 @@ from prometheus_client.registry import Collector
 from app.bridge.counters import Counters
 from app.domain.series import beforehand
 from app.ingress.api import Ingress, IngressCollector
+from app.ingress.workers import WorkersCollector
 from app.streams.circuits import Circuits
 from app.streams.doubts import Doubts
 from app.streams.engine.engine import Health
 from app.streams.health import EngineCollector, FaultCollector
+from app.streams.lag import LagCollector, PoisonCollector
+from tests.support.groups import FakeGroup, monitor
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "ops" / "grafana" / "dashboards" / "heliograph.json"
@@ -99,6 +102,9 @@ def exposed(ingress: Ingress) -> dict[str, set[str]]:
         Doubts(),
         Circuits(),
         FaultCollector({}),
+        WorkersCollector(monitor(FakeGroup())),
+        LagCollector(monitor(FakeGroup()), lambda *_: True),
+        PoisonCollector({}, lambda: 0),
         _process(),
     ):
         for family in collector.collect():

@@ -3,7 +3,8 @@
 import msgspec
 
 from app.domain.contact import Contact, Message
-from app.domain.events import Effect, Event
+from app.domain.effects import Effect
+from app.domain.events import Event
 from app.domain.fold import fold
 from app.domain.inputs import (
     Answered,

@@ -55,10 +55,11 @@ def answer_faults(operation: dict[str, Any], answer: httpx.Response) -> list[str
     if told is None:
         return [f"{answer.status_code} is not documented"]
     response = followed(told)
-    given = {name: answer.headers.get(name) for name in response.get("headers", {})}
-    faults = [f"without {name}" for name, value in given.items() if value is None]
-    for name, header in response.get("headers", {}).items():
-        faults += [error.message for error in judge(header["schema"]).iter_errors(given[name])]
+    headers = response.get("headers", {})
+    given = {name: answer.headers[name] for name in headers if name in answer.headers}
+    faults = [f"without {name}" for name, header in headers.items() if header["required"] and name not in given]
+    for name, value in given.items():
+        faults += [error.message for error in judge(headers[name]["schema"]).iter_errors(value)]
     return faults + _body_faults(response.get("content", {}), answer)
 
 

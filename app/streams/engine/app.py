@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,11 @@ class App(faust.App):  # type: ignore[misc] # faust is Any here
 
 
 class Runtime:
-    """One worker process: data directory, lease, producer, engine, app. `around` runs before agents and after them."""
+    """One worker process: data directory, lease, producer, engine, app.
+
+    `started` and `stopping` run before the agents and after them; `set_aside` counts by topic the records that were set
+    aside since the process began.
+    """
 
     def __init__(self, config: EngineConfig, agents: Callable[[], Sequence[Agent]]) -> None:
         self.config = config
@@ -100,6 +105,7 @@ class Runtime:
         client = {"bootstrap_servers": config.servers, **config.client}
         self.producer = LeasedProducer(self.lease, **client)
         self._agents = agents
+        self.set_aside: Counter[str] = Counter()
         self.started: list[Callable[[], Awaitable[None]]] = []
         self.stopping: list[Callable[[], Awaitable[None]]] = []
 
@@ -111,6 +117,7 @@ class Runtime:
             producer=self.producer,
             marker=self.marker,
             guard=self.guard,
+            set_aside=self._count_set_aside,
             limits=Limits(records=self.config.slice_records),
             unsafe=self.config.unsafe,
         )
@@ -131,6 +138,9 @@ class Runtime:
         for agent in agents:
             _attach(app, agent)
         return app
+
+    def _count_set_aside(self, topic: str) -> None:
+        self.set_aside[topic] += 1
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set: then effects end, cycles finish, offsets are committed. Exits 70 or 78 on a fault, 70

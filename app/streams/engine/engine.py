@@ -1,7 +1,6 @@
 """The engine: which partitions run, what effects may ask of it, and how alive it is."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,10 +40,7 @@ class Health:
 
 
 class Engine:
-    """One per process. Agents and their effect tasks get it; Faust's side calls the methods below the line.
-
-    `set_aside` counts, by topic, the records that were set aside since the process began.
-    """
+    """One per process. Agents and their effect tasks get it; Faust's side calls the methods below the line."""
 
     def __init__(
         self,
@@ -54,13 +50,11 @@ class Engine:
     ) -> None:
         self.lease, self.producer, self.unsafe = lease, shared.producer, shared.unsafe
         self.guard, self.slice_records = shared.guard, shared.limits.records
-        self.set_aside: Counter[str] = Counter()
         self._at_suspects, self._others_done = 0, False
         self._shared = replace(
             shared,
             pressure=self._waiting,
             progressed=self.progressed,
-            set_aside=self._was_set_aside,
             commit_others=self._commit_others,
         )
         self._agents = {agent.topic: agent for agent in agents}
@@ -195,9 +189,6 @@ class Engine:
         self._at_suspects -= 1
         self._others_done = True
         await self.app.consumer.commit()
-
-    def _was_set_aside(self, topic: str) -> None:
-        self.set_aside[topic] += 1
 
     def _rows(self, table: str, number: int) -> Rows:
         """The table's rows, restored up to the changelog's end."""

@@ -1,0 +1,98 @@
+"""What `heliograph doctor` finds of the workers: whether they make progress, and what they had to set aside."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import click
+
+from app.cli.counted import plural
+from app.cli.letters import Letter, read_letters
+from app.records.deadletters import FAULT, SET_ASIDE
+from app.records.groupreader import UNREACHABLE
+from app.records.monitor import WorkerMonitor, describe, names, watch
+from app.records.progress import Assessment, Cause
+from app.records.topics import Topics
+from app.settings import Settings
+
+NO_PROGRESS, OPEN = "ops/runbooks/worker-makes-no-progress.md", "ops/runbooks/open-transaction.md"
+ASIDE, LETTERS = "ops/runbooks/record-set-aside.md", "ops/runbooks/dead-letters.md"
+# A topic of dead letters may be long; how many seconds it is read for at most.
+READ_S = 20.0
+NAMED = 3
+TODO = {
+    Cause.NO_WORKER: "start heliograph worker; if one ends again and again, its log says why",
+    Cause.NO_PROGRESS: "workers run: their logs tell what they wait for",
+    Cause.PARTITIONS_STALLED: "the log of the worker that has them tells what it waits for",
+}
+
+
+def say_watching(most_s: float) -> None:
+    """On stderr."""
+    click.echo(f"..  watching whether workers make progress, for {most_s:.0f} s at most", err=True)
+
+
+def silent(_most_s: float) -> None:
+    """For output that a program reads."""
+
+
+async def stopped_workers(settings: Settings, waiting: Callable[[float], None]) -> str:
+    """That no worker makes progress and since when, "" if one does; where records wait it takes the stall timeout."""
+    try:
+        now = await watch(WorkerMonitor.of(settings), waiting)
+    except UNREACHABLE as error:
+        return f"whether a worker makes progress is not known ({type(error).__name__})"
+    return describe(now) if now.stopped else ""
+
+
+async def worker_findings(settings: Settings, waiting: Callable[[float], None]) -> AsyncIterator[tuple[str, str]]:
+    """What was looked at and what is wrong with it, "" if nothing. `waiting`: see `watch`."""
+    try:
+        now = await watch(WorkerMonitor.of(settings), waiting)
+    except UNREACHABLE as error:
+        yield "workers", f"not known: their consumer group {settings.group} cannot be read ({type(error).__name__})"
+        return
+    yield "workers", _progress(now, settings.group)
+    held = f"{names(now.transactions)}: held back by an open transaction of a producer; runbook {OPEN}"
+    yield "open transactions", held if now.transactions else ""
+
+
+def _progress(now: Assessment, group: str) -> str:
+    if now.cause is Cause.NONE:
+        return ""
+    where = (
+        f"consumer group {group}: {plural(now.members, 'member')}, {plural(sum(now.lag.values()), 'record')} waiting"
+    )
+    return f"{describe(now)} ({where}); {TODO[now.cause]}; runbook {NO_PROGRESS}"
+
+
+async def letter_findings(topics: Topics, client: dict[str, Any]) -> AsyncIterator[tuple[str, str]]:
+    """Records that the poison guard set aside, and contacts that are frozen since: from the dead letters."""
+    try:
+        async with asyncio.timeout(READ_S):
+            letters = list((await read_letters(topics.deadletters, client)).values())
+    except TimeoutError:
+        yield "records set aside", f"not known: {topics.deadletters} takes longer than {READ_S:g} s; runbook {LETTERS}"
+        return
+    yield "records set aside", _told([letter for letter in letters if _aside(letter)], "record", ASIDE)
+    frozen = [letter for letter in letters if _freezes(letter, topics.contacts)]
+    yield "frozen contacts", _told(frozen, "input of a frozen contact", LETTERS, "inputs of frozen contacts")
+
+
+def _aside(letter: Letter) -> bool:
+    return letter.handled is None and letter.record.rule.startswith(SET_ASIDE)
+
+
+def _freezes(letter: Letter, contacts: str) -> bool:
+    """A letter that was dropped leaves its contact frozen; one that was retried does not."""
+    retried = letter.handled is not None and letter.handled.how == "retried"
+    return letter.topic == contacts and not retried and letter.record.rule.startswith((FAULT, SET_ASIDE))
+
+
+def _told(letters: list[Letter], one: str, runbook: str, many: str = "") -> str:
+    if not letters:
+        return ""
+    named = ", ".join(letter.letter_id for letter in letters[-NAMED:])
+    return (
+        f"{plural(len(letters), one, many)}, the last as dead letter {named}: heliograph deadletters; runbook {runbook}"
+    )
