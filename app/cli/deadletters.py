@@ -208,7 +208,7 @@ async def _retry(
 
 
 def _content(opened: Opened) -> dict[str, Any]:
-    headers = {name: _text(value) for name, value in opened.headers}
+    headers = {name: _text(value or b"") for name, value in opened.headers}
     return {"key": None if opened.key is None else _text(opened.key), "headers": headers, "value": _text(opened.value)}
 
 

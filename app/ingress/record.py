@@ -9,4 +9,4 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     topic: str
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]] = []
+    headers: list[tuple[str, bytes | None]] = []

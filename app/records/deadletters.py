@@ -94,7 +94,7 @@ def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[byte
     """Value and headers of the dead letter of a record."""
     source = f"{lost.topic}-{lost.place}"
     key = None if lost.key is None else base64.b64encode(lost.key).decode()
-    envelope = Envelope(key, [(name, base64.b64encode(value).decode()) for name, value in lost.headers])
+    envelope = Envelope(key, [(name, base64.b64encode(value or b"").decode()) for name, value in lost.headers])
     letter = NotifyDeadletter(
         id=source,
         at=clock.iso(lost.at_ms),
@@ -114,7 +114,7 @@ def open_letter(sealer: Sealer, letter: NotifyDeadletter) -> Opened:
     if not letter.envelope:
         return Opened(None, value, [])
     around = msgspec.json.decode(sealer.open(letter.envelope, "", letter.source), type=Envelope)
-    kept = [(name, base64.b64decode(text)) for name, text in around.headers]
+    kept: Headers = [(name, base64.b64decode(text)) for name, text in around.headers]
     return Opened(None if around.key is None else base64.b64decode(around.key), value, kept)
 
 
@@ -133,5 +133,6 @@ def again(opened: Opened, source: str) -> Headers:
 
 def retried_from(headers: Headers) -> str | None:
     """The source that a record is a retry of; None if it says none, or what is none."""
-    text = next((value.decode("latin-1") for name, value in headers if name == RETRY_OF), "")
+    found = next((value for name, value in headers if name == RETRY_OF), None) or b""
+    text = found.decode("latin-1")
     return text if _SOURCE.match(text) else None

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -24,7 +24,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 
 def headers(kind: str, record_id: str, at: str, traceparent: str = "") -> Headers:
     """`ce_*` headers of an output, `traceparent` passed on."""
-    made = [*_fixed(kind), ("ce_id", record_id.encode()), ("ce_time", at.encode())]
+    made: Headers = [*_fixed(kind), ("ce_id", record_id.encode()), ("ce_time", at.encode())]
     return [*made, ("traceparent", traceparent.encode())] if traceparent else made
 
 

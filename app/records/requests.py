@@ -98,7 +98,7 @@ _object = msgspec.json.Decoder(dict[str, Any])
 _CE_NAMES = {"id": "id", "time": "at", "type": "type"}
 
 
-def read_request(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> NotifyRequest:
+def read_request(value: bytes | None, headers: Iterable[tuple[str, bytes | None]] = ()) -> NotifyRequest:
     """The request in a record. Raises Unreadable(field, rule); then `read_loosely` may still tell whose it was."""
     if value is not None and len(value) > MAX_VALUE_BYTES:
         raise Unreadable("value", f"is longer than {MAX_VALUE_BYTES} bytes")
@@ -108,7 +108,7 @@ def read_request(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ())
     return request
 
 
-def _unwrapped(value: bytes | None, headers: Mapping[str, bytes]) -> bytes | None:
+def _unwrapped(value: bytes | None, headers: Mapping[str, bytes | None]) -> bytes | None:
     """CloudEvents to our own form: structured mode holds our fields in `data`, binary mode attributes in headers."""
     if value is None or (b'"specversion"' not in value and "ce_specversion" not in headers):
         return value
@@ -118,7 +118,9 @@ def _unwrapped(value: bytes | None, headers: Mapping[str, bytes]) -> bytes | Non
         if not isinstance(data, dict):
             raise Unreadable("data", "must be an object")
         return msgspec.json.encode({**_attributes(whole), **data})
-    given = {name.removeprefix("ce_"): text.decode("utf-8", "replace") for name, text in headers.items()}
+    given = {
+        name.removeprefix("ce_"): text.decode("utf-8", "replace") for name, text in headers.items() if text is not None
+    }
     return msgspec.json.encode({**_attributes(given), **whole})
 
 
@@ -176,7 +178,7 @@ class Loose(msgspec.Struct, frozen=True):
     metadata: dict[str, str] = {}
 
 
-def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes]], place: str) -> Loose | None:
+def read_loosely(value: bytes | None, headers: Iterable[tuple[str, bytes | None]], place: str) -> Loose | None:
     """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many)."""
     if value is None or len(value) > MAX_VALUE_BYTES:
         return None

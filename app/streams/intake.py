@@ -210,5 +210,5 @@ def _fingerprint(request: NotifyRequested) -> str:
 
 def _traceparent(record: Input) -> str:
     """Passed on only if it is one: a header of somebody else's may hold anything."""
-    given = next((text for name, text in record.headers if name == "traceparent"), b"")
-    return given.decode() if _TRACEPARENT.match(given) else ""
+    given = next((text for name, text in record.headers if name == "traceparent"), None)
+    return given.decode() if given and _TRACEPARENT.match(given) else ""

@@ -166,20 +166,11 @@ def test_the_store_is_never_ahead_of_the_changelog(kafka, tmp_path, unsafe):
     lab.produce(8, keys=8)
     toy = lab.toy(big=9000, unsafe=list(unsafe))
     until(toy.ended)
-    allow(lab, "app-state-changelog", "max.message.bytes", "1000000")
+    lab.configure("app-state-changelog", "max.message.bytes", "1000000")
     lab.toy(big=9000, unsafe=list(unsafe))
     until(lambda: lab.committed() >= 8)
     assert (b"k7" in lab.state()) is (not unsafe)
     lab.close()
-
-
-def allow(lab: Lab, topic: str, name: str, value: str) -> None:
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, lab.prefix + topic, incremental_configs=[entry])
-    for future in lab.admin.incremental_alter_configs([resource]).values():
-        future.result()
 
 
 @pytest.mark.parametrize("unsafe", [(), ("lease", "foreign")])

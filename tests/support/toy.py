@@ -40,6 +40,9 @@ class Toy:
 
     def fold(self, record: Input, scope: Scope) -> None:
         value = record.value or b""
+        if record.headers:
+            texts = [[name, None if text is None else text.decode()] for name, text in record.headers]
+            note("headers", value.decode(), json.dumps(texts))
         if value == b"unreadable":
             raise Unreadable("value", "is not for us")
         if value == b"raise":
@@ -65,6 +68,9 @@ class Toy:
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any]]) -> None:
         note("settled", partition, len(changed["state"]), int(runtime.engine.lease.may_act()))
+        for (_, number), offsets in runtime.engine.app.consumer.held_back().items():
+            if offsets:
+                note("held", number, offsets)
 
     def assigned(self, partition: int, rows: Mapping[str, Iterable[tuple[bytes, Any]]]) -> None:
         note("assigned", partition, sum(1 for _ in rows["state"]), time.time())

@@ -189,6 +189,8 @@ def fold_record(agent: Folding, record: Input, overlay: Overlay) -> None:
     raises freezes. `overlay.latest` then tells the rows it changed."""
     overlay.begin()
     try:
+        if record.unreadable:
+            raise Unreadable("", record.unreadable)
         agent.fold(record, overlay)
     except Unreadable as refused:
         overlay.undo()
