@@ -161,11 +161,11 @@ class BatchFetching:
                     self._remove(tp)
                     result.check_raise()
                 break
-            records = None if most is None else most - sum(len(one.records) for one in taken.values())
-            if (found := self._take(tp, result, records, may_inflate)) is not None:
-                taken[tp] = found
-            if sum(one.size + one.work for one in taken.values()) >= TURN_BYTES or records == 0:
+            left = most - sum(len(one.records) for one in taken.values()) if most else self._reading_of(tp).records
+            if left <= 0 or sum(one.size + one.work for one in taken.values()) >= TURN_BYTES:
                 break
+            if (found := self._take(tp, result, left, may_inflate)) is not None:
+                taken[tp] = found
         return taken
 
     def _results(self, wanted: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Any]]:
@@ -176,12 +176,12 @@ class BatchFetching:
             elif not self._fetcher._subscriptions.is_assigned(tp):
                 del self._fetcher._records[tp]
 
-    def _take(self, tp: TopicPartition, result: Any, most: int | None, may_inflate: Callable[[], bool]) -> Taken | None:
+    def _take(self, tp: TopicPartition, result: Any, most: int, may_inflate: Callable[[], bool]) -> Taken | None:
         if not result.check_assignment(tp):
             self._remove(tp)
             return None
-        records = self._reading_of(tp).records
-        taken: Taken = result._partition_records.take(min(records, most or records), PARTITION_BYTES, may_inflate)
+        most = min(most, self._reading_of(tp).records)
+        taken: Taken = result._partition_records.take(most, PARTITION_BYTES, may_inflate)
         result._update_position()
         if taken.more:
             self._fetcher._records.move_to_end(tp)

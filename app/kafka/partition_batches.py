@@ -4,22 +4,25 @@ Isolation is read_committed (KIP-98): the broker sends nothing beyond the last s
 that were aborted. Batches of those and the markers that end transactions hold no data, but their offsets count as read.
 """
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
 
+from app.kafka.aborted_transactions import AbortedTransactions
 from app.kafka.decompression import NAMES, NONE, DecompressionError, InflationLimitError
 from app.kafka.legacy_batches import LegacyFormatError, legacy_records
-from app.kafka.record_batches import MAX_INFLATED_BYTES, OpenBatch
+from app.kafka.record_batches import MAX_INFLATED_BYTES, PARSER_ERRORS, SMALL_BYTES, OpenBatch, offset_of
 from app.kafka.record_format import (
     BATCH,
+    CURRENT_MAGIC,
     LENGTH_OVERHEAD,
     MAGIC_AT,
     PREFIX_BYTES,
+    UNUSUAL,
     BatchHeader,
     Record,
     RecordFormatError,
@@ -28,7 +31,9 @@ from app.kafka.record_format import (
 
 # The bytes of a batch that cannot be read are kept if the topics take them (max.message.bytes).
 KEPT_BYTES = 2 << 20
-_LEAST_BYTES = (LENGTH_OVERHEAD + 14, LENGTH_OVERHEAD + 14, BATCH.size)  # by magic
+_LEAST_BYTES = (LENGTH_OVERHEAD + 14, LENGTH_OVERHEAD + 14, BATCH.size)  # by format ("magic")
+_MAGICS = range(len(_LEAST_BYTES))
+_LENGTH_AT, _LENGTH_TO_MAGIC = 8, struct.Struct(">iib")
 
 
 class Form(Protocol):
@@ -43,8 +48,8 @@ class Form(Protocol):
 class Taken:
     """What was taken of a partition: the committed records of the offsets from `first` to before `end`.
 
-    `size`: bytes of the records, inflated. `work`: bytes that were inflated for them. `more`: whether the fetch brought
-    more. `refetch`: whether a batch came damaged and is to be fetched again.
+    `size`: bytes of the records, inflated. `work`: bytes that were inflated for them. `most`: how many records may be
+    taken. `more`: whether the fetch brought more. `refetch`: whether a batch came damaged and is to be fetched again.
     """
 
     first: int
@@ -52,29 +57,9 @@ class Taken:
     records: list[Any] = field(default_factory=list)
     size: int = 0
     work: int = 0
+    most: int = 0
     more: bool = False
     refetch: bool = False
-
-
-class AbortedTransactions:
-    """Which batches belong to transactions that were aborted. `aborted`: producer id and first offset of each."""
-
-    def __init__(self, aborted: Sequence[tuple[int, int]]) -> None:
-        self._waiting = sorted(aborted, key=lambda one: one[1], reverse=True)
-        self._open = set[int]()
-
-    def holds(self, header: BatchHeader, batch: DefaultRecordBatch) -> bool:
-        """Whether this batch, the next of the log, is to be left out. A marker is neither."""
-        while self._waiting and self._waiting[-1][1] <= header.base_offset:
-            self._open.add(self._waiting.pop()[0])
-        if header.control and header.producer_id in self._open and _is_abort(batch):
-            self._open.discard(header.producer_id)
-        return header.transactional and header.producer_id in self._open
-
-
-def _is_abort(batch: DefaultRecordBatch) -> bool:
-    marker = next(iter(batch), None)
-    return marker is not None and bool(ControlRecord.parse(marker.key) == ABORT_MARKER)
 
 
 class PartitionBatches:
@@ -109,9 +94,10 @@ class PartitionBatches:
 
         `may_inflate` is asked before each compressed batch; none is inflated if it says no.
         """
-        taken = Taken(self.next_fetch_offset)
-        while len(taken.records) < most_records and taken.size < most_bytes and self._opened(taken, may_inflate):
-            self._read(taken, most_records - len(taken.records), most_bytes - taken.size)
+        taken = Taken(self.next_fetch_offset, most=most_records)
+        while len(taken.records) < most_records and taken.size < most_bytes and self._advance(taken, may_inflate):
+            if self._batch is not None:
+                self._read(self._batch, taken, most_bytes)
         taken.end = self.next_fetch_offset
         taken.more = not taken.refetch and (self._batch is not None or self._frame() is not None)
         return taken
@@ -121,28 +107,29 @@ class PartitionBatches:
         data, at = self._data, self._at
         if len(data) <= at + MAGIC_AT:
             return None
-        length, magic = int.from_bytes(data[at + 8 : at + LENGTH_OVERHEAD], "big", signed=True), data[at + MAGIC_AT]
+        length, _epoch, magic = _LENGTH_TO_MAGIC.unpack_from(data, at + _LENGTH_AT)
         size = LENGTH_OVERHEAD + length
-        if magic >= len(_LEAST_BYTES) or size < _LEAST_BYTES[magic]:
+        if magic not in _MAGICS or size < _LEAST_BYTES[magic]:
             return data[at:]
         return data[at : at + size] if at + size <= len(data) else None
 
-    def _opened(self, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
-        """Whether a batch is open, having passed what holds no data."""
-        while self._batch is None:
-            frame = self._frame()
-            if frame is None or not self._enter(frame, taken, may_inflate):
-                return False
-        return True
+    def _advance(self, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+        """Stay in the batch that is open, or go on to the next one; False: there is none for now."""
+        if self._batch is not None:
+            return True
+        frame = self._frame()
+        return frame is not None and self._enter(frame, taken, may_inflate)
 
     def _enter(self, frame: memoryview, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
         """Go on to this batch; False: not now."""
         magic = frame[MAGIC_AT]
-        if magic < len(_LEAST_BYTES) - 1:
+        if magic < CURRENT_MAGIC:
             return self._take_legacy(frame, magic, taken)
-        batch = DefaultRecordBatch(frame) if magic == len(_LEAST_BYTES) - 1 and len(frame) >= BATCH.size else None
+        batch = DefaultRecordBatch(frame) if magic == CURRENT_MAGIC and len(frame) >= BATCH.size else None
         if batch is None or not batch.validate_crc():
             return self._damaged(frame, taken)
+        if self._took_whole(batch, frame, taken):
+            return True
         header = batch_header(frame, 0)
         if not self._reached(header, taken) or (header.codec != NONE and not (may_inflate() and _has_room(taken))):
             return False
@@ -152,6 +139,24 @@ class PartitionBatches:
             self.next_fetch_offset = max(self.next_fetch_offset, header.next_offset)
         else:
             self._open(frame, header, taken)
+        return True
+
+    def _took_whole(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
+        """The usual batch, quickly: small, not compressed, of no transaction, and all of it may be taken."""
+        first, end, position = batch.base_offset, batch.next_offset, self.next_fetch_offset
+        if batch.attributes & UNUSUAL or len(frame) > SMALL_BYTES or end - first > taken.most - len(taken.records):
+            return False
+        if first < position or (self._consecutive and first > position):
+            return False
+        try:
+            records = list(batch)
+        except PARSER_ERRORS:
+            return False
+        if not records or (self._consecutive and list(map(offset_of, records)) != list(range(first, end))):
+            return False
+        taken.records += self._form(self._tp, records, "")
+        taken.size += len(frame)
+        self._at, self.next_fetch_offset = self._at + len(frame), end
         return True
 
     def _reached(self, header: BatchHeader, taken: Taken) -> bool:
@@ -173,11 +178,9 @@ class PartitionBatches:
         except (DecompressionError, RecordFormatError) as error:
             self._set_aside(frame, header.next_offset, f"cannot be read: {error}", taken)
 
-    def _read(self, taken: Taken, most_records: int, most_bytes: int) -> None:
-        batch = self._batch
-        assert batch is not None
+    def _read(self, batch: OpenBatch, taken: Taken, most_bytes: int) -> None:
         try:
-            records, size = batch.read(most_records, most_bytes)
+            records, size = batch.read(taken.most - len(taken.records), most_bytes - taken.size)
         except RecordFormatError as error:
             self._set_aside(batch.frame, batch.header.next_offset, f"cannot be read: {error}", taken)
             return

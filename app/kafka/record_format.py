@@ -12,9 +12,11 @@ Headers = list[tuple[str, bytes | None]]
 BATCH = struct.Struct(">qiibIhiqqqhii")
 # Offset and length stand before what the length counts.
 LENGTH_OVERHEAD = 12
-MAGIC_AT = 16
+MAGIC_AT, CURRENT_MAGIC = 16, 2
 
 _CODEC, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
+# Attributes of a batch that is more than its records.
+UNUSUAL = _CODEC | _TRANSACTIONAL | _CONTROL
 
 # A record longer than this is not carried whole. A topic takes 2 MB (max.message.bytes), so only compression brings it.
 MAX_RECORD_BYTES = 4 << 20

@@ -38,6 +38,7 @@ def test_attributes_set_in_constructors_are_still_there():
     assert "_rejoin_needed_fut" in inspect.getsource(GroupCoordinator)
     assert "_fetch_max_wait_ms" in inspect.getsource(Fetcher)
     fetcher = inspect.getsource(Fetcher)
+    assert "backoff=self._prefetch_backoff" in fetcher
     assert "self._records[tp] = FetchResult(" in fetcher and "await self._client.send(node_id, request)" in fetcher
     assert all(
         name in fetcher for name in ("self._wait_consume_future = ", "self._subscriptions = ", "self._closed = ")

@@ -54,8 +54,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
     async def on_start(self) -> None:
         """Attach the lease once the coordinator exists."""
         await super().on_start()
-        self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
-        self._fetching = BatchFetching(self._consumer._fetcher, self._reading_of)
+        fetcher = self._consumer._fetcher
+        fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
+        # aiokafka fetches nothing of a broker for 100 ms while a partition of it is not taken whole: others would wait.
+        fetcher._prefetch_backoff = 0.0
+        self._fetching = BatchFetching(fetcher, self._reading_of)
         self._rests = Rests(self.app.engine.rest_s)
         self.app.engine.lease.attach(self._consumer._coordinator)
 
