@@ -18,12 +18,14 @@ from aiokafka.structs import OffsetAndMetadata
 from app import clock, telemetry
 from app.bridge.counters import Counters
 from app.domain.windows import WINDOW_MS
+from app.kafka.batch_fetching import read_in_turns
 from app.records.codec import Unreadable, decode
 from app.records.metrics import decoder
 
 log = telemetry.logger(__name__)
 
 AGAIN_MS = 24 * 3_600_000
+AT_ONCE = 5000
 COMMIT_S, LOOK_S, PATIENCE_S = 5.0, 0.5, 30.0
 STALLED_MS = 30_000
 
@@ -48,7 +50,11 @@ class Reader:
         self._again = False
         self.ready = asyncio.Event()
         self._consumer = AIOKafkaConsumer(
-            group_id=group, enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=5000, **client
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            **client,
         )
 
     def alive(self) -> str:
@@ -62,6 +68,7 @@ class Reader:
     async def start(self) -> None:
         """Take every partition, from where counting starts. Raises KafkaError without a broker."""
         await self._consumer.start()
+        read_in_turns(self._consumer, AT_ONCE)
         places, notes, offsets = await self._asked()
         begins, self._ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
         again = all(p in notes and begins[p] <= notes[p].first <= offsets[p] <= self._ends[p] for p in places)

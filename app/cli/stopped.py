@@ -20,7 +20,7 @@ async def stopped_lanes(topics: Topics, client: dict[str, Any]) -> list[Stopped]
         for number in await logs.partitions(topic):
             async for records in logs.read(topic, number, *await logs.span(topic, number)):
                 for record in records:
-                    if record.key.startswith(ROW):
+                    if record.key and record.key.startswith(ROW):
                         _take(rows, record.key, record.value)
     return sorted(rows.values(), key=lambda row: row.since_ms)
 

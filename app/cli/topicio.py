@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from app.kafka.batch_fetching import read_in_turns
 from app.records.fit import must_exist
 
 
@@ -37,13 +38,16 @@ async def follow(
     """Records (with their value parsed) of a topic or one partition: up to its end now, or for ever.
 
     `since_ms`: only those whose log time is not before it. What is no JSON object is passed over: poison, of which the
-    worker made a dead letter.
+    worker made a dead letter. So is what belongs to a transaction that was aborted or is open.
     """
     reset = "earliest" if from_start else "latest"
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset=reset, **client)
+    consumer = AIOKafkaConsumer(
+        enable_auto_commit=False, auto_offset_reset=reset, isolation_level="read_committed", **client
+    )
     try:
         await must_exist(client, [topic])
         await consumer.start()
+        read_in_turns(consumer)
         await consumer._client.add_topic(topic)
         numbers = [partition] if partition is not None else sorted(consumer.partitions_for_topic(topic) or ())
         places = [TopicPartition(topic, number) for number in numbers]

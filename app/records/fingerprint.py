@@ -3,9 +3,9 @@
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.records.codec import Unreadable, decode
+from app.records.logs import Logs
 
 
 class _Stamped(msgspec.Struct):
@@ -13,41 +13,28 @@ class _Stamped(msgspec.Struct):
 
 
 _stamped = msgspec.json.Decoder(_Stamped)
-# Of each partition's end: each costs a request, and more than one is read only where there is poison.
+# Of each partition's end; several only for the sake of what cannot be read.
 LOOKED_AT = 50
 
 
 async def foreign_fingerprint(topic: str, fingerprint: str, **client: Any) -> str | None:
     """The fingerprint that the last readable record of some partition of `contacts` carries, if it is not ours."""
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
-    try:
-        await consumer.start()
-        numbers = await _partitions(consumer, topic)
-        ends = await consumer.end_offsets(numbers)
-        starts = await consumer.beginning_offsets(numbers)
-        for where in (n for n in numbers if ends[n] > starts[n]):
-            consumer.assign([where])
-            found = await _last(consumer, where, max(starts[where], ends[where] - LOOKED_AT), ends[where])
+    async with Logs(client) as logs:
+        for number in await logs.partitions(topic):
+            found = await _last(logs, topic, number)
             if found not in (None, fingerprint):
                 return found
-        return None
-    finally:
-        await consumer.stop()
-
-
-async def _last(consumer: AIOKafkaConsumer, where: TopicPartition, start: int, end: int) -> str | None:
-    """The fingerprint of the last record in this span that can be read; a poison record is no reason not to start."""
-    for offset in range(end - 1, start - 1, -1):
-        consumer.seek(where, offset)
-        record = await consumer.getone(where)
-        try:
-            stamped: _Stamped = decode(_stamped, record.value)
-        except Unreadable:
-            continue
-        return stamped.pk
     return None
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await consumer._client.add_topic(topic)
-    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+async def _last(logs: Logs, topic: str, number: int) -> str | None:
+    """The fingerprint of the last record in this span that can be read; a poison record is no reason not to start."""
+    start, end = await logs.span(topic, number)
+    found = None
+    async for records in logs.read(topic, number, max(start, end - LOOKED_AT), end):
+        for record in records:
+            try:
+                found = decode(_stamped, record.value).pk
+            except Unreadable:
+                continue
+    return found

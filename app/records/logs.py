@@ -1,10 +1,15 @@
-"""Partitions read from where they begin to where they end now, by offset and not by group: nothing is committed."""
+"""Partitions read from where they begin to where they end now, by offset and not by group: nothing is committed.
+
+Records of transactions count once they are committed: a partition ends at its last stable offset.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+
+from app.kafka.batch_fetching import FetchedRecord, read_in_turns
 
 AT_ONCE = 1000
 POLL_MS = 500
@@ -20,12 +25,17 @@ class Logs:
     def __init__(self, client: dict[str, Any]) -> None:
         self._client = client
         self._consumer = AIOKafkaConsumer(
-            enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=WAIT_MS, **client
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=WAIT_MS,
+            isolation_level="read_committed",
+            **client,
         )
 
     async def __aenter__(self) -> "Logs":
         try:
             await self._consumer.start()
+            read_in_turns(self._consumer, AT_ONCE)
         except BaseException:
             await self._consumer.stop()
             raise
@@ -46,7 +56,7 @@ class Logs:
         ends = await self._consumer.end_offsets([where])
         return int(starts[where]), int(ends[where])
 
-    async def read(self, topic: str, number: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+    async def read(self, topic: str, number: int, start: int, end: int) -> AsyncIterator[Sequence[FetchedRecord]]:
         """Slices of records from `start` to before `end`. Raises OffsetOutOfRangeError when retention overtakes it."""
         if start >= end:
             # Not assigned either: aiokafka 0.14 never stops when it is stopped right after an assignment.
@@ -56,7 +66,7 @@ class Logs:
         self._consumer.seek(where, start)
         empty = 0
         while await self._consumer.position(where) < end and empty < EMPTY_POLLS:
-            got = await self._consumer.getmany(where, timeout_ms=POLL_MS, max_records=AT_ONCE)
+            got = await self._consumer.getmany(where, timeout_ms=POLL_MS)
             empty = 0 if got else empty + 1
             if records := [record for record in got.get(where, ()) if record.offset < end]:
                 yield records

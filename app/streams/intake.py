@@ -57,11 +57,17 @@ class IntakeAgent:
     def _parked(self, request: Expansion) -> Output:
         """The request's record as it is, sealed. Keyed by tenant: partitions share the rate of a worker evenly, so the
         campaign of one tenant delays the parked requests of those few others alone whose partition is the same."""
-        topic, partition, offset, at_ms, key, value, headers = request.record
-        source, tenant = f"{topic}-{partition}-{offset}", request.loose.tenant
-        payload = seal_record(self._expansion.context.sealer, tenant, source, key, value, headers)
+        at, tenant = request.record, request.loose.tenant
+        source = f"{at.topic}-{at.partition}-{at.offset}"
+        payload = seal_record(self._expansion.context.sealer, tenant, source, at.key, at.value, at.headers)
         parked = BulkParked(
-            id=source, tenant=tenant, topic=topic, partition=partition, offset=offset, at=at_ms, payload=payload
+            id=source,
+            tenant=tenant,
+            topic=at.topic,
+            partition=at.partition,
+            offset=at.offset,
+            at=at.at_ms,
+            payload=payload,
         )
         return Output(self._bulk, tenant.encode(), bulk.encode(parked))
 

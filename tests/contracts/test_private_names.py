@@ -6,8 +6,9 @@ from importlib.metadata import version
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.producer.sender import Sender
 from aiokafka.protocol import fetch
 from faust.stores.rocksdb import Store
@@ -23,7 +24,10 @@ USED = [
     (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
     (Consumer, "_get_active_partitions"), (Consumer, "_getmany"), (Consumer, "perform_seek"), (Consumer, "ack"), (Consumer, "_seek"), (Consumer, "earliest_offsets"),
     (AIOKafkaConsumerThread, "_create_worker_consumer"), (AIOKafkaConsumerThread, "call_thread"), (AIOKafkaConsumerThread, "_fetch_records"),
-    (Fetcher, "_proc_fetch_request"), (PartitionRecords, "_consumer_record"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"), (AIOKafkaClient, "send"),
+    (AIOKafkaClient, "send"),
+    (Fetcher, "_proc_fetch_request"), (Fetcher, "fetched_records"), (Fetcher, "_create_fetch_waiter"), (Fetcher, "_notify"),
+    (FetchResult, "check_assignment"), (FetchResult, "has_more"), (FetchResult, "_update_position"), (FetchError, "check_raise"),
+    (SubscriptionState, "is_assigned"), (SubscriptionState, "wait_for_assignment"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
     (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"), (TableManager, "_update_channels"), (TableManager, "on_start"),
 ]  # fmt: skip
 
@@ -36,8 +40,20 @@ def test_a_private_name_is_still_there(owner, name):
 def test_attributes_set_in_constructors_are_still_there():
     assert "_rejoin_needed_fut" in inspect.getsource(GroupCoordinator)
     assert "_fetch_max_wait_ms" in inspect.getsource(Fetcher)
-    assert "self._records[tp] = FetchResult(" in inspect.getsource(Fetcher)
+    fetcher = inspect.getsource(Fetcher)
+    assert "backoff=self._prefetch_backoff" in fetcher
+    assert "self._records[tp] = FetchResult(" in fetcher and "await self._client.send(node_id, request)" in fetcher
+    assert all(
+        name in fetcher for name in ("self._wait_consume_future = ", "self._subscriptions = ", "self._closed = ")
+    )
+    assert "for topic, partitions in response.topics" in fetcher and "MemoryRecords(part_data[-1])" in fetcher
     assert "self._partition_records = partition_records" in inspect.getsource(FetchResult)
+    records = inspect.getsource(PartitionRecords)
+    assert "self._aborted_transactions = " in records and "self.next_fetch_offset = " in records
+    state = inspect.getsource(TopicPartitionState)
+    assert "self.lso = " in state and "self.highwater = " in state and SubscriptionState.reassignment_in_progress
+    consumer = inspect.getsource(AIOKafkaConsumer)
+    assert "self._fetcher = " in consumer and "isolation_level=self._isolation_level" in consumer
     assert "active_tps" in inspect.getsource(Recovery) and "tp_to_table" in inspect.getsource(Recovery)
     assert "active_highwaters" in inspect.getsource(Recovery) and "_read_offset" in inspect.getsource(Consumer)
     assert "_committed_offset" in inspect.getsource(Consumer) and "_unacked_messages" in inspect.getsource(Consumer)

@@ -20,7 +20,14 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 ROOT = Path(__file__).parents[2]
 MOVING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE)
@@ -92,6 +99,13 @@ class Lab:
     def create(self, name: str, **config: str) -> None:
         wanted = [NewTopic(self.prefix + name, self.partitions, 1, config=config)]
         for future in self.admin.create_topics(wanted).values():
+            future.result()
+
+    def configure(self, name: str, setting: str, value: str) -> None:
+        """Set a topic's own setting."""
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, self.prefix + name, incremental_configs=[entry])
+        for future in self.admin.incremental_alter_configs([resource]).values():
             future.result()
 
     def delete(self, name: str) -> None:

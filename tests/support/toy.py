@@ -50,6 +50,9 @@ class Toy:
 
     def fold(self, record: Input, scope: Scope) -> None:
         value = record.value or b""
+        if record.headers:
+            texts = [[name, None if text is None else text.decode()] for name, text in record.headers]
+            note("headers", value.decode(), json.dumps(texts))
         if value == b"unreadable":
             raise Unreadable("value", "is not for us")
         if value == b"raise":

@@ -12,7 +12,13 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Input(NamedTuple):
-    """One record of a slice. `at_ms`: its Kafka timestamp (LogAppendTime on our topics), ms since the epoch."""
+    """One record of a slice. `at_ms`: its Kafka timestamp (LogAppendTime on our topics), ms since the epoch.
+
+    `headers`: as Kafka has them. A name may occur twice, a value may be null, and a name that is not UTF-8 keeps its
+    bytes as surrogate escapes.
+    `unreadable`: why the record, or several in one batch, could not be read; its value is a part of it then. Such an
+    input is never folded: it becomes a dead letter.
+    """
 
     topic: str
     partition: int
@@ -21,6 +27,7 @@ class Input(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    unreadable: str = ""
 
 
 class Output(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
+from app.kafka.partition_batches import Taken
 from app.streams.engine import points
 from app.streams.engine.backlog import Slice
 from app.streams.engine.book import Book
@@ -18,8 +19,9 @@ from app.streams.engine.fetching import ConsumerThread
 from app.streams.engine.restore import Restore, Restores
 from app.streams.engine.store import is_new, write_rows
 
-# Slices fetched and not folded yet, over all partitions: bounds memory, and what a rebalance throws away.
-MAX_WAITING = 16
+# Slices fetched and not folded yet, over all partitions, and the bytes of their records: bounds memory, and what a
+# rebalance throws away. A record with many empty headers takes some 30 times its bytes.
+MAX_WAITING, MAX_WAITING_BYTES = 16, 16 << 20
 # A look for records lasts this long when there are none; whoever wants to seek waits for its end.
 LOOK_S = 0.1
 
@@ -34,7 +36,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self.restores = Restores()
         self._fetching = False
         self._drainer: Any = None
-        self.waiting, self.taking_over = 0, False
+        self.waiting, self._waiting_bytes, self.taking_over = 0, 0, False
         self._room = asyncio.Event()
         self._room.set()
 
@@ -77,16 +79,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
                 if self.should_stop or self.transport.app.should_stop:
                     return
                 raise
-            for tp, records in fetched.items():
+            for tp, taken in fetched.items():
                 if self.flow_active and generation == self.app.consumer_generation_id and tp in active:
-                    await self._deliver(tp, records)
+                    await self._deliver(tp, taken)
 
-    async def _deliver(self, tp: Any, records: list[Any]) -> None:
+    async def _deliver(self, tp: Any, taken: Taken) -> None:
         recovery = self.app.tables.recovery
-        if tp in recovery.active_tps:
-            await self._restore(recovery, tp, records)
+        if tp in recovery.active_tps and taken.records:
+            await self._restore(recovery, tp, taken.records)
         elif self.app.topics.acks_enabled_for(tp.topic):
-            await self._slice(tp, records)
+            await self._slice(tp, taken)
 
     async def _restore(self, recovery: Any, tp: Any, records: list[Any]) -> None:
         """Changelog records straight into one WriteBatch; the last takes Faust's path too, which ends the recovery."""
@@ -102,27 +104,29 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self.app.engine.progressed()
         await self.callback(self._to_message(tp, last))
 
-    async def _slice(self, tp: Any, records: list[Any]) -> None:
+    async def _slice(self, tp: Any, taken: Taken) -> None:
+        """Offsets without records (markers of transactions, batches of aborted ones) are done once they were read."""
         book = self._books.setdefault(tp, Book())
-        if book.expected is not None:
-            records = [r for r in records if r.offset >= book.expected]
-            if records and records[0].offset > book.expected and "holes" not in self.app.engine.unsafe:
-                await self._refuse_hole(tp, book.expected, records[0].offset)
-        most = 1 if self.app.engine.background(tp.topic) else self.app.engine.slice_records
-        for start in range(0, len(records), most):
-            if not self.flow_active:
-                return
-            await self._deliver_slice(tp, book, records[start : start + most])
+        first = taken.first if book.expected is None else max(taken.first, book.expected)
+        if book.expected is not None and first > book.expected and "holes" not in self.app.engine.unsafe:
+            await self._refuse_hole(tp, book.expected, first)
+        if taken.end <= first:
+            return
+        records = [r for r in taken.records if r.offset >= first] if first > taken.first else taken.records
+        entry = book.delivered(first, taken.end - 1)
+        if records:
+            await self._deliver_slice(tp, entry, records, taken.size)
+        else:
+            Book.done(entry)
 
     async def _refuse_hole(self, tp: Any, expected: int, got: int) -> NoReturn:
         _refuse_deleted({tp: expected}, await self.earliest_offsets(tp))
         die(f"hole in {tp.topic}-{tp.partition}: expected {expected}, got {got}")
 
-    async def _deliver_slice(self, tp: Any, book: Book, records: list[Any]) -> None:
-        entry = book.delivered(records[0].offset, records[-1].offset)
+    async def _deliver_slice(self, tp: Any, entry: list[int], records: list[Any], size: int) -> None:
         counted = 0 if self.app.engine.background(tp.topic) else 1
-        self._took(counted)
-        piece = Slice(records, records[0].offset, records[-1].offset, lambda: self._slice_done(entry, counted))
+        self._took(counted, counted * size)
+        piece = Slice(records, entry[0], entry[1], lambda: self._slice_done(entry, counted, size))
         await self.callback(self._slice_message(tp, piece))
 
     def _slice_message(self, tp: Any, piece: Slice) -> ConsumerMessage:
@@ -142,18 +146,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             generation_id=self.app.consumer_generation_id,
         )
 
-    def _slice_done(self, entry: list[int], counted: int) -> None:
+    def _slice_done(self, entry: list[int], counted: int, size: int) -> None:
         Book.done(entry)
-        self._took(-counted)
+        self._took(-counted, -counted * size)
         if counted:
             self.app.engine.progressed()
 
-    def _took(self, count: int) -> None:
+    def _took(self, count: int, size: int) -> None:
         self.waiting += count
+        self._waiting_bytes += size
         self._make_room()
 
     def _make_room(self) -> None:
-        if self.waiting < MAX_WAITING:
+        if self.waiting < MAX_WAITING and self._waiting_bytes < MAX_WAITING_BYTES:
             self._room.set()
         else:
             self._room.clear()
@@ -230,7 +235,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
         aiokafka seeks nothing where there is no commit, and what was fetched before now is thrown away.
         """
-        sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+        sources = self._sources()
         begin = {tp: offset for tp in sources if (offset := self._read_offset.get(tp))}
         firsts = await self.earliest_offsets(*sources) if sources else {}
         if "holes" not in self.app.engine.unsafe:
@@ -240,14 +245,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             begin[tp] = firsts[tp]
         return begin
 
+    def _sources(self) -> set[Any]:
+        return {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+
     async def _refuse_recreated(self) -> None:
-        sources = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+        sources = self._sources()
         ends = await self.highwaters(*sources) if sources else {}
         for tp, end in ends.items():
             committed = self._committed_offset.get(tp)
             if committed is not None and end is not None and committed > end:
-                where = f"{tp.topic}-{tp.partition}"
-                die(f"{where} ends at {end} but {committed} was committed: the topic was re-created", CONFIG)
+                told = f"{tp.topic}-{tp.partition} ends at {end} but {committed} was committed"
+                die(f"{told}: the topic was re-created", CONFIG)
         await self._refuse_emptied()
         self.app.engine.ends = {(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
 
@@ -261,7 +269,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     def _forget(self) -> None:
         self._books.clear()
-        self.waiting = 0
+        self.waiting = self._waiting_bytes = 0
         self._make_room()
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
@@ -280,9 +288,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             await self.app.engine.let_go()
             await self.commit()
         await super().on_partitions_revoked(revoked)
-        for tp in revoked:
-            self.app.engine.guard.forget(tp.topic, tp.partition)
-        self.app.engine.append_times.forget(revoked)
+        self.app.engine.forget(revoked)
         self._forget()
         self._restored.clear()
         self.restores.clear()

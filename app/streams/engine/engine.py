@@ -1,7 +1,7 @@
 """The engine: which partitions run, what effects may ask of it, and how alive it is."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -146,6 +146,12 @@ class Engine:
         """Something durable happened."""
         self._progress += 1
         self._moved_s = clock.boot_s()
+
+    def forget(self, revoked: Collection[Any]) -> None:
+        """These partitions are somebody else's: what is known of their records would be out of date."""
+        for tp in revoked:
+            self.guard.forget(tp.topic, tp.partition)
+        self.append_times.forget(revoked)
 
     def submit(self, tp: Any, piece: Slice) -> None:
         """A slice reached its agent."""

@@ -3,13 +3,15 @@
 Private names of faust and aiokafka are used here too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.errors import CorruptRecordException
+from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
 from app import clock
+from app.kafka.batch_fetching import BatchFetching, Reading
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
 from app.streams.engine.rests import Rests
@@ -19,12 +21,25 @@ from app.streams.engine.rests import Rests
 FETCH_WAIT_MS = 8
 
 
-def input_of(tp: Any, record: Any) -> Input:
-    """A record as it stands in a batch of aiokafka's (see `ConsumerThread`)."""
-    return _input((tp[0], tp[1], record.offset, record.timestamp, record.key, record.value, record.headers))
-
+# Rows of a changelog that a turn takes; more than fetched at once of most, for each turn is a WriteBatch.
+CHANGELOG_RECORDS = 20_000
 
 _input = Input._make
+
+
+def inputs_of(tp: Any, records: Sequence[Any], unreadable: str) -> list[Input]:
+    """What agents fold (see `app.kafka.partition_batches.Form`)."""
+    topic, number = tp
+    return [_input((topic, number, r.offset, r.timestamp, r.key, r.value, r.headers, unreadable)) for r in records]
+
+
+def rows_of(tp: Any, records: Sequence[Any], unreadable: str) -> list[Any]:
+    """Rows of a changelog, as Faust wants them. Raises CorruptRecordException: without a row nothing is right."""
+    if unreadable:
+        raise CorruptRecordException(f"{tp.topic}-{tp.partition}: {unreadable}")
+    return [
+        ConsumerRecord(*tp, r.offset, r.timestamp, 0, r.key, r.value, None, -1, -1, tuple(r.headers)) for r in records
+    ]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is Any here
@@ -33,34 +48,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        # Records of open and of aborted transactions are nobody's wish (KIP-98).
+        consumer._isolation_level = "read_committed"
         return consumer
 
     async def on_start(self) -> None:
         """Attach the lease once the coordinator exists."""
         await super().on_start()
-        self._consumer._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
-        self._unpack_inputs(self._consumer._fetcher)
-        self._rests = Rests(self.app.engine.rest_s, self.app.engine.background, self.consumer.busy)
         observe_fetches(self._consumer._client, self.app.engine.append_times, self.app.topics.acks_enabled_for)
+        fetcher = self._consumer._fetcher
+        fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
+        # aiokafka fetches nothing of a broker for 100 ms while a partition of it is not taken whole: others would wait.
+        fetcher._prefetch_backoff = 0.0
+        self._fetching = BatchFetching(fetcher, self._reading_of)
+        self._rests = Rests(self.app.engine.rest_s, self.app.engine.background, self.consumer.busy)
         self.app.engine.lease.attach(self._consumer._coordinator)
         self._add_metadata(self._consumer)
 
-    def _unpack_inputs(self, fetcher: Any) -> None:
-        """Records of our topics come out of their batches as what agents fold: aiokafka's own form costs as much again.
-
-        Those of changelogs stay as they are, for the last of a slice takes Faust's path.
-        """
-        inner = fetcher._proc_fetch_request
-
-        async def proc_fetch_request(*args: Any) -> Any:
-            wakes = await inner(*args)
-            # No turn of the loop lies between: nobody has taken a record yet.
-            for tp, found in fetcher._records.items():
-                if self.app.topics.acks_enabled_for(tp.topic) and isinstance(found, FetchResult):
-                    found._partition_records._consumer_record = input_of
-            return wakes
-
-        fetcher._proc_fetch_request = proc_fetch_request
+    def _reading_of(self, tp: Any) -> Reading:
+        """Inputs of agents in slices, without holes; rows of changelogs, which are compacted, in larger pieces."""
+        if self.app.topics.acks_enabled_for(tp.topic):
+            most = 1 if self.app.engine.background(tp.topic) else self.app.engine.slice_records
+            return Reading(inputs_of, most, consecutive=True)
+        return Reading(rows_of, CHANGELOG_RECORDS, consecutive=False)
 
     def _add_metadata(self, consumer: Any) -> None:
         """Each commit carries what is suspect of its partition (see `PoisonGuard`)."""
@@ -82,9 +92,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         return {tp: at.metadata for tp, at in found.items()}
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
-        found = await super()._fetch_records(consumer, *args, **options)
-        self._rests.took(consumer, found)
-        return found
+        taken = await super()._fetch_records(consumer, *args, **options)
+        # A partition that is paused loses what was fetched of it and not taken yet.
+        self._rests.took(consumer, {tp: piece.records for tp, piece in taken.items() if not piece.more})
+        return taken
 
     async def pause_changelogs(self) -> None:
         """Recovered: fetch no changelog any more.

@@ -26,6 +26,8 @@ def fold_record(agent: Folding, record: Input, overlay: Overlay) -> Steps | None
     taken by `next_step`. `overlay.latest` then tells the rows that the record changed."""
     overlay.begin()
     try:
+        if record.unreadable:
+            raise Unreadable("", record.unreadable)
         return agent.fold(record, overlay)
     except Unreadable as refused:
         _refuse(agent, record, overlay, refused)

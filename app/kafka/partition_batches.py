@@ -1,0 +1,249 @@
+"""The batches that one fetch brought of one partition: committed records, and the offset range that they stand for.
+
+Isolation is read_committed (KIP-98): the broker sends nothing beyond the last stable offset, and names the transactions
+that were aborted. Batches of those and the markers that end transactions hold no data, but their offsets count as read.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.structs import TopicPartition
+
+from app.kafka.aborted_transactions import AbortedTransactions
+from app.kafka.decompression import NAMES, NONE, DecompressionError, InflationLimitError
+from app.kafka.legacy_batches import LegacyFormatError, legacy_records
+from app.kafka.record_batches import MAX_INFLATED_BYTES, PARSER_ERRORS, SMALL_BYTES, OpenBatch, offset_of
+from app.kafka.record_format import (
+    BATCH,
+    CURRENT_MAGIC,
+    LENGTH_OVERHEAD,
+    MAGIC_AT,
+    PREFIX_BYTES,
+    UNUSUAL,
+    BatchHeader,
+    Record,
+    RecordFormatError,
+    batch_header,
+)
+
+# The bytes of a batch that cannot be read are kept if the topics take them (max.message.bytes).
+KEPT_BYTES = 2 << 20
+_LEAST_BYTES = (LENGTH_OVERHEAD + 14, LENGTH_OVERHEAD + 14, BATCH.size)  # by format ("magic")
+_MAGICS = range(len(_LEAST_BYTES))
+_LENGTH_AT, _LENGTH_TO_MAGIC = 8, struct.Struct(">iib")
+
+
+class Form(Protocol):
+    """What records are made into. `unreadable`: why they are not as they were produced, or ""."""
+
+    def __call__(self, tp: TopicPartition, records: Sequence[Any], unreadable: str) -> Sequence[Any]:
+        """One item for each record; they have the attributes of `Record`."""
+        ...
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken of a partition: the committed records of the offsets from `first` to before `end`.
+
+    `size`: bytes of the records, inflated. `work`: bytes that were inflated for them. `most`: how many records may be
+    taken. `more`: whether the fetch brought more. `refetch`: whether a batch came damaged and is to be fetched again.
+    """
+
+    first: int
+    end: int = 0
+    records: list[Any] = field(default_factory=list)
+    size: int = 0
+    work: int = 0
+    most: int = 0
+    more: bool = False
+    refetch: bool = False
+
+
+class PartitionBatches:
+    """See the module. Stands where aiokafka keeps a `PartitionRecords`, and takes its place there.
+
+    `refetches` is asked whether a batch that came damaged is to be fetched again, by the offset to fetch.
+    """
+
+    def __init__(
+        self,
+        tp: TopicPartition,
+        data: bytes,
+        aborted: Sequence[tuple[int, int]],
+        position: int,
+        form: Form,
+        consecutive: bool,
+        refetches: Callable[[int], bool],
+    ) -> None:
+        self.next_fetch_offset = position
+        self._tp, self._data, self._at = tp, memoryview(data), 0
+        self._transactions = AbortedTransactions(aborted)
+        self._form, self._consecutive, self._refetches = form, consecutive, refetches
+        self._batch: OpenBatch | None = None
+
+    @property
+    def inflated_bytes(self) -> int:
+        """What the inflated batch that is being read holds in memory."""
+        return self._batch.inflated_bytes if self._batch else 0
+
+    def take(self, most_records: int, most_bytes: int, may_inflate: Callable[[], bool]) -> Taken:
+        """The next records. A gap in the offsets ends what is taken; the next `first` then lies behind it.
+
+        `may_inflate` is asked before each compressed batch; none is inflated if it says no.
+        """
+        taken = Taken(self.next_fetch_offset, most=most_records)
+        while len(taken.records) < most_records and taken.size < most_bytes and self._advance(taken, may_inflate):
+            if self._batch is not None:
+                self._read(self._batch, taken, most_bytes)
+        taken.end = self.next_fetch_offset
+        taken.more = not taken.refetch and (self._batch is not None or self._frame() is not None)
+        return taken
+
+    def _frame(self) -> memoryview | None:
+        """The next batch as it was fetched; None: the rest is none, or a part of one."""
+        data, at = self._data, self._at
+        if len(data) <= at + MAGIC_AT:
+            return None
+        length, _epoch, magic = _LENGTH_TO_MAGIC.unpack_from(data, at + _LENGTH_AT)
+        size = LENGTH_OVERHEAD + length
+        if magic not in _MAGICS or size < _LEAST_BYTES[magic]:
+            return data[at:]
+        return data[at : at + size] if at + size <= len(data) else None
+
+    def _advance(self, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+        """Stay in the batch that is open, or go on to the next one; False: there is none for now."""
+        if self._batch is not None:
+            return True
+        frame = self._frame()
+        return frame is not None and self._enter(frame, taken, may_inflate)
+
+    def _enter(self, frame: memoryview, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+        """Go on to this batch; False: not now."""
+        magic = frame[MAGIC_AT]
+        if magic < CURRENT_MAGIC:
+            return self._take_legacy(frame, magic, taken)
+        batch = DefaultRecordBatch(frame) if magic == CURRENT_MAGIC and len(frame) >= BATCH.size else None
+        if batch is None or not batch.validate_crc():
+            return self._damaged(frame, taken)
+        if self._took_whole(batch, frame, taken):
+            return True
+        header = batch_header(frame, 0)
+        if not self._reached(header, taken) or (header.codec != NONE and not (may_inflate() and _has_room(taken))):
+            return False
+        self._at += len(frame)
+        left_out = self._transactions.holds(header, batch) or header.control
+        if left_out or header.next_offset <= self.next_fetch_offset or not (header.records or self._consecutive):
+            self.next_fetch_offset = max(self.next_fetch_offset, header.next_offset)
+        else:
+            self._open(frame, header, taken)
+        return True
+
+    def _took_whole(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
+        """The usual batch, quickly: small, not compressed, of no transaction, and all of it may be taken."""
+        first, end, position = batch.base_offset, batch.next_offset, self.next_fetch_offset
+        if batch.attributes & UNUSUAL or len(frame) > SMALL_BYTES or end - first > taken.most - len(taken.records):
+            return False
+        if first < position or (self._consecutive and first > position):
+            return False
+        try:
+            records = list(batch)
+        except PARSER_ERRORS:
+            return False
+        if not records or (self._consecutive and list(map(offset_of, records)) != list(range(first, end))):
+            return False
+        taken.records += self._form(self._tp, records, "")
+        taken.size += len(frame)
+        self._at, self.next_fetch_offset = self._at + len(frame), end
+        return True
+
+    def _reached(self, header: BatchHeader, taken: Taken) -> bool:
+        """False: between what was taken and this batch offsets are missing."""
+        if self._consecutive and header.base_offset > self.next_fetch_offset:
+            if self.next_fetch_offset > taken.first:
+                return False
+            taken.first = self.next_fetch_offset = header.base_offset
+        return True
+
+    def _open(self, frame: memoryview, header: BatchHeader, taken: Taken) -> None:
+        try:
+            self._batch = OpenBatch(frame, header, self._consecutive)
+            taken.work += self._batch.inflated_bytes
+        except InflationLimitError:
+            taken.work += MAX_INFLATED_BYTES
+            rule = f"inflates to more than {MAX_INFLATED_BYTES} bytes ({NAMES[header.codec]})"
+            self._set_aside(frame, header.next_offset, rule, taken)
+        except (DecompressionError, RecordFormatError) as error:
+            self._set_aside(frame, header.next_offset, f"cannot be read: {error}", taken)
+
+    def _read(self, batch: OpenBatch, taken: Taken, most_bytes: int) -> None:
+        try:
+            records, size = batch.read(taken.most - len(taken.records), most_bytes - taken.size)
+        except RecordFormatError as error:
+            self._set_aside(batch.frame, batch.header.next_offset, f"cannot be read: {error}", taken)
+            return
+        self._add(taken, records, size)
+        end = batch.header.next_offset if batch.finished() else records[-1].offset + 1
+        self.next_fetch_offset = max(self.next_fetch_offset, end)
+        self._batch = None if batch.finished() else batch
+
+    def _add(self, taken: Taken, records: Sequence[Any], size: int) -> None:
+        """Without those before the position: a fetch begins with the whole batch that the position lies in."""
+        if records and records[0].offset < self.next_fetch_offset:
+            records = [record for record in records if record.offset >= self.next_fetch_offset]
+        taken.size += size if records else 0
+        if records and isinstance(records[0], Record):
+            for record in records:
+                taken.records += self._form(self._tp, [record], record.unreadable)
+        else:
+            taken.records += self._form(self._tp, records, "")
+
+    def _damaged(self, frame: memoryview, taken: Taken) -> bool:
+        """What arrived is not what was produced: fetch it again a few times, then set it aside."""
+        position = self.next_fetch_offset
+        if self._refetches(position):
+            taken.refetch = True
+            return False
+        end = _believable_end(frame, position)
+        # One that does not even say which offsets it holds is fetched again for the next offset, and set aside again.
+        self._at = len(self._data) if end is None else self._at + len(frame)
+        self._set_aside(frame, end or position + 1, "has a wrong checksum", taken)
+        return True
+
+    def _take_legacy(self, frame: memoryview, magic: int, taken: Taken) -> bool:
+        try:
+            records, end = legacy_records(frame, magic)
+        except LegacyFormatError as error:
+            end = self.next_fetch_offset + 1
+            self._set_aside(frame, end, f"cannot be read: {error}", taken)
+        else:
+            self._add(taken, records, len(frame))
+        self._at += len(frame)
+        self.next_fetch_offset = max(self.next_fetch_offset, end)
+        return True
+
+    def _set_aside(self, frame: memoryview, end: int, what: str, taken: Taken) -> None:
+        """One record for all offsets up to `end`, with the batch as its value if a topic can hold that."""
+        count, first = end - self.next_fetch_offset, self.next_fetch_offset
+        rule = f"a batch of {len(frame)} bytes with {count} records, from offset {first} on, {what}"
+        value = bytes(frame if len(frame) <= KEPT_BYTES else frame[:PREFIX_BYTES])
+        at_ms = max(0, batch_header(frame, 0).max_ms) if len(frame) >= BATCH.size else 0
+        taken.records += self._form(self._tp, [Record(first, at_ms, None, value, [], rule)], rule)
+        taken.size += len(value)
+        self._batch, self.next_fetch_offset = None, end
+
+
+def _has_room(taken: Taken) -> bool:
+    """Whether another batch may be inflated for this turn: it keeps the thread from its heartbeats."""
+    return taken.work < MAX_INFLATED_BYTES
+
+
+def _believable_end(frame: memoryview, position: int) -> int | None:
+    """The next offset of a damaged batch, if what its header says fits together."""
+    if len(frame) < BATCH.size:
+        return None
+    header = batch_header(frame, 0)
+    fits = header.records == header.last_offset_delta + 1 and header.base_offset <= position < header.next_offset
+    return header.next_offset if fits else None

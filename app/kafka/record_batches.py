@@ -1,0 +1,108 @@
+"""One record batch, read a chunk at a time: however many records it holds, only a chunk of them is in memory.
+
+A chunk goes through aiokafka's compiled parser, as a batch of its own that is not compressed. Our own parser takes over
+where that one fails (a header name that is not UTF-8) or where its result would have no bound (a very large record).
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from app.kafka.decompression import NONE, decompress
+from app.kafka.record_format import BATCH, BatchHeader, Record, RecordFormatError, parse_record, record_span
+
+# A batch inflates to no more than this. A producer's batch has at most 2 MB on the wire (max.message.bytes), usually
+# 16 kB to 1 MB; notify events compress 5 to 20 times, so 32 MB holds what honest producers send, and that a worker
+# inflates one such batch of a partition at a time costs it no more than that much memory.
+MAX_INFLATED_BYTES = 32 << 20
+
+# A batch up to this size is parsed whole; of a larger one the lengths of the records are looked at first. The smallest
+# header takes 2 bytes, so what is parsed without a look has 131,000 headers at most (some 10 MB in memory).
+SMALL_BYTES = 1 << 18
+
+# What aiokafka's parser raises of a record that it cannot take.
+PARSER_ERRORS = (ValueError, IndexError, KafkaError)
+offset_of = attrgetter("offset")
+
+
+class OpenBatch:
+    """A batch of which a part is read. `frame`: the batch as fetched, its checksum proved.
+
+    `consecutive`: the offsets of its records must follow one another, as in every log that is not compacted.
+    """
+
+    def __init__(self, frame: memoryview, header: BatchHeader, consecutive: bool) -> None:
+        """Raises DecompressionError, InflationLimitError or RecordFormatError."""
+        if consecutive and header.records != header.last_offset_delta + 1:
+            raise RecordFormatError("the number of records is not that of the offsets")
+        self.frame, self.header, self._consecutive = frame, header, consecutive
+        content = frame[BATCH.size :]
+        compressed = header.codec != NONE
+        self._body = memoryview(decompress(header.codec, content, MAX_INFLATED_BYTES)) if compressed else content
+        self.inflated_bytes = len(self._body) if compressed else 0
+        self._at = self._index = 0
+
+    def finished(self) -> bool:
+        """Whether every record was read."""
+        return self._index >= self.header.records
+
+    def read(self, most_records: int, most_bytes: int) -> tuple[Sequence[Any], int]:
+        """The next records (aiokafka's or ours) and how many bytes they take; at least one record.
+
+        Raises RecordFormatError: then nothing more of this batch can be read.
+        """
+        small = self._index == 0 and len(self._body) <= min(SMALL_BYTES, most_bytes)
+        if small and self.header.records <= most_records:
+            count, end = self.header.records, len(self._body)
+        else:
+            count, end = self._chunk(most_records, most_bytes)
+        large = count == 1 and end - self._at > SMALL_BYTES
+        records = self._parsed_here(count, end) if large else self._parsed(count, end)
+        self._check(records, end)
+        size, self._at, self._index = end - self._at, end, self._index + count
+        return records, size
+
+    def _chunk(self, most_records: int, most_bytes: int) -> tuple[int, int]:
+        """How many records the next chunk has, and where it ends. A large record is a chunk of its own."""
+        body, start, at, count = self._body, self._at, self._at, 0
+        while count < min(most_records, self.header.records - self._index):
+            byte = body[at] if at < len(body) else 0x80
+            # Most records are shorter than 64 bytes or 8 kB; the way of one byte is worth a line.
+            end = at + 1 + (byte >> 1) if byte < 0x80 and not byte & 1 else record_span(body, at)[1]
+            if count and (end - start > most_bytes or end - at > SMALL_BYTES):
+                break
+            at, count = end, count + 1
+            if count == 1 and end - start > SMALL_BYTES:
+                break
+        return count, at
+
+    def _parsed(self, count: int, end: int) -> Sequence[Any]:
+        whole = self.header.codec == NONE and count == self.header.records
+        chunk = self.frame if whole else self._as_batch(count, end)
+        try:
+            return list(DefaultRecordBatch(chunk))
+        except PARSER_ERRORS:
+            return self._parsed_here(count, end)
+
+    def _as_batch(self, count: int, end: int) -> bytes:
+        content = self._body[self._at : end]
+        return self.header.uncompressed(len(content), count) + content
+
+    def _parsed_here(self, count: int, end: int) -> list[Record]:
+        records, at = list[Record](), self._at
+        for _ in range(count):
+            record, at = parse_record(self._body, at, self.header)
+            records.append(record)
+        if at != end:
+            raise RecordFormatError("there are bytes after the last record")
+        return records
+
+    def _check(self, records: Sequence[Any], end: int) -> None:
+        if self._index + len(records) == self.header.records and end != len(self._body):
+            raise RecordFormatError("there are bytes after the last record")
+        first = self.header.base_offset + self._index
+        if self._consecutive and list(map(offset_of, records)) != list(range(first, first + len(records))):
+            raise RecordFormatError("the offsets are not consecutive")
