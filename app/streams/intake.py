@@ -86,17 +86,21 @@ class IntakeAgent:
             self._reject(record, loose, bad, scope)
             return
         policy = self._policies.resolve(request, tenant, lane, record.at_ms)
-        many = not isinstance(request.to, str)
+        many, broken = not isinstance(request.to, str), list[BadRecord]()
         for index, raw in enumerate(loose.recipients):
             address, field = read_address(raw, tenant.strict_numbers), f"to[{index}]" if many else "to"
             if address.problem:
-                scope.emit(self.dead_letter(record, field, address.problem))
-                self._put_rejected(record, loose, raw, BadRecord(field, address.problem), scope)
+                broken.append(BadRecord(field, address.problem))
+                self._put_rejected(record, loose, raw, broken[-1], scope)
             elif not tenant.may_text(address.canonical):
                 # No dead letter: nothing is wrong with the request, and a staging system may meet many strangers.
                 self._put_rejected(record, loose, raw, BadRecord(field, STRANGER), scope, Reason.SANDBOXED)
             else:
                 self._put_requested(record, request, loose, address, policy, scope)
+        if broken:
+            # One for all of them, since each holds the whole request: 1,000 letters of 900 kB would be 1 GB.
+            more = f", and {len(broken) - 1} more recipients break a rule" if len(broken) > 1 else ""
+            scope.emit(self.dead_letter(record, broken[0].field, f"{broken[0].rule}{more}"))
 
     def _put_requested(
         self, record: Input, request: NotifyRequested, loose: Loose, address: Address, policy: Any, scope: Scope
