@@ -3,7 +3,14 @@
 from app.domain.bars import bar_of
 from app.domain.case import Case, key_of
 from app.domain.contact import Message, may_arrive
-from app.domain.events import CancelKept, CancelNoted, MessageOpened, RequestConflicted, StageChanged
+from app.domain.events import (
+    CancelKept,
+    CancelNoted,
+    MessageArchived,
+    MessageOpened,
+    RequestConflicted,
+    StageChanged,
+)
 from app.domain.inputs import CancelRequested, Rejected, Requested
 from app.domain.recalls import recall
 from app.domain.words import Reason, Stage, Word
@@ -20,7 +27,7 @@ def requested(case: Case, record: Requested) -> None:
     case.happen(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
-        case.conclude(message, word, reason)
+        _end_at_once(case, message, word, reason)
     elif message.stage is Stage.WAITING:
         case.ask(message, Reason.REQUESTED)
 
@@ -39,15 +46,15 @@ def rejected(case: Case, record: Rejected) -> None:
         sealed_to=record.sealed_to,
         requested_ms=record.requested_ms,
         logged_ms=case.place.log_ms,
+        logged_offset=case.place.offset,
         source=record.source,
         campaign=record.campaign,
         metadata=record.metadata,
         traceparent=record.traceparent,
-        archive_after_ms=record.archive_after_ms,
         forget_after_ms=record.forget_after_ms,
     )
     case.happen(MessageOpened(key=key_of(record.message_id), message=message))
-    case.conclude(message, Word.REJECTED, record.reason, record.field, record.rule)
+    _end_at_once(case, message, Word.REJECTED, record.reason, record.field, record.rule)
 
 
 def canceled(case: Case, record: CancelRequested) -> None:
@@ -66,6 +73,12 @@ def canceled(case: Case, record: CancelRequested) -> None:
         recall(case, case.contact.messages[key], Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL:
         case.conclude(message, Word.CANCELED, Reason.CANCEL_REQUESTED)
+
+
+def _end_at_once(case: Case, message: Message, word: Word, reason: Reason, field: str = "", rule: str = "") -> None:
+    """Give the outcome and archive the message: one that never had a chance takes no room in the contact's row."""
+    case.conclude(message, word, reason, field, rule)
+    case.happen(MessageArchived(key=key_of(message.id)))
 
 
 def _known(case: Case, record: Requested | Rejected) -> bool:
@@ -103,6 +116,7 @@ def _message(case: Case, record: Requested) -> Message:
         sealed_to=record.sealed_to,
         requested_ms=record.requested_ms,
         logged_ms=case.place.log_ms,
+        logged_offset=case.place.offset,
         source=record.source,
         country=record.country,
         sealed=record.sealed,

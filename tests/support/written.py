@@ -22,8 +22,8 @@ def fingerprint(stand: Stand) -> str:
     return key_fingerprint(Settings.read(stand.env).pseudonym_key)
 
 
-def rejected(stand: Stand, contact: str, key: str, *, archive_after_ms: int = 100, **given: int) -> Rejected:
-    """A message that is final at once, and archived soon after."""
+def rejected(stand: Stand, contact: str, key: str, **given: int) -> Rejected:
+    """A message that is final at once, and archived with it."""
     return Rejected(
         id="by-hand",
         tenant="default",
@@ -38,7 +38,6 @@ def rejected(stand: Stand, contact: str, key: str, *, archive_after_ms: int = 10
         rule="is empty",
         requested_ms=1,
         source="by-hand",
-        archive_after_ms=archive_after_ms,
         **given,
     )
 
