@@ -22,6 +22,7 @@ from app.records.codec import Unreadable, decode
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
+from app.streams.rowguard import RowGuard
 
 _input = msgspec.json.Decoder(Input)
 HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
@@ -84,7 +85,7 @@ async def _steps(
     partition = await partition_of(topic, contact_id.encode(), client)
     contact: Contact | None = None
     archive: dict[str, Message] = {}
-    steps = []
+    guard, steps = RowGuard(), []
     async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition):
         if record.key != contact_id.encode():
             continue
@@ -96,7 +97,8 @@ async def _steps(
         kept = contact is not None and named.partition("-")[2] in contact.messages
         place = Place(record.partition, record.offset, record.timestamp)
         folded = fold(contact, None if kept else archive.get(named), parsed, place)
-        if folded is None:
+        # What the row's limit refused the worker passed over.
+        if folded is None or guard.limit_broken(record.key, contact, parsed, len(record.value), folded) is not None:
             continue
         contact = folded.contact
         if folded.archived is not None:

@@ -14,15 +14,19 @@ from app.domain.events import MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.inputs import Checkpointed, Listed, Place, Texted
 from app.domain.inputs import Input as ContactInput
+from app.domain.limits import encode_row
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
+from app.streams.rowguard import RowGuard
 
 log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
 _OF_NO_MESSAGE = (Texted, Listed, Checkpointed)
+# No writer of ours comes near it (see `records.requests`), and outcomes and message rows that follow from it fit.
+MAX_INPUT_BYTES = 900_000
 _input = msgspec.json.Decoder(ContactInput)
 
 
@@ -40,10 +44,9 @@ def _watermark(row: bytes) -> int:
     return stand_of(row).watermark
 
 
-_encode = msgspec.json.Encoder().encode
-_contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, _encode, _watermark, vital=True)
+_contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, encode_row, _watermark, vital=True)
 # Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
-_message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, _encode, _watermark)
+_message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, encode_row, _watermark)
 
 
 class DeadLetters(Protocol):
@@ -63,6 +66,7 @@ class ContactFold:
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._dead_letter = notices, dead_letter
         self._fail, self._pk = fail, pk
+        self._guard = RowGuard()
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
         """See `DeadLetters`."""
@@ -73,13 +77,16 @@ class ContactFold:
         return ((CONTACTS, record.key),) if record.key else ()
 
     def fold(self, record: Input, scope: Scope) -> None:
-        """Decode, fold, emit. Raises Unreadable for what cannot be decoded or names another contact."""
+        """Decode, fold, emit. Raises Unreadable for what cannot be decoded, names another contact, or would make a row
+        longer than it may be."""
         key, parsed = self._read(record)
         contact = scope.get(CONTACTS, key)
         archived = _archived(contact, parsed, scope)
         folded = fold(contact, archived, parsed, Place(record.partition, record.offset, record.at_ms))
         if folded is None:
             return
+        if (limit := self._guard.limit_broken(key, contact, parsed, len(record.value or b""), folded)) is not None:
+            raise Unreadable("value", f"would make the contact's row longer than {limit} bytes")
         scope.put(CONTACTS, key, folded.contact)
         self._keep_archived(folded, archived, scope)
         contact_id = key.decode()
@@ -97,6 +104,8 @@ class ContactFold:
             parsed: ContactInput = decode(_input, record.value)
         except BadRecord as bad:
             raise Unreadable(bad.field, bad.rule) from None
+        if len(record.value) > MAX_INPUT_BYTES and not isinstance(parsed, Checkpointed):
+            raise Unreadable("value", f"is longer than {MAX_INPUT_BYTES} bytes")
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
         named, contact_id = getattr(parsed, "message_id", ""), record.key.decode("latin-1")
@@ -116,6 +125,7 @@ class ContactFold:
         log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
         if record.key is None:
             return
+        self._guard.forget(record.key)
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
         contact = scope.get(CONTACTS, record.key) or nothing
         frozen = msgspec.structs.replace(contact, frozen=type(error).__name__, watermark=record.offset)

@@ -152,7 +152,7 @@ def inputs(draw):
 
 def fire(log: Log, pick: int) -> None:
     """One of the timers that are armed now, as the owner would send it."""
-    log.events, log.effects = [], []
+    log.events, log.effects, log.last = [], [], None
     messages = [*log.contact.messages.values(), *log.archive.values()]
     armed = [(m, kind, at) for m in messages for kind, at in dues(m) if kind is not DueKind.FORGET]
     if armed:
