@@ -48,7 +48,7 @@ def write(stand: Stand, contact: str, *inputs: Input) -> None:
 
 def write_raw(stand: Stand, topic: str, *records: tuple[bytes, bytes | None], partition: int | None = None) -> None:
     servers = stand.env["KAFKA_BOOTSTRAP_SERVERS"]
-    producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random"})
+    producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random", "message.max.bytes": 4_000_000})
     given = {} if partition is None else {"partition": partition}
     for key, value in records:
         producer.produce(prefix(stand) + topic, key=key, value=value, **given)
