@@ -49,3 +49,18 @@ ensure_broker_tools() {
   compgen -G "${HELIOGRAPH_CACHE:-$HOME/.cache/heliograph}/kafka-*/complete" >/dev/null && return
   command -v mvn >/dev/null || fail "Maven is missing (it fetches Kafka): apt-get install maven"
 }
+
+# Alerts and board are run on a real Prometheus: the one on the PATH, or Debian's package unpacked beside our other caches.
+ensure_prometheus() {
+  command -v prometheus >/dev/null && command -v promtool >/dev/null && return
+  local cache=${HELIOGRAPH_CACHE:-$HOME/.cache/heliograph}/prometheus scratch
+  if [ ! -x "$cache/usr/bin/promtool" ] && command -v apt-get >/dev/null; then
+    echo "fetching Prometheus ..." >&2
+    scratch=$(mktemp -d)
+    (cd "$scratch" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; }) \
+      >/dev/null 2>&1 && mkdir -p "$cache" && dpkg -x "$scratch"/prometheus_*.deb "$cache"
+    rm -rf "$scratch"
+  fi
+  [ -x "$cache/usr/bin/promtool" ] || fail "Prometheus is missing (alerts and board are run on it): apt-get install prometheus"
+  export PATH="$cache/usr/bin:$PATH"
+}
