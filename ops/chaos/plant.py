@@ -1,10 +1,10 @@
-"""Planted faults: what the harness must find. `python -m ops.chaos.plant worker --json` with CHAOS_PLANT=name.
+"""Planted faults: what the harness must find. The harness's worker applies the one that CHAOS_PLANT
+names (see `worker`).
 
 Each patch takes one cure out of the worker before it starts; the kinds are the faults that bring it to light.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -164,12 +164,3 @@ PLANTS = {
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
 }
-
-
-if __name__ == "__main__":
-    from app import telemetry
-    from app.__main__ import main  # type: ignore[attr-defined]
-
-    telemetry.configure("info")  # the first line on stdout belongs to the worker
-    PLANTS[os.environ["CHAOS_PLANT"]].patch()
-    main()
