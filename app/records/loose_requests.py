@@ -7,12 +7,13 @@ import msgspec
 from app.domain.surrogates import replace_lone_surrogates
 from app.records.codec import Unreadable, decode, json_text
 from app.records.requests import (
-    MAX_METADATA,
+    MAX_ADDRESS,
     MAX_RECIPIENTS,
     MAX_VALUE_BYTES,
     Headers,
     Metadata,
     event_headers,
+    metadata_rule,
     raw_object,
     unwrapped,
 )
@@ -48,14 +49,15 @@ def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | N
 
 
 def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:
-    """Every text that is named, once, in order; what is no text is left out."""
+    """Every text that is named, once, in order. What is no text, or longer than an address may be, is left out: nothing
+    could be said of it but that."""
     if raw is None:
         return ()
     try:
         listed = decode(_list, bytes(raw)) if bytes(raw).startswith(b"[") else [raw]
     except Unreadable:
         return ()
-    return tuple(dict.fromkeys(text for item in listed if (text := _string(item))))
+    return tuple(dict.fromkeys(text for item in listed if 0 < len(text := _string(item)) <= MAX_ADDRESS))
 
 
 def _metadata(whole: Mapping[str, msgspec.Raw]) -> dict[str, str]:
@@ -64,7 +66,7 @@ def _metadata(whole: Mapping[str, msgspec.Raw]) -> dict[str, str]:
         found: dict[str, str] = decode(_metadata_decoder, bytes(whole.get("metadata", b"{}")))
     except Unreadable:
         return {}
-    return found if len(found) <= MAX_METADATA else {}
+    return found if metadata_rule(found) is None else {}
 
 
 def _text(whole: Mapping[str, msgspec.Raw], name: str) -> str:

@@ -16,6 +16,7 @@ from app.streams.engine.backlog import Slice
 from app.streams.engine.book import Book
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.fetching import ConsumerThread
+from app.streams.engine.log_checks import refuse_deleted, refuse_recreated
 from app.streams.engine.restore import Restore, Restores
 from app.streams.engine.store import is_new, write_rows
 
@@ -120,7 +121,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             Book.done(entry)
 
     async def _refuse_hole(self, tp: Any, expected: int, got: int) -> NoReturn:
-        _refuse_deleted({tp: expected}, await self.earliest_offsets(tp))
+        refuse_deleted({tp: expected}, await self.earliest_offsets(tp))
         die(f"hole in {tp.topic}-{tp.partition}: expected {expected}, got {got}")
 
     async def _deliver_slice(self, tp: Any, entry: list[int], records: list[Any], size: int) -> None:
@@ -239,7 +240,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         begin = {tp: offset for tp in sources if (offset := self._read_offset.get(tp))}
         firsts = await self.earliest_offsets(*sources) if sources else {}
         if "holes" not in self.app.engine.unsafe:
-            _refuse_deleted(begin, firsts)
+            refuse_deleted(begin, firsts)
         for tp in sources - begin.keys():
             await self._seek(tp, firsts[tp])
             begin[tp] = firsts[tp]
@@ -251,11 +252,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
     async def _refuse_recreated(self) -> None:
         sources = self._sources()
         ends = await self.highwaters(*sources) if sources else {}
-        for tp, end in ends.items():
-            committed = self._committed_offset.get(tp)
-            if committed is not None and end is not None and committed > end:
-                told = f"{tp.topic}-{tp.partition} ends at {end} but {committed} was committed"
-                die(f"{told}: the topic was re-created", CONFIG)
+        refuse_recreated(self._committed_offset, ends)
         await self._refuse_emptied()
         self.app.engine.ends = {(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
 
@@ -292,11 +289,3 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self._forget()
         self._restored.clear()
         self.restores.clear()
-
-
-def _refuse_deleted(wanted: Mapping[Any, int], firsts: Mapping[Any, int]) -> None:
-    """Inputs that nobody folded are gone from the log: an operator must know, for no new start brings them back."""
-    gaps = [(tp, at, firsts[tp]) for tp, at in sorted(wanted.items()) if firsts[tp] > at]
-    if gaps:
-        told = ", ".join(f"{tp.topic}-{tp.partition} {at} to {first - 1}" for tp, at, first in gaps)
-        die(f"inputs were deleted before they were read: {told} (runbook worker-exits-78)", CONFIG)
