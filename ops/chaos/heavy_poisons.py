@@ -38,7 +38,7 @@ class PoisonOversized:
         # One record key: a request and its cancel are on one partition, in this order.
         producer = PoisonProducer(ground, "poison_oversized")
         await producer.produce(
-            requests.texted(event, promise=Promise.OUTCOME, record_key=contact.encode()) for event in events
+            requests.record(event, promise=Promise.OUTCOME, record_key=contact.encode()) for event in events
         )
         for event in events[self.SENT :]:
             value = self._cancel(message_id(TENANT, event["idempotency_key"], contact))
@@ -107,9 +107,9 @@ class PoisonCampaign:
         for _ in range(self.CAMPAIGNS):
             people = slow.people(ground.rng.randint(200, 300))
             event = slow.event(to=people, category="marketing", campaign="spring")
-            campaigns.append(slow.texted(event, promise=Promise.OUTCOME, recipients=len(people), partition=partition))
+            campaigns.append(slow.record(event, promise=Promise.OUTCOME, recipients=len(people), partition=partition))
         keys = [campaign.key for campaign in campaigns]
-        behind = [ordinary.texted(partition=partition, behind=keys) for _ in range(self.BEHIND)]
+        behind = [ordinary.record(partition=partition, behind=keys) for _ in range(self.BEHIND)]
         await PoisonProducer(ground, "poison_campaign", **{"enable.idempotence": True}).produce([*campaigns, *behind])
 
     async def undo(self, ground: Ground) -> None:

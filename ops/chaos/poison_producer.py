@@ -147,8 +147,8 @@ class Requests:
         self._ground.poisoned_people += count
         return [number(index) for index in range(first, first + count)]
 
-    def texted(self, event: dict[str, Any] | None = None, **poison: Any) -> Poison:
-        """A legal request, in a record that is made unusual by `poison` (see `Poison`)."""
+    def record(self, event: dict[str, Any] | None = None, **poison: Any) -> Poison:
+        """The record of a request, which must be texted unless `poison` says otherwise (see `Poison`)."""
         event = event or self.event()
         value = orjson.dumps(event)
         return Poison(**{"value": value, "promise": Promise.TEXTED, "key": event["idempotency_key"], **poison})

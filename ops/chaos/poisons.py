@@ -45,12 +45,12 @@ class PoisonHeaders:
     async def do(self, ground: Ground) -> None:
         """See `Fault`."""
         requests, kind = Requests(ground, "headers"), "poison_headers"
-        legal = [requests.texted(headers=headers) for headers in self.NULL]
+        legal = [requests.record(headers=headers) for headers in self.NULL]
         refused = [Poison(b"{", Promise.DEAD_LETTER, headers=headers) for headers in self.NULL]
         await PoisonProducer(ground, kind).produce([*refused, *legal])
         for headers in self.NAMED:
             await produce_named(ground, kind, Poison(b"{", Promise.DEAD_LETTER), headers)
-            await produce_named(ground, kind, requests.texted(), headers)
+            await produce_named(ground, kind, requests.record(), headers)
 
     async def undo(self, ground: Ground) -> None:
         """It stays on the log."""
@@ -67,7 +67,7 @@ class PoisonCodecs:
         for codec in CODECS:
             producer = PoisonProducer(ground, "poison_codecs", **{"compression.type": codec})
             # The same key: records of one batch.
-            await producer.produce(requests.texted(record_key=codec.encode()) for _ in range(SOME))
+            await producer.produce(requests.record(record_key=codec.encode()) for _ in range(SOME))
 
     async def undo(self, ground: Ground) -> None:
         """It stays on the log."""
@@ -87,9 +87,9 @@ class PoisonTransactions:
     def _interleave(self, ground: Ground) -> None:
         committed, aborted = self._begun(ground, "committed"), self._begun(ground, "aborted")
         for _ in range(SOME):
-            committed.put(self._requests.texted())
+            committed.put(self._requests.record())
             committed.flush()
-            aborted.put(self._requests.texted(promise=Promise.NEVER))
+            aborted.put(self._requests.record(promise=Promise.NEVER))
             aborted.flush()
         aborted.kafka.abort_transaction(KAFKA_S)
         committed.kafka.commit_transaction(KAFKA_S)
@@ -117,7 +117,7 @@ class PoisonTransactions:
         if len(places) != len(events):
             raise PoisonError("the producer of the open transaction failed")
         for event, (partition, offset) in zip(events, places, strict=True):
-            poison = self._requests.texted(event, promise=Promise.NEVER)
+            poison = self._requests.record(event, promise=Promise.NEVER)
             note_produced(ground.diary, "poison_transactions", poison, partition, offset)
 
     async def undo(self, ground: Ground) -> None:
@@ -141,12 +141,12 @@ class PoisonPayloads:
     def _legal(self, requests: Requests) -> Iterator[Poison]:
         for prefix in (b"\xef\xbb\xbf", b"\x00\x00\x00\x00\x07"):  # a byte order mark, a schema registry's
             event = requests.event()
-            yield requests.texted(event, value=prefix + orjson.dumps(event))
+            yield requests.record(event, value=prefix + orjson.dumps(event))
         event = requests.event(body="half an emoji: @")
-        yield requests.texted(event, value=orjson.dumps(event).replace(b"@", b"\\ud83d"))
-        yield requests.texted(requests.event(unknown="x" * self.LONG))
-        yield requests.texted(record_key=b"\xff\x00")
-        yield requests.texted(requests.event(metadata={"note": "\u202e\u0000"}))
+        yield requests.record(event, value=orjson.dumps(event).replace(b"@", b"\\ud83d"))
+        yield requests.record(requests.event(unknown="x" * self.LONG))
+        yield requests.record(record_key=b"\xff\x00")
+        yield requests.record(requests.event(metadata={"note": "\u202e\u0000"}))
 
     def _refused(self) -> Iterator[Poison]:
         values = (None, b"", b"\xff\xfe", b"null", b"[" * self.DEEP, b'{"type":"notify.requested.v1"}', b"\xef\xbb\xbf")
@@ -157,14 +157,14 @@ class PoisonPayloads:
         """Requests that name their recipients and break a rule."""
         bad = [f"+1{n:03d}" for n in range(self.BAD_NUMBERS)]
         event = requests.event(to=bad)
-        yield requests.texted(event, promise=Promise.REJECTED, recipients=len(bad))
+        yield requests.record(event, promise=Promise.REJECTED, recipients=len(bad))
         event = requests.event(body="")
-        yield requests.texted(event, promise=Promise.REJECTED)
+        yield requests.record(event, promise=Promise.REJECTED)
         event = requests.event(nested="@")
         deep = b"[" * self.DEEP + b"]" * self.DEEP
-        yield requests.texted(event, value=orjson.dumps(event).replace(b'"@"', deep), promise=Promise.ANSWERED)
+        yield requests.record(event, value=orjson.dumps(event).replace(b'"@"', deep), promise=Promise.ANSWERED)
         event = requests.event(unknown="x" * self.TOO_LONG)
-        yield requests.texted(event, promise=Promise.DEAD_LETTER, key="")
+        yield requests.record(event, promise=Promise.DEAD_LETTER, key="")
 
     async def undo(self, ground: Ground) -> None:
         """It stays on the log."""

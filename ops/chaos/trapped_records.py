@@ -44,7 +44,7 @@ class TrappedRecord:
         """The marked request, and on the same partition one without the mark to the same contact."""
         after, record_key = Requests(ground, f"after-{self._trap}", EXPIRES_S), self._key.encode()
         events = (event, after.event(to=event["to"]))
-        return [after.texted(one, record_key=record_key) for one in events]
+        return [after.record(one, record_key=record_key) for one in events]
 
     async def undo(self, ground: Ground) -> None:
         """Take the trap away and retry what was set aside."""
