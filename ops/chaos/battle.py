@@ -21,7 +21,7 @@ from ops.chaos.evidence import TOPICS, Evidence, read_topic, topic_name
 from ops.chaos.ground import Ground
 from ops.chaos.lag import Lag
 from ops.chaos.load import Load
-from ops.chaos.poison_rules import wanted_outcomes
+from ops.chaos.poison_rules import latest_expiry_ms, wanted_outcomes
 from ops.chaos.replay import replay_equal
 from ops.chaos.schedule import EXITS, KINDS, order
 from ops.chaos.stand import PREFIX, Stand
@@ -150,8 +150,9 @@ class Run:
     async def _settle(self) -> None:
         """Until every acknowledged request has its outcome, or the last deadline has passed."""
         deadlines = self._plan.deadlines
-        wanted = wanted_outcomes(read_diary(self._diary.path))
-        patience = deadlines.expires + deadlines.grace + 30
+        diary = read_diary(self._diary.path)
+        wanted, late_s = wanted_outcomes(diary), latest_expiry_ms(diary) / 1000 - time.time()
+        patience = round(max(deadlines.expires, late_s) + deadlines.grace + 30)
         self._say(f"load stopped; waiting for {wanted.total()} outcomes, {patience:g} s at most")
         try:
             async with asyncio.timeout(patience):

@@ -170,6 +170,7 @@ PLANTS = {
     "header_names_in_utf8_alone": Plant(poison_plants.header_names_in_utf8_alone, ("poison_headers",), 1),
     "null_headers_raise": Plant(poison_plants.null_headers_raise, ("poison_headers",), 1),
     "unbounded_inflation": Plant(poison_plants.unbounded_inflation, ("poison_inflation",), 1),
+    "dead_letters_not_cut": Plant(poison_plants.dead_letters_not_cut, ("poison_inflation",), 1),
     "no_row_limit": Plant(poison_plants.no_row_limit, ("poison_oversized",), 1),
     "campaigns_in_line": Plant(poison_plants.campaigns_in_line, ("poison_campaign",), 1),
     "poison_guard_off": Plant(poison_plants.poison_guard_off, ("poison_deadly",), 1),

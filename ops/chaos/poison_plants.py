@@ -69,6 +69,13 @@ def null_headers_raise() -> None:
     deadletters.pack = pack  # type: ignore[attr-defined]
 
 
+def dead_letters_not_cut() -> None:
+    """A dead letter keeps the whole record, and may be longer than its topic takes."""
+    from app.records import deadletter_content
+
+    deadletter_content.ROOM = 1 << 40
+
+
 def no_row_limit() -> None:
     """A contact's row grows until Kafka takes it no more."""
     from app.domain import requests

@@ -41,6 +41,7 @@ class Poison(NamedTuple):
         record_key: the Kafka key.
         partition: -1: by the Kafka key.
         behind: keys of requests produced before this one to the same partition that must not delay it.
+        expires_s: when the request expires, in seconds after it was produced; its outcome may come as late as that.
     """
 
     value: bytes | None
@@ -51,6 +52,7 @@ class Poison(NamedTuple):
     record_key: bytes | None = None
     partition: int = -1
     behind: Sequence[str] = ()
+    expires_s: float = 0.0
 
 
 class PoisonProducer:
@@ -114,7 +116,8 @@ async def produce_named(ground: Ground, kind: str, poison: Poison, headers: raw_
 def note_produced(diary: Diary, kind: str, poison: Poison, partition: int, offset: int) -> None:
     """Write an acknowledged record to the diary."""
     what = {"promise": poison.promise, "key": poison.key, "recipients": poison.recipients}
-    diary.note("produced", kind=kind, partition=partition, offset=offset, behind=list(poison.behind), **what)
+    more = {"behind": list(poison.behind), "expires_s": poison.expires_s}
+    diary.note("produced", kind=kind, partition=partition, offset=offset, **what, **more)
 
 
 class Requests:
@@ -150,5 +153,5 @@ class Requests:
     def record(self, event: dict[str, Any] | None = None, **poison: Any) -> Poison:
         """The record of a request, which must be texted unless `poison` says otherwise (see `Poison`)."""
         event = event or self.event()
-        value = orjson.dumps(event)
-        return Poison(**{"value": value, "promise": Promise.TEXTED, "key": event["idempotency_key"], **poison})
+        given = {"value": orjson.dumps(event), "promise": Promise.TEXTED, "key": event["idempotency_key"]}
+        return Poison(**{**given, "expires_s": self._expires_s, **poison})

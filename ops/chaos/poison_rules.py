@@ -24,6 +24,12 @@ def wanted_outcomes(diary: Iterable[Entry]) -> Counter[str]:
     return wanted
 
 
+def latest_expiry_ms(diary: Iterable[Entry]) -> float:
+    """When the last poison expires, ms since the epoch; 0 without any."""
+    produced = (entry for entry in diary if entry["did"] == "produced")
+    return max((entry["at"] + 1000 * entry["expires_s"] for entry in produced), default=0.0)
+
+
 def outcomes_by_key(seen: Evidence) -> dict[str, dict[str, dict[str, Any]]]:
     """By idempotency key: the outcomes of revision 1 by their ids."""
     found: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)

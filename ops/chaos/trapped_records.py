@@ -16,7 +16,7 @@ from ops.chaos.stand import PREFIX
 from ops.chaos.worker import CRASH, REFUSED_OUTPUT
 
 # Long enough to be set aside (three starts, and as many sessions) and retried; a message of a frozen contact waits.
-EXPIRES_S, SET_ASIDE_S, LOOK_S = 240.0, 120.0, 0.5
+EXPIRES_S, SET_ASIDE_S, LOOK_S = 120.0, 90.0, 0.5
 
 
 class TrappedRecord:
