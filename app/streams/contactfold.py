@@ -125,9 +125,9 @@ class ContactFold:
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
-        log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
-        if record.key is None:
+        if record.key is None or _folded_before(record, scope):
             return
+        log.error("contact.frozen", contact=record.key.decode("latin-1"), error=type(error).__name__)
         self._guard.forget(record.key)
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
         contact = scope.get(CONTACTS, record.key) or nothing
@@ -138,7 +138,7 @@ class ContactFold:
 
     def set_aside(self, record: Input, scope: Scope) -> None:
         """On the contact's log: a replay skips the record too."""
-        if record.key is None:
+        if record.key is None or _folded_before(record, scope):
             return
         contact: Contact | None = scope.get(CONTACTS, record.key)
         value = SetAside(
@@ -149,6 +149,13 @@ class ContactFold:
             offset=record.offset,
         )
         scope.emit(Output(record.topic, record.key, encode_row(value), record.partition))
+
+
+def _folded_before(record: Input, scope: Scope) -> bool:
+    """Whether the row says that a record which cannot be folded was dealt with before its commit was lost: it was
+    folded then, or set aside, and later inputs may have been folded since. To do it again would put the row back."""
+    contact: Contact | None = scope.get(CONTACTS, record.key or b"")
+    return contact is not None and record.offset <= contact.watermark
 
 
 def retry_of(record: Any) -> int:

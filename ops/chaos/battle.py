@@ -4,7 +4,7 @@ import asyncio
 import random
 import statistics
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,9 @@ from ops.chaos.evidence import TOPICS, Evidence, read_topic, topic_name
 from ops.chaos.ground import Ground
 from ops.chaos.lag import Lag
 from ops.chaos.load import Load
+from ops.chaos.poison_rules import latest_expiry_ms, wanted_outcomes
 from ops.chaos.replay import replay_equal
-from ops.chaos.schedule import KINDS, order
+from ops.chaos.schedule import EXITS, KINDS, order
 from ops.chaos.stand import PREFIX, Stand
 
 SHOWN = 12
@@ -117,7 +118,7 @@ class Run:
 
     async def _fault(self, kind: str, ground: Ground) -> None:
         fault, deadlines, ground.missed = KINDS[kind](), self._plan.deadlines, False
-        self._diary.note("fault", kind=kind)
+        self._diary.note("fault", kind=kind, exits=EXITS.get(kind, ()))
         await fault.do(ground)
         await asyncio.sleep(fault.lasts_s)
         await fault.undo(ground)
@@ -149,9 +150,10 @@ class Run:
     async def _settle(self) -> None:
         """Until every acknowledged request has its outcome, or the last deadline has passed."""
         deadlines = self._plan.deadlines
-        wanted = {entry["key"] for entry in read_diary(self._diary.path) if entry["did"] == "requested"}
-        patience = deadlines.expires + deadlines.grace + 30
-        self._say(f"load stopped; waiting for {len(wanted)} outcomes, {patience:g} s at most")
+        diary = read_diary(self._diary.path)
+        wanted, late_s = wanted_outcomes(diary), latest_expiry_ms(diary) / 1000 - time.time()
+        patience = round(max(deadlines.expires, late_s) + deadlines.grace + 30)
+        self._say(f"load stopped; waiting for {wanted.total()} outcomes, {patience:g} s at most")
         try:
             async with asyncio.timeout(patience):
                 await self._outcomes(wanted)
@@ -162,7 +164,7 @@ class Run:
         await asyncio.sleep(2 * deadlines.session + SETTLE_S)
         await self._lag.caught_up(deadlines.recover)
 
-    async def _outcomes(self, wanted: set[str]) -> None:
+    async def _outcomes(self, wanted: Counter[str]) -> None:
         consumer = AIOKafkaConsumer(
             f"{PREFIX}notify.outcomes",
             bootstrap_servers=f"127.0.0.1:{self._stand.kafka_port}",
@@ -170,11 +172,14 @@ class Run:
             enable_auto_commit=False,
         )
         await consumer.start()
+        found: defaultdict[str, set[str]] = defaultdict(set)
         left = set(wanted)
         try:
             while left:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    left -= {_key(record.value) for record in records}
+                    for key, message in (_identity(record.value) for record in records):
+                        found[key].add(message)
+                left = {key for key in left if len(found[key]) < wanted[key]}
         finally:
             await consumer.stop()
 
@@ -197,6 +202,7 @@ class Run:
         summary = {
             "faults": dict(self._done),
             "messages": len({entry["key"] for entry in seen.told("requested")}),
+            "poison": sum(entry["did"] in ("produced", "poisoned") for entry in seen.diary),
             "creates": len(seen.creates),
             **checker.counts(problems),
             "replay_equal": equal,
@@ -208,19 +214,13 @@ class Run:
             said = (self._directory / "logs" / "replay.log").read_text().splitlines()
             self._problems += [f"replay_equal: {line}" for line in _shown(said)]
         unseen = [*sight.unseen(seen), *self._unreachable()]
-        return Result(summary, [*self._problems, *self._unfit(seen), *_shown(unseen), *lines])
-
-    def _unfit(self, seen: Evidence) -> list[str]:
-        """A worker that gave up for good would be down until an operator came."""
-        return [
-            f"{entry['part']} ended with {entry['code']}: {entry['said']}"
-            for entry in seen.told("died")
-            if entry["code"] in (1, 2, 78)
-        ]
+        return Result(summary, [*self._problems, *_shown(unseen), *lines])
 
 
-def _key(raw: bytes) -> str:
-    return str(orjson.loads(raw)["idempotency_key"])
+def _identity(raw: bytes) -> tuple[str, str]:
+    """Idempotency key and message of an outcome."""
+    value = orjson.loads(raw)
+    return value["idempotency_key"], value["message_id"]
 
 
 def _shown(lines: list[str]) -> list[str]:

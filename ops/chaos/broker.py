@@ -12,6 +12,11 @@ from app.dev.broker import DevBroker
 # Below the range from which the kernel takes ports for outgoing connections: what listens here is killed and must be
 # able to listen again.
 LOW, HIGH = 20_000, 32_000
+# How often the broker looks for transactions that took too long (by default each 10 s), and so few partitions that the
+# first transaction need not wait for 50 of them.
+TRANSACTIONS = """\
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+transaction.state.log.num.partitions=4"""
 
 
 class ProxiedBroker(DevBroker):
@@ -24,7 +29,8 @@ class ProxiedBroker(DevBroker):
     def _prepare(self, java: str, jars: Path) -> None:
         super()._prepare(java, jars)
         path = self.directory / "server.properties"
-        path.write_text("\n".join(self._with_ways(line) for line in path.read_text().splitlines()) + "\n")
+        lines = [*map(self._with_ways, path.read_text().splitlines()), TRANSACTIONS]
+        path.write_text("\n".join(lines) + "\n")
 
     def _with_ways(self, line: str) -> str:
         name = line.partition("=")[0]

@@ -9,6 +9,16 @@ from typing import Any
 
 from ops.chaos.consent import Consent
 from ops.chaos.evidence import Attempt, Evidence, Record, attempt_of
+from ops.chaos.exit_rules import unasked_exits
+from ops.chaos.poison_rules import (
+    aborted_texted,
+    dead_lettered,
+    frozen_texted,
+    held_up,
+    lost_poison,
+    missing_outcomes,
+    untexted_poison,
+)
 from ops.chaos.rows import attempts_of, messages_of, rows_of
 
 # Reports of failure as topic `contacts` has progress, and the classes of errors that allow another attempt.
@@ -29,17 +39,6 @@ HOLDING = ("kafka_half_open", "kafka_delay", "broker_pause", "kill_slow", "disk_
 HELD_MS = 5000
 
 Rule = Callable[[Evidence], list[str]]
-
-
-def missing_outcomes(seen: Evidence) -> list[str]:
-    """Every acknowledged request has exactly one outcome id of revision 1."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for record in seen.topics["outcomes"]:
-        value = record.value or {}
-        if value.get("revision") == 1:
-            found[value["idempotency_key"]].add(value["id"])
-    asked = {entry["key"] for entry in seen.told("requested")}
-    return [f"request {key}: {len(found[key])} outcomes of revision 1" for key in sorted(asked) if len(found[key]) != 1]
 
 
 def conflicting_outcomes(seen: Evidence) -> list[str]:
@@ -261,25 +260,12 @@ def _spans(seen: Evidence, kinds: tuple[str, ...]) -> list[tuple[int, int]]:
     return spans
 
 
-def lost_poison(seen: Evidence) -> list[str]:
-    """A record that cannot be read is on notify.deadletters."""
-    refused = _refused(seen)
-    poison = ((entry["partition"], entry["offset"]) for entry in seen.told("poisoned"))
-    return [f"contacts-{p}-{o} is in no dead letter" for p, o in poison if (p, o) not in refused]
-
-
 def _refused(seen: Evidence) -> set[tuple[int, int]]:
     """Places on topic contacts that have a dead letter."""
-    found = set()
-    for record in seen.topics["deadletters"]:
-        topic, _, place = str((record.value or {}).get("source", "")).rpartition("contacts-")
-        partition, dash, offset = place.partition("-")
-        if dash and partition.isdigit() and offset.isdigit() and topic.endswith((".", "")):
-            found.add((int(partition), int(offset)))
-    return found
+    return {(partition, offset) for topic, partition, offset in dead_lettered(seen) if topic == "contacts"}
 
 
-LOST: tuple[Rule, ...] = (lost_webhooks, lost_answers, lost_reports, lost_poison, rows_behind, rows_gone_back)
+LOST: tuple[Rule, ...] = (lost_webhooks, lost_answers, lost_reports, rows_behind, rows_gone_back)
 RULES: dict[str, tuple[Rule, ...]] = {
     "needless_doubts": (needless_doubts,),
     "duplicate_creates": (duplicate_creates,),
@@ -287,6 +273,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "conflicting_outcomes": (conflicting_outcomes,),
     "sends_after_stop": (sends_after_stop,),
     "lost_acknowledged": LOST,
+    "lost_poison": (lost_poison,),
+    "untexted_poison": (untexted_poison,),
+    "aborted_texted": (aborted_texted,),
+    "held_up": (held_up,),
+    "frozen_texted": (frozen_texted,),
+    "unasked_exits": (unasked_exits,),
 }
 
 

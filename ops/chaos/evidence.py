@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urldefrag, urlsplit
 
+import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -37,6 +38,33 @@ class Record(NamedTuple):
         return str(value.get("message_id", "")), int(value.get("attempt", 0))
 
 
+class _Watermark(msgspec.Struct):
+    watermark: int = -1
+
+
+_watermark = msgspec.json.Decoder(_Watermark).decode
+
+
+class RowHistory:
+    """Records of a changelog. A row may have 2 MB and is written hundreds of times, so of all records but the last of a
+    key only the watermark is kept."""
+
+    def __init__(self) -> None:
+        self._records: list[Record] = []
+        self._last: dict[str, Record] = {}
+
+    def add(self, record: Record) -> None:
+        """The next record; its value need not be parsed."""
+        value = {"watermark": _watermark(record.raw).watermark} if record.raw else None
+        self._records.append(record._replace(raw=b"", value=value))
+        self._last[record.key] = record
+
+    def records(self) -> list[Record]:
+        """In the order they were added."""
+        whole = {(r.partition, r.offset): r._replace(value=_object(r.raw)) for r in self._last.values()}
+        return [whole.get((r.partition, r.offset), r) for r in self._records]
+
+
 @dataclass(frozen=True)
 class Evidence:
     """`topics`: by the names of TOPICS, in order within each partition; `creates`: as /_sim/creates tells them."""
@@ -45,6 +73,7 @@ class Evidence:
     creates: list[dict[str, Any]] = field(default_factory=list)
     diary: list[Entry] = field(default_factory=list)
     claim_ttl_s: float = 5.0
+    prefix: str = "chaos."
 
     def told(self, did: str) -> Iterator[Entry]:
         """Lines of the diary."""
@@ -77,18 +106,22 @@ async def read_topic(name: str, servers: str) -> list[Record]:
         places = [TopicPartition(name, n) for n in sorted(consumer.partitions_for_topic(name) or ())]
         ends = await consumer.end_offsets(places)
         consumer.assign(places)
-        seen: list[Record] = []
+        seen, rows = list[Record](), RowHistory()
         while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                seen += [_record(record) for record in records]
-        return sorted(seen, key=lambda record: record[:2])
+                if name.endswith(ROWS):
+                    for record in records:
+                        rows.add(_record(record, parsed=False))
+                else:
+                    seen += [_record(record) for record in records]
+        return sorted([*seen, *rows.records()], key=lambda record: record[:2])
     finally:
         await consumer.stop()
 
 
-def _record(record: Any) -> Record:
-    key = (record.key or b"").decode("utf-8", "replace")
-    return Record(record.partition, record.offset, record.timestamp, key, record.value or b"", _object(record.value))
+def _record(record: Any, *, parsed: bool = True) -> Record:
+    key, value = (record.key or b"").decode("utf-8", "replace"), _object(record.value) if parsed else None
+    return Record(record.partition, record.offset, record.timestamp, key, record.value or b"", value)
 
 
 def _object(raw: bytes | None) -> dict[str, Any] | None:

@@ -20,13 +20,15 @@ DISORDERLY = ('"why":"cycle ', '"why":"the stop ', '"event":"process.crashed"')
 @dataclass
 class Ground:
     """The stand, chance, the diary. `missed`: the fault at hand did nothing, for its point was not reached in time;
-    `problems`: what went wrong with no message, and fails the run all the same."""
+    `problems`: what went wrong with no message, and fails the run all the same; `poisoned_people`: how many numbers
+    poison was addressed to."""
 
     stand: Stand
     rng: random.Random
     diary: Diary
     deadlines: Deadlines
     missed: bool = False
+    poisoned_people: int = 0
     problems: list[str] = field(default_factory=list)
 
     def miss(self, part: str, point: str) -> None:

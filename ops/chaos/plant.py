@@ -1,10 +1,10 @@
-"""Planted faults: what the harness must find. `python -m ops.chaos.plant worker --json` with CHAOS_PLANT=name.
+"""Planted faults: what the harness must find. The harness's worker applies the one that CHAOS_PLANT
+names (see `worker`).
 
 Each patch takes one cure out of the worker before it starts; the kinds are the faults that bring it to light.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.words import Answer, ErrorClass, Intent
+from ops.chaos import poison_plants
 
 
 @dataclass(frozen=True)
@@ -163,13 +164,15 @@ PLANTS = {
     "effects_before_rows": Plant(effects_before_rows, ("kill_unheard",), 3),
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
+    "read_uncommitted": Plant(poison_plants.read_uncommitted, ("poison_transactions",), 1),
+    "holes_at_markers": Plant(poison_plants.holes_at_markers, ("poison_transactions",), 1),
+    "gzip_alone": Plant(poison_plants.gzip_alone, ("poison_codecs",), 1),
+    "header_names_in_utf8_alone": Plant(poison_plants.header_names_in_utf8_alone, ("poison_headers",), 1),
+    "null_headers_raise": Plant(poison_plants.null_headers_raise, ("poison_headers",), 1),
+    "unbounded_inflation": Plant(poison_plants.unbounded_inflation, ("poison_inflation",), 1),
+    "dead_letters_not_cut": Plant(poison_plants.dead_letters_not_cut, ("poison_inflation",), 1),
+    "no_row_limit": Plant(poison_plants.no_row_limit, ("poison_oversized",), 1),
+    "campaigns_in_line": Plant(poison_plants.campaigns_in_line, ("poison_campaign",), 1),
+    "poison_guard_off": Plant(poison_plants.poison_guard_off, ("poison_deadly",), 1),
+    "cycles_not_contained": Plant(poison_plants.cycles_not_contained, ("poison_refused_output",), 1),
 }
-
-
-if __name__ == "__main__":
-    from app import telemetry
-    from app.__main__ import main  # type: ignore[attr-defined]
-
-    telemetry.configure("info")  # the first line on stdout belongs to the worker
-    PLANTS[os.environ["CHAOS_PLANT"]].patch()
-    main()

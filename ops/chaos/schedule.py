@@ -1,10 +1,14 @@
 """Every kind of fault, and a seeded order of them."""
 
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 
+from app.streams.engine.exits import FAULT
 from ops.chaos.ground import Fault
+from ops.chaos.heavy_poisons import PoisonCampaign, PoisonInflation, PoisonOversized
 from ops.chaos.networks import BrokerKilled, BrokerPaused, KafkaAway, Line, Poison, SlowAnswers, Twilio
+from ops.chaos.poisons import PoisonCodecs, PoisonHeaders, PoisonPayloads, PoisonTransactions
 from ops.chaos.processes import (
     DieAt,
     DieUnheard,
@@ -18,6 +22,7 @@ from ops.chaos.processes import (
     Terminate,
     Third,
 )
+from ops.chaos.trapped_records import deadly, refused_output
 
 KINDS: dict[str, Callable[[], Fault]] = {
     "worker_kill": Kill,
@@ -62,7 +67,25 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "callback_late": lambda: Twilio(late=0.5, late_ms=6000),
     "callback_lost": lambda: Twilio(lost=0.4),
     "poison": Poison,
+    "poison_headers": PoisonHeaders,
+    "poison_codecs": PoisonCodecs,
+    "poison_transactions": PoisonTransactions,
+    "poison_payloads": PoisonPayloads,
+    "poison_oversized": PoisonOversized,
+    "poison_inflation": PoisonInflation,
+    "poison_campaign": PoisonCampaign,
+    "poison_deadly": deadly,
+    "poison_refused_output": refused_output,
 }
+
+# Exits that a fault may cause in workers and ingress, by kind. 70: the process ended itself, as it must when it was
+# paused or cut off from Kafka for longer than its session; others of the group may find what it wrote late.
+_CUT_OFF = (
+    *("worker_pause", "pause_after_outputs", "pause_after_claim", "broker_kill", "broker_pause", "kafka_away"),
+    *("kafka_delay", "kafka_cut", "kafka_reset", "kafka_half_open", "kafka_cut_slow_answers"),
+    *("kill_slow", "disk_lost_during_call"),
+)
+EXITS: dict[str, tuple[int, ...]] = {**dict.fromkeys(_CUT_OFF, (FAULT,)), "poison_deadly": (-signal.SIGSEGV,)}
 
 
 def order(rng: random.Random, only: Sequence[str] = ()) -> Iterator[str]:

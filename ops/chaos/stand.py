@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 
 from app.dev import surroundings
 from app.dev.parts import Part
@@ -23,6 +24,8 @@ PARTITIONS = 4
 WORKERS = ("worker-1", "worker-2", "worker-3")
 WAYS = {"worker-1": "WAYONE", "worker-2": "WAYTWO", "worker-3": "WAYTHREE", "ingress": "WAYDOOR"}
 PREFIX = "chaos."
+# The lane of campaigns, so that they do not use up the rate of the others.
+SLOW_LANE, SLOW_SERVICE = "slow", surroundings.SERVICE[:-1] + "2"
 LOOK_S = 0.05
 
 TENANTS = """\
@@ -37,11 +40,16 @@ resend_after_s = {{alert = 2.0}}
 [tenants.default.lanes.main]
 messaging_service_sid = "{service}"
 rate = {rate}
+[tenants.default.lanes.{slow}]
+messaging_service_sid = "{slow_service}"
+rate = 60
 """
 
 
 class Hand(Part):
-    """A part whose command and environment may differ from one life to the next."""
+    """A part whose command and environment may differ from one life to the next. Signals to it go to `diary`."""
+
+    diary: Diary
 
     def with_module(self, module: str) -> None:
         """Run this in place of `app`."""
@@ -52,6 +60,26 @@ class Hand(Part):
         self._env.pop("HELIOGRAPH_DIE_AT", None)
         if point:
             self._env["HELIOGRAPH_DIE_AT"] = point
+            self._note(SIGKILL)
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal."""
+        self._note(number)
+        super().signal(number)
+
+    def terminate(self) -> None:
+        """SIGTERM; `stop` waits."""
+        self._note(SIGTERM)
+        super().terminate()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._note(SIGKILL)
+        super().kill()
+
+    def _note(self, number: Signals) -> None:
+        """What may end this life, or the next one of an armed part: any other end is one that no fault asked for."""
+        self.diary.note("signaled", part=self.name, signal=int(number))
 
     def revive(self) -> bool:
         """Here deaths in a row are ours: the wait does not grow with them."""
@@ -77,6 +105,7 @@ class Stand:
         self.kafka = {name: Proxy(told, port) for name, (port, told) in ways.items()}
         self.twilio = {name: Proxy(next(ports), self.simulator_port, self._call_tap(name)) for name in WORKERS}
         self.door = Proxy(self.door_port, self.ingress_port, door_tap(diary))
+        self.traps = directory / "traps"
         self.parts: dict[str, Hand] = {}
         self.down: set[str] = set()
         self._guard: asyncio.Task[None] | None = None
@@ -90,6 +119,7 @@ class Stand:
         await asyncio.to_thread(self.broker.start)
         for proxy in (*self.kafka.values(), *self.twilio.values(), self.door):
             await proxy.start()
+        self.traps.mkdir()
         self.write_tenants()
         await apply_topics(self.environment(""))
         self._add("simulator", ["simulator", "--port", str(self.simulator_port), "--latency-ms", "25"])
@@ -122,11 +152,12 @@ class Stand:
 
     def add_worker(self, name: str) -> None:
         """One more worker, started and not yet ready."""
-        self._add(name, ["worker"], "ops.chaos.plant" if self._plant else "app")
+        self._add(name, ["worker"], "ops.chaos.worker")
 
     def _add(self, name: str, arguments: list[str], module: str = "app") -> None:
         part = Hand(name, arguments, self.environment(name), self.directory / "logs" / f"{name}.log")
         part.with_module(module)
+        part.diary = self.diary
         self.parts[name] = part
         part.start()
 
@@ -149,7 +180,7 @@ class Stand:
             "HELIOGRAPH_INTERNAL_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
-        return {**ours, "CHAOS_PLANT": self._plant} if self._plant and name in WORKERS else ours
+        return ours | {"CHAOS_PLANT": self._plant, "CHAOS_TRAPS": str(self.traps)} if name in WORKERS else ours
 
     def settings(self) -> Settings:
         """As the harness reads them."""
@@ -165,6 +196,8 @@ class Stand:
             door=f"http://127.0.0.1:{self.door_port}",
             api_key=keys["HELIOGRAPH_API_KEYS"],
             rate=self.rate,
+            slow=SLOW_LANE,
+            slow_service=SLOW_SERVICE,
         )
         path = self.directory / "tenants.toml"
         path.with_suffix(".new").write_text(text)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from ops.chaos.main import command
 from ops.chaos.plant import PLANTS
-from ops.chaos.schedule import KINDS, order
+from ops.chaos.schedule import EXITS, KINDS, order
 
 
 def first(count: int, seed: int, *only: str) -> list[str]:
@@ -29,7 +29,11 @@ def test_only_the_kinds_asked_for_come():
 
 def test_every_planted_fault_names_kinds_that_there_are():
     assert {kind for plant in PLANTS.values() for kind in plant.kinds} <= set(KINDS)
-    assert len(PLANTS) == 9
+    assert len(PLANTS) == 20
+
+
+def test_every_kind_that_may_end_a_process_is_one_that_there_is():
+    assert set(EXITS) <= set(KINDS)
 
 
 def test_a_run_is_bounded_by_time_or_by_a_number_of_faults():

@@ -1,0 +1,70 @@
+"""`python -m ops.chaos.worker worker --json`: the product's worker, with faults that a run plants in it.
+
+CHAOS_PLANT names a planted fault (see `plant`). CHAOS_TRAPS names a directory: while it holds a file with the name of a
+trap, each `contact.requested.v1` record with the trap's mark in its idempotency key springs it.
+"""
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+from app.streams import contactfold
+from app.streams.engine.agent import Output
+
+# A name is the file that arms the trap; in an idempotency key it is followed by "-".
+CRASH, REFUSED_OUTPUT = "crash", "refused_output"
+# More than the broker takes (message.max.bytes).
+REFUSED_BYTES = 5 << 20
+
+
+def install(directory: Path) -> None:
+    """Lay both traps in this process."""
+    _lay_crash(directory / CRASH)
+    _lay_refused_output(directory / REFUSED_OUTPUT)
+
+
+def _lay_crash(file: Path) -> None:
+    """Decoding a marked record crashes the interpreter."""
+    inner = contactfold.decode  # type: ignore[attr-defined] # the place where the fold calls it
+
+    def decode(decoder: Any, value: bytes | None) -> Any:
+        if _springs(file, value):
+            ctypes.string_at(0)
+        return inner(decoder, value)
+
+    contactfold.decode = decode  # type: ignore[attr-defined]
+
+
+def _lay_refused_output(file: Path) -> None:
+    """Folding a marked record makes an output that Kafka refuses."""
+    inner = contactfold.ContactFold.fold
+
+    def fold(self: Any, record: Any, scope: Any) -> None:
+        inner(self, record, scope)
+        if _springs(file, record.value):
+            scope.emit(Output(record.topic, record.key, bytes(REFUSED_BYTES), record.partition))
+
+    contactfold.ContactFold.fold = fold  # type: ignore[method-assign]
+
+
+def _springs(file: Path, value: bytes | None) -> bool:
+    marked = value is not None and b'"idempotency_key":"%b-' % file.name.encode() in value
+    return marked and b'"type":"contact.requested.v1"' in (value or b"") and file.exists()
+
+
+def main() -> None:
+    """Plant what the environment names, and run the command."""
+    from app import telemetry
+    from app.__main__ import main as run  # type: ignore[attr-defined]
+    from ops.chaos.plant import PLANTS
+
+    telemetry.configure("info")  # the first line on stdout belongs to the worker
+    install(Path(os.environ["CHAOS_TRAPS"]))
+    if name := os.environ.get("CHAOS_PLANT"):
+        PLANTS[name].patch()
+    run()
+
+
+if __name__ == "__main__":
+    main()
