@@ -23,8 +23,27 @@ _CAPPED = ("twilio", "aiohttp.access", "uvicorn.access", "asyncio", "aiokafka.co
 
 
 def _render(_logger: Any, _name: str, event: Any) -> str:
-    line = orjson.dumps(event, default=lambda value: f"<{type(value).__name__}>")
+    """The line. Never raises: a field may come from a record, and what JSON cannot hold must not end its reader."""
+    try:
+        line = orjson.dumps(event, default=_type_of)
+    except TypeError:
+        line = orjson.dumps({str(name): _writable(value) for name, value in event.items()}, default=_type_of)
     return _NUMBER.sub(b"<number>", line).decode()
+
+
+def _type_of(value: Any) -> str:
+    return f"<{type(value).__name__}>"
+
+
+def _writable(value: Any) -> Any:
+    """A value as JSON can hold it: lone surrogates replaced; of what it cannot hold otherwise the type alone."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    try:
+        orjson.dumps(value, default=_type_of)
+    except TypeError:  # an integer of more than 64 bits, alone or within
+        return _type_of(value)
+    return value
 
 
 class _Seldom(logging.Filter):

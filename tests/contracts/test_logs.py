@@ -67,3 +67,24 @@ def test_a_log_that_takes_no_line_stops_no_work() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", FULL], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, timeout=60)
     assert (done.returncode, done.stdout) == (0, b"went on\n")
+
+
+ODD = """
+from app import telemetry
+telemetry.configure()
+telemetry.logger("app").error("lane.stopped", code=10**30, lane="a\\ud800", codes=[10**30], key="\\ud83d+14155550123", waiting=1)
+"""
+
+
+def test_what_json_cannot_hold_costs_no_line_and_raises_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", ODD], cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stderr)
+    assert (said["event"], said["waiting"], said["lane"], said["code"], said["codes"]) == (
+        "lane.stopped",
+        1,
+        "a?",
+        "<int>",
+        "<list>",
+    )
+    assert "4155550123" not in done.stderr.decode()
