@@ -82,7 +82,7 @@ class Lost(NamedTuple):
 def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[bytes, Headers]:
     """Value and headers of the dead letter of a record. Never raises, and always fits `notify.deadletters`: what is too
     long is kept as a prefix, and the letter says so (`cut`)."""
-    source, at = f"{lost.topic}-{lost.place}", clock.iso(min(max(lost.at_ms, 0), clock.LATEST_MS))
+    source, at = f"{lost.topic}-{lost.place}", clock.iso(lost.at_ms)
     packed = pack(lost.key, lost.value, lost.headers)
     letter = NotifyDeadletter(
         id=source,
