@@ -5,8 +5,11 @@ Fields are length-prefixed before hashing, so that no two different lists of fie
 
 import hashlib
 import hmac
+import re
+from typing import TypeGuard
 
 DIGITS = 20
+_CONTACT_ID = re.compile(rb"[0-9a-f]{%d}" % DIGITS)
 
 
 def _joined(*fields: str) -> bytes:
@@ -16,6 +19,11 @@ def _joined(*fields: str) -> bytes:
 def contact_id(pseudonym_key: bytes, tenant: str, address: str) -> str:
     """20 hex digits of HMAC-SHA256 over tenant and canonical address: one recipient of one tenant, no number in it."""
     return hmac.digest(pseudonym_key, _joined(tenant, address), "sha256").hex()[:DIGITS]
+
+
+def is_contact_id(key: bytes | None) -> TypeGuard[bytes]:
+    """Whether the key of a record has the form of a contact id."""
+    return key is not None and _CONTACT_ID.fullmatch(key) is not None
 
 
 def message_id(tenant: str, idempotency_key: str, contact: str) -> str:

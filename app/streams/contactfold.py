@@ -13,6 +13,7 @@ from app.domain.contact import Contact, Message
 from app.domain.events import MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.frozen_contact import freeze
+from app.domain.identity import is_contact_id
 from app.domain.inputs import Checkpointed, Listed, Place, SetAside, Texted
 from app.domain.inputs import Input as ContactInput
 from app.domain.limits import encode_row
@@ -101,8 +102,10 @@ class ContactFold:
         """What the agent notes of a fold for when its rows are durable; no row follows from it."""
 
     def _read(self, record: Input) -> tuple[bytes, ContactInput]:
-        if record.key is None or record.value is None:
-            raise Unreadable("key" if record.key is None else "value", "must not be empty")
+        if not is_contact_id(record.key):
+            raise Unreadable("key", "is no contact id")
+        if record.value is None:
+            raise Unreadable("value", "must not be empty")
         try:
             parsed: ContactInput = decode(_input, record.value)
         except BadRecord as bad:
@@ -111,7 +114,7 @@ class ContactFold:
             raise Unreadable("value", f"is longer than {MAX_INPUT_BYTES} bytes")
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
-        named, contact_id = getattr(parsed, "message_id", ""), record.key.decode("latin-1")
+        named, contact_id = getattr(parsed, "message_id", ""), record.key.decode()
         for name in parsed.message_ids if isinstance(parsed, Listed) else (named,) if named else ():
             if name and name.partition("-")[0] != contact_id:
                 raise Unreadable("message_id", "belongs to another contact than the record's key")
@@ -125,9 +128,9 @@ class ContactFold:
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
-        if record.key is None or _folded_before(record, scope):
+        if not is_contact_id(record.key) or _folded_before(record, scope):
             return
-        log.error("contact.frozen", contact=record.key.decode("latin-1"), error=type(error).__name__)
+        log.error("contact.frozen", contact=record.key.decode(), error=type(error).__name__)
         self._guard.forget(record.key)
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
         contact = scope.get(CONTACTS, record.key) or nothing
@@ -138,11 +141,11 @@ class ContactFold:
 
     def set_aside(self, record: Input, scope: Scope) -> None:
         """On the contact's log: a replay skips the record too."""
-        if record.key is None or _folded_before(record, scope):
+        if not is_contact_id(record.key) or _folded_before(record, scope):
             return
         contact: Contact | None = scope.get(CONTACTS, record.key)
         value = SetAside(
-            id=f"{record.key.decode('latin-1')}.set_aside@{record.offset}",
+            id=f"{record.key.decode()}.set_aside@{record.offset}",
             tenant=contact.tenant if contact else "",
             pk=self._pk,
             at=record.at_ms,
