@@ -102,7 +102,7 @@ def no_worker_yet(stand: Stand, path: Path) -> None:
     assert told.returncode == 1 and "not expanded yet: " in told.stderr
     people = path / "people.jsonl"
     people.write_text(json.dumps({**campaign(0), "to": [f"+1303555{n:04d}" for n in range(100, 121)]}))
-    sent = command(stand, "send", str(people), "--wait", "--timeout", "1", "--json")
+    sent = command(stand, "send", str(people), "--wait", "--timeout", "4", "--json")
     assert {json.loads(line)["waits"].partition(":")[0] for line in sent.stdout.splitlines()} == {"not expanded yet"}
 
 

@@ -171,6 +171,7 @@ def test_the_store_is_never_ahead_of_the_changelog(lab, unsafe):
     assert (counts(lab) == expected_counts(50)) is (not unsafe)
 
 
+@pytest.mark.parametrize("unsafe", [(), ("lease", "foreign")])
 def test_a_paused_former_owner_writes_nothing_when_it_wakes(lab, unsafe):
     lab.produce(8000)
     zombie = lab.toy("a", slow_ms=1, session_s=4.0, unsafe=list(unsafe))

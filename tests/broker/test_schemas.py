@@ -141,7 +141,9 @@ def parsed(stand: Stand, topic: Topic) -> list[tuple[dict[str, Any], dict[str, b
 
 
 def test_the_pipeline_wrote_a_record_of_every_type_that_is_published(stand: Stand) -> None:
-    assert sorted({record["type"] for topic in TOPICS for record, _ in parsed(stand, topic)}) == KINDS
+    # Written where a record ends the worker again and again: see test_set_aside.py.
+    kinds = [kind for kind in KINDS if kind != "contact.set_aside.v1"]
+    assert sorted({record["type"] for topic in TOPICS for record, _ in parsed(stand, topic)}) == kinds
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)

@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from app.dev.stand import Stand
 from tests.support.commands import heliograph
+from tests.support.judged import faults
 from tests.support.lab import until
 from tests.support.sites import event, prefix, produce, read, standing
 
@@ -24,6 +25,9 @@ def test_a_record_that_ends_the_worker_is_set_aside_concerns_its_contact_alone_a
         until(lambda: not stand.revive() and "k30" in outcomes(stand) and letters(stand) and caught_up(stand), 90)
         assert letters(stand) == {"set aside: ended the process 3 times"}
         assert "after" not in outcomes(stand)
+        skipped = [record for record in read(stand, "contacts") if record["type"] == "contact.set_aside.v1"]
+        assert all(faults(record) == [] for record in skipped)
+        assert {str(record["offset"]) for record in skipped} == {source.rpartition("-")[2] for source in sources(stand)}
         assert proved(stand)
         plant.unlink()
         for letter in listed(stand):
@@ -36,6 +40,10 @@ def test_a_record_that_ends_the_worker_is_set_aside_concerns_its_contact_alone_a
 
 def letters(stand: Stand) -> set[str]:
     return {letter["rule"] for letter in read(stand, "notify.deadletters")}
+
+
+def sources(stand: Stand) -> set[str]:
+    return {letter["source"] for letter in read(stand, "notify.deadletters")}
 
 
 def caught_up(stand: Stand) -> bool:

@@ -10,7 +10,7 @@ from app.ingress import messages
 from app.provider.twilio import TwilioProvider
 from app.records.requests import NotifyRequested
 from app.streams.calls import Calls
-from app.streams.intake import IntakeAgent
+from app.streams.expansion import RequestExpansion
 
 FOLD, CALL, DOOR = "raise in the fold ", "raise in the call ", "raise at the door "
 # Where no one message can be told apart any more, so that the process ends.
@@ -32,8 +32,8 @@ def _raising(inner: Callable[..., Any], mark: str, texts: Callable[..., str]) ->
 
 def plant() -> None:
     """In this process."""
-    intake: Any = IntakeAgent
-    intake._request = _raising(intake._request, FOLD, lambda _agent, _record, request, _scope: request.body)
+    intake: Any = RequestExpansion
+    intake._accepted = _raising(intake._accepted, FOLD, lambda _expansion, _record, request, _warnings: request.body)
     provider: Any = TwilioProvider
     provider.create = _raising(provider.create, CALL, lambda _provider, call, _check: call.body)
     calls: Any = Calls
