@@ -57,7 +57,8 @@ class Bench:
 
     async def rounds(self) -> dict[str, Any]:
         for kind in self._options.kinds:
-            await self._prepare(kind)
+            if KINDS[kind].before:
+                await self._prepare(kind)
         await self._load.burst(self._options.messages)
         await self._settle()
         alone, pairs = list[Segment](), {kind: list[tuple[Segment, Segment, Segment]]() for kind in self._options.kinds}

@@ -2,7 +2,7 @@
 
 A process of its own, so that its work is not in the times that `isolation` takes. It says "ready", sends from the line
 "go" to the line "stop" on stdin, and then says how many records the broker acknowledged. With "before" in place of
-"go" it sends what prepares the kind, and ends.
+"go" it sends at once what the kind needs before all else, and ends.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import TopicPartition
 from confluent_kafka import Producer
-from poison_kinds import FILLING, KINDS, Kind, request
+from poison_kinds import KINDS, Kind, request
 
 PARTITIONS = 8
 
@@ -26,7 +26,7 @@ class BatchSender:
     def __init__(self, servers: str, topic: str, batches: Iterator[bytes]) -> None:
         self._client, self._topic, self._batches = AIOKafkaClient(bootstrap_servers=servers), topic, batches
         self._partitions = itertools.cycle(range(PARTITIONS))
-        self._next = next(batches, b"")
+        self._next = next(batches)
         self.acknowledged = 0
 
     async def start(self) -> None:
@@ -101,9 +101,9 @@ async def main(kind: Kind, servers: str, topic: str, run: str) -> None:
     print("ready", flush=True)
     word = await asyncio.to_thread(sys.stdin.readline)
     if word == "before\n":
-        sender: Sender = BatchSender(servers, topic, kind.before(run))
+        sender: Sender = BatchSender(servers, topic, kind.batches(run))
         await sender.start()
-        for _ in range(FILLING):
+        for _ in range(kind.before):
             await sender.send()
     else:
         sender = (

@@ -24,17 +24,17 @@ CRC_AT, CRC_FROM = 17, 21
 # A's numbers; those of B begin at 0.
 FIRST_NUMBER, NUMBERS = 40_000, 20_000
 # 100 requests of about 16 kB fill a contact's row to its limit; what comes after is refused.
-FILLING, FILLER = 120, {"filler": "x" * 15_000}
+FILLING, TO_ONE = 120, {"to": number(FIRST_NUMBER + NUMBERS), "metadata": {"filler": "x" * 15_000}}
 Headers = list[tuple[str, bytes | None]]
 
 
 class Kind(NamedTuple):
-    """`per_s`: records a second. `batches`: one for each record, for ever. `before`: sent once, before all rounds."""
+    """`per_s`: records a second. `batches`: one for each record, for ever. `before`: so many are sent before all else."""
 
     what: str
     per_s: float
     batches: Callable[[str], Iterator[bytes]]
-    before: Callable[[str], Iterator[bytes]] = lambda run: iter(())
+    before: int = 0
     transactions: bool = False
 
 
@@ -80,12 +80,6 @@ def codecs(run: str) -> Iterator[bytes]:
         yield batch(request(run, n), codec)
 
 
-def to_one(first: int) -> Callable[[str], Iterator[bytes]]:
-    """Requests to one number, whose row is full."""
-    fields = {"to": number(FIRST_NUMBER + NUMBERS), "metadata": FILLER}
-    return lambda run: (batch(request(run, n, **fields)) for n in itertools.count(first))
-
-
 def canceled(run: str) -> Iterator[bytes]:
     """Cancels of messages that nobody asked for, of contacts that nobody knows."""
     for n in itertools.count():
@@ -112,7 +106,7 @@ KINDS = {
     "large_invalid_json": Kind("invalid JSON, 890 kB", 20, repeated(cut_off(890_000))),
     "codecs": Kind("requests in lz4, zstd and snappy (legal: texts leave)", 20, codecs),
     "transactions": Kind("requests in transactions, half of them aborted", 20, requests(), transactions=True),
-    "oversized_contact": Kind("requests to one number whose row is full", 20, to_one(FILLING), to_one(0)),
+    "oversized_contact": Kind("requests to one number whose row is full", 20, requests(**TO_ONE), FILLING),
     "cancels": Kind("cancels of messages that do not exist", 20, canceled),
     "inflation": Kind("gzip that inflates to 3.5 MB", 20, repeated(bytes(3_500_000), GZIP)),
     "large_inflation": Kind("gzip that inflates to 100 MB", 1, repeated(bytes(100_000_000), GZIP)),
