@@ -30,6 +30,7 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.contactfold import retry_of
 from app.streams.replay import skipped_by
+from app.streams.rowguard import RowGuard
 
 _input = msgspec.json.Decoder(Input)
 HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
@@ -108,7 +109,7 @@ async def _steps(
     partition = await partition_of(topic, contact_id.encode(), client)
     contact: Contact | None = None
     archive: dict[str, Message] = {}
-    steps = []
+    guard, steps = RowGuard(), []
     records = [
         record
         async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition)
@@ -128,7 +129,8 @@ async def _steps(
         kept = contact is not None and named.partition("-")[2] in contact.messages
         place = Place(record.partition, record.offset, record.timestamp, retry_of(record))
         folded = fold(contact, None if kept else archive.get(named), parsed, place)
-        if folded is None:
+        # What the row's limit refused the worker passed over.
+        if folded is None or guard.limit_broken(record.key, contact, parsed, len(record.value), folded) is not None:
             continue
         contact = folded.contact
         if folded.archived is not None:

@@ -1,6 +1,6 @@
 """What a message without an outcome waits for, in words: from its row, and the lanes that are stopped."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,12 @@ from app.domain.words import Stage
 from app.records.lanes import Stopped
 from app.records.topics import Topics
 
-_decode = msgspec.json.Decoder(Contact).decode
+_contact, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(Message).decode
+# Messages of a row, by table: one that ended as soon as it was opened has a row of its own.
+_TABLES: Mapping[str, Callable[[bytes], Collection[Message]]] = {
+    "contacts": lambda row: _contact(row).messages.values(),
+    "messages": lambda row: (_message(row),),
+}
 Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
 Lanes = Mapping[tuple[str, str], Stopped]
 
@@ -22,11 +27,13 @@ async def taken_messages(
     topics: Topics, client: dict[str, Any], wanted: Collection[Identity]
 ) -> dict[Identity, list[Message]]:
     """Those that a worker has taken, what is over last. Two numbers may share a mask."""
-    topic, found = topics.all["<app>-contacts-changelog"].name, dict[str, Message]()
-    async for record, _ in follow(topic, client, from_start=True, forever=False):
-        for message in _decode(record.value).messages.values():
-            if (message.tenant, message.idempotency_key, message.masked) in wanted:
-                found[message.id] = message
+    found = dict[str, Message]()
+    for table, messages_of in _TABLES.items():
+        topic = topics.all[f"<app>-{table}-changelog"].name
+        async for record, _ in follow(topic, client, from_start=True, forever=False):
+            for message in messages_of(record.value):
+                if (message.tenant, message.idempotency_key, message.masked) in wanted:
+                    found[message.id] = message
     by_name: dict[Identity, list[Message]] = {}
     for message in sorted(found.values(), key=lambda message: message.stage is Stage.FINAL):
         by_name.setdefault((message.tenant, message.idempotency_key, message.masked), []).append(message)

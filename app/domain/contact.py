@@ -1,6 +1,7 @@
 """The row of one contact: consent, and its open and recent messages. The fold of its log, nothing else.
 
-A `Message` lives in its contact's row until it has been final for 24 h, then alone in table `messages`.
+A `Message` lives in its contact's row until it has been final for 24 h, then alone in table `messages`; one that is
+final the moment it is opened (refused, suppressed, expired, canceled ahead) goes there at once.
 Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says otherwise. `gc=False`, here and in all
 that is frozen and made of values: it can be in no cycle, and the collector need not look at it.
 """
@@ -59,9 +60,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     `attempts`: in the order of their numbers, which may have gaps: `attempts_dropped` are not kept any more, none of
     which left anything at Twilio.
     `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
-    `revision` counts outcomes given; `duplicate`: the last of them said possible_duplicate. `watermark` (offset of the
-    last input that changed it) is set once it lives in table `messages`. `plain`: further attempts go without media, as
-    the text with the link whose digest is `fallback_digest`.
+    `logged_offset`: offset of the request that opened it. `revision` counts outcomes given; `duplicate`: the last of
+    them said possible_duplicate. `watermark` (offset of the last input that changed it) is set once it lives in table
+    `messages`. `plain`: further attempts go without media, as the text with the link whose digest is `fallback_digest`.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     sealed_to: str
     requested_ms: int
     logged_ms: int
+    logged_offset: int = -1
     source: str = ""
     country: str = ""
     sealed: str = ""

@@ -201,7 +201,7 @@ class TextReceived(_Event, frozen=True, kw_only=True):
 
 
 class MessageArchived(_Event, frozen=True, kw_only=True):
-    """Final for 24 h: the message leaves the contact's row for table `messages`."""
+    """The message leaves the contact's row for table `messages`: final for 24 h, or as soon as it was opened."""
 
     key: str
 

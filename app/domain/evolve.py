@@ -45,11 +45,18 @@ from app.domain.events import (
 )
 from app.domain.frozen_contact import ContactUnfrozen, thaw
 from app.domain.inputs import Place
+from app.domain.limits import (
+    CANCEL_KEPT_MS,
+    FAILURES_KEPT_MS,
+    KEPT_FAILURES,
+    KEPT_FILTERED,
+    KEPT_TEXTS,
+    MOST_STEPS,
+)
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
 
 Rows = tuple[Contact, Message | None]
-KEPT_TEXTS = KEPT_FILTERED = 20
 
 
 def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
@@ -74,7 +81,7 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
         case TextsRemembered(texts=texts):
             return replace(contact, listed=texts), archived
         case CancelKept(key=key, at_ms=at):
-            return replace(contact, canceled_ahead={**contact.canceled_ahead, key: at}), archived
+            return replace(contact, canceled_ahead=_with_cancel(contact.canceled_ahead, key, at)), archived
         case CheckpointKept(at_ms=at, offset=offset, restored=restored):
             return replace(restored or contact, based_ms=at, based_offset=offset), archived
         case NumberFailed() | NumberChanged() | FailuresForgotten():
@@ -88,6 +95,12 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return contact, archived
         case _:
             return _message(contact, archived, event, place)
+
+
+def _with_cancel(ahead: dict[str, int], key: str, at_ms: int) -> dict[str, int]:
+    """The oldest first; those that hold no longer go."""
+    kept = {other: at for other, at in ahead.items() if at_ms - at <= CANCEL_KEPT_MS and other != key}
+    return {**kept, key: at_ms}
 
 
 MessageEvent = (
@@ -190,11 +203,11 @@ def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
 
 
 def _number(number: Number, event: NumberFailed | NumberChanged | FailuresForgotten) -> Number:
-    """One failure per message is kept: the one that says most."""
+    """One failure per message is kept: the one that says most; and none for longer than it counts."""
     match event:
         case NumberFailed(told_by=key, at_ms=at, invalid_after=after):
-            others = [failure for failure in number.failures if failure.key != key]
-            return Number(failures=(*others, Failure(key, at, after)))
+            others = [f for f in number.failures if f.key != key and at - f.at_ms <= FAILURES_KEPT_MS]
+            return Number(failures=(*others, Failure(key, at, after))[-KEPT_FAILURES:])
         case NumberChanged(why=why, at_ms=at, code=code) if why is not None:
             return Number(why=why, since_ms=at, code=code)
         case NumberChanged() | FailuresForgotten():
@@ -236,7 +249,17 @@ def _learn(
         return replace(attempt, progress=max(attempt.progress, progress), learnt=learnt)
     worst = max((step for step in learnt if step.error or step.code), key=lambda s: (s.progress, -(s.code or 0)))
     best = max(attempt.progress, progress)
+    if len(learnt) > MOST_STEPS:
+        learnt = _without_one(learnt, worst)
     return replace(attempt, progress=best, learnt=learnt, code=worst.code, error=worst.error)
+
+
+def _without_one(learnt: tuple[Learnt, ...], worst: Learnt) -> tuple[Learnt, ...]:
+    """One step less: the last that is neither the first of its rank nor the worst. There is one, for there are fewer
+    ranks than steps."""
+    ranks = [step.progress for step in learnt]
+    at = max(n for n, step in enumerate(learnt) if ranks.index(step.progress) < n and step is not worst)
+    return (*learnt[:at], *learnt[at + 1 :])
 
 
 # A START reopens only if it was received this long after the last STOP: the two travel different ways.

@@ -59,6 +59,9 @@ def fold(contact: Contact | None, archived: Message | None, record: Input, place
     if not contact.tenant and isinstance(record, Proving):
         # Frozen before any input could be read.
         contact = replace(contact, tenant=record.tenant)
+    if archived is not None and archived.logged_offset >= place.offset:
+        # A worker died after it wrote this row and before it wrote the contact's: the request is still to be folded.
+        archived = None
     case = Case(contact, archived, place)
     if record.tenant != contact.tenant and contact.tenant:
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
@@ -82,8 +85,9 @@ def _begun(record: Input, place: Place) -> Contact:
 
 
 def _nobodys(contact: Contact) -> bool:
-    """Whether nothing but inputs that were refused made the row: one of them need not have named its own contact."""
-    bare = replace(contact, tenant="", watermark=-1, touched_ms=0, based_ms=0, based_offset=-1)
+    """Whether nothing but inputs that were refused, and cancels of messages that are not there, made the row: they
+    need not have named their own contact."""
+    bare = replace(contact, tenant="", watermark=-1, touched_ms=0, based_ms=0, based_offset=-1, canceled_ahead={})
     return bare == Contact(tenant="")
 
 

@@ -79,7 +79,6 @@ class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     source: f.Source
     campaign: f.Campaign = ""
     metadata: f.Metadata = {}
-    archive_after_ms: f.Ms = 86_400_000
     forget_after_ms: f.Ms = 2_592_000_000
     reason: Reason = Reason.INVALID_REQUEST
     traceparent: f.Traceparent = ""

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from app.domain.case import Case, key_of
 from app.domain.contact import Attempt, Contact, Message, digest_of, get_attempt, in_doubt, may_arrive
-from app.domain.events import AttemptProgressed, AttemptUnbound, LookMade, TextsRemembered
+from app.domain.events import AttemptProgressed, AttemptUnbound, InputRefused, LookMade, TextsRemembered
 from app.domain.inputs import Listed
+from app.domain.limits import MOST_LISTED
 from app.domain.listed import ListedText
 from app.domain.person import learn
 from app.domain.verdicts import moved
@@ -30,8 +31,20 @@ def listed(case: Case, record: Listed) -> None:
         message = case.find(message_id)
         if message is not None and message.stage is not Stage.FINAL:
             case.happen(LookMade(key=key_of(message.id), at_ms=at_ms))
-    owned = (text for text in record.texts if _owner(case.contact, text.sid))
-    settle(case, record.texts if record.whole else tuple(owned))
+    owned = tuple(text for text in record.texts if _owner(case.contact, text.sid))
+    whole = record.whole and len(owned) < len(record.texts)
+    if whole and not _room(case, record):
+        rule = f"holds more than {MOST_LISTED} texts that may be those of attempts in doubt: none is taken for one"
+        case.happen(InputRefused(field="texts", rule=rule))
+        whole = False
+    settle(case, record.texts if whole else owned)
+
+
+def _room(case: Case, record: Listed) -> bool:
+    """Whether what would be remembered is not too much. To remember some of it would hide rivals of the rest."""
+    known = {text.sid for text in case.contact.listed}
+    new = (t for t in record.texts if t.sid not in known and not _owner(case.contact, t.sid))
+    return len(known) + sum(any(_candidates(case.contact, text)) for text in new) <= MOST_LISTED
 
 
 def settle(case: Case, told: Iterable[ListedText] = ()) -> None:

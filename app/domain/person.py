@@ -10,13 +10,11 @@ from app.domain.case import Case, key_of
 from app.domain.contact import Attempt, Failure, Message, digest_of, last_attempt_no
 from app.domain.events import TextReceived
 from app.domain.inputs import Texted
+from app.domain.limits import FAILURES_KEPT_MS
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.optout import change, learn_opt_out
 from app.domain.verdicts import suppress
 from app.domain.words import ErrorClass, Intent, Progress, Provenance
-
-# Failures count together for so long (see `provider.stamps` for how many).
-COUNTED_MS = 30 * 86_400_000
 
 
 class Told(Protocol):
@@ -79,7 +77,7 @@ def _reached(case: Case, by: str, told_by: str = "") -> None:
 def _failed(case: Case, failure: Failure, told: Told, own: str) -> None:
     """Messages count, not attempts: the retries of one are the same trouble."""
     assert told.error is not None, "a failure has a class"
-    known = [f for f in case.contact.number.failures if failure.at_ms - f.at_ms <= COUNTED_MS]
+    known = [f for f in case.contact.number.failures if failure.at_ms - f.at_ms <= FAILURES_KEPT_MS]
     counted = [f for f in known if f.key != failure.key]
     same = [f.invalid_after for f in known if f.key == failure.key]
     failure = Failure(failure.key, failure.at_ms, min([failure.invalid_after, *same]))

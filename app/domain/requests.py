@@ -3,12 +3,27 @@
 from app.domain.bars import bar_of
 from app.domain.case import Case, key_of
 from app.domain.contact import Message, may_arrive
-from app.domain.events import CancelKept, CancelNoted, MessageOpened, RequestConflicted, StageChanged
+from app.domain.events import (
+    CancelKept,
+    CancelNoted,
+    InputRefused,
+    MessageArchived,
+    MessageOpened,
+    RequestConflicted,
+    StageChanged,
+)
 from app.domain.inputs import CancelRequested, Rejected, Requested
+from app.domain.limits import CANCEL_KEPT_MS, MOST_CANCELS_AHEAD, REQUEST_BYTES, row_bytes
 from app.domain.recalls import recall
 from app.domain.words import Reason, Stage, Word
 
-CANCEL_KEPT_MS = 24 * 3600 * 1000
+# What the outcome says of a reason that is no rule of the request's own: field and rule.
+EXPLAINED = {
+    Reason.CONTACT_ROW_FULL: (
+        "to",
+        "names a contact of whom as much is kept as may be; a message leaves 24 h after its outcome",
+    )
+}
 
 
 def requested(case: Case, record: Requested) -> None:
@@ -20,7 +35,7 @@ def requested(case: Case, record: Requested) -> None:
     case.happen(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
-        case.conclude(message, word, reason)
+        _end_at_once(case, message, word, reason, *EXPLAINED.get(reason, ()))
     elif message.stage is Stage.WAITING:
         case.ask(message, Reason.REQUESTED)
 
@@ -39,15 +54,15 @@ def rejected(case: Case, record: Rejected) -> None:
         sealed_to=record.sealed_to,
         requested_ms=record.requested_ms,
         logged_ms=case.place.log_ms,
+        logged_offset=case.place.offset,
         source=record.source,
         campaign=record.campaign,
         metadata=record.metadata,
         traceparent=record.traceparent,
-        archive_after_ms=record.archive_after_ms,
         forget_after_ms=record.forget_after_ms,
     )
     case.happen(MessageOpened(key=key_of(record.message_id), message=message))
-    case.conclude(message, Word.REJECTED, record.reason, record.field, record.rule)
+    _end_at_once(case, message, Word.REJECTED, record.reason, record.field, record.rule)
 
 
 def canceled(case: Case, record: CancelRequested) -> None:
@@ -55,7 +70,7 @@ def canceled(case: Case, record: CancelRequested) -> None:
     key, now = key_of(record.message_id), case.place.log_ms
     message = case.find(record.message_id)
     if message is None:
-        case.happen(CancelKept(key=key, at_ms=now))
+        _keep_ahead(case, key)
     elif message.stage is Stage.FLYING:
         case.happen(CancelNoted(key=key, at_ms=now))
         recall(case, message, Reason.CANCEL_REQUESTED)
@@ -66,6 +81,26 @@ def canceled(case: Case, record: CancelRequested) -> None:
         recall(case, case.contact.messages[key], Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL:
         case.conclude(message, Word.CANCELED, Reason.CANCEL_REQUESTED)
+
+
+def _keep_ahead(case: Case, key: str) -> None:
+    """Keep a cancel whose message is not there, unless so many are kept already.
+
+    The new one is refused, not the oldest dropped: of that one `notify.updates` said that it is kept.
+    """
+    ahead, now = case.contact.canceled_ahead, case.place.log_ms
+    oldest_ms = next(iter(ahead.values()), 0)
+    if key not in ahead and len(ahead) >= MOST_CANCELS_AHEAD and now - oldest_ms <= CANCEL_KEPT_MS:
+        rule = f"names no message yet, and {MOST_CANCELS_AHEAD} cancels of such are kept of this contact"
+        case.happen(InputRefused(field="message_id", rule=rule))
+    else:
+        case.happen(CancelKept(key=key, at_ms=now))
+
+
+def _end_at_once(case: Case, message: Message, word: Word, reason: Reason, field: str = "", rule: str = "") -> None:
+    """Give the outcome and archive the message: one that never had a chance takes no room in the contact's row."""
+    case.conclude(message, word, reason, field, rule)
+    case.happen(MessageArchived(key=key_of(message.id)))
 
 
 def _known(case: Case, record: Requested | Rejected) -> bool:
@@ -88,6 +123,8 @@ def _refusal(case: Case, record: Requested, ahead_ms: int | None) -> tuple[Word 
         return Word.EXPIRED, Reason.EXPIRED
     if open_now > record.policy.max_open:
         return Word.REJECTED, Reason.TOO_MANY_OPEN
+    if row_bytes(case.contact) > REQUEST_BYTES:
+        return Word.REJECTED, Reason.CONTACT_ROW_FULL
     return None, Reason.REQUESTED
 
 
@@ -103,6 +140,7 @@ def _message(case: Case, record: Requested) -> Message:
         sealed_to=record.sealed_to,
         requested_ms=record.requested_ms,
         logged_ms=case.place.log_ms,
+        logged_offset=case.place.offset,
         source=record.source,
         country=record.country,
         sealed=record.sealed,

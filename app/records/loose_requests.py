@@ -7,17 +7,18 @@ import msgspec
 from app.domain.surrogates import replace_lone_surrogates
 from app.records.codec import Unreadable, decode, json_text
 from app.records.requests import (
-    MAX_METADATA,
+    MAX_ADDRESS,
     MAX_RECIPIENTS,
     MAX_VALUE_BYTES,
     Headers,
     Metadata,
     event_headers,
+    metadata_rule,
     raw_object,
     unwrapped,
 )
 
-# A list with more commas names too many, however often it repeats some; each entry that is no text costs 2 us to look at.
+# A list with more commas names too many, however often it repeats some: an entry that is no text costs 2 us.
 MOST_COMMAS = 4 * MAX_RECIPIENTS
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _string_decoder, _metadata_decoder = msgspec.json.Decoder(str), msgspec.json.Decoder(Metadata)
@@ -50,14 +51,15 @@ def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | N
 
 
 def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:
-    """Every text that is named, once, in order; what is no text is left out. None of a list that is far too long."""
+    """Every text that is named, once, in order. What is no text, or longer than an address may be, is left out: nothing
+    could be said of it but that. None of a list that is far too long."""
     if raw is None or bytes(raw).count(b",") > MOST_COMMAS:
         return ()
     try:
         listed = decode(_list, bytes(raw)) if bytes(raw).startswith(b"[") else [raw]
     except Unreadable:
         return ()
-    return tuple(dict.fromkeys(text for item in listed if (text := _string(item))))
+    return tuple(dict.fromkeys(text for item in listed if 0 < len(text := _string(item)) <= MAX_ADDRESS))
 
 
 def _metadata(whole: Mapping[str, msgspec.Raw]) -> dict[str, str]:
@@ -66,7 +68,7 @@ def _metadata(whole: Mapping[str, msgspec.Raw]) -> dict[str, str]:
         found: dict[str, str] = decode(_metadata_decoder, bytes(whole.get("metadata", b"{}")))
     except Unreadable:
         return {}
-    return found if len(found) <= MAX_METADATA else {}
+    return found if metadata_rule(found) is None else {}
 
 
 def _text(whole: Mapping[str, msgspec.Raw], name: str) -> str:

@@ -17,6 +17,11 @@ MAX_BODY = 1600  # Twilio error 21617
 MAX_MEDIA = 10
 MAX_RECIPIENTS = 1000
 MAX_METADATA = 50
+MAX_URL = 2048
+MAX_ADDRESS = 100
+# A message is copied to its recipient's row, log and outcome: what one request may become is bounded by these two.
+MAX_METADATA_BYTES = 16_000
+MAX_FAN_OUT_BYTES = 16_000_000
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Short = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -24,21 +29,26 @@ OwnId = Annotated[Short, Meta(description="The producer's own id of the event.")
 When = Annotated[Aware, Meta(description="When the event was made.")]
 Owner = Annotated[Short, Meta(description="The tenant that asks; over HTTP that of the bearer key.")]
 # What `_check` refuses, as far as a schema can say it.
-Several = Annotated[list[str], Meta(extra_json_schema={"minItems": 1})]
+Recipient = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_ADDRESS})]
+Several = Annotated[list[Recipient], Meta(extra_json_schema={"minItems": 1})]
 Media = Annotated[
-    list[Annotated[str, Meta(extra_json_schema={"pattern": "^https://"})]],
+    list[Annotated[str, Meta(extra_json_schema={"pattern": "^https://", "maxLength": MAX_URL})]],
     Meta(description="https URLs that Twilio can fetch.", extra_json_schema={"maxItems": MAX_MEDIA}),
 ]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]],
-    Meta(description="The caller's own; comes back in the outcome.", extra_json_schema={"maxProperties": MAX_METADATA}),
+    Meta(
+        description="The caller's own; comes back in the outcome. Names and values have at most "
+        f"{MAX_METADATA_BYTES:,} bytes of UTF-8 in all.",
+        extra_json_schema={"maxProperties": MAX_METADATA},
+    ),
 ]
 MediaFallback = Annotated[
     str,
     Meta(
         description="An https URL that anybody may open, none of the media: where media cannot be received, the text "
         "goes with this link. Both have at most 1,600 characters.",
-        extra_json_schema={"pattern": "^(https://\\S+)?$"},
+        extra_json_schema={"pattern": "^(https://\\S+)?$", "maxLength": MAX_URL},
     ),
 ]
 CONTENT_RULE = {
@@ -61,7 +71,13 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     """A notify event: text these people. Smallest form: type, to, body. Times carry an offset; unknown fields are
     ignored; the whole value has at most 900,000 bytes."""
 
-    to: Annotated[str | Several, Meta(description="One number, or up to 1,000: + and country code, in plain text.")]
+    to: Annotated[
+        Recipient | Several,
+        Meta(
+            description="One number, or up to 1,000: + and country code, in plain text. Recipients times the bytes of "
+            f"body, media, media_fallback and metadata (UTF-8) are at most {MAX_FAN_OUT_BYTES:,}."
+        ),
+    ]
     id: OwnId | None = None
     at: When | None = None
     tenant: Owner = "default"
@@ -159,11 +175,16 @@ def _attributes(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(request: NotifyRequested) -> None:
-    recipients = recipients_of(request)
-    if not recipients:
-        raise Unreadable("to", "must name at least one recipient")
-    if len(recipients) > MAX_RECIPIENTS:
-        raise Unreadable("to", f"names more than {MAX_RECIPIENTS} recipients")
+    """Raises Unreadable for the first rule that is broken: content, then options, then recipients."""
+    _check_content(request)
+    if request.send_at and request.expires_at and request.expires_at <= request.send_at:
+        raise Unreadable("expires_at", "is not after send_at")
+    if (rule := metadata_rule(request.metadata)) is not None:
+        raise Unreadable("metadata", rule)
+    _check_recipients(request)
+
+
+def _check_content(request: NotifyRequested) -> None:
     if not request.body.strip() and not request.media:
         raise Unreadable("body", "is empty and there is no media")
     if len(request.body) > MAX_BODY:
@@ -173,12 +194,44 @@ def _check(request: NotifyRequested) -> None:
     for index, url in enumerate(request.media):
         if not url.startswith("https://"):
             raise Unreadable(f"media[{index}]", "is not an https URL")
+        if len(url) > MAX_URL:
+            raise Unreadable(f"media[{index}]", f"is longer than {MAX_URL} characters")
     if (rule := _link_rule(request)) is not None:
         raise Unreadable("media_fallback", rule)
-    if request.send_at and request.expires_at and request.expires_at <= request.send_at:
-        raise Unreadable("expires_at", "is not after send_at")
-    if len(request.metadata) > MAX_METADATA:
-        raise Unreadable("metadata", f"has more than {MAX_METADATA} entries")
+
+
+def _check_recipients(request: NotifyRequested) -> None:
+    recipients = recipients_of(request)
+    if not recipients:
+        raise Unreadable("to", "must name at least one recipient")
+    if len(recipients) > MAX_RECIPIENTS:
+        raise Unreadable("to", f"names more than {MAX_RECIPIENTS} recipients")
+    for index, raw in enumerate(recipients):
+        if len(raw) > MAX_ADDRESS:
+            field = "to" if isinstance(request.to, str) else f"to[{index}]"
+            raise Unreadable(field, f"is longer than {MAX_ADDRESS} characters")
+    if len(recipients) * content_bytes(request) > MAX_FAN_OUT_BYTES:
+        what = "its recipients times the bytes of body, media, media_fallback and metadata"
+        raise Unreadable("to", f"names too many recipients: {what} are more than {MAX_FAN_OUT_BYTES}")
+
+
+def content_bytes(request: NotifyRequested) -> int:
+    """Bytes of UTF-8 that each recipient's message holds: body, media URLs, media_fallback, metadata."""
+    texts = (request.body, request.media_fallback, *request.media, *request.metadata, *request.metadata.values())
+    return sum(map(_utf8_bytes, texts))
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def metadata_rule(metadata: Mapping[str, str]) -> str | None:
+    """The rule that the metadata break as a whole, None if they break none."""
+    if len(metadata) > MAX_METADATA:
+        return f"has more than {MAX_METADATA} entries"
+    if sum(map(_utf8_bytes, (*metadata, *metadata.values()))) > MAX_METADATA_BYTES:
+        return f"has more than {MAX_METADATA_BYTES} bytes in all"
+    return None
 
 
 def _link_rule(request: NotifyRequested) -> str | None:
@@ -187,6 +240,8 @@ def _link_rule(request: NotifyRequested) -> str | None:
         return None
     if not link.startswith("https://") or len(link) == len("https://") or any(map(str.isspace, link)):
         return "is not an https URL"
+    if len(link) > MAX_URL:
+        return f"is longer than {MAX_URL} characters"
     if link in request.media:
         return "is one of the media: the link must be one that anybody may open"
     text = with_link(request.body, link)

@@ -9,6 +9,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.records.topics import Topic
 
+MAX_BYTES = "max.message.bytes"
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """`action`: create, alter, or refuse (an operator must decide); `detail` says what, from what to what."""
@@ -62,11 +64,19 @@ def _differences(
     if factors != [replication]:
         detail = f"has replication {factors}, {replication} wanted: reassign its replicas"
         changes.append(Change(topic=topic.name, action="refuse", detail=detail))
-    differing = {key: value for key, value in topic.config.items() if config.get(key) != value}
+    differing = {key: value for key, value in topic.config.items() if not _as_good(key, config.get(key), value)}
     if differing:
         detail = ", ".join(f"{key} {config.get(key)} -> {value}" for key, value in differing.items())
         changes.append(Change(topic=topic.name, action="alter", detail=detail, config=differing))
     return changes
+
+
+def _as_good(key: str, found: str | None, wanted: str) -> bool:
+    """Whether a setting need not be altered. A size limit is the least that must fit: a larger one, which an operator
+    raised, stays, for records that it let in may be there that must be copied and written again."""
+    if key == MAX_BYTES and found is not None and found.isdecimal():
+        return int(found) >= int(wanted)
+    return found == wanted
 
 
 async def apply(admin: AIOKafkaAdminClient, todo: Plan, partitions: int, replication: int) -> None:

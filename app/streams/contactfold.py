@@ -15,16 +15,20 @@ from app.domain.fold import Folded, fold
 from app.domain.frozen_contact import freeze
 from app.domain.inputs import Checkpointed, Listed, Place, SetAside, Texted
 from app.domain.inputs import Input as ContactInput
+from app.domain.limits import encode_row
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.records.deadletters import retried_from
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
+from app.streams.rowguard import RowGuard
 
 log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
 _OF_NO_MESSAGE = (Texted, Listed, Checkpointed, SetAside)
+# No writer of ours comes near it (see `records.requests`), and outcomes and message rows that follow from it fit.
+MAX_INPUT_BYTES = 900_000
 _input = msgspec.json.Decoder(ContactInput)
 
 
@@ -42,10 +46,9 @@ def _watermark(row: bytes) -> int:
     return stand_of(row).watermark
 
 
-_encode = msgspec.json.Encoder().encode
-_contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, _encode, _watermark, vital=True)
+_contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, encode_row, _watermark, vital=True)
 # Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
-_message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, _encode, _watermark)
+_message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, encode_row, _watermark)
 
 
 class DeadLetters(Protocol):
@@ -65,6 +68,7 @@ class ContactFold:
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._dead_letter = notices, dead_letter
         self._fail, self._pk = fail, pk
+        self._guard = RowGuard()
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
         """See `DeadLetters`."""
@@ -75,7 +79,8 @@ class ContactFold:
         return ((CONTACTS, record.key),) if record.key else ()
 
     def fold(self, record: Input, scope: Scope) -> None:
-        """Decode, fold, emit. Raises Unreadable for what cannot be decoded or names another contact."""
+        """Decode, fold, emit. Raises Unreadable for what cannot be decoded, names another contact, or would make a row
+        longer than it may be."""
         key, parsed = self._read(record)
         contact = scope.get(CONTACTS, key)
         archived = _archived(contact, parsed, scope)
@@ -83,6 +88,8 @@ class ContactFold:
         folded = fold(contact, archived, parsed, place)
         if folded is None:
             return
+        if (limit := self._guard.limit_broken(key, contact, parsed, len(record.value or b""), folded)) is not None:
+            raise Unreadable("value", f"would make the contact's row longer than {limit} bytes")
         scope.put(CONTACTS, key, folded.contact)
         self._keep_archived(folded, archived, scope)
         contact_id = key.decode()
@@ -100,6 +107,8 @@ class ContactFold:
             parsed: ContactInput = decode(_input, record.value)
         except BadRecord as bad:
             raise Unreadable(bad.field, bad.rule) from None
+        if len(record.value) > MAX_INPUT_BYTES and not isinstance(parsed, Checkpointed):
+            raise Unreadable("value", f"is longer than {MAX_INPUT_BYTES} bytes")
         if parsed.pk != self._pk:
             self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
         named, contact_id = getattr(parsed, "message_id", ""), record.key.decode("latin-1")
@@ -119,6 +128,7 @@ class ContactFold:
         log.error("contact.frozen", contact=(record.key or b"").decode("latin-1"), error=type(error).__name__)
         if record.key is None:
             return
+        self._guard.forget(record.key)
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
         contact = scope.get(CONTACTS, record.key) or nothing
         first = retry_of(record)
@@ -138,7 +148,7 @@ class ContactFold:
             at=record.at_ms,
             offset=record.offset,
         )
-        scope.emit(Output(record.topic, record.key, _encode(value), record.partition))
+        scope.emit(Output(record.topic, record.key, encode_row(value), record.partition))
 
 
 def retry_of(record: Any) -> int:

@@ -161,7 +161,7 @@ class Looks:
         return contact_id(self._key, self._tenant.name, read_address(text.to).canonical)
 
     def _listed(self, look: Look, texts: Iterable[Found], *, whole: bool) -> Output:
-        recent = [text for text in texts if text.by_api and text.created_ms >= look.since_ms - SKEW_MS]
+        recent = [text for text in texts if text.by_api and text.created_ms >= look.since_ms - SKEW_MS][:MOST_TEXTS]
         value = Listed(
             id=clock.new_id(),
             tenant=self._tenant.name,

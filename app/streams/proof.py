@@ -69,9 +69,9 @@ class Proof:
             stale = Difference("watermark", str(offset), "an earlier input")
             self._differs(table, key, dropped if row is None else stale)
 
-    def unsure(self, contact: bytes) -> None:
+    def unsure(self, key: bytes) -> None:
         """See `replay.Watch`."""
-        self._unsure.add(contact)
+        self._unsure.add(key)
 
     def _without_row(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
         """A contact's row is for ever; that of a message may have been dropped by an input still to come."""
@@ -95,7 +95,7 @@ class Proof:
     def finish(self) -> None:
         """The log is folded to its end: what was not met is missing, unfounded, or not to be proved."""
         for key in self._missing:
-            if b"-" in key:
+            if b"-" in key and key not in self._unsure:
                 self._differs(MESSAGES, key, Difference("row", "a row", "nothing"))
         for table in (CONTACTS, MESSAGES):
             for key, live in self._live[table].items():

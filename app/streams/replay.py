@@ -11,6 +11,7 @@ import msgspec
 
 from app.domain.case import key_of
 from app.domain.contact import Message
+from app.domain.timing import dues
 from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
@@ -32,8 +33,9 @@ class Watch(Protocol):
         """The input at `offset` made this of a row; None: it dropped it."""
         ...
 
-    def unsure(self, contact: bytes) -> None:
-        """From here this contact's row may be another than it was: it hangs on inputs that are deleted."""
+    def unsure(self, key: bytes) -> None:
+        """From here the row of this contact or message may be another than it was: it hangs on inputs that are
+        deleted."""
         ...
 
 
@@ -43,7 +45,7 @@ class Unwatched:
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
         """See `Watch`."""
 
-    def unsure(self, contact: bytes) -> None:
+    def unsure(self, key: bytes) -> None:
         """See `Watch`."""
 
 
@@ -77,9 +79,9 @@ class Replay:
         wanted, goes_on = self._wanted(records)
         overlay.preload(key for record in wanted for key in self._fold.row_keys(record))
         for record in wanted:
-            self._messages.now_ms = record.at_ms
-            if self._bases is not None and _contradicts(record, overlay):
-                self._watch.unsure(record.key or b"")
+            self._messages.offset = record.offset
+            if self._bases is not None and (key := _contradicted(record, overlay)) is not None:
+                self._watch.unsure(key)
             if record.offset in self._skipped:
                 set_aside(self._fold, record, overlay, "was set aside")
             else:
@@ -103,13 +105,20 @@ class Replay:
         return wanted, True
 
 
-def _contradicts(record: Input, overlay: Overlay) -> bool:
-    """A message is forgotten that the replay has as an open one: its request repeated one that is deleted."""
+def _contradicted(record: Input, overlay: Overlay) -> bytes | None:
+    """Key of the row that an input shows to be wrong, if any: a message is forgotten that the replay has as an open
+    one, or as one to be forgotten at another time. Its request repeated one that is deleted."""
     if record.key is None or record.value is None or not record.value.startswith(_DUE):
-        return False
+        return None
     due = _due(record.value)
+    if due.kind != DueKind.FORGET:
+        return None
     contact = overlay.get(CONTACTS, record.key)
-    return due.kind == DueKind.FORGET and contact is not None and key_of(due.message_id) in contact.messages
+    if contact is not None and key_of(due.message_id) in contact.messages:
+        return record.key
+    message = overlay.get(MESSAGES, due.message_id.encode())
+    other = message is not None and (DueKind.FORGET, due.due_ms) not in dues(message)
+    return due.message_id.encode() if other else None
 
 
 def skipped_by(record: Any) -> int | None:
@@ -154,6 +163,7 @@ class _Skipping(msgspec.Struct):
 class _Fallen(msgspec.Struct):
     message_id: str = ""
     kind: str = ""
+    due_ms: int = 0
 
 
 # The type is what msgspec writes first.
@@ -165,12 +175,12 @@ _due = msgspec.json.Decoder(_Fallen).decode
 
 
 class _Leaning:
-    """Message rows as replayed; what the replay does not know but the live table had before `now_ms` is taken as is."""
+    """Message rows as replayed; what the replay does not know but the live table had before `offset` is taken as is."""
 
     def __init__(self, replayed: Shelf, live: Shelf | None, fold: ContactFold) -> None:
         self._replayed, self._live = replayed, live
         self._decode = next(spec.decode for spec in fold.tables if spec.name == MESSAGES)
-        self.now_ms = 0
+        self.offset = 0
 
     def get(self, key: bytes) -> bytes | None:
         """One row."""
@@ -178,7 +188,7 @@ class _Leaning:
         if value is not None or self._live is None or not (live := self._live.get(key)):
             return value
         message: Message = self._decode(live)
-        return live if message.logged_ms < self.now_ms else None
+        return live if message.logged_offset < self.offset else None
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
         """Rows in the order of `keys`."""

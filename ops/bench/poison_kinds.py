@@ -29,7 +29,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Kind(NamedTuple):
-    """`per_s`: records a second. `batches`: one for each record, for ever. `before`: so many are sent before all else."""
+    """`per_s`: records a second. `batches`: one for each record, for ever. `before`: so many are sent first."""
 
     what: str
     per_s: float

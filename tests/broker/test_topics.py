@@ -102,6 +102,18 @@ def test_a_setting_that_differs_is_shown_then_altered_and_others_are_left_as_the
     assert applied.config(name)["segment.ms"] == "77777"
 
 
+def test_a_size_limit_that_was_raised_by_hand_stays_and_one_that_is_too_small_is_raised(applied: Cluster) -> None:
+    raised, small = (applied.declared[f"<app>-{table}-changelog"] for table in ("contacts", "messages"))
+    wanted = small.config["max.message.bytes"]
+    applied.set(raised.name, max_message_bytes="10485760")
+    applied.set(small.name, max_message_bytes="1000000")
+    detail = f"max.message.bytes 1000000 -> {wanted}"
+    assert applied.topics("apply") == (0, [{"topic": small.name, "action": "alter", "detail": detail}])
+    until(lambda: applied.config(small.name)["max.message.bytes"] == wanted)
+    assert applied.topics("plan") == (0, [])
+    assert applied.config(raised.name)["max.message.bytes"] == "10485760"
+
+
 def test_another_partition_count_is_refused_and_nothing_else_is_done_then(applied: Cluster) -> None:
     name, missing = f"{applied.prefix}contacts", f"{applied.prefix}notify.metrics"
     done(applied.admin.create_partitions([NewPartitions(name, 3)]))

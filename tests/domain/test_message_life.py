@@ -1,11 +1,14 @@
 """The life of a message, as sentences."""
 
 import pytest
+from msgspec.structs import replace
 
 from app.domain.effects import Ask, LaneSlowed, TurnAnswered
-from app.domain.events import InputRefused, OutcomeGiven, RequestConflicted
+from app.domain.events import InputRefused, MessageArchived, MessageOpened, OutcomeGiven, RequestConflicted
+from app.domain.timing import dues
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from tests.support.given import (
+    HOUR_MS,
     KEY,
     MESSAGE,
     START_MS,
@@ -258,10 +261,37 @@ def test_a_final_message_moves_to_the_archive_and_still_learns():
     assert (log.archive[MESSAGE].word, log.archive[MESSAGE].revision) == (Word.DELIVERED, 2)
 
 
-def test_a_request_repeated_after_archiving_is_nothing_new():
-    log = given(rejected())
-    log.then(due(DueKind.ARCHIVE, log.message().final_ms + log.message().archive_after_ms), rejected())
-    assert log.events == [] and KEY not in log.contact.messages
+ENDS_AT_ONCE = [
+    ((), rejected(), Word.REJECTED),
+    ((), rejected(reason=Reason.SANDBOXED), Word.REJECTED),
+    ((cancel(),), requested(), Word.CANCELED),
+    ((text(Intent.STOP),), requested(), Word.SUPPRESSED),
+    ((), requested(expires_ms=START_MS), Word.EXPIRED),
+    ((requested("b" * 20),), requested(max_open=1), Word.REJECTED),
+]
+
+
+@pytest.mark.parametrize(("before", "request_", "word"), ENDS_AT_ONCE)
+def test_a_message_that_is_final_as_soon_as_it_is_opened_takes_no_room_in_the_contacts_row(before, request_, word):
+    log = given(*before, request_)
+    assert [type(event) for event in log.events] == [MessageOpened, OutcomeGiven, MessageArchived]
+    assert KEY not in log.contact.messages and log.contact.canceled_ahead == {}
+    assert (log.archive[MESSAGE].word, log.archive[MESSAGE].watermark) == (word, log.offset)
+    assert dues(log.message()) == ((DueKind.FORGET, log.now_ms + 30 * 24 * HOUR_MS),)
+
+
+@pytest.mark.parametrize(("before", "request_", "word"), ENDS_AT_ONCE)
+def test_its_key_is_known_until_it_is_forgotten(before, request_, word):
+    log = given(*before, request_, request_)
+    assert log.events == []
+    log.then(replace(request_, fingerprint="other"), cancel(), report(Progress.DELIVERED))
+    assert log.said(InputRefused) and log.archive[MESSAGE].word is word
+    log.then(due(DueKind.FORGET, log.message().final_ms + log.message().forget_after_ms), request_)
+    assert log.said(MessageOpened)
+
+
+def test_a_conflict_with_a_message_that_ended_at_once_is_told():
+    assert given(rejected(), requested()).said(RequestConflicted)
 
 
 def test_another_tenants_record_is_refused():

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from app.domain.events import InputRefused, OutcomeGiven
+from app.domain.limits import FAILURES_KEPT_MS
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed
-from app.domain.person import COUNTED_MS
 from app.domain.words import DueKind, ErrorClass, Intent, Progress, Provenance, Reason, Stage, Word
 from tests.support.given import (
     START_MS,
@@ -102,8 +102,8 @@ def test_of_the_failures_of_one_message_the_one_that_weighs_most_is_kept() -> No
 
 def test_a_failure_of_a_month_ago_counts_no_more() -> None:
     log = fail(Log(), 1, 2)
-    log.now_ms += COUNTED_MS + 1
-    assert changes(fail(log, 2, 2)) == [] and len(log.contact.number.failures) == 2
+    log.now_ms += FAILURES_KEPT_MS + 1
+    assert changes(fail(log, 2, 2)) == [] and len(log.contact.number.failures) == 1
 
 
 def test_a_delivery_between_begins_the_count_anew() -> None:

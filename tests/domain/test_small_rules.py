@@ -41,12 +41,18 @@ def test_p7_a_report_that_names_another_tenants_contact_leaves_it_to_whom_it_bel
 
 
 def test_p7_a_contact_that_has_anything_is_nobody_elses():
-    for own in (requested(), text(Intent.STOP), text(Intent.NONE), cancel()):
+    for own in (requested(), text(Intent.STOP), text(Intent.NONE)):
         log = given(own)
         before = log.contact
         log.then(of("other", requested()), of("other", report(Progress.DELIVERED)))
         kept = {"watermark": before.watermark, "touched_ms": before.touched_ms}
         assert replace(log.contact, **kept) == before and log.said(InputRefused)
+
+
+@pytest.mark.parametrize("own", [requested(), text(Intent.STOP), rejected()])
+def test_p7_a_cancel_of_an_invented_message_of_another_tenants_contact_does_not_shut_its_tenant_out(own):
+    log = given(of("other", cancel("b" * 20)), own)
+    assert log.said(InputRefused) == [] and (log.contact.tenant, log.contact.canceled_ahead) == ("acme", {})
 
 
 def test_fields_that_join_alike_have_different_ids():

@@ -11,7 +11,8 @@ from tests.support.histories import DIRECTORY, History, Replay, remake
 
 PATHS = {path.stem: path for path in sorted(DIRECTORY.glob("*.jsonl"))}
 # Where inputs stand, and how often the list was looked at: what a second copy of an input may change.
-PLACES = {"watermark", "claimed_offset", "stopped_offset", "evidence", "looks", "looked_ms", "based_offset", "based_ms"}
+PLACES = {"watermark", "claimed_offset", "stopped_offset", "evidence", "looks", "looked_ms", "based_offset", "based_ms",
+          "logged_offset"}  # fmt: skip
 
 
 @pytest.fixture(params=PATHS.values(), ids=PATHS)

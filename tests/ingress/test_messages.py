@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.identity import contact_id, message_id
 from app.domain.surrogates import WARNING
-from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
+from app.records.requests import MAX_BODY, MAX_VALUE_BYTES, NotifyRequested, read_request
 from tests.support.door import MESSAGE, PERSON, door
 
 KEY = bytes.fromhex("11" * 32)
@@ -120,6 +120,18 @@ BROKEN: dict[str, tuple[Any, int, str]] = {
     "an empty list": ({**EVENT, "to": []}, 422, "to"),
     "no body": ({**EVENT, "body": " "}, 422, "body"),
     "media over http": ({**EVENT, "media": ["http://example.com/a.png"]}, 422, "media[0]"),
+    "a URL of 2,049 characters": ({**EVENT, "media": ["https://example.com/".ljust(2049, "a")]}, 422, "media[0]"),
+    "metadata of 16,001 bytes": (
+        {**EVENT, "metadata": {f"{n:04}": "é" * 198 for n in range(40)} | {"a": ""}},
+        422,
+        "metadata",
+    ),
+    "an address of 101 characters": ({**EVENT, "to": [PERSON, "+1".ljust(101, "5")]}, 422, "to[1]"),
+    "too many recipients for its content": (
+        {**EVENT, "to": [f"+1212555{n:04d}" for n in range(1000)], "media": ["https://e.com/".ljust(1980, "a")] * 9},
+        422,
+        "to",
+    ),
     "a time without offset": ({**EVENT, "send_at": "2026-12-01T10:00:00"}, 422, "send_at"),
     "an unknown lane": ({**EVENT, "sender": "nowhere"}, 422, "sender"),
     "an unknown category": ({**EVENT, "category": "spam"}, 422, "category"),
@@ -150,8 +162,9 @@ async def test_a_request_that_grows_too_long_once_complete_is_refused_not_droppe
     tmp_path: Path, spare: int
 ) -> None:
     async with door(tmp_path) as made:
-        most = {**EVENT, "to": ["+1" + str(n).rjust(894, "5") for n in range(1000)]}
+        most = {**EVENT, "fallback": [{"channel": "c" * 200, "address": "a" * 200}] * 2100}
         room = MAX_VALUE_BYTES - spare - len(msgspec.json.encode(most))
+        assert 0 < room < MAX_BODY - len(EVENT["body"])
         given = msgspec.json.encode({**most, "body": EVENT["body"] + "x" * room})
         assert len(given) == MAX_VALUE_BYTES - spare
         answer = await made.ask(given)

@@ -12,6 +12,7 @@ from app.domain.inputs import Place
 from app.domain.timing import dues
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Proof, Stage
 from tests.support.given import (
+    KEY,
     START_MS,
     Log,
     abandoned,
@@ -22,6 +23,7 @@ from tests.support.given import (
     pictured,
     recalled,
     refused,
+    rejected,
     report,
     requested,
     seen,
@@ -140,7 +142,8 @@ def inputs(draw):
                 *map(draw, TOLD[n]),
                 report(Progress.FAILED, n, f"SM{n}", 30017, ErrorClass.TRANSIENT),
                 text(draw(st.sampled_from(list(Intent))), START_MS + draw(st.integers(0, 10_000)), f"IN{n}"),
-                cancel(),
+                cancel(draw(st.sampled_from([KEY, "b" * 20]))),
+                rejected(draw(st.sampled_from(["e" * 20, "f" * 20]))),
                 draw(st.sampled_from(HELD)),
                 listed(*draw(st.lists(texts(), max_size=2)), look_ms=START_MS + draw(st.integers(0, 4)) * 900_000),
             ]
@@ -150,6 +153,7 @@ def inputs(draw):
 
 def fire(log: Log, pick: int) -> None:
     """One of the timers that are armed now, as the owner would send it."""
+    log.events, log.effects, log.last = [], [], None
     messages = [*log.contact.messages.values(), *log.archive.values()]
     armed = [(m, kind, at) for m in messages for kind, at in dues(m) if kind is not DueKind.FORGET]
     if armed:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.streams.engine.crash_marker import Cause, Death, Stage, Work
@@ -39,6 +39,7 @@ def read_on(directory: Path, deadly: frozenset[int], chunk: int) -> tuple[list[i
     return aside, deaths
 
 
+@settings(deadline=None)  # each count is fsynced
 @given(st.frozensets(st.integers(0, LAST - 1), max_size=4), st.integers(1, LAST))
 def test_just_the_deadly_records_are_set_aside_each_after_three_deaths(deadly, chunk):
     with TemporaryDirectory() as directory:
@@ -47,6 +48,7 @@ def test_just_the_deadly_records_are_set_aside_each_after_three_deaths(deadly, c
     assert DEATHS * len(deadly) <= deaths + len(deadly) and deaths <= DEATHS * len(deadly)
 
 
+@settings(deadline=None)  # each count is fsynced
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)).map(sorted), max_size=12), st.integers(0, 19))
 def test_counts_survive_a_restart_and_a_rebalance_and_no_commit_past_them(ranges, begin):
     with TemporaryDirectory() as one, TemporaryDirectory() as other:

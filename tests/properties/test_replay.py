@@ -4,16 +4,18 @@ import json
 import tempfile
 from pathlib import Path
 
+import msgspec
+import pytest
 from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.words import ErrorClass, Intent, Progress
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.proof import Proof
 from tests.properties.test_fold import inputs
-from tests.support.crashing import Crashing
-from tests.support.given import CONTACT, report, requested, taken, turn
+from tests.support.crashing import TOPICS, Crashing
+from tests.support.given import CONTACT, HOUR_MS, START_MS, cancel, rejected, report, requested, taken, text, turn
 
 opted_out = st.builds(
     lambda n: report(Progress.UNDELIVERED, n, f"SM{n}", 30004, ErrorClass.OPTED_OUT), st.integers(1, 2)
@@ -106,6 +108,26 @@ def test_p3_an_opt_out_told_by_the_report_of_an_archived_message_outlives_a_deat
     assert proved(worker).told == []
 
 
+@pytest.mark.parametrize("dies_after", [0, 1, 2])
+def test_p1_p6_a_death_between_the_two_rows_of_a_message_that_ends_at_once_gives_the_same_rows_and_outcome_ids(
+    dies_after,
+):
+    """Canceled ahead, suppressed, refused: and a cancel before the request, folded again, finds no message yet."""
+    worker = Crashing()
+    for record in (cancel("b" * 20), requested("b" * 20), text(Intent.STOP), requested("c" * 20), rejected("d" * 20)):
+        worker.write(record)
+    worker.write(requested("b" * 20))
+    told = [worker.cycle(dies_after), worker.cycle()]
+    assert worker.contacts()[0].messages == worker.contacts()[0].canceled_ahead == {}
+    assert len(worker.rows[MESSAGES]) == 3 and proved(worker).told == []
+    outcomes = [[o.value for o in outputs if o.topic == TOPICS.outcomes] for outputs in told]
+    assert len(outcomes[0]) == 3 and outcomes[1] == outcomes[0]
+    worker.write(requested("c" * 20))
+    worker.write(requested("d" * 20))
+    said = [msgspec.json.decode(o.value)["event"] for o in worker.cycle() if o.topic == TOPICS.updates]
+    assert said == ["conflicted"], "the first is the same request again"
+
+
 def archived_and_checkpointed() -> tuple[Crashing, int]:
     """A message archived before its contact's checkpoint; the worker, and where the checkpoint stands."""
     worker = Crashing()
@@ -128,10 +150,14 @@ def test_p6_a_repeat_of_a_request_that_is_deleted_leans_on_the_live_row_of_its_m
     assert (proof.told, proof.compared[CONTACTS], proof.not_provable[MESSAGES]) == ([], 1, 1)
 
 
-def test_p6_a_repeat_of_a_request_whose_message_is_forgotten_since_is_not_provable_rather_than_different():
+@pytest.mark.parametrize(
+    ("days", "provable"), [(60, False), (0, True)], ids=["it opens one", "it is too late, and archived at once"]
+)
+def test_p6_a_repeat_of_a_request_whose_message_is_forgotten_since_is_not_different(days, provable):
+    """The replay takes it for a new message: as an open one it makes the contact's row not provable."""
     worker, base = archived_and_checkpointed()
-    worker.write(requested())
+    worker.write(requested(expires_ms=START_MS + HOUR_MS + days * 24 * HOUR_MS))
     worker.fire(0)  # forget
     worker.cycle()
     proof = proved(worker, base)
-    assert (proof.told, proof.compared[CONTACTS], proof.not_provable[CONTACTS]) == ([], 0, 1)
+    assert (proof.told, proof.compared[CONTACTS], proof.not_provable[CONTACTS]) == ([], provable, not provable)

@@ -16,15 +16,29 @@ TIMES = st.sampled_from(
     ["2026-11-25T09:00:00Z", "2026-11-25T09:00:00.5+01:00", "2026-11-25T09:00:00", "soon", "2026-02-30T00:00:00Z"]
 )
 SHORT = st.one_of(TEXT, st.integers(199, 202).map("k".__mul__))
+
+
+def _of_length(least: int, most: int, start: str) -> st.SearchStrategy[str]:
+    return st.integers(least, most).map(lambda length: start.ljust(length, "5"))
+
+
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from(["notify.requested.v1", "notify.requested.v1", "notify.guessed.v1"]),
-    "to": st.one_of(st.just("+14155550123"), st.lists(st.just("+14155550123"), max_size=2)),
+    "to": st.one_of(
+        st.just("+14155550123"),
+        _of_length(99, 101, "+1"),
+        st.lists(st.just("+14155550123") | _of_length(99, 101, "+1"), max_size=2),
+    ),
     "id": SHORT,
     "at": TIMES,
     "tenant": SHORT,
     "idempotency_key": SHORT,
     "body": st.one_of(TEXT, st.integers(1599, 1602).map("b".__mul__)),
-    "media": st.lists(st.sampled_from(["https://example.com/a.png", "http://example.com/a.png"]), max_size=11),
+    "media": st.lists(
+        st.sampled_from(["https://example.com/a.png", "http://example.com/a.png"])
+        | _of_length(2047, 2049, "https://x/"),
+        max_size=11,
+    ),
     "media_fallback": st.sampled_from(["https://example.com/m", "https://", "http://example.com/m", "https://a b", ""]),
     "category": st.sampled_from(["otp", "alert", "spam"]),
     "priority": st.sampled_from(["urgent", "bulk", "late"]),

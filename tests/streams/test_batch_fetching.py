@@ -134,13 +134,12 @@ def test_a_damaged_batch_is_fetched_again_so_many_times_and_then_given_up() -> N
     run(story)
 
 
-def test_what_was_sought_or_paused_meanwhile_is_dropped_and_how_far_it_is_held_back_is_known() -> None:
+def test_what_was_sought_or_paused_meanwhile_is_dropped() -> None:
     async def story(fetcher: Fetcher, fetching: BatchFetching) -> None:
         await fetcher.fetch(p0=plain(3), p1=plain(3), p2=plain(3))
         fetcher.states[PLACES[0]].position = 2
         fetcher.states[PLACES[1]].paused = True
         assert spans(await fetching.taken((PLACES[0], PLACES[1]))) == {}
         assert list(fetcher._records) == [PLACES[2]]
-        assert fetching.held_back[PLACES[2]] == 3
 
     run(story)

@@ -12,7 +12,7 @@ from app.domain.timing import dues
 from app.domain.words import DueKind
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
-from app.streams.engine.agent import Input
+from app.streams.engine.agent import Input, Output
 from app.streams.engine.record_fold import fold_whole
 from app.streams.engine.scope import Overlay
 from app.streams.proof import Proof, based_offset
@@ -66,9 +66,9 @@ class Crashing:
         at = contact.based_ms + CHECKPOINT_AFTER_MS
         return Due(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=at, based=contact.based_offset)
 
-    def cycle(self, dies_after: int | None = None) -> None:
+    def cycle(self, dies_after: int | None = None) -> list[Output]:
+        """Fold what is not committed; die after so many rows, if told to. Returns what was put out."""
         end = len(self.log)
-        """Fold what is not committed; die after so many rows, if told to."""
         overlay = Overlay(self.fold.tables, self.rows)
         for record in self.log[self.committed :]:
             fold_whole(self.fold, record, overlay)
@@ -83,6 +83,7 @@ class Crashing:
                 self.rows[table][key] = row
         if dies_after is None or dies_after >= len(written):
             self.committed = end
+        return overlay.outputs
 
     def bases(self, start: int) -> dict[bytes, int] | None:
         """Where a replay begins when what lies before `start` is deleted."""

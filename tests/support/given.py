@@ -5,7 +5,7 @@ import msgspec
 from app.domain.contact import Contact, Message
 from app.domain.effects import Effect
 from app.domain.events import Event
-from app.domain.fold import fold
+from app.domain.fold import Folded, fold
 from app.domain.inputs import (
     Answered,
     CancelRequested,
@@ -164,12 +164,13 @@ class Log:
         self.now_ms = START_MS
         self.events: list[Event] = []
         self.effects: list[Effect] = []
+        self.last: tuple[Input, Folded] | None = None
 
     def then(self, *inputs: Input, after_ms: int = 1000) -> "Log":
         for record in inputs:
             self.offset += 1
             self.now_ms += after_ms
-            self.events, self.effects = [], []
+            self.events, self.effects, self.last = [], [], None
             self.fold(record, Place(0, self.offset, self.now_ms))
         return self
 
@@ -179,7 +180,7 @@ class Log:
         folded = fold(self.contact, None if kept else self.archive.get(named), record, place)
         if folded is None:
             return
-        self.contact = folded.contact
+        self.contact, self.last = folded.contact, (record, folded)
         if folded.archived is not None:
             self.archive[folded.archived.id] = folded.archived
         elif not kept:

@@ -22,8 +22,8 @@ def fingerprint(stand: Stand) -> str:
     return key_fingerprint(Settings.read(stand.env).pseudonym_key)
 
 
-def rejected(stand: Stand, contact: str, key: str, *, archive_after_ms: int = 100, **given: int) -> Rejected:
-    """A message that is final at once, and archived soon after."""
+def rejected(stand: Stand, contact: str, key: str, **given: int) -> Rejected:
+    """A message that is final at once, and archived with it."""
     return Rejected(
         id="by-hand",
         tenant="default",
@@ -38,7 +38,6 @@ def rejected(stand: Stand, contact: str, key: str, *, archive_after_ms: int = 10
         rule="is empty",
         requested_ms=1,
         source="by-hand",
-        archive_after_ms=archive_after_ms,
         **given,
     )
 
@@ -49,7 +48,7 @@ def write(stand: Stand, contact: str, *inputs: Input) -> None:
 
 def write_raw(stand: Stand, topic: str, *records: tuple[bytes, bytes | None], partition: int | None = None) -> None:
     servers = stand.env["KAFKA_BOOTSTRAP_SERVERS"]
-    producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random"})
+    producer = Producer({"bootstrap.servers": servers, "partitioner": "murmur2_random", "message.max.bytes": 4_000_000})
     given = {} if partition is None else {"partition": partition}
     for key, value in records:
         producer.produce(prefix(stand) + topic, key=key, value=value, **given)

@@ -1,0 +1,139 @@
+"""A contact of whom too much is asked, in every way: each input has its outcome or dead letter, and others go on."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from app import clock
+from app.dev.stand import Stand
+from app.dev.surroundings import simulated
+from app.domain.contact import Contact
+from app.domain.inputs import Checkpointed, Reported
+from app.domain.limits import GROWTH_BYTES, MOST_CANCELS_AHEAD, ROW_BYTES, row_bytes
+from app.domain.words import Progress
+from tests.broker.test_pipeline import command, outcome, post
+from tests.support.given import given, report, requested, taken, turn
+from tests.support.lab import until
+from tests.support.sites import LANE, TENANT, by_file, event, produce, read, records, standing
+from tests.support.written import contact_of, fingerprint, write
+
+KEY = "k" * 24
+# People of tenant default, each asked too much of in a way of its own.
+ALERTED, LONGEST, TOO_LONG, REJECTED, DESCRIBED, CANCELED, LINKED = (f"+121255501{n}" for n in range(50, 57))
+LONG_URL = ["https://example.com/".ljust(850_000, "a")]
+
+
+@pytest.fixture(scope="module")
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Two tenants; rows are put on the log again after 6 s. All is asked, and all outcomes are there."""
+    path = tmp_path_factory.mktemp("rows")
+    made = by_file(path, tenant=f'api_keys = ["{KEY}"]\n', extra={"HELIOGRAPH_CHECKPOINT_AFTER_S": "6"})
+    file, addresses = path / "tenants.toml", simulated(made["ports"]["ingress"], made["ports"]["simulator"])
+    default, other = file.read_text(), (TENANT + LANE).format(**addresses).replace("tenants.default", "tenants.other")
+    file.write_text(default.replace("/twilio/", "/twilio/default/") + other.replace("/twilio/", "/twilio/other/"))
+    with standing(kafka, path, simulator=["--mix", '{"delivered": 1.0}'], **made) as standing_:
+        seed(standing_, ALERTED, GROWTH_BYTES - 60)
+        seed(standing_, LONGEST, ROW_BYTES - 100)
+        seed(standing_, TOO_LONG, ROW_BYTES + 24_000)
+        produce(standing_, *asked(contact_of(standing_, CANCELED)))
+        write(standing_, contact_of(standing_, ALERTED), late_report(standing_, contact_of(standing_, ALERTED)))
+        until(lambda: len(outcomes(standing_)) == 3 + 3_400 + 120 + 1 + 1 + 3, 60)
+        yield standing_
+
+
+def asked(canceled: str) -> list[dict[str, Any]]:
+    def metadata(count: int) -> dict[str, str]:
+        return {f"k{n:02d}": "x" * 480 for n in range(count)}
+
+    return [
+        *(event(0, to=to, idempotency_key=f"seeded-{to}") for to in (ALERTED, LONGEST, TOO_LONG)),
+        *(event(0, to=REJECTED, body="", idempotency_key=f"rejected-{n}") for n in range(3_400)),
+        *(event(0, to=DESCRIBED, metadata=metadata(33), idempotency_key=f"described-{n}") for n in range(120)),
+        event(0, to=DESCRIBED, metadata=metadata(48), idempotency_key="over"),
+        event(0, to=LINKED, media=LONG_URL, idempotency_key="linked"),
+        *({"type": "notify.canceled.v1", "message_id": f"{canceled}-{n:020x}"} for n in range(3_000)),
+        *(event(n, tenant="other", to=f"+1212555{n:04d}", idempotency_key=f"other-{n}") for n in range(160, 163)),
+    ]
+
+
+def late_report(stand: Stand, contact: str) -> Reported:
+    """Something new of the contact's first message, which changes its outcome in nothing."""
+    said = report(Progress.SENT, code=30001)
+    return replace(said, tenant="default", pk=fingerprint(stand), message_id=f"{contact}-{0:020x}")
+
+
+def outcomes(stand: Stand) -> Counter[str]:
+    return Counter(o["id"] for o in read(stand, "notify.outcomes"))
+
+
+def seed(stand: Stand, number: str, size: int) -> None:
+    """Make a contact whose row has `size` bytes of alerts that were delivered just now."""
+    contact, now = contact_of(stand, number), clock.now_ms()
+    base = given(requested(), turn(), taken(), report(Progress.SENT), report(Progress.DELIVERED)).contact
+    assert base is not None
+    [one] = base.messages.values()
+    one = replace(one, tenant="default", final_ms=now, logged_ms=now, requested_ms=now)
+    row = Contact(tenant="default", watermark=10_000, touched_ms=now)
+    count = (size - row_bytes(row)) // (row_bytes(replace(row, messages={"0" * 20: one})) - row_bytes(row) + 25)
+    keys = [f"{n:020x}" for n in range(count)]
+    row = replace(row, messages={key: replace(one, id=f"{contact}-{key}") for key in keys})
+    pad = "x" * (size - row_bytes(row) - len('"campaign":"",'))
+    row = replace(row, messages={**row.messages, keys[0]: replace(row.messages[keys[0]], campaign=pad)})
+    assert row_bytes(row) == size and count > size // 1_100
+    write(stand, contact, Checkpointed(id="seed", tenant="default", pk=fingerprint(stand), at=now, row=row))
+
+
+def letters(stand: Stand, words: str) -> list[str]:
+    found = [letter["rule"] for letter in read(stand, "notify.deadletters") if words in letter.get("rule", "")]
+    return sorted(found)
+
+
+def test_p1_each_request_has_its_outcome_once_however_full_the_row_is(stand: Stand) -> None:
+    assert set(outcomes(stand).values()) == {1}
+    told = Counter(
+        (o["idempotency_key"].partition("-")[0], o["outcome"], o["reason"]) for o in read(stand, "notify.outcomes")
+    )
+    described = told.pop(("described", "delivered", "reported"))
+    assert 60 < described < 100
+    assert told == {
+        ("seeded", "delivered", "reported"): 1,
+        ("seeded", "rejected", "contact_row_full"): 2,
+        ("rejected", "rejected", "invalid_request"): 3_400,
+        ("described", "rejected", "contact_row_full"): 120 - described,
+        ("over", "rejected", "invalid_request"): 1,
+        ("linked", "rejected", "invalid_request"): 1,
+        ("other", "delivered", "reported"): 3,
+    }
+
+
+def test_what_no_row_takes_is_a_dead_letter_once(stand: Stand) -> None:
+    assert len(letters(stand, "is empty")) == 3_400
+    until(lambda: len(letters(stand, "cancels of such are kept")) == 3_000 - MOST_CANCELS_AHEAD)
+    kept = [u for u in read(stand, "notify.updates") if u.get("event") == "cancel_kept"]
+    assert len(kept) == MOST_CANCELS_AHEAD
+    until(lambda: len(letters(stand, "would make the contact's row longer than")) == 2)
+    limits = [rule.split()[-2] for rule in letters(stand, "would make the contact's row longer than")]
+    assert limits == [str(GROWTH_BYTES), str(ROW_BYTES)]
+
+
+def test_a_url_that_no_request_may_have_is_refused_over_http_too(stand: Stand) -> None:
+    for _ in range(2):
+        status, problem = post(stand, event(0, to=LINKED, media=LONG_URL, idempotency_key="posted"), KEY)
+        assert (status, problem["field"], problem["rule"]) == (422, "media[0]", "is longer than 2048 characters")
+
+
+def test_p6_the_longest_row_is_put_on_its_log_again_and_every_row_is_what_the_log_folds_to(stand: Stand) -> None:
+    contact = contact_of(stand, LONGEST).encode()
+    until(lambda: any(r.key() == contact and b"checkpoint@" in r.value()[:99] for r in records(stand, "contacts")))
+    summary = json.loads(command(stand, "replay", "--verify", "--json").splitlines()[-1])["summary"]
+    assert summary["different"] == 0 and summary["compared"]["contacts"] >= 9
+
+
+def test_p7_another_tenants_text_is_sent_afterwards_by_the_worker_that_took_all_this(stand: Stand) -> None:
+    produce(stand, event(1, tenant="other", to="+12125550164", idempotency_key="after"))
+    assert outcome(stand, "after")["outcome"] == "delivered"
+    assert stand.dead() == [] and '"process.ended"' not in stand.parts["worker-1"].log.read_text()

@@ -1,0 +1,118 @@
+"""What one request may hold, each limit at its edge: what it becomes is copied to rows, logs and outcomes."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.domain.inputs import Rejected
+from app.records.codec import Unreadable
+from app.records.loose_requests import read_loosely
+from app.records.requests import (
+    MAX_ADDRESS,
+    MAX_BODY,
+    MAX_FAN_OUT_BYTES,
+    MAX_METADATA_BYTES,
+    MAX_URL,
+    NotifyRequested,
+    content_bytes,
+    read_request,
+)
+from app.streams.engine.agent import Output
+from app.streams.engine.record_fold import fold_whole
+from app.streams.engine.scope import Overlay
+from app.tenants import Lane, Tenant
+from tests.streams.test_intake import PERSON, asked
+from tests.support.expanding import as_read, bulk_agent
+from tests.support.expanding import inputs_in as inputs
+
+GOOD = {"type": "notify.requested.v1", "to": PERSON, "body": "Build 742 deployed."}
+
+
+def read(**fields: Any) -> NotifyRequested:
+    request = read_request(json.dumps({**GOOD, **fields}).encode())
+    assert isinstance(request, NotifyRequested)
+    return request
+
+
+def refused(**fields: Any) -> tuple[str, str]:
+    with pytest.raises(Unreadable) as bad:
+        read(**fields)
+    return bad.value.field, bad.value.rule
+
+
+def url(length: int) -> str:
+    return "https://cdn.example.com/".ljust(length, "a")
+
+
+def metadata(size: int) -> dict[str, str]:
+    """Names and values of so many bytes in all, two bytes to a character."""
+    full = {f"k{n:02d}": "é" * 248 + "x" for n in range((size - 4) // 500)}
+    return full | {"rest": "x" * (size - 500 * len(full) - 4)}
+
+
+def people(count: int) -> list[str]:
+    return [f"+1212555{n:04d}" for n in range(count)]
+
+
+def test_a_media_url_and_the_link_have_2048_characters_at_most() -> None:
+    assert MAX_URL == 2048
+    read(media=[url(MAX_URL)])
+    assert refused(media=[url(9), url(MAX_URL + 1)]) == ("media[1]", "is longer than 2048 characters")
+    # The link goes as text: it shares the text's 1,600 characters.
+    assert refused(media=[url(9)], media_fallback=url(MAX_URL), body="")[1].startswith("makes the text longer")
+    over = refused(media=[url(9)], media_fallback=url(MAX_URL + 1), body="")
+    assert over == ("media_fallback", "is longer than 2048 characters")
+
+
+def test_metadata_have_16000_bytes_of_utf8_at_most() -> None:
+    assert MAX_METADATA_BYTES == 16_000
+    assert content_bytes(read(body="b", metadata=metadata(16_000))) == 16_001
+    assert refused(metadata=metadata(16_001)) == ("metadata", "has more than 16000 bytes in all")
+    loose = read_loosely(json.dumps({**GOOD, "metadata": metadata(16_001)}).encode(), (), "place")
+    assert loose is not None and loose.metadata == {}
+
+
+def test_recipients_times_content_are_16_million_bytes_at_most() -> None:
+    assert MAX_FAN_OUT_BYTES == 16_000_000
+    whole = {"body": "é" * 800, "metadata": metadata(14_350), "media": [url(50)]}
+    assert content_bytes(read(**whole)) == 16_000
+    assert len(read(to=people(1000), **whole).to) == 1000
+    field, rule = refused(to=people(1000), **{**whole, "body": "é" * 800 + "x"})
+    assert (field, "16000000" in rule) == ("to", True)
+    read(to=people(999), **{**whole, "body": "é" * 800 + "x"})
+
+
+def test_an_address_has_100_characters_at_most_and_a_longer_one_is_left_out_of_the_rejections() -> None:
+    read(to="+1".ljust(MAX_ADDRESS, "5"))
+    long = "+1".ljust(MAX_ADDRESS + 1, "5")
+    assert refused(to=long) == ("to", "is longer than 100 characters")
+    assert refused(to=[PERSON, long]) == ("to[1]", "is longer than 100 characters")
+    outputs = asked({"to": [PERSON, long]})
+    assert [type(record) for record in inputs(outputs)] == [Rejected]
+    assert len(outputs) == 2, "and the dead letter"
+
+
+def test_what_one_request_becomes_stays_near_that_limit_whatever_is_asked() -> None:
+    """Also where every recipient breaks a rule: the dead letter, which holds the whole request, is written once."""
+    junk = {"fallback": [{"channel": "c" * 200, "address": "a" * 200}] * 1900}
+    for request in (
+        {"to": people(1000), "body": "b" * MAX_BODY, "metadata": metadata(14_350), "media": [url(50)]},
+        {"to": [f"+{n}" for n in range(1000)], **junk},
+        {"to": people(1000), "body": "", **junk},
+    ):
+        [parked] = asked(request)
+        outputs = expanded(parked)
+        assert len(inputs(outputs)) == 1000
+        assert sum(len(output.value or b"") for output in outputs) < 2 * MAX_FAN_OUT_BYTES
+        letters = [msgspec.json.decode(o.value or b"") for o in outputs if o.topic == "notify.deadletters"]
+        assert len(letters) <= 1
+        assert request["to"][0] != "+0" or letters[0]["field"] == "to[0]"
+
+
+def expanded(parked: Output) -> list[Output]:
+    overlay = Overlay((), {})
+    lanes = {"main": Lane(from_number="+15005550006")}
+    fold_whole(bulk_agent({"default": Tenant(name="default", lanes=lanes)}), as_read(parked), overlay)
+    return overlay.outputs
