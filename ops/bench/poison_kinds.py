@@ -24,7 +24,8 @@ CRC_AT, CRC_FROM = 17, 21
 # A's numbers; those of B begin at 0.
 FIRST_NUMBER, NUMBERS = 40_000, 20_000
 # 100 requests of about 16 kB fill a contact's row to its limit; what comes after is refused.
-FILLING, TO_ONE = 120, {"to": number(FIRST_NUMBER + NUMBERS), "metadata": {"filler": "x" * 15_000}}
+FILLING = 120
+TO_ONE = {"to": number(FIRST_NUMBER + NUMBERS), "metadata": {f"k{n}": "x" * 490 for n in range(31)}}
 Headers = list[tuple[str, bytes | None]]
 
 
