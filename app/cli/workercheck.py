@@ -8,7 +8,8 @@ import click
 
 from app.cli.counted import plural
 from app.cli.letters import Letter, read_letters
-from app.records.deadletters import FAULT, SET_ASIDE
+from app.kafka.batch_watch import SET_ASIDE
+from app.records.deadletters import FAULT
 from app.records.groupreader import UNREACHABLE
 from app.records.monitor import WorkerMonitor, describe, names, watch
 from app.records.progress import Assessment, Cause

@@ -15,6 +15,7 @@ from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
+from app.kafka.batch_watch import UNWATCHED, BatchWatch
 from app.kafka.partition_batches import Form, PartitionBatches, Taken
 
 # Bytes of a partition's records in one turn, and of all partitions' (those that were inflated count too).
@@ -31,6 +32,7 @@ class Reading(NamedTuple):
     form: Form
     records: int
     consecutive: bool
+    watch: BatchWatch = UNWATCHED
 
 
 class FetchedRecord(NamedTuple):
@@ -114,6 +116,7 @@ class BatchFetching:
                 reading.form,
                 reading.consecutive,
                 lambda offset: self._refetches.again(tp, offset),
+                reading.watch,
             )
 
     async def taken(

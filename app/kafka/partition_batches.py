@@ -13,6 +13,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
 
 from app.kafka.aborted_transactions import AbortedTransactions
+from app.kafka.batch_watch import SET_ASIDE, UNWATCHED, BatchWatch
 from app.kafka.decompression import NAMES, NONE, DecompressionError, InflationLimitError
 from app.kafka.legacy_batches import LegacyFormatError, legacy_records
 from app.kafka.record_batches import MAX_INFLATED_BYTES, PARSER_ERRORS, SMALL_BYTES, OpenBatch, offset_of
@@ -77,11 +78,13 @@ class PartitionBatches:
         form: Form,
         consecutive: bool,
         refetches: Callable[[int], bool],
+        watch: BatchWatch = UNWATCHED,
     ) -> None:
         self.next_fetch_offset = position
         self._tp, self._data, self._at = tp, memoryview(data), 0
         self._transactions = AbortedTransactions(aborted)
         self._form, self._consecutive, self._refetches = form, consecutive, refetches
+        self._watch = watch
         self._batch: OpenBatch | None = None
 
     @property
@@ -98,6 +101,7 @@ class PartitionBatches:
         while len(taken.records) < most_records and taken.size < most_bytes and self._advance(taken, may_inflate):
             if self._batch is not None:
                 self._read(self._batch, taken, most_bytes)
+        self._watch.left()
         taken.end = self.next_fetch_offset
         taken.more = not taken.refetch and (self._batch is not None or self._frame() is not None)
         return taken
@@ -128,7 +132,7 @@ class PartitionBatches:
         batch = DefaultRecordBatch(frame) if magic == CURRENT_MAGIC and len(frame) >= BATCH.size else None
         if batch is None or not batch.validate_crc():
             return self._damaged(frame, taken)
-        if self._took_whole(batch, frame, taken):
+        if self._ends_the_process(batch, frame, taken) or self._took_whole(batch, frame, taken):
             return True
         header = batch_header(frame, 0)
         if not self._reached(header, taken) or (header.codec != NONE and not (may_inflate() and _has_room(taken))):
@@ -140,6 +144,14 @@ class PartitionBatches:
         else:
             self._open(frame, header, taken)
         return True
+
+    def _ends_the_process(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
+        """Whether this batch is gone on without, as its reading ended the process again and again."""
+        deaths = self._watch.entering(self._tp, batch.base_offset, batch.next_offset - 1, batch.max_timestamp)
+        if deaths:
+            self._at += len(frame)
+            self._set_aside(frame, batch.next_offset, f"ended the process {deaths} times", taken, SET_ASIDE)
+        return bool(deaths)
 
     def _took_whole(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
         """The usual batch, quickly: small, not compressed, of no transaction, and all of it may be taken."""
@@ -179,6 +191,8 @@ class PartitionBatches:
             self._set_aside(frame, header.next_offset, f"cannot be read: {error}", taken)
 
     def _read(self, batch: OpenBatch, taken: Taken, most_bytes: int) -> None:
+        header = batch.header
+        self._watch.entering(self._tp, header.base_offset, header.next_offset - 1, header.max_ms)
         try:
             records, size = batch.read(taken.most - len(taken.records), most_bytes - taken.size)
         except RecordFormatError as error:
@@ -224,10 +238,10 @@ class PartitionBatches:
         self.next_fetch_offset = max(self.next_fetch_offset, end)
         return True
 
-    def _set_aside(self, frame: memoryview, end: int, what: str, taken: Taken) -> None:
+    def _set_aside(self, frame: memoryview, end: int, what: str, taken: Taken, prefix: str = "") -> None:
         """One record for all offsets up to `end`, with the batch as its value if a topic can hold that."""
         count, first = end - self.next_fetch_offset, self.next_fetch_offset
-        rule = f"a batch of {len(frame)} bytes with {count} records, from offset {first} on, {what}"
+        rule = f"{prefix}a batch of {len(frame)} bytes with {count} records, from offset {first} on, {what}"
         value = bytes(frame if len(frame) <= KEPT_BYTES else frame[:PREFIX_BYTES])
         at_ms = max(0, batch_header(frame, 0).max_ms) if len(frame) >= BATCH.size else 0
         taken.records += self._form(self._tp, [Record(first, at_ms, None, value, [], rule)], rule)

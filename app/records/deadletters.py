@@ -18,8 +18,8 @@ from app.records.seal import Sealer
 
 # A record that is produced again says what it was: with it a request without a key keeps the identity it had.
 RETRY_OF = "heliograph-retry-of"
-# How the rule of a letter begins that blames no field: the fold raised, or the process died at the record three times.
-FAULT, SET_ASIDE = "fault of ours: ", "set aside: "
+# How the rule of a letter begins that blames no field: the fold raised. See `SET_ASIDE` too.
+FAULT = "fault of ours: "
 _SOURCE = re.compile(r"(?P<topic>[\w.-]{1,249})-(?P<partition>\d{1,9})-(?P<offset>\d{1,18})\Z", re.ASCII)
 Source = Annotated[str, Meta(description="topic-partition-offset of the record; ingress-id for a webhook.")]
 Letter = Annotated[str, Meta(description="partition-offset of the letter.")]

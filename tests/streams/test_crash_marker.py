@@ -22,8 +22,12 @@ marker.folding.enter(Stage.FOLD, Work("notify.requests", 5, 41, 57, 1_790_000_00
 
 def died(directory: Path, end: str, begin: str = BEGIN) -> list[Death]:
     """What the next process finds after one that ended so."""
-    subprocess.run([sys.executable, "-c", begin + end, str(directory)], check=False, stderr=subprocess.DEVNULL)
+    run(directory, begin + end)
     return CrashMarker(directory).deaths
+
+
+def run(directory: Path, program: str) -> None:
+    subprocess.run([sys.executable, "-c", program, str(directory)], check=False, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,13 @@ def test_what_others_did_and_what_happened_elsewhere_is_held_against_no_record(t
 def test_a_crash_in_the_reading_of_a_batch_names_the_batch(tmp_path):
     begin = BEGIN.replace("marker.folding.enter(Stage.FOLD", "marker.reading.enter(Stage.READ")
     assert died(tmp_path, "ctypes.string_at(0)", begin) == [Death(WORK, Stage.READ, Cause.SIGNAL)]
+
+
+def test_a_crash_says_where_it_was(tmp_path):
+    run(tmp_path, BEGIN + "def deadly(): ctypes.string_at(0)\ndeadly()")
+    inner, outer = CrashMarker(tmp_path).trace[:2]
+    assert inner.startswith("__init__.py:") and inner.endswith(":string_at")
+    assert outer.startswith("<string>:") and outer.endswith(":deadly")
 
 
 def test_a_crash_after_one_that_counted_names_its_own_records(tmp_path):

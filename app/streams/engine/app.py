@@ -98,7 +98,7 @@ class Runtime:
         self.config = config
         self.data = DataDir(config.data_dir, config.tables_good_for_ms)
         self.marker, self.guard = CrashMarker(self.data.path), PoisonGuard(self.data.path)
-        self.guard.count(self.marker.deaths)
+        self.guard.count(self.marker.deaths, self.marker.trace)
         self.lease = Lease(config.session_timeout_s)
         self.lease.enforced = "lease" not in config.unsafe
         self.stall = Stall(config.stall_timeout_s)

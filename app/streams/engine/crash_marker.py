@@ -20,7 +20,9 @@ from typing import BinaryIO, NamedTuple
 _FIELDS = struct.Struct("<BBHiqqqQ")
 _STAGE, _CAUSE = 0, 1
 _SLOT_BYTES = 512
-_CURRENT_THREAD = re.compile(rb"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
+_CURRENT_THREAD = re.compile(rb"^Current thread 0x([0-9a-f]+)[^\n]*\n((?:  File [^\n]*\n)*)", re.MULTILINE)
+_FRAME = re.compile(rb'File "([^"]*)", line (\d+) in ([^\n]+)')
+MOST_FRAMES = 6
 
 
 class Stage(IntEnum):
@@ -98,7 +100,8 @@ class Slot:
 class CrashMarker:
     """The marker of a data directory, with a slot for the thread that reads batches and one for the loop that folds.
 
-    Opening it takes over what an earlier process left: see `deaths`. One process at a time may hold the directory.
+    Opening it takes over what an earlier process left: `deaths`, and `trace`, where the interpreter was when it crashed
+    (file:line:function, innermost first). One process at a time may hold the directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -107,6 +110,7 @@ class CrashMarker:
             memory = mmap.mmap(file.fileno(), 2 * _SLOT_BYTES)
         self.reading, self.folding = Slot(memory, 0), Slot(memory, _SLOT_BYTES)
         self._crash_path = directory / "crash"
+        self.trace: list[str] = []
         self.deaths = self._take_over()
         memory[:] = bytes(2 * _SLOT_BYTES)
         self._crash_file: BinaryIO | None = None
@@ -115,6 +119,8 @@ class CrashMarker:
         trace = self._crash_path.read_bytes() if self._crash_path.exists() else b""
         match = _CURRENT_THREAD.search(trace)
         crashed = int(match[1], 16) if match else None
+        frames = _FRAME.findall(match[2])[:MOST_FRAMES] if match else []
+        self.trace = [f"{Path(file.decode()).name}:{line.decode()}:{name.decode()}" for file, line, name in frames]
         return [death for slot in (self.reading, self.folding) if (death := slot.found(crashed)) is not None]
 
     def watch(self) -> None:

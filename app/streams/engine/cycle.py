@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from app import clock
+from app.kafka.batch_watch import SET_ASIDE
 from app.streams.engine import points
 from app.streams.engine.agent import Agent, Input
 from app.streams.engine.backlog import Backlog, Slice
@@ -185,13 +186,16 @@ class Partition:
         if rule := self._rule(record):
             set_aside(self.agent, record, overlay, rule)
             self._shared.set_aside(record.topic)
-        elif (steps := fold_record(self.agent, record, overlay)) is not None:
+            return
+        if record.unreadable.startswith(SET_ASIDE):
+            self._shared.set_aside(record.topic)
+        if (steps := fold_record(self.agent, record, overlay)) is not None:
             await self._take_steps(record, steps, overlay, budget)
 
     def _rule(self, record: Input) -> str:
         """Why the record is not to be folded, empty if it is."""
         if deaths := self._shared.guard.condemned(record.topic, record.partition, record.offset, record.at_ms):
-            return f"set aside: ended the process {deaths} times"
+            return f"{SET_ASIDE}ended the process {deaths} times"
         return self._refused.get(record.offset, "")
 
     async def _take_steps(self, record: Input, steps: Steps, overlay: Overlay, budget: Budget) -> None:
@@ -245,7 +249,7 @@ class Partition:
         if not records or records[0].offset in self._refused:
             die(f"cycle {self._task.get_name()} failed: {kind} at {frames_of(error)}")
         if self._alone(records[0]):
-            self._refused[records[0].offset] = f"set aside: fault of ours: {kind}"
+            self._refused[records[0].offset] = f"{SET_ASIDE}fault of ours: {kind}"
         else:
             self._one_by_one = records[-1].offset
         self.agent.revoked(self.number)

@@ -10,6 +10,7 @@ from app import clock
 from app.streams.engine.agent import Agent, Output, TableSpec
 from app.streams.engine.append_times import AppendTimes
 from app.streams.engine.backlog import Slice
+from app.streams.engine.batch_guard import BatchGuard
 from app.streams.engine.cycle import Partition
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.lease import Lease
@@ -50,6 +51,7 @@ class Engine:
     ) -> None:
         self.lease, self.producer, self.unsafe = lease, shared.producer, shared.unsafe
         self.guard, self.slice_records = shared.guard, shared.limits.records
+        self.batch_guard = BatchGuard(shared.marker.reading, shared.guard)
         self._at_suspects, self._others_done = 0, False
         self._shared = replace(
             shared,

@@ -9,7 +9,7 @@ rebalance does not begin anew.
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -54,13 +54,14 @@ class PoisonGuard:
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
             self._suspects = {(topic, partition): suspects for topic, partition, suspects in kept}
 
-    def count(self, deaths: Iterable[Death]) -> None:
-        """Deaths of an earlier process."""
+    def count(self, deaths: Iterable[Death], trace: Sequence[str] = ()) -> None:
+        """Deaths of an earlier process; `trace`: where its interpreter crashed, for the log."""
         for death in deaths:
             suspect = self._counted(death.work)
             where = {"topic": death.work.topic, "partition": death.work.partition, "stage": death.stage.name.lower()}
             counted = {"first": suspect.first, "last": suspect.last, "deaths": suspect.deaths}
-            _log.error("process.died_at_records", cause=death.cause.name.lower(), **where, **counted)
+            cause = death.cause.name.lower()
+            _log.error("process.died_at_records", cause=cause, trace=list(trace), **where, **counted)
             self._save()
 
     def _counted(self, work: Work) -> Suspect:
@@ -102,10 +103,12 @@ class PoisonGuard:
         suspects = [one for one in self._suspects.get((topic, partition), ()) if one.last >= offset]
         return msgspec.json.encode(suspects).decode() if suspects else ""
 
-    def condemned_batch(self, topic: str, partition: int, first: int, last: int) -> int:
+    def condemned_batch(self, work: Work) -> int:
         """How many deaths the reading of this batch caused, if they set it aside; else 0."""
-        suspects = self._suspects.get((topic, partition), ())
-        return next((one.deaths for one in suspects if (one.first, one.last) == (first, last)), 0) // DEATHS * DEATHS
+        for one in self._suspects.get((work.topic, work.partition), ()):
+            if (one.first, one.last, one.at_ms) == work[2:] and one.deaths >= DEATHS:
+                return one.deaths
+        return 0
 
     def learn(self, topic: str, partition: int, metadata: str, begin: int) -> None:
         """What the last commit of the partition says, perhaps another worker's; `begin`: the first offset to be read.
