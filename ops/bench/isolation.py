@@ -32,6 +32,8 @@ from app.dev.broker import DevBroker, free_port
 from app.dev.stand import Plan, Stand
 from app.dev.surroundings import simulated
 
+# What a worker without work takes of a core.
+IDLE_CPU = 0.1
 LEAST_THROUGHPUT, MOST_P99 = 0.90, 1.25
 SETTLE_S, LOOK_S, LEAD_S = 180.0, 0.3, 1.0
 SOURCES = ("notify.requests", "contacts", "lanes", "notify.updates", "bulk")
@@ -78,15 +80,19 @@ class Bench:
         await self._settle()
 
     async def _segment(self, kind: str) -> Segment:
-        options = self._options
-        with self._poison(kind):
+        options, cpu, began = self._options, self._cpu_s(), time.monotonic()
+        with self._poison(kind) as sent:
             await asyncio.sleep(LEAD_S)
             latency = await self._load.steady(options.rate, options.seconds)
             per_s = await self._load.burst(options.messages)
         await self._settle()
-        segment = Segment(per_s, latency, os.getloadavg()[0])
+        spent, took = self._cpu_s() - cpu, time.monotonic() - began
+        segment = Segment(per_s, latency, os.getloadavg()[0], spent, took, sum(sent))
         print(f"{kind or 'alone':18} {per_s:6.0f}/s {latency} load {segment.load:.1f}", file=sys.stderr, flush=True)
         return segment
+
+    def _cpu_s(self) -> float:
+        return cpu_s(self._stand.parts["worker-1"].pid)
 
     def _process(self, kind: str) -> "subprocess.Popen[str]":
         self._runs += 1
@@ -97,22 +103,24 @@ class Bench:
         return process
 
     @contextmanager
-    def _poison(self, kind: str) -> Iterator[None]:
-        """Tenant A sends this kind meanwhile, as fast as it should."""
+    def _poison(self, kind: str) -> Iterator[list[int]]:
+        """Tenant A sends this kind meanwhile, as fast as it should. Gives a list: how many records, at the end."""
+        sent = list[int]()
         if not kind:
-            yield
+            yield sent
             return
         process, began = self._process(kind), time.monotonic()
         assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
         try:
-            yield
+            yield sent
             said, wanted = process.communicate("stop\n")[0], KINDS[kind].per_s * (time.monotonic() - began)
         finally:
             process.kill()
         if process.returncode or int(said) < 0.8 * wanted - 2:
             raise SystemExit(f"{kind}: {said.strip()} records were acknowledged, not {wanted:.0f}")
+        sent.append(int(said))
 
     async def _settle(self) -> None:
         """Nothing waits any more, and no process has ended."""
@@ -168,8 +176,17 @@ def compared(found: Sequence[tuple[Segment, Segment, Segment]]) -> dict[str, Any
     for name, values in ratios.items():
         told[f"{name}_ratio"] = round(statistics.median(values), 2)
         told[f"{name}_spread"] = [round(min(values), 2), round(max(values), 2)]
+    told["cpu_ms_per_record"] = round(statistics.median(_cpu_ms(*three) for three in found), 1)
     good = told["throughput_ratio"] >= LEAST_THROUGHPUT and told["p99_ratio"] <= MOST_P99
     return {**told, "within_targets": good}
+
+
+def _cpu_ms(before: Segment, beside: Segment, after: Segment) -> float:
+    """CPU of the worker for one record of poison: B's work is the same in all three, and so is what an idle one takes
+    in a second."""
+    idle = (before.cpu_s + after.cpu_s) / 2
+    longer_s = beside.seconds - (before.seconds + after.seconds) / 2
+    return (beside.cpu_s - idle - longer_s * IDLE_CPU) / beside.records * 1000
 
 
 def _latency_ratio(name: str, before: Segment, beside: Segment, after: Segment) -> float:
@@ -233,12 +250,15 @@ async def measure(stand: Stand, servers: str, options: argparse.Namespace) -> di
 def table(result: dict[str, Any]) -> str:
     """One line for each kind."""
     lines = [f"{name.replace('_', ' ')}: {value}" for name, value in result.items() if name != "kinds"]
-    lines += [f"{'':20}{'per s':>7}{'ratio':>7}{'spread':>14}{'p50':>8}{'p99 ms':>8}{'ratio':>7}{'spread':>14}"]
+    lines += [
+        f"{'':20}{'per s':>7}{'ratio':>7}{'spread':>14}{'p50':>8}{'p99 ms':>8}{'ratio':>7}{'spread':>14}{'CPU ms':>8}"
+    ]
     for name, one in result["kinds"].items():
         line = f"{name:20}{one['messages_per_second']:7}"
         if "throughput_ratio" in one:
             line += f"{one['throughput_ratio']:7.2f}{one['throughput_spread']!s:>14}{one['p50_ms']:8}{one['p99_ms']:8}"
-            line += f"{one['p99_ratio']:7.2f}{one['p99_spread']!s:>14}{'' if one['within_targets'] else '  misses'}"
+            line += f"{one['p99_ratio']:7.2f}{one['p99_spread']!s:>14}{one['cpu_ms_per_record']:8}"
+            line += "" if one["within_targets"] else "  misses"
         else:
             line += f"{'':21}{one['p50_ms']:8}{one['p99_ms']:8}"
         lines.append(line)

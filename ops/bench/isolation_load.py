@@ -17,11 +17,15 @@ PATIENCE_S, LOOK_S, PAGE = 120.0, 0.2, 5000
 
 
 class Segment(NamedTuple):
-    """What one segment measured. `latency`: p50, p95, p99 in ms; `load`: the machine's, over the last minute."""
+    """What one segment measured. `latency`: p50, p95, p99 in ms; `load`: the machine's, over the last minute; `cpu_s`:
+    CPU seconds of the worker, until nothing waited; `seconds`: how long that was; `records`: of poison."""
 
     per_s: float
     latency: dict[str, float]
     load: float
+    cpu_s: float
+    seconds: float
+    records: int
 
 
 class Simulator:
