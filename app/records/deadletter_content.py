@@ -1,5 +1,5 @@
-"""What a dead letter keeps of its record: all of it where that fits, else a prefix of each part, with length and hash
-of the whole part."""
+"""What a dead letter keeps of its record: all of it where that fits, else a short prefix of each part, with length and
+hash of the whole part."""
 
 import base64
 import hashlib
@@ -16,6 +16,9 @@ LETTER_BYTES = 4_194_304  # max.message.bytes of notify.deadletters, schemas/top
 OVERHEAD_BYTES = 16_384
 # What both seals may hold together: base64 makes four bytes of three.
 ROOM = (LETTER_BYTES - OVERHEAD_BYTES) * 3 // 4
+# What is kept of a record that does not fit. It cannot be produced again, so this is to be looked at: more would cost
+# time of the worker and disk of the brokers, for the largest records most.
+KEPT_BYTES = 65_536
 # Of it, what the envelope says of parts that were cut, and its own brackets.
 CUT_BYTES = 1_024
 _NULL = 0xFFFFFFFF
@@ -63,7 +66,7 @@ class Opened(NamedTuple):
 
 
 def pack(key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
-    """The content of the letter about a record, at most `ROOM` bytes. Never raises."""
+    """The content of the letter about a record: all of it, at most `ROOM` bytes, or `KEPT_BYTES`. Never raises."""
     whole = Envelope(_text(key), [(_text(_name(name)) or "", _text(given)) for name, given in headers], value is None)
     encoded = msgspec.json.encode(whole)
     if len(encoded) + len(value or b"") <= ROOM:
@@ -81,16 +84,16 @@ def unpack(envelope: bytes, value: bytes) -> Opened:
 
 
 def _cut(whole: Envelope, key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
-    """Key and headers leave the value three quarters of the room, if it needs them."""
+    """Key and headers leave the value three quarters of `KEPT_BYTES`, if it needs them."""
     plain, cut = value or b"", dict[str, WholePart]()
-    room = max(ROOM // 4, ROOM - len(plain)) - CUT_BYTES
+    room = max(KEPT_BYTES // 4, KEPT_BYTES - len(plain)) - CUT_BYTES
     if key is not None and len(whole.key or "") > room // 2:
         cut["key"] = _whole([key])
         key = key[: room // 8 * 3]
     kept, used = _fitting(whole.headers, room - len(_text(key) or ""))
     if len(kept) < len(headers):
         cut["headers"] = _whole(_hashed(headers), sum(len(_name(n)) + len(v or b"") for n, v in headers), len(headers))
-    left = ROOM - CUT_BYTES - len(_text(key) or "") - used
+    left = KEPT_BYTES - CUT_BYTES - len(_text(key) or "") - used
     if len(plain) > left:
         cut["value"] = _whole([plain])
     return Packed(msgspec.json.encode(Envelope(_text(key), kept, value is None, cut)), plain[:left], True)

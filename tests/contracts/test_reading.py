@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.surrogates import WARNING, replace_lone_surrogates
+from app.domain.surrogates import MOST, WARNING, replace_lone_surrogates
 from app.records.codec import Unreadable
-from app.records.loose_requests import read_loosely
+from app.records.loose_requests import MOST_COMMAS, read_loosely
 from app.records.requests import NotifyRequested, parse_request, read_request
 
 CANARY = "canary 8c1f"
@@ -103,6 +103,20 @@ def test_lone_surrogates_are_replaced_and_nothing_else(text) -> None:
     )
     if not any("\ud800" <= character <= "\udfff" for character in text):
         assert replaced == written
+
+
+@pytest.mark.parametrize("lone", [rb"\ud83d", b"\xed\xa0\xbd"])
+def test_more_lone_surrogates_than_a_request_can_hold_are_left(lone) -> None:
+    most = lone * MOST
+    assert lone not in replace_lone_surrogates(most)
+    assert replace_lone_surrogates(most + lone * 7).count(lone) == 7
+
+
+def test_a_list_of_recipients_that_is_far_too_long_is_not_looked_at() -> None:
+    fits = [GOOD["to"]] * MOST_COMMAS
+    for to, told in ((fits, (GOOD["to"],)), ([1] * MOST_COMMAS + fits, None)):
+        loose = read_loosely(json.dumps({**GOOD, "body": "", "to": to}).encode(), (), "place")
+        assert (loose and loose.recipients) == told
 
 
 @pytest.mark.parametrize(
