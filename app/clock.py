@@ -9,7 +9,8 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
-LATEST_MS = 253_402_300_799_000  # 9999-12-31T23:59:59Z, the last second that `iso` can write
+# 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the first and the last second that `iso` can write.
+EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_000
 
 
 def now_ms() -> int:
@@ -29,5 +30,7 @@ def new_id() -> str:
 
 @lru_cache(maxsize=1024)
 def iso(at_ms: int) -> str:
-    """RFC 3339 in UTC with ms: 2026-03-03T10:00:00.000Z."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """RFC 3339 in UTC with ms: 2026-03-03T10:00:00.000Z. A time that cannot be written is the nearest that can: clocks
+    of other machines stamp records, and none of them may make a fold raise."""
+    at_s = min(max(at_ms, EARLIEST_MS), LATEST_MS) / 1000
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
