@@ -23,7 +23,6 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.offline import Offline, Replayed, Wanted
-from app.streams.replay import ForeignLog
 
 CONTACT_ID = re.compile(r"[0-9a-f]{20}\Z")
 TELL_S = 2.0
@@ -56,10 +55,7 @@ def command(verify: bool, contact_id: str | None, until: int | None, as_json: bo
     settings, _ = settings_or_exit(dict(os.environ))
     contact = contact_id.encode() if contact_id else None
     with reaching_kafka(settings):
-        try:
-            sys.exit(asyncio.run(_run(settings, contact, until, verify, as_json)))
-        except ForeignLog as fault:
-            give_up(str(fault), code=PROBLEMS)
+        sys.exit(asyncio.run(_run(settings, contact, until, verify, as_json)))
 
 
 async def _run(settings: Settings, contact: bytes | None, until: int | None, verify: bool, as_json: bool) -> int:
@@ -88,10 +84,12 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
 
 
 async def _fingerprint(settings: Settings, topics: Topics) -> str:
-    """Ours; without the key the log's own, so that an auditor needs no secret."""
-    if settings.pseudonym_key:
-        return key_fingerprint(settings.pseudonym_key)
-    return await foreign_fingerprint(topics.contacts, "", **kafka.client(settings)) or ""
+    """Ours, which must be the log's; without the key the log's own, so that an auditor needs no secret."""
+    ours = key_fingerprint(settings.pseudonym_key) if settings.pseudonym_key else ""
+    found = await foreign_fingerprint(topics.contacts, ours, **kafka.client(settings))
+    if ours and found:
+        give_up(f"topic {topics.contacts} was written under another HELIOGRAPH_PSEUDONYM_KEY ({found})", code=PROBLEMS)
+    return ours or found or ""
 
 
 class _Progress:

@@ -1,6 +1,7 @@
-"""Kinds of fields that travel: what each holds, as the schemas tell their readers. They bind no reader of ours.
+"""Kinds of fields that travel: what each holds, as the schemas tell their readers.
 
-Where a value is refused, the rule stands on the field itself (see `records.requests`); here is what writers promise.
+Texts bind no reader of ours: where one is refused, the rule stands on the field itself (see `records.requests`); here
+is what writers promise. Numbers do: what is beyond `LARGEST` is refused, so that no sum of them overflows a clock.
 """
 
 from typing import Annotated
@@ -9,13 +10,16 @@ from msgspec import Meta
 
 from app.domain.words import PROGRESS_WORDS, Answer, ErrorClass, Intent, Progress, Reason, Word
 
+# As large as JSON in other languages holds exactly; some 285,000 years in milliseconds.
+LARGEST = 2**53 - 1
+BOUNDS = Meta(ge=-LARGEST, le=LARGEST)
 _SID = r"^([A-Z]{2}[0-9a-zA-Z]{32})?$"
 
 Id = Annotated[str, Meta(description="Names this record; a repeat after a crash carries the same.")]
 Tenant = Annotated[str, Meta(description="The tenant it belongs to, verified by the writer.")]
 Iso = Annotated[str, Meta(description="RFC 3339 in UTC with milliseconds.", extra_json_schema={"format": "date-time"})]
-EpochMs = Annotated[int, Meta(description="Milliseconds since the Unix epoch.")]
-Ms = Annotated[int, Meta(description="A duration in milliseconds.")]
+EpochMs = Annotated[int, BOUNDS, Meta(description="Milliseconds since the Unix epoch.")]
+Ms = Annotated[int, BOUNDS, Meta(description="A duration in milliseconds.")]
 
 ContactId = Annotated[
     str,
@@ -41,18 +45,16 @@ TimedMessageId = Annotated[
 IdempotencyKey = Annotated[
     str, Meta(description="The caller's key; without one the event's id, without both the record's place.")
 ]
-Attempt = Annotated[
-    int, Meta(description="Number of the create call, from 1; 0: none.", extra_json_schema={"minimum": 0})
-]
+Attempt = Annotated[int, Meta(ge=0, le=LARGEST, description="Number of the create call, from 1; 0: none.")]
 Lane = Annotated[str, Meta(description="The sender's outgoing line: a name from the tenant's configuration.")]
-Segments = Annotated[int, Meta(description="Billed parts of the text.", extra_json_schema={"minimum": 0})]
+Segments = Annotated[int, Meta(ge=0, le=LARGEST, description="Billed parts of the text.")]
 Country = Annotated[
     str,
     Meta(description="Country of the number, ISO 3166-1 alpha-2; ZZ or 001 without one, empty before it is known."),
 ]
 Masked = Annotated[str, Meta(description="The other party as it may be shown: +1415•••0123.")]
 Sid = Annotated[str, Meta(description="Twilio's SID, empty without one.", extra_json_schema={"pattern": _SID})]
-Code = Annotated[int, Meta(description="Twilio's error code.", extra_json_schema={"minimum": 1})]
+Code = Annotated[int, Meta(ge=1, le=LARGEST, description="Twilio's error code.")]
 Source = Annotated[str, Meta(description="Where the request was read: topic-partition-offset of its record.")]
 Fingerprint = Annotated[str, Meta(description="Hash that tells one payload from another and nothing of it.")]
 Digest = Annotated[str, Meta(description="Keyed hash of a text, to find it again on Twilio's list; empty: not known.")]
@@ -74,10 +76,17 @@ AnsweredBy = Annotated[
 ]
 InvalidAfter = Annotated[
     int,
-    Meta(description="So many messages that fail like this, and none between that arrives: the number is invalid."),
+    Meta(
+        ge=0,
+        le=LARGEST,
+        description="So many messages that fail like this, and none between that arrives: the number is invalid.",
+    ),
 ]
-HoldUntil = Annotated[int, Meta(description="No further attempt before, ms since the epoch; 0: as the class says.")]
-MediaCount = Annotated[int, Meta(description="Number of media that came with it.", extra_json_schema={"minimum": 0})]
+HoldUntil = Annotated[
+    int,
+    Meta(ge=0, le=LARGEST, description="No further attempt before, ms since the epoch; 0: as the class says."),
+]
+MediaCount = Annotated[int, Meta(ge=0, le=LARGEST, description="Number of media that came with it.")]
 EventToken = Annotated[str, Meta(description="I-Twilio-Idempotency-Token, the same for all tries of one event.")]
 Campaign = Annotated[str, Meta(description="The caller's name for a series of messages.")]
 Metadata = dict[str, str]

@@ -115,7 +115,7 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     segments: f.Segments = 0
     code: f.Code | None = None
     error: ErrorClass | None = None
-    http_status: Annotated[int, Meta(description="Status of the answer, 0 without one.")] = 0
+    http_status: Annotated[int, f.BOUNDS, Meta(description="Status of the answer, 0 without one.")] = 0
     retry_after_ms: f.Ms | None = None
     why: Annotated[str, Meta(description="Why it is doubtful or was abandoned, such as claim_ttl or lease.")] = ""
     line_type: Annotated[LineType, Meta(description="What Lookup said before the call, if asked.")] | None = None
@@ -162,7 +162,7 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     sealed: f.SealedText
     masked: f.Masked
     keyword: f.Keyword = ""
-    arguments_count: Annotated[int, Meta(description="Words behind the first.")] = 0
+    arguments_count: Annotated[int, f.BOUNDS, Meta(description="Words behind the first.")] = 0
     opt_out_type: Annotated[str, Meta(description="STOP, START or HELP by Advanced Opt-Out, or empty.")] = ""
     sender: Annotated[str, Meta(description="SID of the Messaging Service, or empty.")] = ""
     country: f.Country = ""
@@ -191,7 +191,7 @@ class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.du
     message_id: f.TimedMessageId
     kind: DueKind
     due_ms: f.EpochMs
-    based: Annotated[int, Meta(description="Offset of the row's base, of kind checkpoint.")] = -1
+    based: Annotated[int, f.BOUNDS, Meta(description="Offset of the row's base, of kind checkpoint.")] = -1
 
 
 class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.checkpointed.v1"):
@@ -207,7 +207,7 @@ class SetAside(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     """The input at `offset` of this partition was not folded: it ended the process again and again, or what it makes
     cannot be written. Its contact was frozen there; a replay does the same."""
 
-    offset: Annotated[int, Meta(description="Offset of the input that is skipped.")]
+    offset: Annotated[int, f.BOUNDS, Meta(description="Offset of the input that is skipped.")]
 
 
 Input = (

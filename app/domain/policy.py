@@ -33,11 +33,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     doubt_after_ms: f.Ms = 60_000
     archive_after_ms: f.Ms = 86_400_000
     forget_after_ms: f.Ms = 2_592_000_000
-    max_open: Annotated[int, Meta(description="Most open messages of one contact.")] = 200
+    max_open: Annotated[int, f.BOUNDS, Meta(description="Most open messages of one contact.")] = 200
     resend_after_ms: f.Ms | None = None
     lookup: Annotated[bool, Meta(description="Ask for the line type first, unless it is known.")] = False
     look_after_ms: tuple[f.Ms, ...] = LOOK_AFTER_MS
     doubt_look_after_ms: tuple[f.Ms, ...] = DOUBT_LOOK_AFTER_MS
     fallback_segments: Annotated[
-        int, Meta(description="Of the text with the link, where media cannot be received; 0: there is none.")
+        int, f.BOUNDS, Meta(description="Of the text with the link, where media cannot be received; 0: there is none.")
     ] = 0

@@ -11,15 +11,19 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from app.domain import fields as f
+
 Headers = list[tuple[str, bytes | None]]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """Which input made this record: its partition and offset, and the how-manieth output it is."""
 
-    partition: Annotated[int, Meta(description="Partition of the input, and of this record.")]
-    offset: Annotated[int, Meta(description="Offset of the input.")]
-    index: Annotated[int, Meta(description="From 0; a reader drops what is not above its last (offset, index).")]
+    partition: Annotated[int, f.BOUNDS, Meta(description="Partition of the input, and of this record.")]
+    offset: Annotated[int, f.BOUNDS, Meta(description="Offset of the input.")]
+    index: Annotated[
+        int, f.BOUNDS, Meta(description="From 0; a reader drops what is not above its last (offset, index).")
+    ]
 
 
 def headers(kind: str, record_id: str, at: str, traceparent: str = "") -> Headers:

@@ -49,7 +49,7 @@ class NotifyUpdated(
     priority: Annotated[str, Meta(description="The request's priority, empty before it is known.")] = ""
     segments: f.Segments = 0
     warnings: f.Warnings = ()
-    revision: Annotated[int, Meta(description="Of the outcome, with event outcome; else 0.")] = 0
+    revision: Annotated[int, f.BOUNDS, Meta(description="Of the outcome, with event outcome; else 0.")] = 0
     request_to_create_ms: Annotated[f.Ms, Meta(description="With event taken: ms from request to create.")] | None = (
         None
     )

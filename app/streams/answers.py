@@ -5,11 +5,13 @@ from typing import Protocol
 
 import msgspec
 
+from app import telemetry
 from app.domain.inputs import Answered
 from app.domain.words import Answer
 from app.streams.engine import points
 from app.streams.engine.agent import Output
 
+_log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -30,7 +32,8 @@ class Journal(Protocol):
 
 
 class Answers:
-    """Puts answers on topic `contacts`; `send` returns when the broker acknowledged."""
+    """Puts answers on topic `contacts`; `send` returns when the broker acknowledged, or refused for what the record is:
+    it would refuse it for ever. Its attempt comes to be in doubt then, as without an answer."""
 
     def __init__(self, topic: str, journal: Journal, send: Callable[[Output], Awaitable[object]]) -> None:
         self._topic, self._journal, self._send = topic, journal, send
@@ -49,7 +52,12 @@ class Answers:
         """Send what an earlier process left behind; the fold knows repeats. Returns how many."""
         left = tuple(self._journal.pending())
         for entry_id, value in left:
-            answered = msgspec.json.decode(value, type=Answered)
+            try:
+                answered = msgspec.json.decode(value, type=Answered)
+            except msgspec.DecodeError as error:
+                # It stays in the journal, for the build that wrote it.
+                _log.error("answer.unreadable", error=type(error).__name__, bytes=len(value))
+                continue
             await self._send(Output(self._topic, _contact(answered.message_id), value))
             self._journal.done(entry_id)
         return len(left)

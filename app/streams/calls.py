@@ -6,12 +6,14 @@ connection is in hand. A call that may not start is *abandoned* and says so on t
 journal before it is sent, and sent from there at the next start if this process dies first. A message whose seal or
 lane is gone was not sent: a fault of set-up, it waits as one. A call that raises is a fault of ours: it is told loudly
 and concerns its message alone, which waits like one without a connection, or is in doubt if the call may have left.
+Only a disk that keeps no answer ends the process.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -102,7 +104,7 @@ class Calls:
         self._open.setdefault(claim.contact_id, set()).add(claim)
         task = asyncio.get_running_loop().create_task(self._run(claim), name=f"call {claim.message_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, claim.tenant))
 
     def stop_contact(self, contact_id: str) -> None:
         """A STOP was folded: calls of this contact that have not left yet will not leave."""
@@ -115,10 +117,15 @@ class Calls:
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, tenant: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(f"a call ended without an answer on the log: {type(error).__name__}")
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, OSError):
+            self._fail(f"an answer cannot be kept: {type(error).__name__}")
+        # Without an answer the attempt comes to be in doubt.
+        log.error("call.unanswered", fault=type(error).__name__, frames=telemetry.frames_of(error))
+        self._faults[tenant] += 1
 
     async def _run(self, claim: Claim) -> None:
         try:

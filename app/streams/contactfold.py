@@ -3,8 +3,8 @@
 The agent `contacts` runs it in its cycles, a replay over the log alone: there is one way from inputs to rows.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,10 +17,11 @@ from app.domain.identity import is_contact_id
 from app.domain.inputs import Checkpointed, Listed, Place, SetAside, Texted
 from app.domain.inputs import Input as ContactInput
 from app.domain.limits import encode_row
+from app.domain.row_check import row_fault
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.records.deadletters import retried_from
-from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import UNREADABLE_ROW, Input, Output, Scope, TableSpec, Unreadable
 from app.streams.notices import Notices
 from app.streams.rowguard import RowGuard
 
@@ -44,7 +45,10 @@ stand_of = msgspec.json.Decoder(Stand).decode
 
 
 def _watermark(row: bytes) -> int:
-    return stand_of(row).watermark
+    try:
+        return stand_of(row).watermark
+    except UNREADABLE_ROW:
+        return -1
 
 
 _contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, encode_row, _watermark, vital=True)
@@ -61,14 +65,13 @@ class DeadLetters(Protocol):
 
 
 class ContactFold:
-    """See the module. `fail` ends the process: a record written under another pseudonym key is not ours to fold."""
+    """See the module. `pk`: fingerprint of the pseudonym key; a record written under another one is refused."""
 
     name = CONTACTS
 
-    def __init__(self, notices: Notices, dead_letter: DeadLetters, fail: Callable[[str], NoReturn], pk: str) -> None:
+    def __init__(self, notices: Notices, dead_letter: DeadLetters, pk: str) -> None:
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
-        self._notices, self._dead_letter = notices, dead_letter
-        self._fail, self._pk = fail, pk
+        self._notices, self._dead_letter, self._pk = notices, dead_letter, pk
         self._guard = RowGuard()
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
@@ -101,6 +104,9 @@ class ContactFold:
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """What the agent notes of a fold for when its rows are durable; no row follows from it."""
 
+    def is_foreign(self, record: Input, parsed: ContactInput) -> None:
+        """What the agent notes of a record that is refused because of its key fingerprint."""
+
     def _read(self, record: Input) -> tuple[bytes, ContactInput]:
         if not is_contact_id(record.key):
             raise Unreadable("key", "is no contact id")
@@ -112,13 +118,21 @@ class ContactFold:
             raise Unreadable(bad.field, bad.rule) from None
         if len(record.value) > MAX_INPUT_BYTES and not isinstance(parsed, Checkpointed):
             raise Unreadable("value", f"is longer than {MAX_INPUT_BYTES} bytes")
-        if parsed.pk != self._pk:
-            self._fail("topic contacts was written under another HELIOGRAPH_PSEUDONYM_KEY")
         named, contact_id = getattr(parsed, "message_id", ""), record.key.decode()
+        self._refuse_foreign(record, parsed)
+        if isinstance(parsed, Checkpointed) and (fault := row_fault(contact_id, parsed.row)):
+            raise Unreadable("row", fault)
         for name in parsed.message_ids if isinstance(parsed, Listed) else (named,) if named else ():
             if name and name.partition("-")[0] != contact_id:
                 raise Unreadable("message_id", "belongs to another contact than the record's key")
         return record.key, parsed
+
+    def _refuse_foreign(self, record: Input, parsed: ContactInput) -> None:
+        """A process with another pseudonym key, which does not even start where all of the log is another's, wrote it:
+        its contact id means nothing here. Raises Unreadable."""
+        if parsed.pk != self._pk:
+            self.is_foreign(record, parsed)
+            raise Unreadable("pk", "is the fingerprint of another HELIOGRAPH_PSEUDONYM_KEY")
 
     def _keep_archived(self, folded: Folded, before: Message | None, scope: Scope) -> None:
         if folded.archived is not None and folded.archived is not before:
@@ -128,22 +142,33 @@ class ContactFold:
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
-        if not is_contact_id(record.key) or _folded_before(record, scope):
+        if not is_contact_id(record.key):
+            return
+        try:
+            contact: Contact | None = scope.get(CONTACTS, record.key)
+        except UNREADABLE_ROW:
+            # It stays as it is, perhaps for another build: as long as it cannot be read, no input is folded.
+            return
+        if _folded_before(record, contact):
             return
         log.error("contact.frozen", contact=record.key.decode(), error=type(error).__name__)
         self._guard.forget(record.key)
         nothing = Contact(tenant="", based_ms=record.at_ms, based_offset=record.offset)
-        contact = scope.get(CONTACTS, record.key) or nothing
         first = retry_of(record)
         missing = first if first >= 0 else record.offset
-        frozen = freeze(contact, type(error).__name__, missing)
+        frozen = freeze(contact or nothing, type(error).__name__, missing)
         scope.put(CONTACTS, record.key, msgspec.structs.replace(frozen, watermark=record.offset))
 
     def set_aside(self, record: Input, scope: Scope) -> None:
         """On the contact's log: a replay skips the record too."""
-        if not is_contact_id(record.key) or _folded_before(record, scope):
+        if not is_contact_id(record.key):
             return
-        contact: Contact | None = scope.get(CONTACTS, record.key)
+        try:
+            contact: Contact | None = scope.get(CONTACTS, record.key)
+        except UNREADABLE_ROW:
+            contact = None
+        if _folded_before(record, contact):
+            return
         value = SetAside(
             id=f"{record.key.decode()}.set_aside@{record.offset}",
             tenant=contact.tenant if contact else "",
@@ -154,10 +179,9 @@ class ContactFold:
         scope.emit(Output(record.topic, record.key, encode_row(value), record.partition))
 
 
-def _folded_before(record: Input, scope: Scope) -> bool:
+def _folded_before(record: Input, contact: Contact | None) -> bool:
     """Whether the row says that a record which cannot be folded was dealt with before its commit was lost: it was
     folded then, or set aside, and later inputs may have been folded since. To do it again would put the row back."""
-    contact: Contact | None = scope.get(CONTACTS, record.key or b"")
     return contact is not None and record.offset <= contact.watermark
 
 

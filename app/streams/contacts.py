@@ -7,13 +7,14 @@ learnt beside the folding (`arm_some`).
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from app import clock
 from app.domain.contact import Contact, Message, find_attempt
 from app.domain.events import AttemptClaimed, ConsentChanged
 from app.domain.fold import Folded
 from app.domain.frozen_contact import ContactUnfrozen
+from app.domain.inputs import Input as ContactInput
 from app.domain.linetype import lookup_due
 from app.domain.words import Answer, Progress
 from app.streams.arming import Arming
@@ -21,9 +22,10 @@ from app.streams.calls import Calls, Claim
 from app.streams.checkpoints import PartitionCheckpoints
 from app.streams.compose import Composer
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold, DeadLetters
+from app.streams.contained import ContainedFaults
 from app.streams.doubts import Doubts
 from app.streams.engine import points
-from app.streams.engine.agent import Scope
+from app.streams.engine.agent import Input, Scope, Unreadable
 from app.streams.frozen_contacts import FrozenContacts
 from app.streams.notices import Notices
 from app.streams.timers import PartitionTimers
@@ -41,12 +43,13 @@ class ContactsAgent(ContactFold):
         notices: Notices,
         composer: Composer,
         dead_letter: DeadLetters,
-        fail: Callable[[str], NoReturn],
         pk: str,
         doubts: Doubts,
         checkpoint_after_ms: int,
+        faults: ContainedFaults | None = None,
     ) -> None:
-        super().__init__(notices, dead_letter, fail, pk)
+        super().__init__(notices, dead_letter, pk)
+        self._faults = faults or ContainedFaults()
         self.topic, self._composer, self._doubts = topic, composer, doubts
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
@@ -73,6 +76,12 @@ class ContactsAgent(ContactFold):
                 self.frozen_contacts.thawed(partition, contact_id)
             elif isinstance(event, ConsentChanged) and event.opted_out and self.calls is not None:
                 self.calls.stop_contact(contact_id)
+
+    def is_foreign(self, record: Input, parsed: ContactInput) -> None:
+        """Tell the operators: a process with another pseudonym key runs on this Kafka."""
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        error = Unreadable("pk", "is foreign")
+        self._faults.note("foreign_key", error, fingerprint=parsed.pk[:8], tenant=parsed.tenant[:80], **where)
 
     def tick(self, partition: int, scope: Scope) -> None:
         """Nothing here is driven by the clock: timers write inputs."""
@@ -142,7 +151,10 @@ class ContactsAgent(ContactFold):
         def see_contact(contact_id: str, contact: Contact) -> None:
             self.frozen_contacts.see_stored(partition, contact_id, contact)
 
-        self._arming[partition] = Arming(timers, checkpoints, see, see_contact, rows[CONTACTS], rows[MESSAGES])
+        def note(key: str, error: Exception) -> None:
+            self._faults.note("arming", error, row=key)
+
+        self._arming[partition] = Arming(timers, checkpoints, see, see_contact, rows[CONTACTS], rows[MESSAGES], note)
 
     def arm_some(self, count: int) -> bool:
         """Learn what is due from `count` rows more of a partition that became ours. False: all is armed."""

@@ -16,6 +16,7 @@ from app.provider.listing import Found, Query
 from app.records.lanes import InboundLooked
 from app.records.texting import Came, Texting
 from app.records.topics import Topics
+from app.streams.contained import ContainedFaults
 from app.streams.engine.agent import Output
 from app.streams.pages import Pages, Unlisted
 from app.tenants import Tenant
@@ -39,9 +40,11 @@ class Inbox:
         put: Callable[[Sequence[Output]], Awaitable[None]],
         texting: Texting,
         topics: Topics,
+        faults: ContainedFaults,
         *,
         shared: bool,
     ) -> None:
+        self._faults = faults
         self._tenant, self._pages, self._put, self._texting, self._topics = tenant, pages, put, texting, topics
         self._shared = shared
         self._seen: dict[str, int] = {}
@@ -82,8 +85,15 @@ class Inbox:
         return text.inbound and ours and bool(text.sender) and text.sid not in self._seen
 
     async def _write(self, texts: list[Found]) -> None:
-        await self._put([self._output(text) for text in texts])
+        await self._put([output for text in texts if (output := self._try_output(text)) is not None])
         self._seen |= {text.sid: text.created_ms for text in texts}
+
+    def _try_output(self, text: Found) -> Output | None:
+        try:
+            return self._output(text)
+        except Exception as error:  # noqa: BLE001 - a STOP behind a text that is odd must be found
+            self._faults.note("lister", error, sid=text.sid[:34])
+            return None
 
     def _output(self, text: Found) -> Output:
         reading = read_intent(text.body, "", self._tenant.stop_words)

@@ -15,6 +15,7 @@ from app.records.texting import Texting
 from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.contactfold import CONTACTS
+from app.streams.contained import ContainedFaults, TolerantSender
 from app.streams.engine.engine import Engine
 from app.streams.engine.producer import partition_of
 from app.streams.inbox import Inbox
@@ -23,7 +24,8 @@ from app.streams.pages import Pages
 from app.tenants import Tenant
 
 _decode = msgspec.json.Decoder(Contact).decode
-ROUND_S = 0.5
+# Between two rounds of a tenant; longer and longer while they fail.
+ROUND_S, LONGEST_S = 0.5, 60.0
 
 
 def look_is_due(looked_ms: int | None, now_ms: int, interval_s: float) -> bool:
@@ -45,19 +47,21 @@ class Lister:
         engine: Engine,
         looked: Mapping[str, int],
         settings: Settings,
+        faults: ContainedFaults,
     ) -> None:
-        self._tenants, self._engine, self._looked = tenants, engine, looked
+        self._tenants, self._engine, self._looked, self._faults = tenants, engine, looked, faults
         self._topics = Topics(settings.topic_prefix, settings.group)
         self._interval_s, self._partitions = settings.inbound_look_s, settings.partitions
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
-        texting, put = Texting(sealer, key), engine.send_all
+        texting, put = Texting(sealer, key), TolerantSender(engine.send_all, faults, "lister")
         accounts = [tenant.account_sid for tenant in tenants.values()]
         self._looks, self._inboxes = {}, {}
+        self._inboxed: dict[str, int] = {}
         for name, tenant in tenants.items():
             pages = Pages(name, catalogues[name], lines[name])
-            self._looks[name] = Looks(tenant, pages, self.row, put, sealer, key, self._topics.contacts)
+            self._looks[name] = Looks(tenant, pages, self.row, put, sealer, key, self._topics.contacts, faults)
             shared = accounts.count(tenant.account_sid) > 1
-            self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, shared=shared)
+            self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, faults, shared=shared)
 
     def want(self, tenant: str, partition: int, message_id: str) -> None:
         """A look of this message is due."""
@@ -65,16 +69,27 @@ class Lister:
             looks.want(partition, message_id)
 
     async def run(self, tenant: str) -> None:
-        """For ever."""
-        looks, inbox, looked_ms = self._looks[tenant], self._inboxes[tenant], None
+        """For ever. A round that fails concerns this tenant alone, and another one follows."""
+        failures = 0
         while True:
-            await asyncio.sleep(ROUND_S)
-            await looks.round()
-            if not self._interval_s or not self._owns(tenant):
-                continue
-            looked_ms = max(filter(None, (looked_ms, self._looked.get(tenant))), default=None)
-            if look_is_due(looked_ms, clock.now_ms(), self._interval_s):
-                looked_ms = await inbox.look(looked_ms) or looked_ms
+            await asyncio.sleep(min(LONGEST_S, ROUND_S * 2**failures))
+            try:
+                await self.round(tenant)
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - what Twilio lists must not end the work of other tenants
+                self._faults.note("lister", error, tenant=tenant)
+                failures = min(failures + 1, 16)
+
+    async def round(self, tenant: str) -> None:
+        """One round: looks that are due, then the inbox if it is time."""
+        await self._looks[tenant].round()
+        if not self._interval_s or not self._owns(tenant):
+            return
+        looked_ms = max(filter(None, (self._inboxed.get(tenant), self._looked.get(tenant))), default=None)
+        if look_is_due(looked_ms, clock.now_ms(), self._interval_s):
+            looked_ms = await self._inboxes[tenant].look(looked_ms) or looked_ms
+        if looked_ms is not None:
+            self._inboxed[tenant] = looked_ms
 
     def _owns(self, tenant: str) -> bool:
         lanes = self._topics.lanes

@@ -24,6 +24,7 @@ from app.domain.timing import looks
 from app.provider.listing import Found, Query
 from app.provider.stamps import About, stamp
 from app.records.seal import Sealer, Unsealable
+from app.streams.contained import ContainedFaults
 from app.streams.engine.agent import Output
 from app.streams.pages import Pages, Unlisted
 from app.tenants import Tenant
@@ -63,8 +64,18 @@ class Looks:
     """See the module. `want` is told what came due; `round` asks and writes."""
 
     def __init__(
-        self, tenant: Tenant, pages: Pages, rows: Rows, put: Put, sealer: Sealer, key: bytes, topic: str, few: int = FEW
+        self,
+        tenant: Tenant,
+        pages: Pages,
+        rows: Rows,
+        put: Put,
+        sealer: Sealer,
+        key: bytes,
+        topic: str,
+        faults: ContainedFaults,
+        few: int = FEW,
     ) -> None:
+        self._faults = faults
         self._tenant, self._pages, self._rows, self._put = tenant, pages, rows, put
         self._sealer, self._key, self._pk, self._topic = sealer, key, key_fingerprint(key), topic
         self._few, self._next_pass_s = few, 0.0
@@ -94,7 +105,7 @@ class Looks:
         """What is wanted, as its rows stand; the loop breathes in between, for there may be many."""
         wanted, self._wanted = self._wanted, {}
         for n, (contact, partition) in enumerate(wanted.items(), 1):
-            if (look := self._look(contact, partition)) is not None:
+            if (look := self._try_look(contact, partition)) is not None:
                 (self._doubtful if look.doubtful else self._plain)[contact] = look
             if n % AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -102,6 +113,13 @@ class Looks:
     async def _some(self, looks: dict[str, Look]) -> None:
         for contact in tuple(looks)[: self._few]:
             await self._one(looks.pop(contact))
+
+    def _try_look(self, contact: str, partition: int) -> Look | None:
+        try:
+            return self._look(contact, partition)
+        except Exception as error:  # noqa: BLE001 - the other contacts are looked for
+            self._faults.note("lister", error, contact=contact)
+            return None
 
     def _look(self, contact: str, partition: int) -> Look | None:
         """From the row as it stands; None if nothing is due any more."""

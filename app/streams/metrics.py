@@ -18,7 +18,7 @@ from app.records.metrics import NotifyMetric
 from app.records.numbers import NotifyNumberChanged
 from app.records.updates import NotifyUpdated
 from app.streams.deadletters import DeadLetters
-from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import UNREADABLE_ROW, Input, Output, Scope, TableSpec, Unreadable
 
 METRICS = "metrics"
 # A board is looked at every few seconds; at 50 messages/s a cycle per update would be half of all cycles.
@@ -30,9 +30,16 @@ class _Stand(msgspec.Struct):
 
 
 _stand = msgspec.json.Decoder(_Stand).decode
-_spec = TableSpec(
-    METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, lambda row: _stand(row).offset
-)
+
+
+def _watermark(row: bytes) -> int:
+    try:
+        return _stand(row).offset
+    except UNREADABLE_ROW:
+        return -1
+
+
+_spec = TableSpec(METRICS, msgspec.json.Decoder(Window).decode, msgspec.json.Encoder().encode, _watermark)
 _decoder = msgspec.json.Decoder(NotifyUpdated | NotifyNumberChanged)
 _encode = msgspec.json.Encoder().encode
 

@@ -60,7 +60,7 @@ class Offline:
         self._changelogs = {t: topics.all[f"<app>-{t}-changelog"].name for t in (CONTACTS, MESSAGES)}
 
     async def run(self, partitions: list[int]) -> AsyncIterator[Replayed]:
-        """Raises ForeignLog."""
+        """Partition after partition."""
         for number in partitions:
             async with _shelves() as (rows, live):
                 yield await self._partition(number, rows, live)

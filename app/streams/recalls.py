@@ -8,7 +8,7 @@ harm.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from app.domain.contact import Contact, Message
 from app.domain.inputs import Recalled
 from app.domain.timing import held
 from app.provider.port import Canceled, Doubtful
+from app.streams.contained import ContainedFaults
 from app.streams.engine.agent import Output
 
 log = telemetry.logger(__name__)
@@ -40,12 +41,12 @@ class Recalls:
         lines: Mapping[str, AbstractAsyncContextManager[Any]],
         rows: Callable[[int, str], Contact | None],
         put: Callable[[Sequence[Output]], Awaitable[None]],
-        fail: Callable[[str], NoReturn],
+        faults: ContainedFaults,
         *,
         topic: str,
         pk: str,
     ) -> None:
-        self._cancelers, self._lines, self._rows, self._put, self._fail = cancelers, lines, rows, put, fail
+        self._cancelers, self._lines, self._rows, self._put, self._faults = cancelers, lines, rows, put, faults
         self._topic, self._pk = topic, pk
         self._asking: dict[str, asyncio.Task[None]] = {}
 
@@ -67,7 +68,8 @@ class Recalls:
     def _ended(self, message_id: str, task: asyncio.Task[None]) -> None:
         del self._asking[message_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(f"a recall ended: {type(error).__name__}")
+            # Of this message alone; it comes due again.
+            self._faults.note("recall", error, message=message_id)
 
     async def _recall(self, tenant: str, partition: int, message_id: str) -> None:
         message = self._message(partition, message_id)

@@ -5,7 +5,7 @@ it does in the worker, and thrown away.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,10 +20,6 @@ from app.streams.engine.record_fold import fold_whole, set_aside
 from app.streams.engine.scope import Overlay
 from app.streams.notices import Notices
 from app.streams.shelf import Shelf
-
-
-class ForeignLog(BaseException):
-    """A record written under another pseudonym key. Not an Exception: a fault of ours would freeze the contact."""
 
 
 class Watch(Protocol):
@@ -196,12 +192,9 @@ class _Leaning:
 
 
 def contact_fold(topics: Topics, pk: str) -> ContactFold:
-    """The agent's fold with nothing behind it. It raises ForeignLog for a record of another pseudonym key than `pk`."""
+    """The agent's fold with nothing behind it."""
 
     def dead_letter(record: Input, field: str, rule: str) -> Output:
         return Output(topics.deadletters, record.key, None)
 
-    def fail(reason: str) -> NoReturn:
-        raise ForeignLog(reason)
-
-    return ContactFold(Notices(topics), dead_letter, fail, pk)
+    return ContactFold(Notices(topics), dead_letter, pk)

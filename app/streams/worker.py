@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 import phonenumbers
 
-from app import clock, kafka, telemetry
+from app import kafka, telemetry
 from app.domain.identity import key_fingerprint
-from app.domain.inputs import Due
 from app.domain.series import Lists
-from app.domain.words import DueKind
 from app.provider.gate import Gate, Line
 from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
@@ -25,13 +23,14 @@ from app.settings import Settings
 from app.streams.answers import Answers
 from app.streams.bulk import BulkAgent, BulkPacer
 from app.streams.calls import Calls
-from app.streams.checkpoints import Base
 from app.streams.circuits import Circuits
 from app.streams.compose import Composer
 from app.streams.contacts import ContactsAgent
+from app.streams.contained import ContainedFaults, TolerantSender
 from app.streams.deadletters import DeadLetters
 from app.streams.doubts import Doubts
-from app.streams.engine.agent import Agent, Output
+from app.streams.due_timers import DueTimers
+from app.streams.engine.agent import Agent
 from app.streams.engine.app import EngineConfig, Runtime
 from app.streams.engine.exits import die
 from app.streams.expansion import RequestExpansion
@@ -46,18 +45,12 @@ from app.streams.notices import Notices
 from app.streams.policy import Policies
 from app.streams.recalls import Recalls
 from app.streams.recipient_inputs import InputContext
-from app.streams.timers import Entry
 from app.tenants import Tenant
 
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
-TIMER_LOOK_S = 0.05
 # From the end of the last call until its answer is on the log, where a stop waits for both.
 ENDING_S = 5.0
-# Due, and no records: Twilio is asked.
-ASKED = (DueKind.LOOK, DueKind.RECALL)
-# Rows between two breaths of the loop (some 3 ms), and how long timers that are armed wait for those that are not yet.
-ARMED_AT_ONCE, ARMING_S = 100, 1.0
 # With more slices waiting the worker is behind, and requests of many recipients are not expanded for a while.
 BEHIND_SLICES = 2
 
@@ -80,8 +73,14 @@ class Worker:
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
         self._faults: Counter[str] = Counter(dict.fromkeys(tenants, 0))
+        self._contained = ContainedFaults()
         self.monitor, self._frozen = WorkerMonitor.of(settings), FrozenContacts()
-        counted = (GateCollector(self.lines), LookupCollector(self._lookups), FaultCollector(self._faults))
+        counted = (
+            GateCollector(self.lines),
+            LookupCollector(self._lookups),
+            FaultCollector(self._faults),
+            self._contained,
+        )
         self.runtime.set_aside.update(dict.fromkeys(self._topics.sources, 0))
         poison = PoisonCollector(self.runtime.set_aside, self._frozen.count)
         self.collectors = (self.doubts, self.circuits, *counted, poison, LagCollector(self.monitor, self._owns))
@@ -97,7 +96,7 @@ class Worker:
         notices, composer = Notices(topics), Composer(self._tenants, self._sealer)
         checkpoint_after_ms = int(settings.checkpoint_after_s * 1000)
         self.contacts = ContactsAgent(
-            topics.contacts, notices, composer, letters, die, self._pk, self.doubts, checkpoint_after_ms
+            topics.contacts, notices, composer, letters, self._pk, self.doubts, checkpoint_after_ms, self._contained
         )
         self.contacts.frozen_contacts = self._frozen
         self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits)
@@ -121,38 +120,50 @@ class Worker:
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         contacts = self._topics.contacts
         self.contacts.appended_after = lambda *place: engine.appended_after(contacts, *place)
-        answers = Answers(self._topics.contacts, self._journal, engine.send)
+        answers = Answers(contacts, self._journal, self._sender("answer").one)
         self._providers |= {
             name: _provider(tenant, self._settings, self.lines[name].gate) for name, tenant in self._tenants.items()
         }
         self.log_in(self._logins)
-        calls = self.contacts.calls = Calls(
+        calls = self.contacts.calls = self._calls(answers)
+        self._lanes.room = calls.room
+        if left := await answers.replay():
+            log.info("answers.replayed", count=left)
+        self._lister = Lister(
+            self._tenants, self._providers, self.lines, engine, self._lanes.looked, self._settings, self._contained
+        )
+        self._recalls = Recalls(
+            self._providers,
+            self.lines,
+            self._lister.row,
+            self._sender("recall"),
+            self._contained,
+            topic=contacts,
+            pk=self._pk,
+        )
+        self._beside(self._timers().run(), "timers")
+        for tenant in self._tenants:
+            self._beside(self._lister.run(tenant), f"lister {tenant}")
+
+    def _calls(self, answers: Answers) -> Calls:
+        return Calls(
             self._providers,
             self.lines,
             answers.put,
-            engine.lease,
+            self.runtime.engine.lease,
             die,
             pk=self._pk,
             claim_ttl_s=self._settings.claim_ttl_s,
             lookups=self._lookups,
             faults=self._faults,
         )
-        self._lanes.room = calls.room
-        if left := await answers.replay():
-            log.info("answers.replayed", count=left)
-        self._lister = Lister(self._tenants, self._providers, self.lines, engine, self._lanes.looked, self._settings)
-        self._recalls = Recalls(
-            self._providers,
-            self.lines,
-            self._lister.row,
-            engine.send_all,
-            die,
-            topic=self._topics.contacts,
-            pk=self._pk,
-        )
-        self._beside(self._timers(), "timers")
-        for tenant in self._tenants:
-            self._beside(self._lister.run(tenant), f"lister {tenant}")
+
+    def _sender(self, work: str) -> TolerantSender:
+        return TolerantSender(self.runtime.engine.send_all, self._contained, work)
+
+    def _timers(self) -> DueTimers:
+        put, want = self._sender("timers"), (self._lister.want, self._recalls.want)
+        return DueTimers(self.contacts, put, *want, self._contained, topic=self._topics.contacts, pk=self._pk)
 
     def log_in(self, tenants: Mapping[str, Tenant]) -> None:
         """From its next call on a tenant that is known here logs in with these credentials, if its account is the same.
@@ -168,61 +179,6 @@ class Worker:
     def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._background.append(asyncio.get_running_loop().create_task(work, name=name))
         self._background[-1].add_done_callback(_must_not_end)
-
-    async def _timers(self) -> None:
-        """Send what came due onto the contact's log; a look is for the lister and a recall for the recalls, which write
-        what they are told there."""
-        while True:
-            await asyncio.sleep(TIMER_LOOK_S)
-            await self._arm()
-            now = clock.now_ms(), clock.boot_s()
-            entries = [(n, entry) for n, timers in self.contacts.timers.items() for entry in timers.due(now[1])]
-            for partition, (message_id, kind, _, tenant) in entries:
-                if kind is DueKind.LOOK:
-                    self._lister.want(tenant, partition, message_id)
-                elif kind is DueKind.RECALL:
-                    self._recalls.want(tenant, partition, message_id)
-            due = [self._due(partition, entry) for partition, entry in entries if entry[1] not in ASKED]
-            due += [
-                self._checkpoint(partition, *entry)
-                for partition, checkpoints in self.contacts.checkpoints.items()
-                for entry in checkpoints.due(now)
-            ]
-            if due:
-                await self.runtime.engine.send_all(due)
-
-    async def _arm(self) -> None:
-        """Timers of partitions that became ours, in bits between which the loop breathes, for a second at most."""
-        end = clock.boot_s() + ARMING_S
-        while clock.boot_s() < end and self.contacts.arm_some(ARMED_AT_ONCE):
-            await asyncio.sleep(0)
-
-    def _due(self, partition: int, entry: Entry) -> Output:
-        message_id, kind, due_ms, tenant = entry
-        contact, _, key = message_id.partition("-")
-        value = Due(
-            id=f"{key}.{kind.value}@{due_ms}",
-            tenant=tenant,
-            pk=self._pk,
-            at=clock.now_ms(),
-            message_id=message_id,
-            kind=kind,
-            due_ms=due_ms,
-        )
-        return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
-
-    def _checkpoint(self, partition: int, contact: str, base: Base, due_ms: int) -> Output:
-        value = Due(
-            id=f"checkpoint@{due_ms}",
-            tenant=base.tenant,
-            pk=self._pk,
-            at=clock.now_ms(),
-            message_id="",
-            kind=DueKind.CHECKPOINT,
-            due_ms=due_ms,
-            based=base.offset,
-        )
-        return Output(self._topics.contacts, contact.encode(), _encode(value), partition)
 
     async def _stop_effects(self) -> None:
         """No further call leaves; open ones end with their answers on the log."""

@@ -25,6 +25,7 @@ from app.records.metrics import NotifyMetric
 from app.records.monitor import WorkerMonitor
 from app.records.progress import Offsets
 from app.streams.circuits import Circuits
+from app.streams.contained import ContainedFaults
 from app.streams.doubts import Doubts
 from app.streams.health import FaultCollector
 from app.streams.lag import PoisonCollector
@@ -93,7 +94,7 @@ class Restarting(Collector):
         yield GaugeMetricFamily("process_start_time_seconds", "", value=time.time())
 
 
-async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str]) -> None:
+async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str], contained: ContainedFaults) -> None:
     """Kafka is away; a proxy strips /hooks, another drops signatures; strangers knock; and once neither Kafka nor the
     disk took a record."""
     misdirected = {"AccountSid": ACME}, "token-of-acme"
@@ -109,9 +110,10 @@ async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str]) -> 
     ingress.ingress.connections.cut[Cut.SILENT] += 1
     faults["default"] += 1
     aside["notify.requests"] += 1
+    contained.counts["lister"] += 1
 
 
-async def stalled(faults: Counter[str], aside: Counter[str]) -> Served:
+async def stalled(faults: Counter[str], aside: Counter[str], contained: ContainedFaults) -> Served:
     """The internal port of a worker that has work and does none, an attempt in doubt, a lane that is stopped, calls
     that met a fault of ours, a record set aside and frozen contacts."""
     doubts, circuits = Doubts(), Circuits()
@@ -122,7 +124,8 @@ async def stalled(faults: Counter[str], aside: Counter[str]) -> Served:
     doubts.see(0, given(requested(), turn(), doubtful()).message())
     process = ProcessCollector(registry=CollectorRegistry())
     poison = PoisonCollector(aside, lambda: 2)
-    return await serving(circuits, worker(waiting=3, idle_s=60.0), doubts, FaultCollector(faults), poison, process)
+    counted = FaultCollector(faults), poison, contained
+    return await serving(circuits, worker(waiting=3, idle_s=60.0), doubts, *counted, process)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -130,11 +133,12 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
     path: Path = tmp_path_factory.mktemp("prometheus")
     away = FakeKafka()
     away.here, faults, aside = False, Counter({"default": 0}), Counter({"notify.requests": 0})
+    contained = ContainedFaults()
     async with AsyncExitStack() as stack:
         site, ingress, hung = (
             Site(kafka, path),
             await stack.enter_async_context(door(path, away, workers=behind())),
-            await stalled(faults, aside),
+            await stalled(faults, aside, contained),
         )
         blind, restarting = await serving(WorkersCollector(monitor(FakeGroup()))), await serving(Restarting())
         for served in (hung, blind, restarting):
@@ -153,7 +157,7 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
             "heliograph_worker_call_faults_total",
         ):
             await asyncio.to_thread(until, lambda name=seen: made.query(name))
-        await troubled(ingress, faults, aside)
+        await troubled(ingress, faults, aside, contained)
         await asyncio.to_thread(site.say, *told())
         whole = "sum(increase(heliograph_errors_total[5m])) > 0 and sum(heliograph_ingress_spool_bytes) > 0"
         await asyncio.to_thread(until, lambda: made.query(whole))

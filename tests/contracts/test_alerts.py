@@ -51,6 +51,11 @@ CASES: list[tuple[str, Series, Series]] = [
         {f"heliograph_worker_contacts_frozen{WORKER}}}": "0x20 1x10"},
     ),
     (
+        "HeliographFaultContained",
+        {f'heliograph_worker_faults_contained_total{WORKER},work="lister"}}': "0x30"},
+        {f'heliograph_worker_faults_contained_total{WORKER},work="lister"}}': "0x25 1x5"},
+    ),
+    (
         "HeliographOpenTransaction",
         {f"heliograph_ingress_held_partitions{INGRESS}{TOPIC}": "0x30"},
         {f"heliograph_ingress_held_partitions{INGRESS}{TOPIC}": "0x25 1x5"},

@@ -5,7 +5,10 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.records.topics import Topics
 from app.streams.engine.restore import Restore, Restores
+from app.streams.metrics import MetricsAgent
+from app.streams.replay import contact_fold
 
 KEYS = (b"a", b"b", b"c")
 records = st.lists(st.tuples(st.sampled_from(KEYS), st.integers(0, 30)), max_size=40)
@@ -76,3 +79,17 @@ def test_without_a_watermark_the_last_row_counts():
     restore = Restore(lambda keys: [], None, empty=False)
     assert restore.rows([record(b"a", 7), record(b"a", 2)]) == {b"a": b"2"}
     assert restore.highest() is None
+
+
+def test_what_others_wrote_to_a_changelog_is_no_row_and_hides_none():
+    """A record without a key, and a value whose watermark cannot be read (-1), over a row of ours."""
+    history = [record(b"a", 5), SimpleNamespace(key=None, value=b"x"), record(b"a", -1)]
+    rows, restore = restored([history])
+    assert rows == {b"a": b"5"} and restore.back == {b"a"}
+    unordered = Restore(lambda keys: [], None, empty=True)
+    assert unordered.rows(history[1:2]) == {}
+
+
+def test_the_watermark_of_what_is_no_row_of_ours_is_minus_one():
+    watermarks = [spec.watermark for spec in (*MetricsAgent.tables, *contact_fold(Topics("", ""), "").tables)]
+    assert [read(row) for read in watermarks for row in (b"{broken", b"\xff", b"[]")] == [-1] * 9

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from app.domain.words import Answer, ErrorClass
@@ -69,6 +70,13 @@ async def test_an_abandoned_call_left_nothing_behind_that_must_be_kept(order: Or
     order.here.set()
     await answers.put(0, abandoned())
     assert order.done_so_far[0] == "sent" and order.sent[0].value is not None
+
+
+async def test_an_answer_that_cannot_be_read_stays_in_the_journal_and_keeps_no_other_from_the_log(order, answers):
+    order.here.set()
+    order.kept = {"odd": b'{"type":"contact.guessed.v1"}', "good": msgspec.json.encode(taken())}
+    await answers.replay()
+    assert (len(order.sent), list(order.kept)) == (1, ["odd"])
 
 
 async def test_what_an_earlier_process_left_is_sent_as_it_was_and_forgotten(order: Order, answers: Answers):

@@ -20,12 +20,21 @@ class Owned:
 
     def __init__(self, logs: dict[str, Log]) -> None:
         self.timers, self.checkpoints = PartitionTimers(), PartitionCheckpoints(1000)
-        self.seen: list[str] = []
+        self.seen, self.odd = list[str](), list[str]()
         contacts = [(cid.encode(), log.contact) for cid, log in logs.items()]
         archived = [(mid.encode(), m) for log in logs.values() for mid, m in log.archive.items()]
         self.arming = Arming(
-            self.timers, self.checkpoints, lambda m: self.seen.append(m.id), lambda *_: None, contacts, archived
+            self.timers,
+            self.checkpoints,
+            lambda m: self.seen.append(m.id),
+            lambda *_: None,
+            contacts,
+            archived,
+            self.note,
         )
+
+    def note(self, key: str, error: Exception) -> None:
+        self.odd.append(key)
 
     def change(self, message: Message | None, message_id: str) -> None:
         self.arming.fresh.add(message_id)
@@ -73,6 +82,15 @@ def test_in_the_end_everything_is_armed_that_the_rows_say_is_due():
 def test_an_archived_message_is_armed_too():
     log, message = archived_and_forgotten()
     assert {entry[:2] for entry in Owned({CONTACT: log}).finish()} == {(message.id, DueKind.FORGET)}
+
+
+def test_a_row_that_cannot_be_armed_keeps_no_other_from_its_timers():
+    logs = people([3, 3])
+    odd, sound = logs.values()
+    [(key, message)] = odd.contact.messages.items()
+    odd.contact = replace(odd.contact, messages={key: replace(message, attempts=())})
+    owned = Owned(logs)
+    assert owned.finish() == entries(sound) and owned.odd == [next(iter(logs))]
 
 
 def test_what_was_dropped_meanwhile_is_not_armed_again():

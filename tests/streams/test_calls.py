@@ -256,7 +256,7 @@ async def test_p8_an_answer_that_cannot_be_kept_ends_the_process_and_says_nothin
     made.put_fault = "to +14155550123: the disk is full"
     await made.start()
     await made.answer()
-    assert made.failed == ["a call ended without an answer on the log: OSError"]
+    assert made.failed == ["an answer cannot be kept: OSError"]
 
 
 async def test_turns_follow_what_the_account_allows_at_once_when_twilio_throttles_it():

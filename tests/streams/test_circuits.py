@@ -19,7 +19,7 @@ from app.streams.lanes import ASKS, LanesAgent
 from app.tenants import Lane, Tenant
 
 CONTACT = "0123456789abcdef0123"
-STOP = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.CONFIGURATION, hold_ms=0, code=21606, begun_ms=2**60)
+STOP = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.CONFIGURATION, hold_ms=0, code=21606, begun_ms=2**52)
 PROVED = wire.Proved(tenant="acme", lane="main")
 
 
@@ -78,7 +78,7 @@ class Owner:
 
 def asked(n: int) -> wire.Asked:
     given = {"tenant": "acme", "attempt": 1, "lane": "main", "priority": Priority.NORMAL, "segments": 1}
-    return wire.Asked(message_id=f"{CONTACT}-{n:020x}", expires_ms=2**60, **given)
+    return wire.Asked(message_id=f"{CONTACT}-{n:020x}", expires_ms=2**52, **given)
 
 
 async def test_a_stopped_lane_grants_one_probe_after_a_while_and_goes_on_once_it_is_proved() -> None:

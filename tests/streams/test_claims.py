@@ -94,7 +94,7 @@ async def called(
 
     letter = Output("notify.deadletters", b"", b"")
     notices = Raising(Topics("", "app"))
-    agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, fail, BASE["pk"], Doubts(), 10**9)
+    agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, BASE["pk"], Doubts(), 10**9)
     lines = {"acme": Gate(5).line("acme")}
     agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
     now = clock.now_ms()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from app.domain.inputs import Recalled
 from app.domain.words import Intent, Word
 from app.provider.gate import Gate
 from app.provider.port import Canceled, Doubtful
+from app.streams.contained import ContainedFaults
 from app.streams.engine.agent import Output
 from app.streams.recalls import Recalls
 from tests.support.calling import settled
@@ -27,11 +28,13 @@ class Office:
 
     def __init__(self, log: Log, *said: Canceled | Doubtful) -> None:
         self.log, self.said, self.asked = log, list(said), list[str]()
-        self.failed: list[str] = []
+        self.faults = ContainedFaults()
         self.told: list[Recalled] = []
         self.gate = Gate(1)
         lines: dict[str, AbstractAsyncContextManager[Any]] = {"acme": self.gate.line("acme")}
-        self.recalls = Recalls({"acme": self}, lines, self._row, self._put, self._fail, topic="contacts", pk="11111111")
+        self.recalls = Recalls(
+            {"acme": self}, lines, self._row, self._put, self.faults, topic="contacts", pk="11111111"
+        )
 
     def _row(self, _partition: int, contact: str) -> Contact | None:
         return self.log.contact if contact == CONTACT else None
@@ -41,10 +44,6 @@ class Office:
             assert (output.topic, output.key, output.partition) == ("contacts", CONTACT.encode(), 3)
             self.told.append(msgspec.json.decode(output.value or b"", type=Recalled))
             self.log.then(self.told[-1])
-
-    def _fail(self, why: str) -> NoReturn:
-        self.failed.append(why)
-        raise SystemExit(why)
 
     async def cancel(self, sid: str) -> Canceled | Doubtful:
         self.asked.append(sid)
@@ -87,7 +86,16 @@ async def test_twilios_word_that_it_is_too_late_is_put_on_the_log_with_its_code(
 )
 async def test_what_is_no_more_to_be_recalled_is_not(tenant: str, message: str) -> None:
     office = await Office(wanted(), Canceled(done=True)).due(tenant=tenant, message=message)
-    assert (office.asked, office.failed) == ([], [])
+    assert (office.asked, office.faults.counts["recall"]) == ([], 0)
+
+
+async def test_one_that_raises_concerns_its_message_alone_and_is_asked_again_when_it_comes_due_again() -> None:
+    office = Office(wanted(), Canceled(done=True, code=1 << 6000))
+    await office.due()
+    assert (office.told, office.faults.counts["recall"]) == ([], 1)
+    office.said = [Canceled(done=True)]
+    await office.due()
+    assert office.log.message().word is Word.SUPPRESSED
 
 
 async def test_it_waits_in_the_tenants_line_and_is_let_go_of_at_the_end() -> None:

@@ -19,6 +19,7 @@ from app.domain.series import beforehand
 from app.ingress.api import Ingress, IngressCollector
 from app.ingress.workers import WorkersCollector
 from app.streams.circuits import Circuits
+from app.streams.contained import ContainedFaults
 from app.streams.doubts import Doubts
 from app.streams.engine.engine import Health
 from app.streams.health import EngineCollector, FaultCollector
@@ -102,6 +103,7 @@ def exposed(ingress: Ingress) -> dict[str, set[str]]:
         Doubts(),
         Circuits(),
         FaultCollector({}),
+        ContainedFaults(),
         WorkersCollector(monitor(FakeGroup())),
         LagCollector(monitor(FakeGroup()), lambda *_: True),
         PoisonCollector({}, lambda: 0),

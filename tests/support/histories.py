@@ -14,7 +14,7 @@ as `heliograph kafka console-consumer --topic contacts` shows them, then let the
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -107,7 +107,7 @@ class Replay:
     def __init__(
         self, history: History, *, times: int = 1, redelivered: bool = False, checkpointed: bool = False
     ) -> None:
-        self._agent = ContactFold(Notices(Topics("", "")), _letter, _end, KEY_OF_TESTS)
+        self._agent = ContactFold(Notices(Topics("", "")), _letter, KEY_OF_TESTS)
         self._table = Table(self._agent, checkpointed=checkpointed)
         self.steps: list[Step] = []
         for number, step in enumerate(history.steps):
@@ -147,10 +147,6 @@ _CONTACT = "0123456789abcdef0123"  # whose log it is, where an input names no me
 
 def _letter(record: Input, field: str, rule: str) -> Output:
     return Output("notify.deadletters", None, _encode({"field": field, "rule": rule}))
-
-
-def _end(why: str) -> NoReturn:
-    raise AssertionError(why)
 
 
 def _tell(output: Output) -> str:

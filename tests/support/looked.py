@@ -18,6 +18,7 @@ from app.records.lanes import InboundLooked
 from app.records.seal import Content, Sealer
 from app.records.texting import Texting
 from app.records.topics import Topics
+from app.streams.contained import ContainedFaults
 from app.streams.engine.agent import Output
 from app.streams.inbox import Inbox
 from app.streams.looks import Looks
@@ -43,9 +44,12 @@ class House:
         self.outputs: list[Output] = []
         self.provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url or simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
         self.pages = Pages(TENANT, self.provider, asyncio.Semaphore(2), 0.0)
-        topics = Topics("", "heliograph")
-        self.looks = Looks(self.tenant, self.pages, self.row, self.put, self.sealer, KEY, topics.contacts, few)
-        self.inbox = Inbox(self.tenant, self.pages, self.put, Texting(self.sealer, KEY), topics, shared=shared)
+        topics, self.faults = Topics("", "heliograph"), ContainedFaults()
+        self.looks = Looks(
+            self.tenant, self.pages, self.row, self.put, self.sealer, KEY, topics.contacts, self.faults, few
+        )
+        texting = Texting(self.sealer, KEY)
+        self.inbox = Inbox(self.tenant, self.pages, self.put, texting, topics, self.faults, shared=shared)
 
     def row(self, _partition: int, contact: str) -> Contact | None:
         return self.people[contact].contact if contact in self.people else None

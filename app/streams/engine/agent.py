@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 R = TypeVar("R")
+# What decoding a stored row raises if it is none of ours, or another build's.
+UNREADABLE_ROW = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Headers = list[tuple[str, bytes | None]]
 
 
@@ -42,7 +46,8 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TableSpec(Generic[R]):
-    """A table an agent writes, co-partitioned with its topic. `watermark` reads the offset of the last input folded off
+    """A table an agent writes, co-partitioned with its topic. `decode` raises one of UNREADABLE_ROW for what is no
+    row of ours, `watermark` never raises, and is -1 for such. `watermark` reads the offset of the last input folded off
     an encoded row: a re-created topic is found out before anything is folded, and a former owner's late write of an
     older row is not restored over a newer one. `vital`: its rows are in no other place; an empty changelog beside
     inputs that were folded ends the process."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import structlog
+
 from app import clock
-from app.streams.engine.agent import Agent, Output, TableSpec
+from app.streams.engine.agent import UNREADABLE_ROW, Agent, Output, TableSpec
 from app.streams.engine.append_times import AppendTimes
 from app.streams.engine.backlog import Slice
 from app.streams.engine.batch_guard import BatchGuard
@@ -22,6 +24,8 @@ from app.streams.engine.store import Rows
 PROGRESS_ROWS = 10_000
 # The longest that a suspect record waits for the work beside it, and how often that is looked at, seconds.
 OTHERS_S, LOOK_S = 2.0, 0.02
+
+_log = structlog.get_logger("app.streams.engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,8 @@ class Engine:
         if runner is not None:
             runner.wake()
 
-    async def send(self, output: Output) -> None:
-        """Produce outside a cycle (an answer, a due timer); acknowledged when it returns."""
-        await self.producer.send_all((output,))
-
     async def send_all(self, outputs: Sequence[Output]) -> None:
-        """Several at once."""
+        """Produce outside a cycle (answers, due timers); acknowledged when it returns. Raises RecordRefusedError."""
         await self.producer.send_all(outputs)
 
     def row(self, topic: str, partition: int, table: str, key: bytes) -> bytes | None:
@@ -236,8 +236,14 @@ class Engine:
         return found
 
     def _decoded(self, spec: TableSpec[Any], rows: Rows) -> Iterator[tuple[bytes, Any]]:
+        """Without rows that cannot be decoded: what is wrong with one concerns whoever asks for it."""
         for key, value in rows.items():
-            yield key, spec.decode(value)
+            try:
+                row = spec.decode(value)
+            except UNREADABLE_ROW as error:
+                _log.error("row.unreadable", table=spec.name, partition=rows.partition, error=type(error).__name__)
+                continue
+            yield key, row
 
     async def let_go(self) -> None:
         """Finish every cycle under way; nothing of ours runs afterwards."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     InvalidTimestampError,
+    KafkaError,
     MessageSizeTooLargeError,
     PolicyViolationError,
     RecordListTooLargeError,
@@ -79,10 +80,13 @@ class LeasedProducer:
                 await producer.stop()
 
     async def partitions(self, topic: str) -> int:
-        """Partition count of a topic, asked once."""
+        """Partition count of a topic, asked once. Where Kafka does not say, the process ends: no record is to blame."""
         if topic not in self._counts:
             assert self._producer is not None
-            self._counts[topic] = len(await self._producer.partitions_for(topic))
+            try:
+                self._counts[topic] = len(await self._producer.partitions_for(topic))
+            except KafkaError as error:
+                die(f"the partitions of {topic} are not known: {type(error).__name__}")
         return self._counts[topic]
 
     async def send_all(self, outputs: Iterable[Output]) -> None:

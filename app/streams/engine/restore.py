@@ -43,9 +43,9 @@ class Restore:
     def rows(self, records: Collection[Any]) -> Rows:
         """The rows to write (None: deleted), by key. Each must be in the store before the next slice comes."""
         if self._watermark is None:
-            return {record.key: record.value for record in records}
+            return {record.key: record.value for record in records if record.key is not None}
         if not self._all_known:
-            self._learn({record.key for record in records})
+            self._learn({record.key for record in records if record.key is not None})
         return self._rising(records, self._watermark)
 
     def _learn(self, keys: set[bytes]) -> None:
@@ -58,6 +58,8 @@ class Restore:
         stands, back = self._stands, self.back
         for record in records:
             key, value = record.key, record.value
+            if key is None:  # no row of ours
+                continue
             stand = _ABSENT if value is None else watermark(value)
             if value is not None and stand < stands.get(key, _ABSENT):
                 back.add(key)

@@ -1,9 +1,10 @@
 """The overlay of one cycle over the rows of one partition."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
-from app.streams.engine.agent import Output, TableSpec
+from app.streams.engine.agent import UNREADABLE_ROW, Output, TableSpec
 
 _MISSING = object()
 
@@ -37,7 +38,8 @@ class Overlay:
         self.bytes = 0
 
     def preload(self, wanted: Iterable[tuple[str, bytes]]) -> None:
-        """Read many rows in one call to the store."""
+        """Read many rows in one call to the store. One that cannot be decoded is left to `get`, which raises in the
+        fold of its record."""
         by_table: dict[str, set[bytes]] = {}
         for table, key in wanted:
             if key not in self._seen[table]:
@@ -46,8 +48,9 @@ class Overlay:
             ordered = list(keys)
             decode, seen = self._specs[table].decode, self._seen[table]
             for key, value in zip(ordered, self._rows[table].get_many(ordered), strict=True):
-                seen[key] = None if value is None else decode(value)
                 self.bytes += len(value or b"")
+                with suppress(*UNREADABLE_ROW):
+                    seen[key] = None if value is None else decode(value)
 
     def get(self, table: str, key: bytes) -> Any | None:
         """See `Scope`."""

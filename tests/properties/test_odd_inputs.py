@@ -1,0 +1,161 @@
+"""No record that can be decoded, however odd, is a fault: it is folded or refused, and nothing after it raises."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import given as cases
+from hypothesis import strategies as st
+
+from app.domain.inputs import Input as ContactInput
+from app.domain.series import Lists
+from app.records.lanes import LaneRecord
+from app.records.numbers import NotifyNumberChanged
+from app.records.seal import Sealer
+from app.records.topics import Topics
+from app.records.updates import NotifyUpdated
+from app.streams.circuits import Circuits
+from app.streams.compose import Composer
+from app.streams.contacts import ContactsAgent
+from app.streams.deadletters import DeadLetters
+from app.streams.doubts import Doubts
+from app.streams.engine.agent import Agent, Input, Unreadable
+from app.streams.engine.scope import Overlay
+from app.streams.lanes import LanesAgent
+from app.streams.metrics import MetricsAgent
+from app.streams.notices import Notices
+from app.tenants import Lane, Tenant
+from tests.properties.test_fold import inputs
+from tests.support.crashing import Kept
+from tests.support.given import CONTACT, START_MS, requested
+from tests.support.odd import odd
+
+TENANTS = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=1.0)})}
+LETTERS = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
+TIMES = st.sampled_from([START_MS, 0, -1, 1 << 62, -(1 << 62)])
+KEYS = st.sampled_from([CONTACT.encode()] * 6 + [b"", None, b"\xff\xfe", b"acme", b"k" * 5000])
+
+
+def contacts() -> ContactsAgent:
+    sealer = Sealer({"k1": b"s" * 32})
+    return ContactsAgent(
+        "contacts", Notices(Topics("", "app")), Composer(TENANTS, sealer), LETTERS, "11111111", Doubts(), 10**9
+    )
+
+
+def lanes() -> LanesAgent:
+    return LanesAgent("lanes", "contacts", TENANTS, "11111111", LETTERS, Circuits())
+
+
+def metrics() -> MetricsAgent:
+    listed = Lists(lanes={"acme": {"main"}}, countries={"US"}, codes={"30003"})
+    return MetricsAgent("notify.updates", "notify.metrics", listed, LETTERS)
+
+
+class Owned:
+    """A partition of an agent, with rows in memory."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent, self.rows = agent, {spec.name: Kept() for spec in agent.tables}
+        self.next = 0
+        self.assign()
+
+    def assign(self) -> None:
+        """As another worker that takes over."""
+        self.agent.revoked(0)
+        decoded: dict[str, Iterable[tuple[bytes, Any]]] = {
+            spec.name: [(key, spec.decode(row)) for key, row in self.rows[spec.name].items()]
+            for spec in self.agent.tables
+        }
+        self.agent.assigned(0, decoded)
+        if isinstance(self.agent, ContactsAgent):
+            while self.agent.arm_some(100):
+                pass
+
+    def cycle(self, records: list[tuple[bytes | None, bytes, int]]) -> None:
+        """One slice; only Unreadable may leave a fold."""
+        overlay = Overlay(self.agent.tables, self.rows)
+        for key, value, at_ms in records:
+            record, self.next = Input(self.agent.topic, 0, self.next, at_ms, key, value, []), self.next + 1
+            overlay.preload(self.agent.row_keys(record))
+            overlay.begin()
+            try:
+                self.agent.fold(record, overlay)
+            except Unreadable as refused:
+                overlay.undo()
+                overlay.emit(self.agent.dead_letter(record, refused.field, refused.rule))
+        self.agent.tick(0, overlay)
+        for table, rows in overlay.encoded().items():
+            for key, row in rows:
+                self.rows[table].pop(key, None)
+                if row is not None:
+                    self.rows[table][key] = row
+        self.agent.settled(0, overlay.changed)
+
+
+def any_of(union: Any) -> st.SearchStrategy[bytes]:
+    return st.one_of([odd(struct) for struct in union.__args__]).map(msgspec.json.encode)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loop() -> Any:
+    """Lanes set an alarm in it."""
+    made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    yield made
+    made.close()
+
+
+# Without shrinking, which takes minutes over structs of so many fields.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+ODD = settings(
+    max_examples=100,
+    deadline=None,
+    phases=PHASES,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@ODD
+@cases(
+    st.lists(
+        st.lists(
+            st.tuples(KEYS, st.one_of(any_of(ContactInput), inputs().map(msgspec.json.encode)), TIMES), max_size=4
+        ),
+        max_size=4,
+    )
+)
+def test_inputs_of_contacts(slices):
+    owned = Owned(contacts())
+    owned.cycle([(CONTACT.encode(), msgspec.json.encode(requested()), START_MS)])
+    for one in slices:
+        owned.cycle(one)
+        list(owned.agent.timers[0].due(1e12))
+    owned.assign()
+
+
+@ODD
+@cases(st.lists(st.lists(st.tuples(KEYS, any_of(LaneRecord), TIMES), max_size=4), max_size=4))
+def test_records_of_lanes(slices):
+    async def run() -> None:
+        owned = Owned(lanes())
+        for one in slices:
+            owned.cycle(one)
+            owned.cycle([])
+        owned.assign()
+        owned.cycle([])
+
+    asyncio.run(run())
+
+
+@ODD
+@cases(st.lists(st.lists(st.tuples(KEYS, any_of(NotifyUpdated | NotifyNumberChanged), TIMES), max_size=4), max_size=4))
+def test_updates(slices):
+    owned = Owned(metrics())
+    for one in slices:
+        owned.cycle(one)
+    owned.assign()
