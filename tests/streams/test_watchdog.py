@@ -1,12 +1,15 @@
 """Liveness: only work without progress is a stall."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 
 from app.streams import health as worker_health
+from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
+from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.shared import Shared
 from app.streams.engine.watchdog import Pulse, Stall
 
@@ -40,8 +43,8 @@ def test_a_quiet_worker_is_not_stalled_when_its_first_slice_comes() -> None:
     assert not stall.look(301.0, _health(waiting=1))
 
 
-def test_to_read_many_rows_at_the_start_is_a_progress_all_along() -> None:
-    shared = Shared(producer=None, marker=None, guard=None)  # type: ignore[arg-type] # none is asked
+def test_to_read_many_rows_at_the_start_is_a_progress_all_along(tmp_path: Path) -> None:
+    shared = Shared(producer=None, marker=CrashMarker(tmp_path), guard=PoisonGuard(tmp_path))  # type: ignore[arg-type] # it is not asked
     engine = Engine([], None, shared)  # type: ignore[arg-type] # nor is the lease
     seen: list[int] = []
 
