@@ -85,8 +85,10 @@ class Refetches:
 
 
 class BatchFetching:
-    """Takes over the fetcher of a started consumer, to read batches in bounded and fair turns. `reading_of` says how each
-    partition is read."""
+    """Takes over the fetcher of a started consumer, to read batches in bounded and fair turns.
+
+    `reading_of` says how each partition is read.
+    """
 
     def __init__(self, fetcher: Any, reading_of: Callable[[TopicPartition], Reading]) -> None:
         self._fetcher, self._reading_of = fetcher, reading_of
