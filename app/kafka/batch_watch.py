@@ -23,14 +23,14 @@ class BatchWatch(Protocol):
 
 
 class Unwatched:
-    """A `BatchWatch` for readers whose process no batch can end: replays, commands, changelogs."""
+    """Nobody is told."""
 
     def entering(self, tp: "TopicPartition", first: int, last: int, at_ms: int) -> int:
-        """No batch is ever gone on without."""
+        """See `BatchWatch`."""
         return 0
 
     def left(self) -> None:
-        """Nothing was noted, so nothing is to be cleared."""
+        """See `BatchWatch`."""
 
 
 UNWATCHED = Unwatched()

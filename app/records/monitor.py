@@ -28,7 +28,7 @@ class Reader(Protocol):
         """Whether a consumer gets a record from `start` to before `end`."""
 
     async def close(self) -> None:
-        """Close the connections to Kafka."""
+        """Disconnect."""
 
 
 class WorkerMonitor:
@@ -71,7 +71,7 @@ class WorkerMonitor:
         return assessment
 
     async def close(self) -> None:
-        """Close the connections to Kafka."""
+        """Disconnect."""
         await self._reader.close()
 
     def start(self, *, logged: bool = True) -> None:

@@ -44,8 +44,8 @@ class Rows:
 class Owner:
     """A worker that owns the tenant's lanes. `turns`: probe and message of every turn granted."""
 
-    def __init__(self, rows: Rows | None = None) -> None:
-        tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=0)})}
+    def __init__(self, rows: Rows | None = None, rate: float = 0) -> None:
+        tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=rate)})}
         self.circuits, self.rows = Circuits(), rows or Rows()
         letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
         self.agent = LanesAgent("lanes", "contacts", tenants, "11111111", letters, self.circuits)
