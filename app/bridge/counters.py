@@ -10,10 +10,13 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.domain.fields import LARGEST
 from app.domain.windows import BOUNDS, KEPT_MS, METRICS
 from app.records.metrics import NotifyMetric
 
 PREFIX = "heliograph_"
+# Beside those that are sure to come: by error code. Labels of records that are not ours could make any number.
+MORE_SERIES = 100_000
 SeriesKey = tuple[str, tuple[str, ...]]
 
 
@@ -41,6 +44,7 @@ class Counters(Collector):
         self.records = self.unknown = self.lag = 0
         for key in beforehand:
             self._make(key)
+        self._most_series = len(self._totals) + MORE_SERIES
 
     @property
     def newest_ms(self) -> int:
@@ -54,12 +58,15 @@ class Counters(Collector):
     def fold(self, record: NotifyMetric) -> None:
         """Add what is new in this record."""
         self.records += 1
-        if record.metric not in METRICS or record.bounds != BOUNDS.get(record.metric, ()):
+        if not _is_sound(record):
             self.unknown += 1
             return
         if record.window_ms < max(self.since_ms, self._newest.get(record.shard, 0) - KEPT_MS):
             return
         labels = tuple(record.labels.get(name, "other") for name in METRICS[record.metric][1])
+        if (record.metric, labels) not in self._totals and len(self._totals) >= self._most_series:
+            self.unknown += 1
+            return
         self._add((record.metric, labels), record)
         self._forget(record.shard, record.window_ms)
 
@@ -102,6 +109,15 @@ class Counters(Collector):
         yield GaugeMetricFamily(PREFIX + "bridge_lag_records", "Metric records not read yet", value=self.lag)
         since, meaning = self.since_ms / 1000, "Start of the first window counted, seconds since the epoch"
         yield GaugeMetricFamily(PREFIX + "bridge_since_timestamp_seconds", meaning, value=since)
+
+
+def _is_sound(record: NotifyMetric) -> bool:
+    """Whether it is of a metric that is known and its numbers can be added up."""
+    bounds = BOUNDS.get(record.metric, ())
+    buckets = len(bounds) + 1 if bounds else 0
+    if record.metric not in METRICS or record.bounds != bounds or len(record.buckets) != buckets:
+        return False
+    return all(0 <= number <= LARGEST for number in (record.value, record.sum, *record.buckets))
 
 
 def _show(

@@ -17,7 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from app import clock, telemetry
 from app.bridge.counters import Counters
-from app.domain.windows import WINDOW_MS
+from app.domain.windows import KEPT_MS, WINDOW_MS
 from app.kafka.batch_fetching import read_in_turns
 from app.records.codec import Unreadable, decode
 from app.records.metrics import decoder
@@ -150,7 +150,10 @@ class Reader:
         if record.value is None:
             return
         try:
-            self._counters.fold(decode(decoder, record.value))
+            metric = decode(decoder, record.value)
+            if metric.shard != record.partition or metric.window_ms > record.timestamp + KEPT_MS:
+                raise Unreadable("window_ms", "is not of this partition and time")
+            self._counters.fold(metric)
         except Unreadable as bad:
             self._counters.unknown += 1
             log.warning("metric.unreadable", field=bad.field, rule=bad.rule, offset=record.offset)

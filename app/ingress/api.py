@@ -160,6 +160,8 @@ class IngressCollector(Collector):
         log = self._ingress.log
         yield CounterMetricFamily("heliograph_ingress_produced", "records put on Kafka at once", value=log.produced)
         yield CounterMetricFamily("heliograph_ingress_spooled", "records put on the spool", value=log.spooled)
+        refused = "records that Kafka refuses, set aside from the spool"
+        yield CounterMetricFamily("heliograph_ingress_refused_records", refused, value=log.refused)
         yield GaugeMetricFamily("heliograph_ingress_spool_bytes", "bytes waiting in the spool", value=log.spooled_bytes)
         yield GaugeMetricFamily("heliograph_ingress_kafka_away", "1 while records go to the spool", value=log.away)
 

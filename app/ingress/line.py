@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, PolicyViolationError, RecordListTooLargeError
 from aiokafka.partitioner import murmur2
 
 from app.ingress.record import Record
@@ -19,6 +19,8 @@ CLOSE_S = 5.0
 REQUEST_MS = 5_000
 # Faults of the way to Kafka: the line is of no use any more.
 BROKEN = (KafkaError, OSError, TimeoutError)
+# Among them, what is the fault of a record: Kafka would refuse it on every line.
+REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, PolicyViolationError)
 
 
 Batch = tuple[Any, str, int, list["asyncio.Future[None]"]]

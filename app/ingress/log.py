@@ -1,17 +1,18 @@
 """Putting records on the log before they are answered: Kafka, or the spool while Kafka is away.
 
 Records of one process stand on the log in the order in which `put` took them; one that was under way when Kafka went
-may stand there twice. Nothing but the times of receipt that they carry orders records of two processes: each writes
-spool files of its own, and either's may be read out first.
+may stand there twice. A record that Kafka refuses for what it is breaks its line like any other fault; read out of the
+spool one by one it is told from the others, and set aside. Nothing but the times of receipt that they carry orders
+records of two processes: each writes spool files of its own, and either's may be read out first.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from app import telemetry
-from app.ingress.line import BROKEN, Line
+from app.ingress.line import BROKEN, REFUSALS, Line
 from app.ingress.record import Record
-from app.ingress.spool import Spool
+from app.ingress.spool import Chunk, Spool
 
 _log = telemetry.logger(__name__)
 
@@ -78,7 +79,9 @@ class Log:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._disk_fault = ""
-        self.produced = self.spooled = 0
+        # Records at the head of the spool one of which Kafka refuses: they are sent one by one.
+        self._suspect = 0
+        self.produced = self.spooled = self.refused = 0
 
     async def start(self) -> None:
         """Connect if Kafka is there; what an earlier process spooled goes first. Raises what `open_line` refuses."""
@@ -249,12 +252,27 @@ class Log:
 
     async def _sent_oldest(self, line: Line) -> bool:
         """Whether there was a chunk and Kafka took it soon."""
-        chunk = self._spool.head()
+        chunk = self._spool.head(1 if self._suspect else None)
         if chunk is None:
             await asyncio.sleep(FSYNC_S)
             return False
         began = asyncio.get_running_loop().time()
-        async with asyncio.timeout(CHUNK_S):
-            await line.send_all(chunk.records)
+        try:
+            async with asyncio.timeout(CHUNK_S):
+                await line.send_all(chunk.records)
+        except REFUSALS as error:
+            self._refused(chunk, error)
+            raise
+        self._suspect = max(0, self._suspect - 1)
         self._spool.sent(chunk)
         return asyncio.get_running_loop().time() - began < SOON_S
+
+    def _refused(self, chunk: Chunk, error: BaseException) -> None:
+        """The line is broken either way; the next one goes on behind a record that was refused alone."""
+        if len(chunk.records) > 1:
+            self._suspect = len(chunk.records)
+            return
+        _log.error("spool.record_refused", topic=chunk.records[0].topic, error=type(error).__name__)
+        self._spool.refuse(chunk)
+        self._suspect = max(0, self._suspect - 1)
+        self.refused += 1

@@ -9,13 +9,14 @@ import asyncio
 import fcntl
 import os
 from collections import deque
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from app import clock, telemetry
 from app.ingress.record import Record
-from app.records.framed import FramedFile, frames_of
+from app.records.framed import FramedFile, frames_of, sync_directory
 from app.records.seal import Sealer, Unsealable
 
 _log = telemetry.logger(__name__)
@@ -87,22 +88,26 @@ class Spool:
 
     def append(self, record: Record) -> asyncio.Future[None]:
         """In its place at once, on disk when the future is done; the future raises OSError."""
-        sealed = record.topic in self._plain
-        if sealed:
-            value = self._sealer.seal(record.value, "", SUBJECT).encode()
-            record = msgspec.structs.replace(record, value=value)
+        payload = self._payload(record)
         try:
-            return self._writer().append(_encode(_Kept(record, sealed)))
+            return self._writer().append(payload)
         except OSError as error:
             refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             refused.set_exception(error)
             return refused
 
-    def head(self) -> Chunk | None:
-        """The oldest records, still kept; None if none is on disk now. Raises OSError."""
+    def _payload(self, record: Record) -> bytes:
+        sealed = record.topic in self._plain
+        if sealed:
+            value = self._sealer.seal(record.value, "", SUBJECT).encode()
+            record = msgspec.structs.replace(record, value=value)
+        return _encode(_Kept(record, sealed))
+
+    def head(self, most: int | None = None) -> Chunk | None:
+        """The oldest records, `most` of them, still kept; None if none is on disk now. Raises OSError."""
         while self._parts and (part := self._parts[0]):
             if part.left:
-                chunk = self._read(part)
+                chunk = self._read(part, most)
                 if chunk.records:
                     return chunk
                 self._set_aside(part)
@@ -118,6 +123,14 @@ class Spool:
         part.at = chunk.end
         if not part.left and not part.busy:
             self._drop(part)
+
+    def refuse(self, chunk: Chunk) -> None:
+        """Kafka takes none of this chunk, which `head` gave last: it goes to a file for an operator, to be renamed to
+        .spool once Kafka would take it. Raises OSError."""
+        writer = FramedFile(self._directory / f"{self._name()}.aside")
+        writer.replace(self._payload(record) for record in chunk.records)
+        writer.close()
+        self.sent(chunk)
 
     def close(self) -> None:
         """Let go; files that hold something stay for the next process."""
@@ -136,13 +149,17 @@ class Spool:
 
     def _begin(self) -> FramedFile:
         """A file of our own; it has its final name only under the lock, or another process might adopt it."""
-        name = f"{clock.now_ms():013d}-{os.getpid()}-{clock.new_id()[:4]}.spool"
+        name = f"{self._name()}.spool"
         writer = FramedFile(self._directory / f"{name}.new")
         fcntl.flock(writer.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         writer.path = writer.path.rename(self._directory / name)
-        _sync(self._directory)
+        sync_directory(self._directory)
         self._parts.append(_Part(writer.path, writer.fd, writer))
         return writer
+
+    @staticmethod
+    def _name() -> str:
+        return f"{clock.now_ms():013d}-{os.getpid()}-{clock.new_id()[:4]}"
 
     def adopt(self) -> None:
         """Take over the files that no living process holds, behind what is here. Raises OSError."""
@@ -150,13 +167,13 @@ class Spool:
             if (fd := _taken(path)) is not None:
                 self._parts.append(_Part(path, fd, None))
 
-    def _read(self, part: _Part) -> Chunk:
+    def _read(self, part: _Part, most: int | None) -> Chunk:
         """Whole frames from where the file has been read to; a frame longer than a chunk is read alone."""
         size, end = READ_BYTES, part.at
         records: list[Record] = []
         while not records:
             data = os.pread(part.fd, min(size, part.left), part.at)
-            for payload, at in frames_of(data):
+            for payload, at in islice(frames_of(data), most):
                 if (record := self._opened(payload)) is None:
                     break
                 records.append(record)
@@ -204,11 +221,3 @@ def _taken(path: Path) -> int | None:
         pass  # it is another's
     os.close(fd)
     return None
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

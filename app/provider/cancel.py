@@ -9,6 +9,7 @@ import msgspec
 
 from app.provider.http import Flight, PooledHttpClient, current_flight
 from app.provider.port import Canceled, Doubtful
+from app.provider.words import code_of
 
 # Not about the text: credentials, time, too many at once.
 _LATER = (401, 403, 407, 408, 429)
@@ -46,8 +47,9 @@ async def _asked(http: PooledHttpClient, method: str, uri: str, form: dict[str, 
     current_flight.set(flight)
     try:
         answer = await http.request(method, uri, data=form)
-        return answer.status_code, _decode(answer.text)
+        said = _decode(answer.text)
+        return answer.status_code, msgspec.structs.replace(said, code=code_of(said.code))
     except (aiohttp.ClientError, TimeoutError, OSError):
         return flight.status if flight.status >= 400 else 0, None
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return flight.status, None

@@ -25,6 +25,8 @@ from app.provider.servers import address
 API = "https://api.twilio.com"
 # Shorter than any server's idle limit that we know of: a request on a connection just closed would be in doubt.
 KEEPALIVE_S = 3.0
+# A page of the list holds a thousand texts, each of some kB.
+MOST_BYTES = 32 << 20
 
 
 class Forbidden(Exception):
@@ -80,6 +82,17 @@ class AskingConnector(aiohttp.TCPConnector):
         return connection
 
 
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """The whole of it. Raises aiohttp.ClientPayloadError if it is longer than any answer of Twilio's."""
+    parts, size = [], 0
+    async for part in answer.content.iter_any():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise aiohttp.ClientPayloadError(f"longer than {MOST_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
 class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is untyped
     """See the module. `limit`: connections at once; `gate`: of the account. Build it inside the running loop."""
 
@@ -114,7 +127,7 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
         ) as answer:
             flight.status, flight.headers = answer.status, answer.headers
             self._gate.answered(begun, answer.status, answer.headers)
-            return Response(answer.status, (await answer.read()).decode("utf-8", "replace"), answer.headers)
+            return Response(answer.status, (await _body(answer)).decode("utf-8", "replace"), answer.headers)
 
     async def close(self) -> None:
         """Close the pool."""

@@ -12,10 +12,13 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
+from app import telemetry
 from app.domain.surrogates import replace_lone_surrogates
 from app.domain.words import ErrorClass, Progress
 from app.provider.http import Flight, PooledHttpClient, current_flight
-from app.provider.words import PROGRESS, error_class
+from app.provider.words import PROGRESS, code_of, error_class
+
+log = telemetry.logger(__name__)
 
 PAGE_SIZE = 1000
 # A page of a thousand texts is slower to make than one text to take.
@@ -55,10 +58,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """`after`: what to ask for the next page with, "" if this is the last."""
+    """`after`: what to ask for the next page with, "" if this is the last. `whole`: every text on it could be read."""
 
     texts: tuple[Found, ...]
     after: str
+    whole: bool = True
 
     def reaches(self, before_ms: int) -> bool:
         """Whether it goes back beyond that time, so that later pages, which are older still, need not be asked for."""
@@ -94,11 +98,14 @@ class _Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Content(msgspec.Struct, frozen=True):
-    messages: list[_Resource]
+    messages: list[msgspec.Raw]
     next_page_uri: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Content).decode
+_decode_resource = msgspec.json.Decoder(_Resource).decode
+# What reading an answer raises that is none of Twilio's, or holds a number or a date that cannot be.
+_UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 async def ask_page(http: PooledHttpClient, account_sid: str, query: Query, after: str = "") -> Page | NoPage:
@@ -113,12 +120,23 @@ async def ask_page(http: PooledHttpClient, account_sid: str, query: Query, after
         if answer.status_code != 200:
             return NoPage(why=f"http {answer.status_code}", http_status=answer.status_code)
         content = _content(answer.text)
-        page = Page(texts=tuple(map(_found, content.messages)), after=_local(content.next_page_uri or ""))
+        texts = tuple(text for raw in content.messages if (text := _text(raw)) is not None)
+        whole = len(texts) == len(content.messages)
+        page = Page(texts=texts, after=_local(content.next_page_uri or ""), whole=whole)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return NoPage(why=type(error).__name__, http_status=flight.status)
-    except (msgspec.MsgspecError, ValueError, TypeError):
+    except _UNREADABLE:
         return NoPage(why="unreadable page", http_status=flight.status)
     return page
+
+
+def _text(raw: msgspec.Raw) -> Found | None:
+    """One text; None if it cannot be read, which is no reason to lose the page that it is on."""
+    try:
+        return _found(_decode_resource(raw))
+    except _UNREADABLE as error:
+        log.warning("list.text_unreadable", error=type(error).__name__)
+        return None
 
 
 def _content(text: str) -> _Content:
@@ -152,19 +170,20 @@ def _second(at_ms: int) -> str:
 
 
 def _found(resource: _Resource) -> Found:
-    inbound, code = resource.direction == "inbound", resource.error_code
+    inbound, code = resource.direction == "inbound", code_of(resource.error_code)
+    media = resource.num_media or "0"
     return Found(
         sid=resource.sid,
         to=resource.to or "",
         sender=resource.from_ or "",
         service=resource.messaging_service_sid or "",
         body=resource.body or "",
-        media=int(resource.num_media or 0),
+        media=int(media) if media.isdecimal() and len(media) < 6 else 0,
         inbound=inbound,
         by_api=resource.direction == "outbound-api",
         status=resource.status,
         progress=None if inbound else PROGRESS.get(resource.status),
-        code=code or None,
+        code=code,
         error=error_class(code) if code else None,
         created_ms=_ms(resource.date_created),
     )

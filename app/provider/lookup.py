@@ -52,7 +52,7 @@ async def ask_line_type(http: PooledHttpClient, number: str) -> LineType | None:
     try:
         answer = await http.request("GET", uri, params={"Fields": "line_type_intelligence"})
         found = _decode(answer.text).line_type_intelligence if answer.status_code == 200 else None
-    except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, UnicodeError):
+    except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     if found is None or found.error_code or found.type is None:
         return None

@@ -4,6 +4,7 @@ Not sent: no connection, an abandoned call, any 4xx (429 included). In doubt: wh
 have left, 5xx included (Twilio on 20500: a create is not idempotent, a retry may send twice).
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from app.provider.words import PROGRESS, error_class
 # Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
 LEAST_CODE = 10_000
 MAX_RETRY_AFTER_S = 3600
+_SID = re.compile(r"(SM|MM)[0-9A-Za-z]{1,62}\Z")
 OPTIONAL = (
     "content_retention",
     "address_retention",
@@ -121,13 +123,13 @@ def _arguments(call: Create) -> dict[str, Any]:
 
 
 def _taken(message: Any, http_status: int) -> Result:
-    if not isinstance(message.sid, str) or message.sid[:2] not in ("SM", "MM"):
+    if not isinstance(message.sid, str) or not _SID.match(message.sid):
         return Doubtful(why="answer without a SID", http_status=http_status)
     segments = str(message.num_segments or "")
     return Taken(
         sid=message.sid,
         progress=PROGRESS.get(str(message.status), Progress.ACCEPTED),
-        segments=int(segments) if segments.isdecimal() else 0,
+        segments=int(segments) if segments.isdecimal() and len(segments) < 6 else 0,
     )
 
 

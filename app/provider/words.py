@@ -59,6 +59,7 @@ _BY_RECIPIENT = {21408, 21608, 21703, 30018, 30040, 30041, 572002}
 # The media are at fault, and a text with a link goes through: too large (11751, 30019), not to be had, too many.
 _BY_MEDIA = {11751, 21620, 21623, 30019}
 
+LEAST_NO_CODE = 10**9
 # 4xx without a code of Twilio's: credentials, or an address or proxy that does not lead to Twilio's API.
 _BY_SET_UP = {401, 403, 404, 405, 407}
 
@@ -77,6 +78,11 @@ def _load() -> Mapping[int, ErrorClass]:
 
 
 ERRORS: Mapping[int, ErrorClass] = _load()
+
+
+def code_of(given: int | None) -> int | None:
+    """An error code that Twilio gave, None if it is none: codes have up to nine digits."""
+    return given if given is not None and 0 < given < LEAST_NO_CODE else None
 
 
 def error_class(code: int | None, http_status: int = 0) -> ErrorClass:

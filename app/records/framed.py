@@ -42,11 +42,16 @@ class FramedFile:
         os.write(self.fd, frame(payload))
 
     def replace(self, payloads: Iterator[bytes]) -> None:
-        """The whole content anew."""
-        data = b"".join(frame(payload) for payload in payloads)
-        os.ftruncate(self.fd, 0)
-        if data:
-            self._write(data)
+        """The whole content anew, at once: a crash leaves the old or the new one. Not while `busy`. Raises OSError."""
+        aside = self.path.with_name(f"{self.path.name}.new")
+        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.writelines(frame(payload) for payload in payloads)
+        os.fsync(fd)
+        aside.rename(self.path)
+        sync_directory(self.path.parent)
+        os.close(self.fd)
+        self.fd = fd
 
     def size(self) -> int:
         """Bytes."""
@@ -86,6 +91,15 @@ class FramedFile:
         except OSError:
             os.ftruncate(self.fd, end)
             raise
+
+
+def sync_directory(directory: Path) -> None:
+    """What was created or renamed in it survives a power cut."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def frame(payload: bytes) -> bytes:

@@ -7,7 +7,7 @@ import msgspec
 
 from app.records.framed import FramedFile, read_frames
 
-# Rewritten when this many bytes have gathered and nothing is open.
+# Rewritten with what is open when this many bytes have gathered, and then again when twice as many have.
 COMPACT_BYTES = 4 << 20
 
 
@@ -26,7 +26,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._open = _read(path)
         self._file = FramedFile(path)
+        self._rewrite()
+
+    def _rewrite(self) -> None:
         self._file.replace(_encode(_Entry(entry_id, value)) for entry_id, value in self._open.items())
+        self._rewrite_at = max(COMPACT_BYTES, 2 * self._file.size())
 
     async def keep(self, entry_id: str, value: bytes) -> None:
         """On disk when it returns. Raises OSError."""
@@ -37,9 +41,11 @@ class Journal:
         """On the log: the entry need not be sent again."""
         if self._open.pop(entry_id, None) is None:
             return
-        if not self._open and not self._file.busy and self._file.size() > COMPACT_BYTES:
-            self._file.replace(iter(()))
-        elif not self._file.busy:
+        if self._file.busy:
+            return
+        if self._file.size() > self._rewrite_at:
+            self._rewrite()
+        else:
             self._file.note(_encode(_Entry(entry_id, b"", True)))
 
     def pending(self) -> Iterator[tuple[str, bytes]]:

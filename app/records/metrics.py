@@ -20,8 +20,8 @@ class NotifyMetric(
     metric: Annotated[str, Meta(description="Its name, without heliograph_.", extra_json_schema={"enum": [*METRICS]})]
     labels: dict[str, str]
     window_ms: Annotated[f.EpochMs, Meta(description="Start of the window, milliseconds since the Unix epoch.")]
-    length_s: Annotated[int, Meta(description="Length of the window in seconds.")]
-    shard: Annotated[int, Meta(description="The partition that counted.")]
+    length_s: Annotated[int, f.BOUNDS, Meta(description="Length of the window in seconds.")]
+    shard: Annotated[int, f.BOUNDS, Meta(description="The partition that counted.")]
     value: float = 0
     bounds: tuple[float, ...] = ()
     buckets: tuple[int, ...] = ()

@@ -145,12 +145,13 @@ class Looks:
 
     async def _one(self, look: Look) -> None:
         """All that Twilio holds to this person since the claim, newest first."""
-        texts: list[Found] = []
+        texts, readable = list[Found](), True
         async for page in self._pages.of(Query(to=look.address)):
             texts += page.texts
+            readable = readable and page.whole
             if page.reaches(look.since_ms - SKEW_MS) or len(texts) > MOST_TEXTS:
                 break
-        await self._put([self._listed(look, texts, whole=len(texts) <= MOST_TEXTS)])
+        await self._put([self._listed(look, texts, whole=readable and len(texts) <= MOST_TEXTS)])
 
     async def _pass(self) -> None:
         began = clock.boot_s()

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from app.domain.series import Counting, Lists
-from app.domain.windows import BOUNDS, WINDOW_MS, Window, Windows
+from app.domain.windows import BOUNDS, KEPT_MS, WINDOW_MS, Window, Windows
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.records.metrics import NotifyMetric
@@ -70,7 +70,7 @@ class MetricsAgent:
             raise Unreadable(bad.field, bad.rule) from None
         if isinstance(update, NotifyUpdated) and (additions := self._counting.additions(update)):
             cause = update.cause.offset, update.cause.index
-            self._windows[record.partition].count(additions, update.at_ms, cause, record.offset)
+            self._windows[record.partition].count(additions, _at_ms(update, record), cause, record.offset)
 
     def tick(self, partition: int, scope: Scope) -> None:
         """One row and one record per window counted in; old windows go."""
@@ -98,6 +98,12 @@ class MetricsAgent:
     def revoked(self, partition: int) -> None:
         """Another worker counts here now."""
         self._windows.pop(partition, None)
+
+
+def _at_ms(update: NotifyUpdated, record: Input) -> int:
+    """When it happened. What lies far ahead of its own record is by a clock that is wrong, and would close the windows
+    of all others: it counts when it was told."""
+    return update.at_ms if update.at_ms <= record.at_ms + KEPT_MS else record.at_ms
 
 
 def _metric(window: Window, shard: int) -> NotifyMetric:

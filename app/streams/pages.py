@@ -11,6 +11,8 @@ from app import clock, telemetry
 from app.provider.listing import Catalogue, NoPage, Page, Query
 
 log = telemetry.logger(__name__)
+# A million texts; no query of ours meets so many.
+MOST_PAGES = 1000
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 10.0, 300.0
 
 
@@ -38,13 +40,15 @@ class Pages:
         return clock.boot_s() >= self._not_before_s
 
     async def of(self, query: Query) -> AsyncIterator[Page]:
-        """Page after page. Raises Unlisted."""
+        """Page after page. Raises Unlisted, also where there is no end of them."""
         after = ""
-        while True:
+        for _ in range(MOST_PAGES):
             page = await self._ask(query, after)
             yield page
             if not (after := page.after):
                 return
+        log.error("list.endless", tenant=self._tenant, pages=MOST_PAGES)
+        raise Unlisted
 
     async def _ask(self, query: Query, after: str) -> Page:
         async with self._line:

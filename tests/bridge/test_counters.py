@@ -4,6 +4,7 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
+from app.bridge import counters as module
 from app.bridge.counters import Counters
 from app.domain.series import LABELS, beforehand
 from app.domain.windows import DELIVERY_S, KEPT_MS, METRICS
@@ -131,3 +132,32 @@ def interleaved(shards: list[list[NotifyMetric]], turns: list[bool]) -> list[Not
 def test_the_order_in_which_shards_are_read_changes_no_bit(given):
     shards, one, other = given
     assert folded(*interleaved(shards, one)) == folded(*interleaved(shards, other))
+
+
+def test_what_cannot_be_added_up_is_counted_as_unknown_and_spoils_nothing():
+    buckets = (0,) * len(DELIVERY_S)
+    odd = [
+        metric("taken", 1e300),
+        metric("taken", -1),
+        metric("taken", 5, sum=1e308),
+        metric("taken", 5, buckets=(1,)),
+        metric("create_to_delivered_seconds", 1, bounds=DELIVERY_S, buckets=buckets),
+        metric("create_to_delivered_seconds", 1, bounds=DELIVERY_S, buckets=(*buckets, 10**400)),
+    ]
+    counters = Counters(())
+    for record in (*odd, metric("taken", 7)):
+        counters.fold(record)
+    counters.shown_before()
+    assert counters.unknown == len(odd) and seen(counters)[TAKEN] == 7
+
+
+def test_labels_that_are_not_ours_make_no_series_without_end(monkeypatch):
+    monkeypatch.setattr(module, "MORE_SERIES", 3)
+    labels = [{"tenant": "default", "country": "US", "lane": f"made up {n}"} for n in range(9)]
+    counters = Counters(())
+    for one in labels:
+        counters.fold(metric("taken", 1, labels=one))
+    counters.fold(metric("taken", 2, labels=labels[0]))
+    counters.shown_before()
+    shown = [value for name, value in seen(counters).items() if name.startswith("heliograph_taken_total")]
+    assert counters.unknown == 6 and sorted(shown) == [1, 1, 2]

@@ -1,10 +1,12 @@
 """The seal and the journal against crashes and strangers; settings and error classes."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from app.provider.words import error_class
+from app.records import journal as journals
 from app.records.journal import Journal
 from app.records.seal import Sealer, Unsealable
 from app.settings import BadSettings, Settings
@@ -34,6 +36,29 @@ def test_p4_the_journal_keeps_answers_over_a_crash_and_drops_a_torn_last_entry(t
     again = Journal(path)
     assert dict(again.pending()) == {"a0": b"v0", "a1": b"v1", "a2": b"v2", "a4": b"v4"}
     again.close()
+
+
+def test_p4_the_journal_is_rewritten_while_answers_are_open_and_a_crash_in_the_middle_loses_none(tmp_path, monkeypatch):
+    """A worker that always has an open answer must not fill the disk."""
+    monkeypatch.setattr(journals, "COMPACT_BYTES", 2000)
+    path = tmp_path / "journal"
+
+    async def write() -> None:
+        journal = Journal(path)
+        await journal.keep("open", b"still")
+        for n in range(200):
+            await journal.keep(f"a{n}", b"v" * 50)
+            journal.done(f"a{n}")
+            assert path.stat().st_size < 5000
+        with monkeypatch.context() as patch, pytest.raises(OSError):
+            patch.setattr(Path, "rename", crash)
+            journal._rewrite()
+
+    def crash(*_: object) -> None:
+        raise OSError
+
+    asyncio.run(write())
+    assert [entry for entry, _ in Journal(path).pending()] == ["open"]
 
 
 def test_an_unlisted_code_is_unknown_and_listed_ones_have_their_class():

@@ -81,6 +81,7 @@ NO_WORD = {
     "200 in HTML": http(200, "<html>", kind="text/html"),
     "400 in HTML": http(400, "<html>", kind="text/html"),
     "a list": http(200, "[]"),
+    "what nests too deep": http(400, '{"status":' + "[" * 100_000),
 }  # fmt: skip
 
 
@@ -101,6 +102,7 @@ async def test_without_twilios_word_on_the_text_it_is_to_be_asked_again(name: st
         (error(404, 20404), Canceled(done=False, code=30409)),
         (error(503, 20503), Doubtful(why="http 503", http_status=503)),
         (b"", Doubtful(why="no answer")),
+        (http(404, '{"code": 1' + "0" * 300 + "}"), Canceled(done=False, code=30409)),
     ],
 )
 async def test_a_refusal_is_looked_into_for_a_cancel_before_may_have_lost_its_answer(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.domain.words import ErrorClass, Progress
+from app.provider import http as http_client
 from app.provider.gate import Gate
 from app.provider.http import Timeouts
 from app.provider.port import Abandoned, Create, Doubtful, Refused, Result, Taken
@@ -107,9 +108,22 @@ IN_DOUBT = {
     "201 that nests too deep": (http(201, "[" * 100_000), "unreadable answer"),
     "201 with an empty object": (http(201, "{}"), "answer without a SID"),
     "201 with a number for a SID": (http(201, message(sid=7)), "answer without a SID"),
+    "201 with half an emoji in the SID": (http(201, '{"sid": "SM\\ud83d"}'), "answer without a SID"),
+    "201 with a SID of 100 kB": (http(201, message(sid="SM" + "a" * 100_000)), "answer without a SID"),
     "no HTTP": (b"garbage\r\n\r\n", "ClientResponseError"),
     "closed without an answer": (b"", "ServerDisconnectedError"),
 }  # fmt: skip
+
+
+async def test_a_number_of_segments_that_cannot_be_counts_as_none() -> None:
+    async with scripted(lambda _: http(201, message(num_segments="9" * 5000))) as server:
+        assert await create(server.url) == Taken(sid=SID, progress=Progress.ACCEPTED, segments=0)
+
+
+async def test_p2_an_answer_without_end_is_in_doubt_and_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "MOST_BYTES", 1000)
+    async with scripted(lambda _: http(201, message(note="x" * 2000))) as server:
+        assert await create(server.url) == Doubtful(why="ClientPayloadError", http_status=201)
 
 
 @pytest.mark.parametrize("name", NOT_SENT)

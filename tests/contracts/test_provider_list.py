@@ -112,14 +112,42 @@ def test_p8_neither_query_nor_text_shows_what_it_holds() -> None:
     assert repr(Query(to=PERSON)) == "<Query>"
 
 
-async def test_a_text_with_half_an_emoji_does_not_cost_the_page_that_it_is_on() -> None:
-    message = (
-        b'{"sid":"SM1","status":"received","date_created":"Tue, 03 Mar 2026 10:00:00 +0000","body":"STOP \\ud83d"}'
-    )
-
+async def page_of(*texts: str) -> Page | NoPage:
     class Http:
         async def request(self, method: str, uri: str, **given: Any) -> Response:
-            return Response(200, '{"messages":[' + message.decode() + "]}")
+            return Response(200, f'{{"messages":[{",".join(texts)}]}}')
 
-    page = await ask_page(Http(), ACCOUNT, Query())  # type: ignore[arg-type] # all of it that is asked
-    assert isinstance(page, Page) and [text.body for text in page.texts] == ["STOP \ufffd"]
+    return await ask_page(Http(), ACCOUNT, Query())  # type: ignore[arg-type] # all of it that is asked
+
+
+def resource(body: str = "STOP", **given: str) -> str:
+    fields = {
+        "sid": '"SM1"',
+        "status": '"received"',
+        "date_created": '"Tue, 03 Mar 2026 10:00:00 +0000"',
+        "body": f'"{body}"',
+        **given,
+    }
+    return "{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}"
+
+
+async def test_a_text_with_half_an_emoji_does_not_cost_the_page_that_it_is_on() -> None:
+    page = await page_of(resource("STOP \\ud83d"))
+    assert isinstance(page, Page) and [text.body for text in page.texts] == ["STOP \ufffd"] and page.whole
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["7", "{}", resource(date_created='"Mon, 01 Jan 2024 00:00:00 +' + "9" * 30 + '"'), resource(date_created='"yesterday"'),
+     resource(error_code="1" * 5000), resource(date_created="null")],
+)  # fmt: skip
+async def test_a_text_that_cannot_be_read_costs_no_other_and_the_list_is_not_whole(odd: str) -> None:
+    page = await page_of(resource(), odd, resource())
+    assert isinstance(page, Page) and [text.body for text in page.texts] == ["STOP", "STOP"] and not page.whole
+
+
+async def test_numbers_that_cannot_be_count_as_none() -> None:
+    page = await page_of(
+        resource(error_code="1" + "0" * 300, num_media='"' + "9" * 5000 + '"'), resource(error_code="0")
+    )
+    assert isinstance(page, Page) and [(text.code, text.media) for text in page.texts] == [(None, 0), (None, 0)]

@@ -74,6 +74,26 @@ async def test_p4_a_kafka_that_says_nothing_is_given_up_in_time_for_twilio(tmp_p
         await eventually(lambda: numbers(kafka) == [1, 2], 20)
 
 
+@pytest.mark.parametrize("away", [True, False])
+async def test_p4_a_record_that_kafka_refuses_is_set_aside_and_all_others_reach_it_in_order(
+    tmp_path: Path, away: bool
+) -> None:
+    kafka = FakeKafka()
+    kafka.here, kafka.refused = not away, b"3"
+    async with logging(tmp_path, kafka) as log:
+        await asyncio.gather(*(log.put(record(n)) for n in range(6)))
+        kafka.here = True
+        await eventually(lambda: not log.away and log.refused == 1)
+        await log.put(record(6))
+    assert list(dict.fromkeys(numbers(kafka))) == [0, 1, 2, 4, 5, 6]
+    [aside] = tmp_path.iterdir()
+    aside.rename(aside.with_suffix(".spool"))
+    kafka.refused = None
+    async with logging(tmp_path, kafka) as log:
+        await eventually(lambda: numbers(kafka)[-1] == 3)
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_p4_what_a_stopped_process_left_in_the_spool_goes_first_in_the_next_one(tmp_path: Path) -> None:
     kafka = FakeKafka()
     kafka.here = False

@@ -74,3 +74,10 @@ def test_the_metadata_of_other_software_says_nothing(tmp_path):
     guard = PoisonGuard(tmp_path)
     guard.learn(TOPIC, 3, "{not ours", 0)
     assert guard.metadata(TOPIC, 3, 0) == ""
+
+
+def test_counts_that_cannot_be_read_begin_anew(tmp_path):
+    (tmp_path / "suspects.json").write_bytes(b'[["contacts",3')
+    guard = PoisonGuard(tmp_path)
+    guard.count([death(4, 4)])
+    assert PoisonGuard(tmp_path).careful(TOPIC, 3, 4)

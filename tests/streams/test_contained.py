@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from app.provider.listing import Page, Query
 from app.streams import due_timers
 from app.streams import lister as module
+from app.streams import pages as paging
 from app.streams.contained import ContainedFaults, TolerantSender
 from app.streams.due_timers import DueTimers
 from app.streams.engine import producer
 from app.streams.engine.agent import Output
+from app.streams.engine.app import Runtime
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.lease import Lease
 from app.streams.lister import Lister
+from app.streams.pages import Pages, Unlisted
 
 
 def output(value: bytes) -> Output:
@@ -115,3 +119,29 @@ async def test_a_round_of_timers_that_raises_is_counted_and_another_follows(monk
     await asyncio.wait_for(second.wait(), 5)
     task.cancel()
     assert faults.counts["timers"] == 1
+
+
+async def test_a_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless:
+        async def page(self, query: Query, after: str = "") -> Page:
+            return Page(texts=(), after="/2010-04-01/again")
+
+    monkeypatch.setattr(paging, "MOST_PAGES", 3)
+    pages = Pages("acme", Endless(), asyncio.Semaphore(1))
+    with pytest.raises(Unlisted):
+        async for _ in pages.of(Query()):
+            pass
+    assert pages.asked == 3
+
+
+async def test_a_watchdog_that_fails_ends_the_process() -> None:
+    """It writes to the data directory: without it a worker that stalls would never end."""
+
+    class App:
+        crashed = should_stop = False
+
+    async def fails() -> None:
+        raise OSError(28, "the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        await Runtime._until(None, App(), [asyncio.ensure_future(fails())], asyncio.Event())  # type: ignore[arg-type] # all that is used

@@ -79,3 +79,14 @@ def test_a_crash_says_where_it_was(tmp_path):
 def test_a_crash_after_one_that_counted_names_its_own_records(tmp_path):
     assert died(tmp_path, "os.abort()") == [Death(WORK, Stage.FOLD, Cause.SIGNAL)]
     assert died(tmp_path, f"os.kill(os.getpid(), {signal.SIGKILL.value})") == []
+
+
+@pytest.mark.parametrize("at", [0, 1, 30])
+def test_a_marker_that_makes_no_sense_is_held_against_no_record_and_keeps_no_process_from_its_start(tmp_path, at):
+    """Stage, cause and topic of another build, or of a broken disk."""
+    made = CrashMarker(tmp_path)
+    made.folding.enter(Stage.FOLD, WORK)
+    made.folding.blame(Cause.EXIT)
+    memory = made.folding._memory
+    memory[512 + at : 512 + at + 8] = b"\xff" * 8
+    assert [death for death in CrashMarker(tmp_path).deaths if death.work == WORK] == []

@@ -35,6 +35,8 @@ class Memory:
         self.sent.append(list(outputs))
 
     async def changelog_rows(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
+        if self.refuses and any(value == self.refuses for _, value in rows):
+            raise RecordRefusedError("refused")
         return self.next_offset + len(rows) - 1
 
     def get(self, key: bytes) -> bytes | None:
@@ -198,3 +200,14 @@ async def test_a_partition_that_is_let_go_between_two_steps_does_not_wait_and_le
             await asyncio.sleep(0)
         await it.partition.close()
     assert it.sent("out") == [b"0"] and it.acked == []
+
+
+async def test_rows_that_kafka_takes_no_more_are_not_put_again_and_the_partition_goes_on(bench):
+    it = bench()
+    it.submit(b"1", b"2")
+    await it.done(1)
+    it.memory.refuses = b"2"
+    it.partition.put_again()
+    it.submit(b"3")
+    await it.done(2)
+    await it.partition.close()

@@ -35,6 +35,11 @@ def test_from_its_start_on_it_counts_as_used(tmp_path: Path):
     assert int((tmp_path / "used").read_text()) >= before
 
 
+def test_one_whose_member_was_not_written_to_its_end_gets_another(tmp_path: Path):
+    (left(tmp_path, 0) / "member").write_text("")
+    assert DataDir(tmp_path, GOOD_FOR_MS).member == (tmp_path / "member").read_text() != ""
+
+
 def test_a_new_one_gets_a_member_of_its_own_that_stays(tmp_path: Path):
     made = [DataDir(tmp_path / name, GOOD_FOR_MS) for name in ("a", "b")]
     assert made[0].member != made[1].member

@@ -26,6 +26,16 @@ def test_a_taken_call_counts_once_with_its_segments_and_how_long_it_took():
     assert {bound: n for bound, n in zip(took.bounds, took.buckets, strict=False) if n} == {0.05: 1, 10.0: 1}
 
 
+def test_a_time_far_ahead_of_its_record_counts_when_it_was_told_and_closes_no_window():
+    life = Counter(Store(), {})
+    for offset, at_ms in enumerate((START_MS + 10 * KEPT_MS, START_MS)):
+        raw = msgspec.json.encode(update(offset, at_ms=at_ms))
+        record = Input("notify.updates", 0, offset, START_MS, b"m", raw, [])
+        life.agent.fold(record, Overlay(life.agent.tables, {METRICS: life.store}))  # type: ignore[dict-item] # as there
+    life.cycle({})
+    assert [m.value for m in life.said.values() if m.metric == "taken"] == [2]
+
+
 def test_a_duration_beyond_every_bound_falls_in_the_last_bucket():
     life = Counter(Store(), {})
     life.cycle({0: update(1, request_to_create_ms=4_000_000)})

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import httpx
 import msgspec
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from app.ingress.api import Ingress
 from app.ingress.record import Record
@@ -40,11 +40,12 @@ async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 class FakeKafka:
     """Takes records while `here`. `silent`: takes none and says nothing; `breaks`: so many sends break their line;
-    `opened`, `closed`: lines made and ended so far."""
+    `refused`: a value that it takes of nobody, nor what is sent together with it; `opened`, `closed`: lines made and ended so far."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.here, self.silent, self.opened, self.breaks, self.closed = True, False, 0, 0, 0
+        self.refused: bytes | None = None
 
     async def open(self) -> "FakeLine":
         if not self.here:
@@ -76,6 +77,9 @@ class FakeLine:
             self._broken = True
         if self._broken or not self._kafka.here:
             raise KafkaConnectionError
+        if any(record.value == self._kafka.refused for record in records):
+            self._broken = True
+            raise MessageSizeTooLargeError
         self._kafka.records += records
 
     async def close(self) -> None:

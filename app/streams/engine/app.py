@@ -156,7 +156,7 @@ class Runtime:
             watch(self.engine, self.stall, self.data.touch, self.marker.blame_thread)
         )
         start = asyncio.get_running_loop().create_task(app.start())
-        await self._until(app, start, stop)
+        await self._until(app, (start, watchdog), stop)
         await in_time(self._let_effects_end(), self.config.effects_s)
         watchdog.cancel()
         start.cancel()
@@ -174,11 +174,12 @@ class Runtime:
         await self.engine.let_go()
         await self.producer.stop()
 
-    async def _until(self, app: App, start: "asyncio.Task[None]", stop: asyncio.Event) -> None:
-        """Told to end, also while it starts. Raises what the start raised."""
+    async def _until(self, app: App, tasks: "Sequence[asyncio.Task[None]]", stop: asyncio.Event) -> None:
+        """Told to end, also while it starts. Raises what one of the tasks raised: the start, the watchdog."""
         while not stop.is_set():
-            if start.done():
-                start.result()
+            for task in tasks:
+                if task.done():
+                    task.result()
             if app.crashed or app.should_stop:
                 _crashed(app)
             try:

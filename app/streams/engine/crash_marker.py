@@ -90,10 +90,11 @@ class Slot:
         stage, cause, length, partition, first, last, at_ms, thread = _FIELDS.unpack_from(self._memory, self._start)
         if crashed is not None and crashed == thread:
             cause = Cause.SIGNAL
-        if not stage or not cause:
+        # Others come from another build, or from a broken disk.
+        if not stage or not cause or stage not in set(Stage) or cause not in set(Cause):
             return None
         at = self._start + _FIELDS.size
-        topic = self._memory[at : at + length].decode()
+        topic = self._memory[at : at + length].decode("utf-8", "replace")
         return Death(Work(topic, partition, first, last, at_ms), Stage(stage), Cause(cause))
 
 

@@ -23,7 +23,7 @@ from app.streams.engine.agent import Agent, Input
 from app.streams.engine.backlog import Backlog, Slice
 from app.streams.engine.budget import Budget
 from app.streams.engine.crash_marker import Stage, Work
-from app.streams.engine.errors import ClosingError, CycleError
+from app.streams.engine.errors import ClosingError, CycleError, RecordRefusedError
 from app.streams.engine.exits import die
 from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
 from app.streams.engine.row_writer import RowWriter
@@ -92,10 +92,17 @@ class Partition:
             while (self._backlog or self._woken or self._again) and not self._closing.is_set():
                 if self._again:
                     self._again = False
-                    await self.writer.put_again()
+                    await self._put_again()
                 else:
                     await self._turn()
                     await self._pause()
+
+    async def _put_again(self) -> None:
+        try:
+            await self.writer.put_again()
+        except RecordRefusedError as refused:
+            # It was taken before; a smaller limit is an operator's, and what the changelog has of it stands.
+            _log.error("rows.not_put_again", agent=self.agent.name, partition=self.number, error=str(refused))
 
     async def _pause(self) -> None:
         if (crowd := self._shared.pressure()) > CALM:

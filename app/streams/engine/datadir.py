@@ -47,6 +47,6 @@ class DataDir:
 
     def _member(self) -> str:
         member = self.path / "member"
-        if not member.exists():
+        if not member.exists() or not member.read_text():  # a crash may have left it empty
             member.write_text(clock.new_id())
         return member.read_text()

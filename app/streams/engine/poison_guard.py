@@ -50,9 +50,16 @@ class PoisonGuard:
         self._suspects: dict[Place, list[Suspect]] = {}
         # Commits happen in the consumer's thread; lists are replaced, never changed, so that readers need no lock.
         self._changes = threading.Lock()
-        if self._path.exists():
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-            self._suspects = {(topic, partition): suspects for topic, partition, suspects in kept}
+        for topic, partition, suspects in self._kept():
+            self._suspects[topic, partition] = suspects
+
+    def _kept(self) -> _Kept:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Kept) if self._path.exists() else []
+        except msgspec.DecodeError as error:
+            # Counts begin anew: a start must not fail for them.
+            _log.error("suspects.unreadable", error=type(error).__name__)
+            return []
 
     def count(self, deaths: Iterable[Death], trace: Sequence[str] = ()) -> None:
         """Deaths of an earlier process; `trace`: where its interpreter crashed, for the log."""
