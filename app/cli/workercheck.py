@@ -75,9 +75,20 @@ async def letter_findings(topics: Topics, client: dict[str, Any]) -> AsyncIterat
     except TimeoutError:
         yield "records set aside", f"not known: {topics.deadletters} takes longer than {READ_S:g} s; runbook {LETTERS}"
         return
+    letters = _by_source(letters)
     yield "records set aside", _told([letter for letter in letters if _aside(letter)], "record", ASIDE)
     frozen = [letter for letter in letters if _freezes(letter, topics.contacts)]
     yield "frozen contacts", _told(frozen, "input of a frozen contact", LETTERS, "inputs of frozen contacts")
+
+
+def _by_source(letters: list[Letter]) -> list[Letter]:
+    """One letter for each record: a start that sets a record aside again repeats its letter, and what was done with one
+    of them was done with the record."""
+    found: dict[str, Letter] = {}
+    for letter in letters:
+        if (before := found.get(letter.record.source)) is None or before.handled is None:
+            found[letter.record.source] = letter
+    return list(found.values())
 
 
 def _aside(letter: Letter) -> bool:

@@ -1,7 +1,7 @@
 """Whether the workers make progress, watched from any process: the ingress, a worker, a command."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -36,13 +36,13 @@ class WorkerMonitor:
 
     `stall_timeout_s`: a stop is found within this time. `assessment`: None while nothing is known, before the
     first read and while Kafka cannot be read. `problem`: what is wrong with the workers, in words, also that it is not
-    known; "" if nothing is. `stopped`: the same, while no record at all is folded.
+    known; "" if nothing is. `stopped`: the same, while no record at all is folded. `paced`: see `ProgressTracker`.
     """
 
-    def __init__(self, reader: Reader, stall_timeout_s: float) -> None:
+    def __init__(self, reader: Reader, stall_timeout_s: float, paced: Collection[str] = ()) -> None:
         self.interval_s = min(LONGEST_INTERVAL_S, stall_timeout_s / READS_PER_TIMEOUT)
         self.limit_s = stall_timeout_s - 2 * self.interval_s
-        self._tracker, self._reader = ProgressTracker(self.limit_s), reader
+        self._tracker, self._reader = ProgressTracker(self.limit_s, paced), reader
         self._empty: dict[Partition, Offsets] = {}
         self._found: dict[Partition, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -54,9 +54,8 @@ class WorkerMonitor:
         """Of the workers that these settings name."""
         topics = Topics(settings.topic_prefix, settings.group)
         timeout_s = max(1.0, settings.stall_timeout_s / 2)
-        return cls(
-            GroupReader(kafka.client(settings), settings.group, topics.sources, timeout_s), settings.stall_timeout_s
-        )
+        reader = GroupReader(kafka.client(settings), settings.group, topics.sources, timeout_s)
+        return cls(reader, settings.stall_timeout_s, paced=(topics.bulk,))
 
     async def look(self) -> Assessment:
         """Read once and assess. Raises one of `UNREACHABLE`: then nothing is known; the next call connects again."""

@@ -5,7 +5,7 @@ Pure: a `ProgressTracker` is handed snapshots with their times and returns an `A
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -97,10 +97,14 @@ class _Track:
 
 
 class ProgressTracker:
-    """Compares each snapshot with those before. `limit_s`: seconds after which what did not move is stalled."""
+    """Compares each snapshot with those before. `limit_s`: seconds after which what did not move is stalled.
 
-    def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
+    `paced`: topics whose records are worked on slowly on purpose, one of them for longer than the limit: a lag of
+    theirs is no stall.
+    """
+
+    def __init__(self, limit_s: float, paced: Collection[str] = ()) -> None:
+        self.limit_s, self._paced = limit_s, paced
         self.forget()
 
     def forget(self) -> None:
@@ -122,10 +126,11 @@ class ProgressTracker:
 
     def _track(self, now_s: float, place: Partition, offsets: Offsets) -> _Track:
         before = self._tracks.get(place)
-        unmoved_s = now_s if offsets.lag else math.inf
+        lags = offsets.lag and place[0] not in self._paced
+        unmoved_s = now_s if lags else math.inf
         held_s = now_s if offsets.held_back else math.inf
         if before is not None and before.offsets.committed == offsets.committed:
-            unmoved_s = min(unmoved_s, before.unmoved_s) if offsets.lag else math.inf
+            unmoved_s = min(unmoved_s, before.unmoved_s) if lags else math.inf
         elif before is not None:
             self._moved_s = now_s
         if before is not None and before.offsets.stable_end == offsets.stable_end and offsets.held_back:

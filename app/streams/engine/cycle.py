@@ -53,7 +53,7 @@ class Partition:
         self._work = asyncio.Event()
         self._woken = self._again = False
         self._closing = asyncio.Event()
-        self._one_by_one, self._refused = -1, dict[int, str]()
+        self._one_by_one, self._refused, self._to_commit = -1, dict[int, str](), False
         self.cycles = 0
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"{agent.name}-{number}")
         self._task.add_done_callback(_ended)
@@ -135,6 +135,10 @@ class Partition:
         with self._contained():
             self.agent.settled(self.number, overlay.changed)
         self._settle()
+        if self._to_commit:
+            # Else a record that ends the process soon after would have this one set aside again at each start.
+            self._to_commit = False
+            await self._shared.commit_others()
 
     def _settle(self) -> None:
         """All that was folded is durable."""
@@ -193,6 +197,7 @@ class Partition:
         if rule := self._rule(record):
             set_aside(self.agent, record, overlay, rule)
             self._shared.set_aside(record.topic)
+            self._to_commit = True
             return
         if record.unreadable.startswith(SET_ASIDE):
             self._shared.set_aside(record.topic)

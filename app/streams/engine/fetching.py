@@ -68,7 +68,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
     def _reading_of(self, tp: Any) -> Reading:
         """Inputs of agents in slices, without holes; rows of changelogs, which are compacted, in larger pieces."""
         if self.app.topics.acks_enabled_for(tp.topic):
-            most = 1 if self.app.engine.background(tp.topic) else self.app.engine.slice_records
+            alone = self.app.engine.background(tp.topic) or self.app.engine.guard.watches(tp.topic, tp.partition)
+            most = 1 if alone else self.app.engine.slice_records
             return Reading(inputs_of, most, consecutive=True, watch=self.app.engine.batch_guard)
         return Reading(rows_of, CHANGELOG_RECORDS, consecutive=False)
 

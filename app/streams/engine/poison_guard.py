@@ -80,6 +80,11 @@ class PoisonGuard:
         self._suspects[work.topic, work.partition] = [suspect, *rest][:MOST]
         return suspect
 
+    def watches(self, topic: str, partition: int) -> bool:
+        """Whether any record of the partition is suspect: then it is read record by record, so that each of them can be
+        committed by itself."""
+        return (topic, partition) in self._suspects
+
     def careful(self, topic: str, partition: int, offset: int) -> bool:
         """Whether the record must be taken alone: it, or one before whose fate it may share, was part of a death."""
         return any(offset <= one.last for one in self._suspects.get((topic, partition), ()))
