@@ -141,8 +141,9 @@ async def _look(
     parked = await parked_requests(topics, client) if any(message.parks for message in missing) else 0
     known = await taken_messages(topics, client, {message.identity for message in missing})
     for message in missing:
-        waits_parked = message.parks and parked and not workers.stopped
-        message.waits = parked_words(parked) if waits_parked else not_taken(workers.stopped)
+        message.waits = not_taken(workers.stopped)
+        if message.parks and parked:
+            message.waits = parked_words(parked) + (f"; {workers.stopped}" if workers.stopped else "")
         if rows := [row for row in known.get(message.identity, ()) if row.id not in over]:
             row = rows[0]
             over.add(row.id)
