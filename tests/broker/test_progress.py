@@ -14,7 +14,8 @@ from confluent_kafka import Producer
 from app.cli.letters import append, handled, read_letters
 from app.cli.workercheck import letter_findings
 from app.dev.parts import Part
-from app.records.deadletters import FAULT, SET_ASIDE, Lost, dead_letter
+from app.kafka.batch_watch import SET_ASIDE
+from app.records.deadletters import FAULT, Lost, dead_letter
 from app.records.groupreader import GroupReader
 from app.records.progress import GroupSnapshot
 from app.records.seal import Sealer
