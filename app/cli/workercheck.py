@@ -21,7 +21,7 @@ ASIDE, LETTERS = "ops/runbooks/record-set-aside.md", "ops/runbooks/dead-letters.
 # A topic of dead letters may be long; how many seconds it is read for at most.
 READ_S = 20.0
 NAMED = 3
-TODO = {
+ADVICE = {
     Cause.NO_WORKER: "start heliograph worker; if one ends again and again, its log says why",
     Cause.NO_PROGRESS: "workers run: their logs tell what they wait for",
     Cause.PARTITIONS_STALLED: "the log of the worker that has them tells what it waits for",
@@ -64,7 +64,7 @@ def _progress(now: Assessment, group: str) -> str:
     where = (
         f"consumer group {group}: {plural(now.members, 'member')}, {plural(sum(now.lag.values()), 'record')} waiting"
     )
-    return f"{describe(now)} ({where}); {TODO[now.cause]}; runbook {NO_PROGRESS}"
+    return f"{describe(now)} ({where}); {ADVICE[now.cause]}; runbook {NO_PROGRESS}"
 
 
 async def letter_findings(topics: Topics, client: dict[str, Any]) -> AsyncIterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ class FetchedRecord(NamedTuple):
 
 
 def fetched_records(tp: TopicPartition, records: Collection[Any], unreadable: str) -> list[FetchedRecord]:
-    """See `Form`."""
+    """The `Form` of readers that are no agents: one `FetchedRecord` for each record."""
     topic, number = tp
     return [FetchedRecord(topic, number, r.offset, r.timestamp, r.key, r.value, r.headers, unreadable) for r in records]
 
@@ -192,7 +192,7 @@ class BatchFetching:
         return taken if taken.end > taken.first else None
 
     def _remove(self, tp: TopicPartition) -> None:
-        """Fetch on."""
+        """Forget what was fetched of the partition, so that more of it is fetched."""
         del self._fetcher._records[tp]
         self._fetcher._notify(self._fetcher._wait_consume_future)
 

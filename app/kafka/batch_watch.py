@@ -23,14 +23,14 @@ class BatchWatch(Protocol):
 
 
 class Unwatched:
-    """Nobody is told."""
+    """A `BatchWatch` for readers whose process no batch can end: replays, commands, changelogs."""
 
     def entering(self, tp: "TopicPartition", first: int, last: int, at_ms: int) -> int:
-        """See `BatchWatch`."""
+        """No batch is ever gone on without."""
         return 0
 
     def left(self) -> None:
-        """See `BatchWatch`."""
+        """Nothing was noted, so nothing is to be cleared."""
 
 
 UNWATCHED = Unwatched()

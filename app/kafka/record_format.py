@@ -54,7 +54,7 @@ class BatchHeader(NamedTuple):
 
     @property
     def codec(self) -> int:
-        """0: not compressed."""
+        """The codec of the batch by its number in the protocol; 0: not compressed."""
         return self.attributes & _CODEC
 
     @property

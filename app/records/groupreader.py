@@ -36,7 +36,7 @@ class GroupReader:
         self._client: AIOKafkaClient | None = None
 
     async def close(self) -> None:
-        """Disconnect, if connected."""
+        """Close the connections to Kafka, if there are any."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()

@@ -28,7 +28,7 @@ class Reader(Protocol):
         """Whether a consumer gets a record from `start` to before `end`."""
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Close the connections to Kafka."""
 
 
 class WorkerMonitor:
@@ -70,7 +70,7 @@ class WorkerMonitor:
         return assessment
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Close the connections to Kafka."""
         await self._reader.close()
 
     def start(self, *, logged: bool = True) -> None:
