@@ -1,7 +1,8 @@
 """No record that can be decoded, however odd, is a fault: it is folded or refused, and nothing after it raises."""
 
 import asyncio
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -9,9 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import given as cases
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from app import clock
+from app.domain.contact import Contact
+from app.domain.inputs import Checkpointed, SetAside
 from app.domain.inputs import Input as ContactInput
 from app.domain.series import Lists
+from app.domain.words import DueKind, ErrorClass, Intent, Progress, Stage
 from app.records.lanes import LaneRecord
 from app.records.numbers import NotifyNumberChanged
 from app.records.seal import Sealer
@@ -29,10 +35,32 @@ from app.streams.metrics import MetricsAgent
 from app.streams.notices import Notices
 from app.tenants import Lane, Tenant
 from tests.properties.test_fold import inputs
+from tests.support.counted import update
 from tests.support.crashing import Kept
-from tests.support.given import CONTACT, START_MS, requested
-from tests.support.odd import odd
+from tests.support.given import (
+    BASE,
+    CONTACT,
+    HOUR_MS,
+    MESSAGE,
+    START_MS,
+    cancel,
+    doubtful,
+    due,
+    given,
+    listed,
+    recalled,
+    refused,
+    rejected,
+    report,
+    requested,
+    seen,
+    taken,
+    text,
+    turn,
+)
+from tests.support.odd import odd, with_extremes
 
+OTHER_KEY = "b" * 20
 TENANTS = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=1.0)})}
 LETTERS = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
 TIMES = st.sampled_from([START_MS, 0, -1, 1 << 62, -(1 << 62)])
@@ -74,6 +102,8 @@ class Owned:
         if isinstance(self.agent, ContactsAgent):
             while self.agent.arm_some(100):
                 pass
+            faults = self.agent._faults.counts
+            assert faults.total() == faults["foreign_key"], faults
 
     def cycle(self, records: list[tuple[bytes | None, bytes, int]]) -> None:
         """One slice; only Unreadable may leave a fold."""
@@ -159,3 +189,106 @@ def test_updates(slices):
     for one in slices:
         owned.cycle(one)
     owned.assign()
+
+
+def folded_with_extremes(make: Callable[[], Agent], history: list[Any], key: bytes) -> None:
+    """Each number of each record of a history in turn is one that cannot be; ticks follow, and another owner."""
+    records = [msgspec.to_builtins(record) for record in history]
+    for at, record in enumerate(records):
+        for extreme in with_extremes(record):
+            owned = Owned(make())
+            for one in (*records[:at], extreme, *records[at + 1 :]):
+                owned.cycle([(key, msgspec.json.encode(one), START_MS)])
+                owned.cycle([])
+            owned.assign()
+            owned.cycle([])
+
+
+def test_no_number_of_an_input_of_contacts_is_a_fault():
+    history = [
+        rejected(OTHER_KEY),
+        requested(doubt_after_ms=1000, resend_after_ms=1000, handed_over=True, start_ms=START_MS + HOUR_MS),
+        turn(),
+        refused(ErrorClass.THROTTLED, retry_after_ms=1000, code=20429),
+        turn(2),
+        doubtful(2),
+        listed(seen("SM7", progress=Progress.SENT)),
+        report(Progress.UNDELIVERED, 2, "SM2", 30003, ErrorClass.NUMBER_UNREACHABLE, invalid_after=3, hold_until_ms=5),
+        recalled(True, 2),
+        text(Intent.STOP),
+        due(DueKind.OUTCOME, START_MS),
+        cancel(),
+        SetAside(**BASE, offset=1),
+    ]
+    folded_with_extremes(contacts, history, CONTACT.encode())
+
+
+def checkpointed(contact: Contact) -> Checkpointed:
+    return Checkpointed(**BASE, row=contact)
+
+
+def test_no_number_of_a_row_that_a_checkpoint_carries_is_a_fault():
+    row = given(requested(), turn(), taken(), report(Progress.SENT), text(Intent.STOP)).contact
+    folded_with_extremes(contacts, [checkpointed(row), report(Progress.DELIVERED), cancel()], CONTACT.encode())
+
+
+def changed(contact: Contact, **given: Any) -> Contact:
+    [(key, message)] = contact.messages.items()
+    return replace(contact, messages={key: replace(message, **given)})
+
+
+@pytest.mark.parametrize(
+    "given_row",
+    [
+        {"attempts": ()},
+        {"policy": None},
+        {"stage": Stage.WAITING, "policy": None, "attempts": ()},
+        {"id": f"{CONTACT}-another"},
+        {"stage": Stage.FINAL, "policy": None},
+    ],
+    ids=str,
+)
+def test_a_row_that_cannot_be_is_not_taken_from_a_checkpoint(given_row):
+    row = changed(given(requested(), turn(), taken()).contact, **given_row)
+    owned = Owned(contacts())
+    for record in (checkpointed(row), report(Progress.DELIVERED), cancel()):
+        owned.cycle([(CONTACT.encode(), msgspec.json.encode(record), START_MS)])
+    owned.assign()
+    assert b'"messages"' not in owned.rows["contacts"][CONTACT.encode()]
+
+
+def test_no_number_of_a_record_of_lanes_is_a_fault(monkeypatch):
+    now = itertools.count(START_MS, 10_000)
+    monkeypatch.setattr(clock, "now_ms", lambda: next(now))
+    ask = {"tenant": "acme", "message_id": MESSAGE, "attempt": 1, "lane": "main", "priority": "normal"}
+    slow = {"tenant": "acme", "lane": "main", "hold_ms": 1000, "code": 20429, "begun_ms": 1, "probe": True}
+    history = [
+        {"type": "lane.asked.v1", **ask, "segments": 2, "expires_ms": START_MS},
+        {"type": "lane.asked.v1", **ask, "attempt": 2, "segments": 2, "expires_ms": START_MS},
+        {"type": "lane.slowed.v1", **slow, "error": "throttled"},
+        {"type": "lane.slowed.v1", **slow, "error": "configuration"},
+        {"type": "lane.slowed.v1", **slow, "error": "unknown"},
+        {"type": "lane.inbound_looked.v1", "tenant": "acme", "until_ms": START_MS},
+        {
+            "type": "lane.answered.v1",
+            "tenant": "acme",
+            "message_id": MESSAGE,
+            "attempt": 1,
+            "lane": "gone",
+            "taken": True,
+        },
+    ]
+
+    async def run() -> None:
+        folded_with_extremes(lanes, history, b"acme")
+
+    asyncio.run(run())
+
+
+def test_no_number_of_an_update_is_a_fault():
+    history = [
+        update(1),
+        update(2, event="outcome", state="delivered", revision=1, create_to_delivered_ms=5),
+        update(3),
+    ]
+    folded_with_extremes(metrics, history, b"m")

@@ -1,5 +1,6 @@
 """Records that decode and make no sense: any word, any text, extreme numbers, in every field of a struct."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec.inspect as mi
@@ -67,3 +68,18 @@ def _of(given: Any, name: str = "") -> st.SearchStrategy[Any]:
         case mi.TupleType(item_types=types):
             return st.tuples(*(_of(one) for one in types))
     raise AssertionError(f"no strategy for {given}")
+
+
+def with_extremes(value: Any) -> Iterator[Any]:
+    """A JSON value over and over, each time with another of its numbers as it cannot be."""
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield from (-(1 << 62), 1 << 62, 10**400)
+        case dict():
+            for name, one in value.items():
+                yield from ({**value, name: odd_one} for odd_one in with_extremes(one))
+        case list():
+            for at, one in enumerate(value):
+                yield from ([*value[:at], odd_one, *value[at + 1 :]] for odd_one in with_extremes(one))
