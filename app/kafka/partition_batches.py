@@ -138,20 +138,25 @@ class PartitionBatches:
         if not self._reached(header, taken) or (header.codec != NONE and not (may_inflate() and _has_room(taken))):
             return False
         self._at += len(frame)
-        left_out = self._transactions.holds(header, batch) or header.control
-        if left_out or header.next_offset <= self.next_fetch_offset or not (header.records or self._consecutive):
+        passed = header.next_offset <= self.next_fetch_offset or not (header.records or self._consecutive)
+        if self._holds_no_data(header, batch) or passed:
             self.next_fetch_offset = max(self.next_fetch_offset, header.next_offset)
         else:
             self._open(frame, header, taken)
         return True
 
     def _ends_the_process(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
-        """Whether this batch is gone on without, as its reading ended the process again and again."""
+        """Whether this batch is gone on without, as its reading ended the process again and again. What holds no data
+        (see `AbortedTransactions`) is nobody's loss."""
         deaths = self._watch.entering(self._tp, batch.base_offset, batch.next_offset - 1, batch.max_timestamp)
-        if deaths:
-            self._at += len(frame)
-            self._set_aside(frame, batch.next_offset, f"ended the process {deaths} times", taken, SET_ASIDE)
-        return bool(deaths)
+        if not deaths or self._holds_no_data(batch_header(frame, 0), batch):
+            return False
+        self._at += len(frame)
+        self._set_aside(frame, batch.next_offset, f"ended the process {deaths} times", taken, SET_ASIDE)
+        return True
+
+    def _holds_no_data(self, header: BatchHeader, batch: DefaultRecordBatch) -> bool:
+        return self._transactions.holds(header, batch) or header.control
 
     def _took_whole(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
         """The usual batch, quickly: small, not compressed, of no transaction, and all of it may be taken."""

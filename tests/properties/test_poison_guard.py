@@ -64,6 +64,17 @@ def test_counts_survive_a_restart_and_a_rebalance_and_no_commit_past_them(ranges
         assert not condemned(PoisonGuard(Path(other))) and elsewhere.metadata(TOPIC, 3, 0) == ""
 
 
+@settings(deadline=None)  # each count is fsynced
+@given(st.permutations([Stage.FOLD, Stage.ENCODE, Stage.FOLD] + [Stage.READ] * (DEATHS - 1)))
+def test_a_batch_of_one_record_is_not_done_without_for_what_its_fold_did_nor_the_record_for_its_batch(stages):
+    with TemporaryDirectory() as directory:
+        guard, work = PoisonGuard(Path(directory)), Work(TOPIC, 3, 7, 7, AT_MS)
+        guard.count(Death(work, stage, Cause.SIGNAL) for stage in stages)
+        assert guard.condemned(TOPIC, 3, 7, AT_MS) == DEATHS and guard.condemned_batch(work) == 0
+        guard.count([Death(work, Stage.READ, Cause.SIGNAL)])
+        assert PoisonGuard(Path(directory)).condemned_batch(work) == DEATHS
+
+
 def test_a_record_of_a_recreated_topic_does_not_inherit_the_deaths_of_another_at_its_offset(tmp_path):
     guard = PoisonGuard(tmp_path)
     guard.count([death(7, 7)] * DEATHS)

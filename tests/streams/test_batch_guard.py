@@ -5,11 +5,11 @@ from typing import Any
 from aiokafka.structs import TopicPartition
 
 from app.kafka.batch_fetching import fetched_records
-from app.kafka.partition_batches import PartitionBatches
+from app.kafka.partition_batches import PartitionBatches, Taken
 from app.streams.engine.batch_guard import BatchGuard
 from app.streams.engine.crash_marker import Cause, CrashMarker, Death, Stage, Work
 from app.streams.engine.poison_guard import DEATHS, PoisonGuard
-from tests.support.batches import Produced, batch
+from tests.support.batches import TRANSACTIONAL, Produced, batch
 
 PLACE, ZSTD = TopicPartition("in", 3), 4
 
@@ -57,3 +57,18 @@ def test_a_batch_whose_reading_ended_the_process_three_times_is_one_record_that_
     assert [record.offset for record in found] == [0, 1, 2, 3, 6, 7, 8]
     assert [record.unreadable[:11] for record in found if record.unreadable] == ["set aside: "]
     assert "ended the process 3 times" in found[3].unreadable
+
+
+def test_a_batch_of_an_aborted_transaction_leaves_no_dead_letter_even_if_its_reading_ended_the_process(tmp_path):
+    marker, guard = CrashMarker(tmp_path), PoisonGuard(tmp_path)
+    told = Watched(marker.reading, guard)
+    produced = [Produced(b"k", b"v", [])]
+    data = batch(0, produced, codec=ZSTD, attributes=TRANSACTIONAL, producer=7) + batch(1, produced, codec=ZSTD)
+
+    def read_on() -> Taken:
+        given = (data, [(7, 0)], 0, fetched_records, True, lambda offset: False, told)
+        return PartitionBatches(PLACE, *given).take(9, 1 << 20, lambda: True)
+
+    read_on()
+    guard.count([Death(told.told[0], Stage.READ, Cause.SIGNAL)] * DEATHS)
+    assert [(record.offset, record.unreadable) for record in read_on().records] == [(1, "")]

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from app.streams.engine.crash_marker import Death, Work
+from app.streams.engine.crash_marker import Death, Stage, Work
 
 DEATHS = 3
 # What fits the metadata of a commit (4,096 bytes by the broker's default): a suspect takes about 80.
@@ -27,16 +27,18 @@ Place = tuple[str, int]
 
 class Suspect(msgspec.Struct, frozen=True, array_like=True):
     """Offsets `first` to `last` of a partition, in hand at `deaths` deaths; `at_ms`: log time of the first, which tells
-    a re-created topic from the one that was meant."""
+    a re-created topic from the one that was meant. `reading`: as a batch that was read, else as records that were
+    folded; a batch that is set aside has no keys, so that no contact could freeze for a record of it."""
 
     first: int
     last: int
     at_ms: int
     deaths: int
+    reading: bool = False
 
-    def holds(self, first: int, last: int) -> bool:
-        """Whether the offsets lie within."""
-        return self.first <= first and last <= self.last
+    def holds(self, other: "Suspect") -> bool:
+        """Whether the other's offsets lie within, and the same was done to them."""
+        return self.reading == other.reading and self.first <= other.first and other.last <= self.last
 
 
 _Kept = list[tuple[str, int, list[Suspect]]]
@@ -56,7 +58,7 @@ class PoisonGuard:
     def _kept(self) -> _Kept:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=_Kept) if self._path.exists() else []
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             # Counts begin anew: a start must not fail for them.
             _log.error("suspects.unreadable", error=type(error).__name__)
             return []
@@ -64,20 +66,21 @@ class PoisonGuard:
     def count(self, deaths: Iterable[Death], trace: Sequence[str] = ()) -> None:
         """Deaths of an earlier process; `trace`: where its interpreter crashed, for the log."""
         for death in deaths:
-            suspect = self._counted(death.work)
+            suspect = self._counted(death)
             where = {"topic": death.work.topic, "partition": death.work.partition, "stage": death.stage.name.lower()}
             counted = {"first": suspect.first, "last": suspect.last, "deaths": suspect.deaths}
             cause = death.cause.name.lower()
             _log.error("process.died_at_records", cause=cause, trace=list(trace), **where, **counted)
             self._save()
 
-    def _counted(self, work: Work) -> Suspect:
-        suspects = self._suspects.setdefault((work.topic, work.partition), [])
-        wider = [one for one in suspects if one.holds(work.first, work.last)]
-        deaths = 1 + max((one.deaths for one in wider), default=0)
-        suspect = Suspect(work.first, work.last, work.at_ms, deaths)
-        rest = [one for one in suspects if not suspect.holds(one.first, one.last)]
-        self._suspects[work.topic, work.partition] = [suspect, *rest][:MOST]
+    def _counted(self, death: Death) -> Suspect:
+        _, _, first, last, at_ms = death.work
+        place = death.work[:2]
+        one = Suspect(first, last, at_ms, 1, death.stage is Stage.READ)
+        suspects = self._suspects.setdefault(place, [])
+        before = max((wider.deaths for wider in suspects if wider.holds(one)), default=0)
+        suspect = msgspec.structs.replace(one, deaths=1 + before)
+        self._suspects[place] = [suspect, *(other for other in suspects if not suspect.holds(other))][:MOST]
         return suspect
 
     def watches(self, topic: str, partition: int) -> bool:
@@ -90,11 +93,8 @@ class PoisonGuard:
         return any(offset <= one.last for one in self._suspects.get((topic, partition), ()))
 
     def condemned(self, topic: str, partition: int, offset: int, at_ms: int) -> int:
-        """How many deaths this record alone was part of, if they set it aside; else 0."""
-        for one in self._suspects.get((topic, partition), ()):
-            if one.first == one.last == offset and one.at_ms == at_ms and one.deaths >= DEATHS:
-                return one.deaths
-        return 0
+        """How many deaths the fold of this record alone caused, if they set it aside; else 0."""
+        return self._deadly(Suspect(offset, offset, at_ms, DEATHS), (topic, partition))
 
     def committed(self, topic: str, partition: int, offset: int) -> None:
         """What lies before `offset` is committed: folded and durable, or set aside, and never read again."""
@@ -117,8 +117,11 @@ class PoisonGuard:
 
     def condemned_batch(self, work: Work) -> int:
         """How many deaths the reading of this batch caused, if they set it aside; else 0."""
-        for one in self._suspects.get((work.topic, work.partition), ()):
-            if (one.first, one.last, one.at_ms) == work[2:] and one.deaths >= DEATHS:
+        return self._deadly(Suspect(*work[2:], deaths=DEATHS, reading=True), (work.topic, work.partition))
+
+    def _deadly(self, wanted: Suspect, place: Place) -> int:
+        for one in self._suspects.get(place, ()):
+            if one.deaths >= DEATHS and msgspec.structs.replace(one, deaths=DEATHS) == wanted:
                 return one.deaths
         return 0
 
@@ -129,13 +132,13 @@ class PoisonGuard:
         """
         try:
             told = msgspec.json.decode(metadata or "[]", type=list[Suspect])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return
         with self._changes:
-            known = {(one.first, one.last): one for one in self._suspects.get((topic, partition), ())}
+            known = {_what(one): one for one in self._suspects.get((topic, partition), ())}
             for one in told:
-                if (mine := known.get((one.first, one.last))) is None or mine.deaths < one.deaths:
-                    known[one.first, one.last] = one
+                if (mine := known.get(_what(one))) is None or mine.deaths < one.deaths:
+                    known[_what(one)] = one
             if known:
                 self._put((topic, partition), [one for one in known.values() if one.last >= begin][:MOST])
 
@@ -154,3 +157,7 @@ class PoisonGuard:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._path)
+
+
+def _what(suspect: Suspect) -> tuple[int, int, bool]:
+    return suspect.first, suspect.last, suspect.reading
