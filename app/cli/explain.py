@@ -21,6 +21,7 @@ from app.domain.contact import Contact, Message
 from app.domain.fold import Folded, fold
 from app.domain.frozen_contact import freeze
 from app.domain.inputs import Input, Place, Requested
+from app.domain.placement import own_rows
 from app.domain.words import Stage
 from app.records.codec import Unreadable, decode
 from app.records.fit import Unfit
@@ -108,7 +109,7 @@ async def _steps(
     contact_id, _, key = message_id.partition("-")
     partition = await partition_of(topic, contact_id.encode(), client)
     contact: Contact | None = None
-    archive: dict[str, Message] = {}
+    rows: dict[str, Message] = {}
     guard, steps = RowGuard(), []
     records = [
         record
@@ -125,21 +126,20 @@ async def _steps(
             parsed = decode(_input, record.value)
         except Unreadable:  # the worker passed it over too
             continue
-        named = getattr(parsed, "message_id", "")
-        kept = contact is not None and named.partition("-")[2] in contact.messages
         place = Place(record.partition, record.offset, record.timestamp, retry_of(record))
-        folded = fold(contact, None if kept else archive.get(named), parsed, place)
+        own = {name: rows[name] for name in own_rows(contact, parsed) if name in rows}
+        named = own_rows(None, parsed)
+        folded = fold(contact, own, parsed, place)
         # What the row's limit refused the worker passed over.
         if folded is None or guard.limit_broken(record.key, contact, parsed, len(record.value), folded) is not None:
             continue
-        contact = folded.contact
-        if folded.archived is not None:
-            archive[folded.archived.id] = folded.archived
+        contact = folded.contact if folded.changed else contact
+        rows = {name: row for name, row in {**rows, **folded.written}.items() if row is not None}
         mine = [event for event in folded.events if getattr(event, "key", key) == key]
-        if named == message_id or (not named and mine):
+        if key in named or (not named and mine):
             steps.append(_step(parsed, place, mine, folded, sealer))
     here = contact.messages.get(key) if contact is not None else None
-    return steps, here or archive.get(message_id)
+    return steps, here or rows.get(key)
 
 
 def _skipped(record: Any) -> dict[str, Any]:
