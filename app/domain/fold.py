@@ -30,6 +30,7 @@ from app.domain.inputs import (
 )
 from app.domain.limits import CANCEL_KEPT_MS
 from app.domain.listing import listed, settle
+from app.domain.order import ask_next
 from app.domain.person import texted
 from app.domain.placement import place_messages
 from app.domain.recalls import recalled
@@ -73,15 +74,10 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
     if no later input has changed the message row, so an input that changes both ends its cycle (`ends_cycle`): all that
     it changed is durable before another input is folded. `ops/decisions/0015` goes through every place to die.
     """
-    if contact is None:
-        contact = _begun(record, place)
+    stored = contact
+    contact = _owned(contact or _begun(record, place), record, place)
     if place.offset <= contact.watermark:
         return None
-    if record.tenant != contact.tenant and isinstance(record, Proving) and _nobodys(contact):
-        contact = _begun(record, place)
-    if not contact.tenant and isinstance(record, Proving):
-        # Frozen before any input could be read.
-        contact = replace(contact, tenant=record.tenant)
     rows = {key: row for key, row in rows.items() if _is_begun(row, place)}
     ahead = {key: row for key, row in rows.items() if row.watermark >= place.offset}
     case = Case(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
@@ -90,8 +86,12 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
     else:
         decide(case, record)
         retried(case, place.retry_of)
+        if case.touched:
+            ask_next(case)
     place_messages(case)
-    return _folded(contact, rows, case, new=isinstance(record, Checkpointed))
+    # Whose contact it is must be known from its first input that proves it on, though nothing else be kept of that.
+    new = contact is not stored and isinstance(record, Proving | Checkpointed)
+    return _folded(contact, rows, case, new=new)
 
 
 def _is_begun(row: Message, place: Place) -> bool:
@@ -100,9 +100,19 @@ def _is_begun(row: Message, place: Place) -> bool:
     return row.logged_offset < place.offset or row.logged_offset == row.watermark == place.offset
 
 
+def _owned(contact: Contact, record: Input, place: Place) -> Contact:
+    """The row as the input finds it: its own tenant's, if that is proved only now."""
+    if place.offset <= contact.watermark or not isinstance(record, Proving):
+        return contact
+    if record.tenant != contact.tenant and _nobodys(contact):
+        return _begun(record, place)
+    # Frozen before any input could be read.
+    return contact if contact.tenant else replace(contact, tenant=record.tenant)
+
+
 def _folded(before: Contact, rows: Messages, case: Case, *, new: bool) -> Folded:
-    """`new`: the row may be that of a checkpoint, which nothing but the log holds yet."""
-    changed = case.contact is not before and (new or case.contact != before)
+    """`new`: the row is to be written even if the input changed nothing in it."""
+    changed = new or (case.contact is not before and case.contact != before)
     written: dict[str, Message | None] = {key: row for key, row in case.rows.items() if row is not rows.get(key)}
     written |= {event.key: None for event in case.events if isinstance(event, MessageForgotten)}
     both = changed and (bool(case.ahead) or any(case.rows.get(key) is not row for key, row in rows.items()))

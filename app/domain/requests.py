@@ -27,7 +27,8 @@ EXPLAINED = {
 
 
 def requested(case: Case, record: Requested) -> None:
-    """A new key opens a message; the same request again is nothing new; the same key with other content a conflict."""
+    """A new key opens a message, which asks for its turn when it is the first of its order (see `order`); the same
+    request again is nothing new; the same key with other content a conflict."""
     if _known(case, record):
         return
     ahead_ms = case.contact.canceled_ahead.get(key_of(record.message_id))
@@ -36,8 +37,6 @@ def requested(case: Case, record: Requested) -> None:
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
         case.conclude(message, word, reason, *EXPLAINED.get(reason, ()))
-    elif message.stage is Stage.WAITING:
-        case.ask(message, Reason.REQUESTED)
 
 
 def rejected(case: Case, record: Rejected) -> None:

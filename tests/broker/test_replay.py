@@ -48,7 +48,7 @@ KEPT = "a" * 20
 def test_p6_the_live_rows_are_what_the_log_folds_to(stand):
     done, told = verify(stand)
     assert done.returncode == 0, done.stdout
-    assert told["compared"]["messages"] == 43 and told["compared"]["contacts"] == 40
+    assert told["compared"]["messages"] == 43 and told["compared"]["contacts"] >= 41
     assert (told["different"], told["not_provable"]) == (0, {"contacts": 0, "messages": 0})
     assert any(u.get("event") == "stage" and u["state"] == "retrying" for u in read(stand, "notify.updates"))
 
@@ -58,7 +58,7 @@ def test_p6_it_holds_while_the_worker_folds(stand):
         produce(stand, *(event(n, idempotency_key=f"w{wave}-{n}", body="More.") for n in range(40, 70)))
         done, told = verify(stand)
         assert done.returncode == 0, done.stdout
-        assert told["compared"]["contacts"] >= 40
+        assert told["compared"]["contacts"] >= 41
 
 
 def test_one_contact_is_shown_masked_with_its_consent_and_the_evidence(stand):

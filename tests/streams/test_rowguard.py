@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from app.domain.contact import Contact, Message
 from app.domain.inputs import Checkpointed
 from app.domain.limits import GROWTH_BYTES, ROW_BYTES, row_bytes
-from app.domain.words import DueKind, ErrorClass, Intent, Progress, Word
+from app.domain.words import DueKind, ErrorClass, Intent, Priority, Progress, Word
 from app.streams.contactfold import CONTACTS, MAX_INPUT_BYTES, MESSAGES
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import (
@@ -30,7 +30,7 @@ OTHER = "e" * 20
 
 def row_of(size: int) -> Contact:
     """A row of so many bytes: a message that is being sent, and another that is only long."""
-    row = given(requested(), requested(OTHER), turn(), turn(key=OTHER)).contact
+    row = given(requested(), requested(OTHER, priority=Priority.URGENT), turn(), turn(key=OTHER)).contact
     assert row is not None
     row = replace(row, messages={**row.messages, OTHER: replace(row.messages[OTHER], metadata={"pad": ""})})
     longer = replace(row.messages[OTHER], metadata={"pad": "x" * (size - row_bytes(row))})
