@@ -27,7 +27,7 @@ USED = [
     (AIOKafkaClient, "send"),
     (Fetcher, "_proc_fetch_request"), (Fetcher, "fetched_records"), (Fetcher, "_create_fetch_waiter"), (Fetcher, "_notify"),
     (FetchResult, "check_assignment"), (FetchResult, "has_more"), (FetchResult, "_update_position"), (FetchError, "check_raise"),
-    (SubscriptionState, "is_assigned"), (SubscriptionState, "wait_for_assignment"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
+    (SubscriptionState, "is_assigned"), (SubscriptionState, "wait_for_assignment"), (GroupCoordinator, "_do_heartbeat"), (GroupCoordinator, "_send_req"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
     (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"), (TableManager, "_update_channels"), (TableManager, "on_start"),
 ]  # fmt: skip
 

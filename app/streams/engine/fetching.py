@@ -10,7 +10,6 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
-from app import clock
 from app.kafka.batch_fetching import BatchFetching, Reading
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
@@ -109,5 +108,5 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """A rebalance ended: the lease begins anew, or the process ends if it had been expelled."""
-        self.app.engine.lease.joined(self._consumer._coordinator.member_id, clock.boot_s())
+        self.app.engine.lease.joined(self._consumer._coordinator.member_id)
         await super().on_partitions_assigned(assigned, generation_id)
