@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from app import clock
+from app.streams.engine.durable_file import write_durably
 from app.streams.engine.exits import CONFIG, die
 
 
@@ -47,6 +48,6 @@ class DataDir:
 
     def _member(self) -> str:
         member = self.path / "member"
-        if not member.exists() or not member.read_text():  # a crash may have left it empty
-            member.write_text(clock.new_id())
+        if not member.exists() or not member.read_text():  # one of an older build may be empty after a power cut
+            write_durably(member, clock.new_id().encode())
         return member.read_text()
