@@ -80,9 +80,10 @@ class Engine:
         if runner is not None:
             runner.wake()
 
-    async def send_all(self, outputs: Sequence[Output]) -> None:
-        """Produce outside a cycle (answers, due timers); acknowledged when it returns. Raises RecordRefusedError."""
-        await self.producer.send_all(outputs)
+    async def send_all(self, outputs: Sequence[Output]) -> dict[tuple[str, int], int]:
+        """Produce outside a cycle (answers, due timers); acknowledged when it returns. Returns the last offset by topic
+        and partition. Raises RecordRefusedError."""
+        return await self.producer.send_all(outputs)
 
     def row(self, topic: str, partition: int, table: str, key: bytes) -> bytes | None:
         """A row as it is durable now, encoded; None if there is none or the partition is not ours."""
@@ -92,6 +93,11 @@ class Engine:
     def appended_after(self, topic: str, partition: int, offset: int) -> float | None:
         """See `AppendTimes.appended_after`."""
         return self.append_times.appended_after(topic, partition, offset)
+
+    def folded_to(self, topic: str, partition: int) -> int:
+        """The first offset that is not folded durably yet, as far as this process has folded; 0 before that."""
+        runner = self._partitions.get((topic, partition))
+        return 0 if runner is None else runner.folded_to
 
     def owns(self, topic: str, partition: int) -> bool:
         """Whether the partition is assigned to us, recovered and running."""

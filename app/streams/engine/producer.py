@@ -89,20 +89,23 @@ class LeasedProducer:
                 die(f"the partitions of {topic} are not known: {type(error).__name__}")
         return self._counts[topic]
 
-    async def send_all(self, outputs: Iterable[Output]) -> None:
-        """Produce and wait until all are acknowledged; order is kept per partition. Raises RecordRefusedError."""
+    async def send_all(self, outputs: Iterable[Output]) -> dict[tuple[str, int], int]:
+        """Produce and wait until all are acknowledged; order is kept per partition. Returns the offset of the last
+        record by topic and partition. Raises RecordRefusedError."""
         groups: dict[tuple[str, int], list[tuple[bytes | None, bytes | None, Headers]]] = {}
         for topic, key, value, partition, headers in outputs:
             if partition is None:
                 partition = partition_of(key or b"", await self.partitions(topic))
             groups.setdefault((topic, partition), []).append((key, value, headers))
-        if groups:
-            sent = [self._send_group(*where, records) for where, records in groups.items()]
-            # All of them: none may be under way when the caller goes on after one was refused.
-            ended = await asyncio.gather(*sent, return_exceptions=True)
-            for fault in ended:
-                if isinstance(fault, BaseException):
-                    raise fault
+        sent = [self._send_group(*where, records) for where, records in groups.items()]
+        # All of them: none may be under way when the caller goes on after one was refused.
+        ended = await asyncio.gather(*sent, return_exceptions=True) if sent else []
+        lasts = {}
+        for where, last in zip(groups, ended, strict=True):
+            if isinstance(last, BaseException):
+                raise last
+            lasts[where] = last
+        return lasts
 
     async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
         """One record per row, acknowledged; returns the offset of the last. Raises RecordRefusedError."""
