@@ -223,6 +223,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         app_id=settings.group,
         servers=servers,
         data_dir=settings.data_dir,
+        positions=Topics(settings.topic_prefix, settings.group).positions,
         partitions=settings.partitions,
         session_timeout_s=settings.session_timeout_s,
         stall_timeout_s=settings.stall_timeout_s,

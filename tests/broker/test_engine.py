@@ -219,9 +219,7 @@ def test_a_warm_restart_reads_only_the_tail(lab):
 
 def test_a_recreated_topic_is_refused_with_a_clear_word(lab):
     folded(lab, 2000)
-    lab.delete("in")
-    until(lambda: lab.prefix + "in" not in lab.admin.list_topics(timeout=5).topics)
-    lab.create("in")
+    lab.recreate("in")
     again = lab.toy("a")
     until(again.ended)
     assert again.process.returncode == 78
@@ -269,9 +267,7 @@ def test_inputs_deleted_before_a_living_worker_that_is_behind_end_it_the_same_wa
 def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(lab):
     """Else a worker on a new disk would take everybody for somebody it never heard of."""
     folded(lab, 2000)
-    lab.delete("app-state-changelog")
-    until(lambda: lab.prefix + "app-state-changelog" not in lab.admin.list_topics(timeout=5).topics)
-    lab.create("app-state-changelog")
+    lab.recreate("app-state-changelog")
     fresh = lab.toy("b")
     until(fresh.ended)
     assert fresh.process.returncode == 78 and "is empty, but inputs" in fresh.output.read_text()

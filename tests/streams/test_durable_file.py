@@ -46,7 +46,7 @@ def test_a_small_file_is_on_disk_before_its_name_and_its_name_before_anybody_rel
 
 
 def test_the_member_of_a_new_data_directory_survives_a_power_cut(tmp_path: Path, steps: list[str]) -> None:
-    data = DataDir(tmp_path, 60_000)
+    data = DataDir(tmp_path)
     assert steps == in_order("member") and (tmp_path / "member").read_text() == data.member
 
 

@@ -13,6 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from app.kafka.batch_fetching import BatchFetching, Reading
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
+from app.streams.engine.positions import commit_metadata
 from app.streams.engine.rests import Rests
 
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
@@ -73,23 +74,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         return Reading(rows_of, CHANGELOG_RECORDS, consecutive=False)
 
     def _add_metadata(self, consumer: Any) -> None:
-        """Each commit carries what is suspect of its partition (see `PoisonGuard`)."""
+        """Each commit says of which topic it is, and what is suspect of its partition (see `PoisonGuard`)."""
         inner, guard = consumer.commit, self.app.engine.guard
 
         async def commit(offsets: Mapping[Any, Any]) -> None:
-            told = {tp: guard.metadata(tp.topic, tp.partition, at.offset) for tp, at in offsets.items()}
+            ids = self.consumer.takeover.facts.ids
+            suspects = {tp: guard.metadata(tp.topic, tp.partition, at.offset) for tp, at in offsets.items()}
+            told = {tp: commit_metadata(ids.get(tp.topic, ""), suspects[tp]) for tp in offsets}
             await inner({tp: (at.offset, told[tp]) for tp, at in offsets.items()})
             for tp, at in offsets.items():
                 guard.committed(tp.topic, tp.partition, at.offset)
 
         consumer.commit = commit
 
-    async def commit_metadata(self, places: list[Any]) -> dict[Any, str]:
-        """What the last commits of these partitions carry."""
-        if not places:
-            return {}
-        found = await self._consumer._coordinator.fetch_committed_offsets(places)
-        return {tp: at.metadata for tp, at in found.items()}
+    async def commits(self, places: list[Any]) -> dict[Any, Any]:
+        """The last commits of these partitions, with their metadata."""
+        return await self._consumer._coordinator.fetch_committed_offsets(places) if places else {}
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
         taken = await super()._fetch_records(consumer, *args, **options)
