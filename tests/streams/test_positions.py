@@ -36,8 +36,16 @@ OURS, BY_HAND = Commit(700, ours=True), Commit(5, ours=False)
 
 
 def test_a_topic_of_another_id_is_refused_whatever_it_holds_and_whatever_was_committed() -> None:
+    before, now = at(700, IDS[1], log=IDS[2]), at(0, IDS[0], log=IDS[2])
     for commit in (None, OURS, BY_HAND):
-        assert "the topic was re-created, and rows know" in refusal(source(commit, at(700, IDS[1])))
+        assert "the topic was re-created, and rows know" in refusal(source(commit, before, now))
+
+
+def test_it_may_be_taken_once_an_operator_set_the_offsets_and_the_rows_of_the_former_one_are_gone_too() -> None:
+    before, now = at(700, IDS[1], log=IDS[2], other=IDS[2]), at(0, IDS[0], log=IDS[1], other=IDS[1])
+    assert refusal(source(BY_HAND, before, now)) == "" and "rows know" in refusal(source(OURS, before, now))
+    half = at(0, IDS[0], log=IDS[1], other=IDS[2])
+    assert "rows know" in refusal(source(BY_HAND, before, half))
 
 
 def test_without_rows_an_operator_who_set_the_offsets_may_take_another_topic_for_it() -> None:

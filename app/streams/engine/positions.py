@@ -78,13 +78,13 @@ def refusal(source: Source) -> str:
     replaced = _replaced(name, before.topic_id, now.topic_id)
     if not replaced and now.first < before.first and not (before.topic_id and now.topic_id):
         replaced = f"{name} began at {before.first} and begins at {now.first} now"
-    if replaced and source.guarded:
+    others = [_replaced(log, known, now.changelogs.get(log, "")) for log, known in sorted(before.changelogs.items())]
+    if replaced and source.guarded and not all([by_hand, before.changelogs, *others]):
         return f"{replaced}: the topic was re-created, and rows know the offsets of the former one ({_CONSULT})"
     if replaced and not by_hand:
         return f"{replaced}: the topic was re-created; set the group's offsets to where to begin ({_CONSULT})"
     if by_hand:
         return ""
-    others = (_replaced(log, known, now.changelogs.get(log, "")) for log, known in sorted(before.changelogs.items()))
     return next((f"{other}: the changelog was re-created ({_CONSULT})" for other in others if other), "")
 
 
