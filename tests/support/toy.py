@@ -105,7 +105,7 @@ def config() -> EngineConfig:
         commit_interval_s=TOY.get("commit_s", 0.5),
         stall_timeout_s=TOY.get("stall_s", 30.0),
         slice_records=TOY.get("slice_records", 100),
-        positions=PREFIX + "app-positions",
+        positions=TOY.get("positions", PREFIX + "app-positions"),
         unsafe=frozenset(TOY.get("unsafe", ())),
     )
 

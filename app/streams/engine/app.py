@@ -172,8 +172,9 @@ class Runtime:
         """Cycles first: one that ran on would open tables that Faust has closed. What they did is committed after."""
         await until_not(lambda: app.rebalancing and not app.crashed)
         await self.engine.let_go()
-        await app.consumer.commit()
-        await self.engine.positions.write(app.consumer.committed())
+        if self.lease.left_s() > 0:
+            await app.consumer.commit()
+            await self.engine.positions.write(app.consumer.committed())
         await app.stop()
         await self.engine.let_go()
         await self.producer.stop()

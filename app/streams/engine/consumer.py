@@ -270,7 +270,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             self.app.flow_control.clear()
             await self.app.engine.let_go()
             await self.commit()
-            await self.app.engine.positions.write(self.committed())
         await super().on_partitions_revoked(revoked)
         self.app.engine.forget(revoked)
         self._forget()
