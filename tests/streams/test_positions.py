@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from app.streams.engine.agent import Output
 from app.streams.engine.positions import (
@@ -74,6 +75,17 @@ def test_the_same_topic_is_never_refused_and_goes_on_at_its_commit_else_at_its_p
     for commit, begin in wanted.items():
         assert refusal(source(commit, before, now)) == "" and begin_at(source(commit, before, now)) == begin
     assert refusal(source(None, None, now)) == "" and begin_at(source(None, None, now)) == 40
+
+
+def test_the_operator_hears_of_a_lost_commit_and_not_of_a_partition_that_never_had_one() -> None:
+    with capture_logs() as lines:
+        begin_at(source(None, at(40, IDS[0], first=40), at(40, IDS[0], first=40)))
+        begin_at(source(None, None))
+        begin_at(source(OURS, at(700, IDS[0])))
+    assert lines == []
+    with capture_logs() as lines:
+        begin_at(source(None, at(700, IDS[0])))
+    assert [(line["event"], line["offset"]) for line in lines] == [("commit.lost", 700)]
 
 
 class Log:

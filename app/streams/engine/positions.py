@@ -98,8 +98,9 @@ def begin_at(source: Source) -> int:
         return source.commit.offset
     if source.before is None or _replaced("", source.before.topic_id, source.now.topic_id):
         return source.now.first
-    where = {"topic": source.place[0], "partition": source.place[1], "offset": source.before.offset}
-    _log.warning("commit.lost", **where)
+    if source.before.offset != source.now.first:  # else nothing was ever committed
+        where = {"topic": source.place[0], "partition": source.place[1], "offset": source.before.offset}
+        _log.warning("commit.lost", **where)
     return source.before.offset
 
 
