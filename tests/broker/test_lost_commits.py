@@ -47,3 +47,18 @@ def test_a_changelog_that_was_created_again_and_filled_is_refused(lab: Lab) -> N
         for n in range(1000):
             lab.write_row(number, b"k%d" % n, b"1|1|1") if n % 250 == 0 else None
     assert "the changelog was re-created" in refused(lab.toy("b"))
+
+
+def test_an_operator_who_set_the_offsets_to_the_beginning_has_the_log_folded_again(lab: Lab) -> None:
+    """As the runbook of a changelog that was created again says; a commit of a tool has no topic id in its metadata."""
+    folded(lab, 400)
+    lab.recreate("app-state-changelog", **{"cleanup.policy": "compact"})
+    for number in range(lab.partitions):
+        lab.commit(number, 0)
+    toy = lab.toy("on another disk")
+    until(lambda: lab.committed() >= 400)
+    assert toy.stop() == 0 and counts(lab) == expected_counts(400)
+    again = lab.toy("on another disk")
+    lab.produce(50, start=400)
+    until(lambda: lab.committed() >= 450)
+    assert again.stop() == 0 and counts(lab) == expected_counts(450)
