@@ -183,8 +183,8 @@ def _again(settings: Settings, letter: Letter) -> Reproduction:
         give_up(f"{letter.letter_id}: its record came from no topic of ours ({letter.topic})", code=PROBLEMS)
     if letter.record.cut:
         give_up(
-            f"{letter.letter_id}: its record ({letter.record.bytes} bytes of value) was too long for a letter, which "
-            "holds only the beginning: it cannot be produced again, its producer must send it",
+            f"{letter.letter_id}: its record ({letter.record.bytes} bytes of value) was too long for a letter or could "
+            "not be read, so that this is no whole record: it cannot be produced again, its producer must send it",
             code=PROBLEMS,
         )
     return reproduction(*place, _opened(settings, letter), letter.record.source)

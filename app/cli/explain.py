@@ -12,28 +12,27 @@ import orjson
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
+from app.cli.logkey import log_fingerprint
 from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import state
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
 from app.cli.workercheck import say_watching, silent, stopped_workers
-from app.domain.contact import Contact, Message
-from app.domain.fold import Folded, fold
-from app.domain.frozen_contact import freeze
-from app.domain.inputs import Input, Place, Requested
+from app.domain.contact import Message
+from app.domain.fold import Folded
+from app.domain.inputs import Requested
 from app.domain.placement import own_rows
 from app.domain.words import Stage
-from app.records.codec import Unreadable, decode
 from app.records.fit import Unfit
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
 from app.records.topics import Topics
 from app.settings import Settings
-from app.streams.contactfold import retry_of
+from app.streams.engine.agent import Input
+from app.streams.history import History, Told, told
+from app.streams.offline import input_of
 from app.streams.replay import skipped_by
-from app.streams.rowguard import RowGuard
 
-_input = msgspec.json.Decoder(Input)
 HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
 
 
@@ -80,7 +79,7 @@ async def _explained(
 ) -> tuple[Steps, str]:
     """Every step, and what the message waits for now; of a message without steps, why it may have none."""
     client = kafka.client(settings)
-    steps, message = await _steps(message_id, topics.contacts, client, sealer)
+    steps, message = await _steps(message_id, topics, await log_fingerprint(settings, topics), client, sealer)
     if not steps:
         missing, workers = await _unknown(topics, client), await stopped_workers(settings, waiting)
         return steps, f"{missing}: {workers}" if workers else missing
@@ -104,58 +103,46 @@ async def _unknown(topics: Topics, client: dict[str, Any]) -> str:
 
 
 async def _steps(
-    message_id: str, topic: str, client: dict[str, Any], sealer: Sealer | None
+    message_id: str, topics: Topics, pk: str, client: dict[str, Any], sealer: Sealer | None
 ) -> tuple[Steps, Message | None]:
-    contact_id, _, key = message_id.partition("-")
-    partition = await partition_of(topic, contact_id.encode(), client)
-    contact: Contact | None = None
-    rows: dict[str, Message] = {}
-    guard, steps = RowGuard(), []
-    records = [
-        record
-        async for record, _ in follow(topic, client, from_start=True, forever=False, partition=partition)
-        if record.key == contact_id.encode()
-    ]
+    records = await _records(message_id.partition("-")[0].encode(), topics.contacts, client)
     skipped = {offset for record in records if (offset := skipped_by(record)) is not None}
-    for record in records:
-        if record.offset in skipped:
-            steps.append(_skipped(record))
-            contact = None if contact is None else freeze(contact, "SetAsideError", record.offset)
-            continue
-        try:
-            parsed = decode(_input, record.value)
-        except Unreadable:  # the worker passed it over too
-            continue
-        place = Place(record.partition, record.offset, record.timestamp, retry_of(record))
-        own = {name: rows[name] for name in own_rows(contact, parsed) if name in rows}
-        named = own_rows(None, parsed)
-        folded = fold(contact, own, parsed, place)
-        # What the row's limit refused the worker passed over.
-        if folded is None or guard.limit_broken(record.key, contact, parsed, len(record.value), folded) is not None:
-            continue
-        contact = folded.contact if folded.changed else contact
-        rows = {name: row for name, row in {**rows, **folded.written}.items() if row is not None}
-        mine = [event for event in folded.events if getattr(event, "key", key) == key]
-        if key in named or (not named and mine):
-            steps.append(_step(parsed, place, mine, folded, sealer))
-    here = contact.messages.get(key) if contact is not None else None
-    return steps, here or rows.get(key)
+    history = History(topics, pk, skipped)
+    steps = [step for one in told(history, records) if (step := _told(one, message_id, sealer)) is not None]
+    return steps, history.message(message_id)
 
 
-def _skipped(record: Any) -> dict[str, Any]:
-    """An input of this contact that was not folded; whom it was about cannot be told."""
-    step = {"at": clock.iso(record.timestamp), "offset": record.offset, "input": "set_aside"}
+async def _records(contact: bytes, topic: str, client: dict[str, Any]) -> list[Input]:
+    """The contact's part of the log."""
+    partition = await partition_of(topic, contact, client)
+    found = follow(topic, client, from_start=True, forever=False, partition=partition)
+    return [input_of(record) async for record, _ in found if record.key == contact]
+
+
+def _told(one: Told, message_id: str, sealer: Sealer | None) -> dict[str, Any] | None:
+    """The step of an input that is about this message, or that was not folded: whom that was about cannot be told."""
+    if one.folded is None:
+        return _skipped(one.record)
+    key, named = message_id.partition("-")[2], () if one.parsed is None else own_rows(None, one.parsed)
+    mine = [event for event in one.folded.events if getattr(event, "key", key) == key]
+    if key in named or (not named and mine):
+        return _step(one.parsed, one.record, mine, one.folded, sealer)
+    return None
+
+
+def _skipped(record: Input) -> dict[str, Any]:
+    step = {"at": clock.iso(record.at_ms), "offset": record.offset, "input": "set_aside"}
     return step | {"given": {}, "decided": [], "effects": []}
 
 
-def _step(parsed: Any, place: Place, events: list[Any], folded: Folded, sealer: Sealer | None) -> dict[str, Any]:
+def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, sealer: Sealer | None) -> dict[str, Any]:
     given = {k: v for k, v in msgspec.to_builtins(parsed).items() if k not in HIDDEN and v not in ("", None, 0, {})}
     if sealer is not None and isinstance(parsed, Requested):
         given |= _revealed(parsed, sealer)
     effects = [msgspec.to_builtins(effect) | {"effect": type(effect).__name__} for effect in folded.effects]
     return {
-        "at": clock.iso(place.log_ms),
-        "offset": place.offset,
+        "at": clock.iso(record.at_ms),
+        "offset": record.offset,
         "input": parsed.__struct_config__.tag,
         "given": given,
         "decided": [_event(event) for event in events],

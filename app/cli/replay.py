@@ -11,12 +11,11 @@ import click
 import orjson
 
 from app import clock, kafka
-from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
+from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
+from app.cli.logkey import log_fingerprint
 from app.cli.moments import moment
 from app.cli.rowview import View, contact_view, lines, message_view
 from app.cli.topicio import partition_of
-from app.domain.identity import key_fingerprint
-from app.records.fingerprint import foreign_fingerprint
 from app.records.fit import must_exist
 from app.records.logs import Logs
 from app.records.topics import Topics
@@ -65,7 +64,7 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
     wanted = Wanted(
         topics=topics,
         group=settings.group,
-        fingerprint=await _fingerprint(settings, topics),
+        fingerprint=await log_fingerprint(settings, topics),
         contact=contact,
         until_ms=until,
         prove=verify,
@@ -81,15 +80,6 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
             summary.add(done, shown, until)
     summary.show(as_json)
     return summary.code(must_be_there=contact is not None and until is None)
-
-
-async def _fingerprint(settings: Settings, topics: Topics) -> str:
-    """Ours, which must be the log's; without the key the log's own, so that an auditor needs no secret."""
-    ours = key_fingerprint(settings.pseudonym_key) if settings.pseudonym_key else ""
-    found = await foreign_fingerprint(topics.contacts, ours, **kafka.client(settings))
-    if ours and found:
-        give_up(f"topic {topics.contacts} was written under another HELIOGRAPH_PSEUDONYM_KEY ({found})", code=PROBLEMS)
-    return ours or found or ""
 
 
 class _Progress:

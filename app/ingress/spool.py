@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import os
 from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import msgspec
 
 from app import clock, telemetry
 from app.ingress.record import Record
-from app.records.framed import FramedFile, frames_of, sync_directory
+from app.records.framed import FramedFile, frame, frames_of, sync_directory
 from app.records.seal import Sealer, Unsealable
 
 _log = telemetry.logger(__name__)
@@ -107,10 +108,11 @@ class Spool:
         """The oldest records, `most` of them, still kept; None if none is on disk now. Raises OSError."""
         while self._parts and (part := self._parts[0]):
             if part.left:
-                chunk = self._read(part, most)
+                begin, chunk = part.at, self._read(part, most)
                 if chunk.records:
                     return chunk
-                self._set_aside(part)
+                if part.at == begin:
+                    self._set_aside(part)
             elif part.busy:
                 return None
             else:
@@ -127,10 +129,13 @@ class Spool:
     def refuse(self, chunk: Chunk) -> None:
         """Kafka takes none of this chunk, which `head` gave last: it goes to a file for an operator, to be renamed to
         .spool once Kafka would take it. Raises OSError."""
-        writer = FramedFile(self._directory / f"{self._name()}.aside")
-        writer.replace(self._payload(record) for record in chunk.records)
-        writer.close()
+        self._keep_aside(self._name(), (self._payload(record) for record in chunk.records))
         self.sent(chunk)
+
+    def _keep_aside(self, name: str, payloads: Iterator[bytes]) -> None:
+        writer = FramedFile(self._directory / f"{name}.aside")
+        writer.replace(payloads)
+        writer.close()
 
     def close(self) -> None:
         """Let go; files that hold something stay for the next process."""
@@ -168,20 +173,34 @@ class Spool:
                 self._parts.append(_Part(path, fd, None))
 
     def _read(self, part: _Part, most: int | None) -> Chunk:
-        """Whole frames from where the file has been read to; a frame longer than a chunk is read alone."""
-        size, end = READ_BYTES, part.at
-        records: list[Record] = []
-        while not records:
-            data = os.pread(part.fd, min(size, part.left), part.at)
+        """Whole frames from where the file has been read to; a frame longer than a chunk is read alone. Those at the
+        head whose content cannot be read are set aside alone."""
+        size, begin = READ_BYTES, part.at
+        records, unread, end = list[Record](), list[bytes](), begin
+        while end == begin:
+            data = os.pread(part.fd, min(size, part.left), begin)
             for payload, at in islice(frames_of(data), most):
-                if (record := self._opened(payload)) is None:
+                record = self._opened(payload)
+                if record is not None:
+                    records.append(record)
+                elif records:
                     break
-                records.append(record)
-                end = part.at + at
+                else:
+                    unread.append(payload)
+                end = begin + at
             if size >= part.left:
                 break
             size *= 4
+        self._pass_over(part, unread)
         return Chunk(records, end)
+
+    def _pass_over(self, part: _Part, payloads: list[bytes]) -> None:
+        """What is read next of this file, and cannot be, goes to a file for an operator."""
+        if payloads:
+            _log.error("spool.frames_set_aside", file=part.path.name, frames=len(payloads), at=part.at)
+            # Names sort as their content stood, for who renames them to be read again.
+            self._keep_aside(f"{part.path.stem}-{part.at:012d}", iter(payloads))
+            part.at += sum(len(frame(payload)) for payload in payloads)
 
     def _opened(self, payload: bytes) -> Record | None:
         try:

@@ -35,9 +35,11 @@ class NotifyDeadletter(msgspec.Struct, frozen=True, kw_only=True, tag="notify.de
     field: f.FaultyField
     rule: f.Rule
     payload: f.SealedPayload
-    bytes: Annotated[int, Meta(description="Length of the record's whole value.")]
+    bytes: Annotated[
+        int, Meta(description="Length of the record's whole value; of what was read, if it could not be read whole.")
+    ]
     envelope: f.SealedEnvelope = ""
-    cut: Annotated[bool, Meta(description="Value, key or headers are not whole; `envelope` says which.")] = False
+    cut: Annotated[bool, Meta(description="Value, key or headers are not whole, or of a whole batch.")] = False
 
 
 class NotifyDeadletterHandled(
@@ -69,7 +71,8 @@ DeadletterRecord = NotifyDeadletter | NotifyDeadletterHandled | NotifyDeadletter
 
 
 class Lost(NamedTuple):
-    """The record a letter is about. `place`: partition-offset, or an id of the door's; `at_ms`: its log time."""
+    """The record a letter is about. `place`: partition-offset, or an id of the door's; `at_ms`: its log time; `part`:
+    the value is the beginning of the record's own, or a batch that could not be read."""
 
     topic: str
     place: str
@@ -77,6 +80,7 @@ class Lost(NamedTuple):
     value: bytes | None
     at_ms: int
     headers: Headers = []
+    part: bool = False
 
 
 def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[bytes, Headers]:
@@ -93,7 +97,7 @@ def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[byte
         payload=sealer.seal(packed.value, "", source),
         bytes=len(lost.value or b""),
         envelope=sealer.seal(packed.envelope, "", source),
-        cut=packed.cut,
+        cut=packed.cut or lost.part,
     )
     return msgspec.json.encode(letter), headers("notify.deadletter.v1", letter.id, letter.at)
 

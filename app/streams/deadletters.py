@@ -14,6 +14,8 @@ class DeadLetters:
     def __call__(self, record: Input, field: str, rule: str) -> Output:
         """The record for `notify.deadletters`, in the partition of the input's number."""
         place = f"{record.partition}-{record.offset}"
-        lost = Lost(record.topic, place, record.key, record.value, record.at_ms, list(record.headers))
+        lost = Lost(
+            record.topic, place, record.key, record.value, record.at_ms, list(record.headers), bool(record.unreadable)
+        )
         value, made = dead_letter(self._sealer, lost, field, rule)
         return Output(self._topic, f"{record.topic}-{place}".encode(), value, record.partition, made)

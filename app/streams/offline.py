@@ -107,7 +107,7 @@ class Offline:
         """Where to begin with each contact, and which inputs the log says were set aside, after they stood there."""
         bases, skipped = Bases(start), set[int]()
         async for records in self._read(self._wanted.topics.contacts, number, start, end):
-            for record in map(_input_of, records):
+            for record in map(input_of, records):
                 bases.look(record)
                 if (offset := skipped_by(record)) is not None:
                     skipped.add(offset)
@@ -120,7 +120,7 @@ class Offline:
         first_ms, contact = None, self._wanted.contact
         async for records in self._read(self._wanted.topics.contacts, number, start, end):
             first_ms = records[0].timestamp if first_ms is None else first_ms
-            if not replay.take(_input_of(r) for r in records if contact is None or r.key == contact):
+            if not replay.take(input_of(r) for r in records if contact is None or r.key == contact):
                 break
         return first_ms
 
@@ -139,7 +139,7 @@ async def _shelves() -> AsyncIterator[tuple[Rows, Rows]]:
         shutil.rmtree(directory)
 
 
-def _input_of(record: Any) -> Input:
+def input_of(record: Any) -> Input:
     """A record as aiokafka has it."""
     return Input(
         record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers

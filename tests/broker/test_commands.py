@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app import clock
+from app.domain.identity import key_fingerprint
 from tests.support.commands import KEYS, ROOT, faults, heliograph
 from tests.support.lab import until
 from tests.support.place import Place
@@ -25,6 +26,7 @@ SECRETS = {
     "HELIOGRAPH_API_KEYS": "bearer-of-tests",
     "KAFKA_SASL_PASSWORD": "password-of-tests",
 }
+PK = key_fingerprint(bytes.fromhex(KEYS["HELIOGRAPH_PSEUDONYM_KEY"]))
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def test_records_that_nobody_can_read_keep_no_command_from_the_others(place: Pla
 
 
 def contact_input(message: str) -> dict[str, Any]:
-    given = {"id": "1", "tenant": "default", "pk": "11111111", "at": 1, "message_id": message}
+    given = {"id": "1", "tenant": "default", "pk": PK, "at": 1, "message_id": message}
     return {"type": "contact.cancel_requested.v1", **given}
 
 

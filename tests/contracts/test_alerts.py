@@ -56,6 +56,11 @@ CASES: list[tuple[str, Series, Series]] = [
         {f'heliograph_worker_faults_contained_total{WORKER},work="lister"}}': "0x25 1x5"},
     ),
     (
+        "HeliographRecordRefusedByKafka",
+        {f"heliograph_ingress_refused_records_total{INGRESS}}}": "3x30"},
+        {f"heliograph_ingress_refused_records_total{INGRESS}}}": "0x25 1x5"},
+    ),
+    (
         "HeliographOpenTransaction",
         {f"heliograph_ingress_held_partitions{INGRESS}{TOPIC}": "0x30"},
         {f"heliograph_ingress_held_partitions{INGRESS}{TOPIC}": "0x25 1x5"},

@@ -33,9 +33,9 @@ async def keep(kept: Spool, *records: Record) -> None:
     await asyncio.gather(*(kept.append(one) for one in records))
 
 
-def drain(kept: Spool) -> list[Record]:
+def drain(kept: Spool, most: int | None = None) -> list[Record]:
     found: list[Record] = []
-    while (chunk := kept.head()) is not None:
+    while (chunk := kept.head(most)) is not None:
         found += chunk.records
         kept.sent(chunk)
     return found
@@ -195,6 +195,23 @@ async def test_a_request_whose_seal_key_is_gone_is_set_aside_not_lost(tmp_path: 
     [aside] = tmp_path.glob("*.aside")
     aside.rename(aside.with_suffix(".spool"))
     assert drain(spool(tmp_path)) == [Record("notify.requests", b"k", b"{}")]
+
+
+@pytest.mark.parametrize("most", [None, 1, 2])
+@pytest.mark.parametrize("unreadable", [{0}, {0, 1, 2}, {2}, {1, 3}, {4}])
+async def test_records_that_cannot_be_opened_are_set_aside_alone(
+    tmp_path: Path, unreadable: set[int], most: int | None
+) -> None:
+    dead = spool(tmp_path)
+    all_of = [Record("notify.requests" if n in unreadable else "plain", b"k", b'{"n":%d}' % n) for n in range(5)]
+    await keep(dead, *all_of)
+    dead.close()
+    other = spool(tmp_path, Sealer({"k2": b"x" * 32}))
+    assert drain(other, most) == [one for n, one in enumerate(all_of) if n not in unreadable]
+    assert other.empty and not list(tmp_path.glob("*.spool"))
+    for aside in tmp_path.glob("*.aside"):
+        aside.rename(aside.with_suffix(".spool"))
+    assert drain(spool(tmp_path)) == [all_of[n] for n in sorted(unreadable)]
 
 
 async def test_a_record_longer_than_a_chunk_is_read_whole(tmp_path: Path) -> None:
