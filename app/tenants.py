@@ -7,6 +7,7 @@ status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
 api_keys = ["..."]
 resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent again after so many seconds; else never
+stop_words = ["ARRET", "ALTO"]   # further words that mean STOP as the whole text, in any case, accents and punctuation
 invalid_after = {30003 = 5, 30005 = 3}   # messages that end so before a number is invalid, 0: never; these if not set
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
@@ -32,6 +33,7 @@ import msgspec
 from msgspec import Meta
 
 from app import declared, tables, values
+from app.domain.keywords import own_word_fault
 from app.domain.phone import mask, read_address
 from app.parameters import (
     InvalidAfter,
@@ -270,6 +272,8 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     uncounted = {code: not_counted(code) for code in tenant.invalid_after}
     faults += [f"{where}.invalid_after.{code}: {rule}" for code, rule in uncounted.items() if rule]
     faults += [f"{where}.lookup.{name}: {rule}" for name in tenant.lookup if (rule := no_category(name))]
+    words = [own_word_fault(word) for word in tenant.stop_words]
+    faults += [f"{where}.stop_words[{at}]: {rule}" for at, rule in enumerate(words) if rule]
     resends = {name: never_again(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 

@@ -7,7 +7,7 @@ from app.domain.events import ConsentChanged
 from app.domain.inputs import Texted
 from app.domain.recalls import recall
 from app.domain.verdicts import suppress
-from app.domain.words import Intent, Reason
+from app.domain.words import Intent, Provenance, Reason
 
 
 def learn_opt_out(case: Case, received_ms: int, sid: str, code: int | None, but: str) -> None:
@@ -18,13 +18,21 @@ def learn_opt_out(case: Case, received_ms: int, sid: str, code: int | None, but:
 def learn_consent_text(case: Case, record: Texted) -> None:
     """A STOP or START from the person. A repeat can only show that the text was received earlier than was known."""
     consent, text = case.contact.consent, ConsentText(record.sid, record.intent, record.at)
-    if is_doubtful(consent, text, record.provenance):
+    if is_doubtful(consent, text, record.provenance) or _was_read_otherwise(case, record):
         return
     source = "opt_out_type" if record.opt_out_type else "keyword"
     if not remembers(consent, text.sid) or opted_out_after(consent, text, source) != consent.opted_out:
         _change(case, text, source)
     elif with_text(consent, text) != consent:
         case.happen(ConsentTextRedated(text=text))
+
+
+def _was_read_otherwise(case: Case, record: Texted) -> bool:
+    """Whether the webhook of a text found on Twilio's list was read as neither STOP nor START; the list has no
+    OptOutType, so the webhook is right. A START in doubt did not count either, and may count now."""
+    consent, found = case.contact.consent, record.provenance is Provenance.RECONCILED
+    uncounted = record.sid in case.contact.texts and not remembers(consent, record.sid)
+    return found and uncounted and not (record.intent is Intent.START and consent.started_forgotten_ms)
 
 
 def opted_out_after(consent: Consent, stop_or_start: ConsentText, source: str) -> bool:

@@ -94,6 +94,11 @@ def test_p3_a_forgotten_start_on_twilios_list_has_its_old_time_there():
     assert opted_out(given(*many(0, 2 * KEPT_CONSENT_TEXTS), at(2000, STOP, "Z"), listed(10, START, "IN1")))
 
 
+def test_a_text_whose_webhook_was_no_start_is_none_on_twilios_list_either():
+    log = given(at(0, STOP, "A"), at(10, Intent.HELP, "B"), listed(10, START, "B"))
+    assert opted_out(log) and log.events == []
+
+
 def test_a_text_read_once_as_stop_and_once_as_start_is_a_stop():
     for one, other in ((STOP, START), (START, STOP)):
         assert opted_out(given(at(0, one, "A"), at(0, other, "A")))
