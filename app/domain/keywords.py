@@ -23,6 +23,8 @@ OWN_KEYWORD, OPT_OUT_TYPE = "tenant_keyword", "opt_out_type"
 # Of a tenant's own word, in characters.
 LONGEST_WORD = 40
 _TYPES = {"STOP": Intent.STOP, "START": Intent.START, "HELP": Intent.HELP}
+# STOPPP, STOOOP
+_DRAWN_OUT = re.compile(r"(.)\1{2,}")
 _SENTENCE_ENDS = re.compile(r"[.,;:!?\r\n]+")
 
 
@@ -68,8 +70,10 @@ def _read(body: str, own_stop_words: tuple[str, ...]) -> Reading:
     # START is not looked for within "un stop" or "s tart": in doubt a person stays opted out.
     if text in START_WORDS:
         return Reading(Intent.START, text, arguments, KEYWORD)
-    if joined in STOP_WORDS or joined in HELP_WORDS:
-        return Reading(Intent.STOP if joined in STOP_WORDS else Intent.HELP, joined, arguments, KEYWORD)
+    if joined in HELP_WORDS:
+        return Reading(Intent.HELP, joined, arguments, KEYWORD)
+    if (stop := _DRAWN_OUT.sub(r"\1", joined)) in STOP_WORDS:
+        return Reading(Intent.STOP, stop, arguments, KEYWORD)
     if joined in _joined(own_stop_words):
         return Reading(Intent.STOP, joined, arguments, OWN_KEYWORD)
     if rule := phrase_rule(text, _sentences(body)):

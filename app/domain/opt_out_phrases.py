@@ -13,6 +13,7 @@ STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT
 # A longer text is somebody telling something; and patterns need not be quick on it.
 MOST_WORDS = 16
 
+_KEYWORD = "|".join(sorted(STOP_WORDS))
 # No text can be read in two ways by one of these lists, which would cost exponential time.
 _POLITE = "PLEASE|PLS|PLZ|KINDLY|THANKS|THANK (?:YOU|U)|THX|TY"
 _TO_OPEN = (
@@ -51,8 +52,8 @@ def _rule(name: str, core: str, opening: str = _ASKING, closing: str = _AGAIN) -
 
 
 RULES = (
-    _rule("keyword_repeated", f"({'|'.join(sorted(STOP_WORDS))})(?: \\1)+", _POLITE, _POLITE),
-    _rule("keyword_politely", f"{'|'.join(sorted(STOP_WORDS))}|STOP ALL|OPT OUT", _POLITE, _POLITE),
+    _rule("keyword_repeated", f"(?:{_KEYWORD})(?: (?:{_KEYWORD}))+", _POLITE, _POLITE),
+    _rule("keyword_politely", f"{_KEYWORD}|STOP ALL|OPT OUT", _POLITE, _POLITE),
     # CANCEL, END and QUIT begin many ordinary sentences; these do not.
     _rule("stop", "STOP ?ALL|REVOKE|CEASE AND DESIST", _OPENING, _CLOSING),
     _rule("stop", "STOP(?: (?:IT|THIS|THAT|THESE|ME|EVERYTHING|ALL OF (?:IT|THIS|THESE)))?", _OPENING, _CLOSING),
@@ -72,14 +73,15 @@ RULES = (
         "do_not_want",
         f"(?:I|WE) (?:DO NOT|DONT|NO LONGER) (?:WANT|WISH)(?: TO (?:GET|RECEIVE))? {_MESSAGES}",
     ),
-    _rule("remove_me", f"(?:REMOVE|DELETE|UNLIST) {_WHOM}{_FROM}"),
+    _rule("remove_me", f"(?:REMOVE|DELETE|UNLIST) {_WHOM}{_FROM}|LOSE (?:MY|THIS) NUMBER"),
     _rule("remove_me", f"(?:BE REMOVED|TAKE {_WHOM} OFF)(?: (?:FROM |OF )?{_LIST})?"),
     _rule("remove_me", f"GET {_WHOM} OFF(?: FROM| OF)? {_LIST}"),
     _rule("opt_out", f"(?:(?:I|IM|I AM) )?OPT(?:ING)?(?: ME| US)? ?OUT{_FROM}"),
     _rule("unsubscribe", f"UN ?SUB(?:SCRIBE)?(?: {_WHOM}| ALL)?{_FROM}"),
     _rule(
         "revoke_consent",
-        f"(?:I )?(?:REVOKE|WITHDRAW)(?: MY| ALL)? (?:CONSENT|PERMISSION)(?: TO (?:BE TEXTED|{_WRITE} {_WHOM}))?",
+        f"(?:I )?(?:REVOKE|WITHDRAW)(?: MY| ALL)? (?:CONSENT|PERMISSION)"
+        f"(?: TO (?:BE TEXTED|{_WRITE} {_WHOM}|(?:GET |RECEIVE )?{_MESSAGES}))?",
     ),
     _rule("leave_me_alone", "LEAVE (?:ME|US) ALONE"),
 )
