@@ -84,6 +84,13 @@ def test_p3_a_start_that_may_be_one_of_those_forgotten_does_not_reopen():
     assert opted_out(log)
 
 
+def test_p3_a_stop_that_was_forgotten_keeps_its_time():
+    starts = [text(START, START_MS + 1000 + n, f"IN{n}") for n in range(KEPT_CONSENT_TEXTS)]
+    log = given(at(0, STOP, "A"), *starts)
+    assert log.contact is not None and log.contact.consent.texts[0].sid == "IN0"
+    assert opted_out(log), "no START was received two seconds after it"
+
+
 def test_a_new_start_that_is_in_doubt_reopens_when_twilios_list_says_when_it_came():
     log = given(*many(0, 2 * KEPT_CONSENT_TEXTS), at(2000, STOP, "Z"), at(2100, START, "NEW"))
     assert opted_out(log)
