@@ -10,7 +10,7 @@ import msgspec
 
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, ErrorClass, LineType, Progress, Proof, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, Intent, LineType, Progress, Proof, Provenance, Reason, Stage, Word
 
 
 class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -103,9 +103,21 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     fallback_digest: str = ""
 
 
+class ConsentText(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A STOP or START text by its MessageSid, and when its first delivery was received."""
+
+    sid: str
+    intent: Intent
+    received_ms: int
+
+
 class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Whether we may text. `stopped_received_ms` / `started_received_ms`: time of receipt at the door of the last STOP
-    and START, which order the two; `evidence` names the input (offset) that decided the present state."""
+    and START, which order the two; `evidence` names the input (offset) that decided the present state.
+
+    `texts`: the last STOP and START texts, by time of receipt, each of which counts once (`domain.consent_texts`).
+    `stopped_otherwise_ms`: the last STOP that is not among them, as Twilio's word or a text that was forgotten;
+    `started_forgotten_ms`: the last START that was forgotten."""
 
     opted_out: bool = False
     stopped_received_ms: int = 0
@@ -114,6 +126,9 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     started_received_ms: int = 0
     source: str = ""
     evidence: str = ""
+    texts: tuple[ConsentText, ...] = ()
+    stopped_otherwise_ms: int = 0
+    started_forgotten_ms: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):

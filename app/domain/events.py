@@ -6,6 +6,7 @@
 
 import msgspec
 
+from app.domain.consent_texts import ConsentTextRedated
 from app.domain.contact import Contact, Message
 from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.listed import ListedText
@@ -242,6 +243,7 @@ Event = (
     | RecallWanted
     | RecallEnded
     | ConsentChanged
+    | ConsentTextRedated
     | NumberFailed
     | NumberChanged
     | FailuresForgotten

@@ -6,9 +6,11 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from app.domain.attempt_retention import with_attempt
+from app.domain.consent_texts import ConsentTextRedated, consent_after, with_text
 from app.domain.contact import (
     REACHABLE,
     Attempt,
+    ConsentText,
     Contact,
     Failure,
     Learnt,
@@ -72,6 +74,8 @@ def evolve(contact: Contact, rows: Messages, event: Event, place: Place) -> Rows
             return contact, {k: m for k, m in rows.items() if k != key}
         case ConsentChanged():
             return _consent(contact, event), rows
+        case ConsentTextRedated(text=text):
+            return replace(contact, consent=with_text(contact.consent, text)), rows
         case TextReceived(sid=sid):
             return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), rows
         case LineLearnt(line_type=line_type, at_ms=at):
@@ -260,28 +264,15 @@ def _without_one(learnt: tuple[Learnt, ...], worst: Learnt) -> tuple[Learnt, ...
     return (*learnt[:at], *learnt[at + 1 :])
 
 
-# A START reopens only if it was received this long after the last STOP: the two travel different ways.
-REOPEN_MS = 2000
-
-
 def _consent(contact: Contact, event: ConsentChanged) -> Contact:
     stop, consent = event.intent is Intent.STOP, contact.consent
     evidence = f"{event.source}:{event.sid}@{event.offset}" if event.changed else consent.evidence
     consent = replace(
-        consent,
+        consent_after(consent, ConsentText(event.sid, event.intent, event.received_ms), event.source),
         opted_out=event.opted_out,
         source=event.source if event.changed else consent.source,
         evidence=evidence,
-        stopped_received_ms=max(consent.stopped_received_ms, event.received_ms if stop else 0),
-        started_received_ms=max(consent.started_received_ms, 0 if stop else event.received_ms),
         stopped_log_ms=event.log_ms if stop else consent.stopped_log_ms,
         stopped_offset=event.offset if stop else consent.stopped_offset,
     )
     return replace(contact, consent=consent)
-
-
-def opted_out_after(contact: Contact, intent: Intent, received_ms: int) -> bool:
-    """Consent after one more STOP or START, whatever the order they come in: only the times of receipt decide."""
-    stopped = max(contact.consent.stopped_received_ms, received_ms if intent is Intent.STOP else 0)
-    started = max(contact.consent.started_received_ms, received_ms if intent is Intent.START else 0)
-    return stopped > 0 and started <= stopped + REOPEN_MS

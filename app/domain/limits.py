@@ -32,6 +32,8 @@ MOST_STEPS = 24
 # Texts on Twilio's list that may belong to attempts whose SID is not known.
 MOST_LISTED = 100
 KEPT_TEXTS = KEPT_FILTERED = 20
+# STOP and START texts, remembered apart from ordinary ones: some 60 bytes each.
+KEPT_CONSENT_TEXTS = 64
 # As many as a tenant may ask for (`invalid_after`), for so long.
 KEPT_FAILURES, FAILURES_KEPT_MS = 20, 30 * 86_400_000
 

@@ -31,4 +31,5 @@ def consent_record(
         masked=shown.masked if shown else "",
         cause=cause,
         message_id=told_by,
+        rule=parsed.rule if isinstance(parsed, Texted) else "",
     )

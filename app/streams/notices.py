@@ -13,6 +13,7 @@ from app.clock import iso
 from app.domain import effects, numbers
 from app.domain import events as e
 from app.domain.circuit import LaneProved
+from app.domain.consent_texts import ConsentTextRedated
 from app.domain.contact import Message, last_attempt_no, segments_of
 from app.domain.fold import Folded
 from app.domain.frozen_contact import ContactUnfrozen
@@ -52,7 +53,7 @@ class Notices:
                     self._update(record, contact_id, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
-                case e.LookMade() | e.TextsRemembered() | e.LineLearnt():
+                case e.LookMade() | e.TextsRemembered() | e.LineLearnt() | ConsentTextRedated():
                     continue
                 case numbers.NumberFailed() | numbers.FailuresForgotten() | numbers.TextFiltered():
                     continue
@@ -228,7 +229,7 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             raise AssertionError("has a record of its own")
         case numbers.TextFiltered() | e.LineLearnt() | numbers.NumberFailed() | numbers.FailuresForgotten():
             raise AssertionError("has no record")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | ContactUnfrozen():
+        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | ContactUnfrozen() | ConsentTextRedated():
             raise AssertionError("has no record")
         case _:
             assert_never(event)

@@ -5,6 +5,7 @@ same. To encode every row after every input would double the cost of long ones, 
 encoded only when the bound is over the limit.
 """
 
+from app.domain.consent_texts import ConsentTextRedated
 from app.domain.contact import Contact
 from app.domain.events import CheckpointKept, ConsentChanged, OutcomeGiven
 from app.domain.fold import Folded
@@ -17,7 +18,7 @@ from app.domain.numbers import NumberChanged
 EVENT_BYTES = 2_048
 # Rows whose bound is known; then all are forgotten, and encoded once when they are next folded.
 MOST_KNOWN = 4_096
-_MUST_PASS = (OutcomeGiven, ConsentChanged, NumberChanged, CheckpointKept)
+_MUST_PASS = (OutcomeGiven, ConsentChanged, ConsentTextRedated, NumberChanged, CheckpointKept)
 
 
 class RowGuard:

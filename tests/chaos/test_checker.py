@@ -110,6 +110,11 @@ def test_a_start_received_well_after_the_stop_reopens_whatever_their_order_on_th
     ) == {0}
 
 
+def test_a_start_delivered_again_after_the_stop_does_not_reopen():
+    story = Story().text("start", 100, "SM1").text("stop", 5000, "SM2").text("start", 9000, "SM1")
+    assert len(only(story.turn().call(9500).row(3), "sends_after_stop")) == 1
+
+
 def test_a_start_received_too_soon_after_the_stop_does_not_reopen():
     assert len(only(Story().text("stop", 100).text("start", 1500).turn().call(2500).row(2), "sends_after_stop")) == 1
 
