@@ -36,6 +36,8 @@ from app.domain.placement import place_messages
 from app.domain.recalls import recalled
 from app.domain.repeats import repeated
 from app.domain.requests import canceled, rejected, requested
+from app.domain.timing import dues
+from app.domain.words import DueKind
 
 # Their writers made the contact's id from tenant and address; the others took it from what they were told.
 Proving = Requested | Rejected | Texted
@@ -72,13 +74,14 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
     A worker may die after it wrote message rows and before it wrote the contact's. Such a message row shows this input
     already: nothing is decided on it again, but what the input says of the contact is (`repeats`). That is exact only
     if no later input has changed the message row, so an input that changes both ends its cycle (`ends_cycle`): all that
-    it changed is durable before another input is folded. `ops/decisions/0015` goes through every place to die.
+    it changed is durable before another input is folded. A message row is dropped behind the contact's row, which then
+    says that inputs of the message are folded. `ops/decisions/0015` goes through every place to die.
     """
     stored = contact
     contact = _owned(contact or _begun(record, place), record, place)
-    if place.offset <= contact.watermark:
-        return None
     rows = {key: row for key, row in rows.items() if _is_begun(row, place)}
+    if place.offset <= contact.watermark:
+        return _forgotten_again(contact, rows, record)
     ahead = {key: row for key, row in rows.items() if row.watermark >= place.offset}
     case = Case(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
     if record.tenant != contact.tenant and contact.tenant:
@@ -91,13 +94,27 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
     place_messages(case)
     # Whose contact it is must be known from its first input that proves it on, though nothing else be kept of that.
     new = contact is not stored and isinstance(record, Proving | Checkpointed)
-    return _folded(contact, rows, case, new=new)
+    return _folded(contact, rows, case, always=new or (stored is not None and _forgets(record)))
 
 
 def _is_begun(row: Message, place: Place) -> bool:
     """False if the request of the message is still to be folded: then its row, written before a worker died, says
     nothing yet. One that ended with its request is as it was left then."""
     return row.logged_offset < place.offset or row.logged_offset == row.watermark == place.offset
+
+
+def _forgotten_again(contact: Contact, rows: Messages, record: Input) -> Folded | None:
+    """A worker died after it wrote the contact's row and before it dropped the row of a message that was forgotten."""
+    if not isinstance(record, Due) or not _forgets(record):
+        return None
+    gone = {key: None for key, row in rows.items() if (record.kind, record.due_ms) in dues(row)}
+    return Folded(contact, False, gone, rows, (), (), False) if gone else None
+
+
+def _forgets(record: Input) -> bool:
+    """Whether the input drops a message row. It moves the contact's watermark whether or not there is such a row, as a
+    replay need not have it: its request may be older than the log."""
+    return isinstance(record, Due) and record.kind is DueKind.FORGET
 
 
 def _owned(contact: Contact, record: Input, place: Place) -> Contact:
@@ -110,9 +127,9 @@ def _owned(contact: Contact, record: Input, place: Place) -> Contact:
     return contact if contact.tenant else replace(contact, tenant=record.tenant)
 
 
-def _folded(before: Contact, rows: Messages, case: Case, *, new: bool) -> Folded:
-    """`new`: the row is to be written even if the input changed nothing in it."""
-    changed = new or (case.contact is not before and case.contact != before)
+def _folded(before: Contact, rows: Messages, case: Case, *, always: bool) -> Folded:
+    """`always`: the contact's row is to be written even if the input changed nothing in it."""
+    changed = always or (case.contact is not before and case.contact != before)
     written: dict[str, Message | None] = {key: row for key, row in case.rows.items() if row is not rows.get(key)}
     written |= {event.key: None for event in case.events if isinstance(event, MessageForgotten)}
     both = changed and (bool(case.ahead) or any(case.rows.get(key) is not row for key, row in rows.items()))

@@ -42,7 +42,7 @@ class History(ContactFold):
         else:
             fold_whole(self, record, overlay)
         rows = overlay.latest()
-        for table, changed in overlay.encoded().items():
+        for table, changed in overlay.encoded():
             self._tables[table].keep(changed)
         if self._folded is not None:
             return Told(record, self._parsed, self._folded)

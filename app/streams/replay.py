@@ -85,7 +85,7 @@ class Replay:
             for table, key, row in overlay.latest():
                 self._watch.changed(table, key, row, record.offset)
             overlay.outputs.clear()
-        for table, changed in overlay.encoded().items():
+        for table, changed in overlay.encoded():
             for key, value in changed:
                 self.rows[table].put(key, value)
         self.inputs += len(wanted)

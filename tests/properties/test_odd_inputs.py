@@ -118,7 +118,7 @@ class Owned:
                 overlay.undo()
                 overlay.emit(self.agent.dead_letter(record, refused.field, refused.rule))
         self.agent.tick(0, overlay)
-        for table, rows in overlay.encoded().items():
+        for table, rows in overlay.encoded():
             for key, row in rows:
                 self.rows[table].pop(key, None)
                 if row is not None:

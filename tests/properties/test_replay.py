@@ -102,7 +102,9 @@ def test_p1_p6_rows_and_outcomes_are_those_of_a_worker_that_never_died(history):
     told += worker.cycle()
     other.log = worker.log[: worker.committed]
     assert outcomes(other.cycle()) == outcomes(told) and other.rows == worker.rows
-    assert all(len(values) == 1 for values in outcomes(told).values())
+    # A request that is repeated after its message was forgotten is a new one.
+    if not any(b'"kind":"forget"' in record.value for record in worker.log):
+        assert all(len(values) == 1 for values in outcomes(told).values())
 
 
 @settings(max_examples=50, deadline=None)
@@ -212,3 +214,18 @@ def test_p6_a_repeat_of_a_request_whose_message_is_forgotten_since_is_not_differ
     worker.cycle()
     proof = proved(worker, base)
     assert (proof.told, proof.compared[CONTACTS], proof.not_provable[CONTACTS]) == ([], provable, not provable)
+
+
+@pytest.mark.parametrize("rows", range(4))
+def test_p1_a_repeat_that_is_folded_again_after_its_message_was_forgotten_opens_none(rows):
+    """The repeat, which changed no row, and the forgetting are not committed when the worker dies."""
+    worker = Crashing()
+    worker.write(requested())
+    worker.cycle()
+    worker.fire(0)  # expire
+    told = outcomes(worker.cycle())
+    worker.write(requested())
+    worker.fire(0)  # forget
+    again = outcomes([*worker.cycle(rows), *worker.cycle()])
+    assert len(told) == 1 and again == {}
+    assert proved(worker).told == [] and worker.rows[MESSAGES] == {}

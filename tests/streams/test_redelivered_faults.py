@@ -33,7 +33,7 @@ class Log:
             fold_whole(fold, record, overlay)
         values = [output.value for output in overlay.outputs]
         self.types += [msgspec.json.decode(value)["type"] if value else "dead letter" for value in values]
-        for table, changed in overlay.encoded().items():
+        for table, changed in overlay.encoded():
             rows[table] = Kept({**rows[table], **{key: row for key, row in changed if row is not None}})
 
     @property

@@ -78,7 +78,7 @@ class Counter:
         for output in overlay.outputs:
             assert output.key is not None
             self.said[output.key] = decoder.decode(output.value or b"")
-        self.store.keep(islice(overlay.encoded().get(METRICS, ()), kept))
+        self.store.keep(islice(dict(overlay.encoded()).get(METRICS, ()), kept))
         if kept is None:
             self.agent.settled(0, overlay.changed)
 

@@ -94,7 +94,7 @@ class Crashing:
         for output in overlay.outputs:
             if output.topic == TOPICS.contacts:
                 self.write(output.value)
-        return overlay.outputs, [(t, key, row) for t, rows in overlay.encoded().items() for key, row in rows]
+        return overlay.outputs, [(t, key, row) for t, rows in overlay.encoded() for key, row in rows]
 
     def bases(self, start: int) -> dict[bytes, int] | None:
         """Where a replay begins when what lies before `start` is deleted."""

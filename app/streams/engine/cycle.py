@@ -27,7 +27,7 @@ from app.streams.engine.errors import ClosingError, CycleError, RecordRefusedErr
 from app.streams.engine.exits import die
 from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
 from app.streams.engine.row_writer import RowWriter
-from app.streams.engine.scope import Overlay
+from app.streams.engine.scope import Encoded, Overlay
 from app.streams.engine.shared import Shared
 from app.streams.engine.store import Rows
 from app.telemetry import frames_of
@@ -273,7 +273,7 @@ class Partition:
 
     # -- durability
 
-    def _encoded(self, overlay: Overlay) -> dict[str, list[tuple[bytes, bytes | None]]]:
+    def _encoded(self, overlay: Overlay) -> list[tuple[str, list[Encoded]]]:
         if records := self._backlog.in_hand():
             self._enter(Stage.ENCODE, records)
         encoded = overlay.encoded()

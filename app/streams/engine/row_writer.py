@@ -18,9 +18,12 @@ class RowWriter:
         self._number, self._rows, self._producer, self._unsafe = number, rows, producer, unsafe
         self._written: dict[str, set[bytes]] | None = {name: set() for name in rows}
 
-    async def store(self, encoded: Mapping[str, Changed]) -> None:
-        """Rows by table, None for a deleted one. Raises RecordRefusedError; a fault of the store ends the process."""
-        for table, changed in encoded.items():
+    async def store(self, encoded: Iterable[tuple[str, Changed]]) -> None:
+        """Rows by table, in the order in which they must be durable; None for a deleted one.
+
+        Raises RecordRefusedError; a fault of the store ends the process.
+        """
+        for table, changed in encoded:
             rows = self._rows[table]
             if "store_first" in self._unsafe:
                 rows.write(changed, -1, 0)

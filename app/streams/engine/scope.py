@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from app.streams.engine.agent import UNREADABLE_ROW, Output, TableSpec
 
 _MISSING = object()
+Encoded = tuple[bytes, bytes | None]
 
 
 class Stored(Protocol):
@@ -109,13 +110,20 @@ class Overlay:
         changed = dict.fromkeys((table, key) for table, key, *_ in self._undo)
         return [(table, key, self.changed[table][key]) for table, key in changed]
 
-    def encoded(self) -> dict[str, list[tuple[bytes, bytes | None]]]:
-        """Per table the changed rows as they go to changelog and store; None is a tombstone."""
-        return {
-            name: [(key, None if row is None else self._specs[name].encode(row)) for key, row in rows.items()]
-            for name, rows in self.changed.items()
-            if rows
-        }
+    def encoded(self) -> list[tuple[str, list[Encoded]]]:
+        """The changed rows as they go to changelog and store, by table, in the order in which they must be durable.
+
+        None is a tombstone. A row is dropped behind the rows of the last table: what that says of an input keeps it
+        from being folded again without the row.
+        """
+        tables = [(name, self._encoded(name)) for name in self._specs]
+        drops = [(name, [one for one in rows if one[1] is None]) for name, rows in tables[:-1]]
+        puts = [(name, [one for one in rows if one[1] is not None]) for name, rows in tables[:-1]]
+        return [(name, rows) for name, rows in (*puts, *tables[-1:], *drops) if rows]
+
+    def _encoded(self, table: str) -> list[Encoded]:
+        encode = self._specs[table].encode
+        return [(key, None if row is None else encode(row)) for key, row in self.changed[table].items()]
 
 
 def _restore(into: dict[bytes, Any], key: bytes, value: Any) -> None:
