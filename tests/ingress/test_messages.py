@@ -151,6 +151,27 @@ async def test_a_broken_rule_is_named_with_its_field_and_nothing_is_kept(tmp_pat
     assert problem["rule"] and "4155550123" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("to", "rule"),
+    [
+        ("+49 1512 345678O", "has letters among its digits"),
+        ("+1800FLOWERS", "has letters among its digits"),
+        (f"{PERSON} ext. 5", "has an extension, which cannot be texted"),
+        ("1.4155550123E+10", "was turned into a floating point number by a spreadsheet: format the column as text"),
+    ],
+)
+async def test_what_only_looks_like_a_number_is_refused_with_the_reason(tmp_path: Path, to: str, rule: str) -> None:
+    async with door(tmp_path) as made:
+        answer = await made.ask({**EVENT, "to": to})
+    assert (answer.status_code, answer.json()["field"], answer.json()["rule"]) == (422, "to", rule)
+
+
+async def test_what_nobody_sees_in_a_number_makes_no_other_message_of_it(tmp_path: Path) -> None:
+    async with door(tmp_path) as made:
+        answer = await made.ask({**EVENT, "to": "+1\u202f415\u200e555\ufe0d0123"}, Idempotency_Key="k")
+    assert (answer.status_code, answer.json()["message_ids"]) == (202, [id_of(PERSON, "k")])
+
+
 async def test_one_bad_number_among_several_does_not_stop_the_others(tmp_path: Path) -> None:
     async with door(tmp_path) as made:
         answer = await made.ask({**EVENT, "to": ["+1212", PERSON]}, Idempotency_Key="k")
