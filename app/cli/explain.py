@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 import msgspec
-import orjson
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
 from app.cli.logkey import log_fingerprint
 from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import state
+from app.cli.shown import raw, say, say_json
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
 from app.cli.workercheck import say_watching, silent, stopped_workers
@@ -38,6 +38,7 @@ HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "me
 @click.command("explain")
 @click.argument("message_id")
 @click.option("--reveal", is_flag=True, help="Open the seal: show recipient and text (needs HELIOGRAPH_SEAL_KEYS).")
+@raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(message_id: str, reveal: bool, as_json: bool) -> None:
     """Print every input, decision, attempt and report of one message, with times and reasons.
@@ -48,10 +49,10 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
     """
     settings, _ = settings_or_exit(dict(os.environ))
     if not MESSAGE_ID.match(message_id):
-        click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
+        say("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
     if reveal and not settings.seal_keys:
-        click.echo("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
+        say("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
         sys.exit(USAGE)
     topics = Topics(settings.topic_prefix, settings.group)
     sealer = Sealer(settings.seal_keys) if reveal else None
@@ -59,14 +60,15 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
         waiting = silent if as_json else say_watching
         steps, now = asyncio.run(_explained(message_id, topics, settings, sealer, waiting))
     if not steps:
-        click.echo(now, err=True)
+        say(now, err=True)
         sys.exit(PROBLEMS)
     if as_json:
-        click.echo(orjson.dumps({"message_id": message_id, "steps": steps, "now": now}).decode())
+        say_json({"message_id": message_id, "steps": steps, "now": now})
     else:
         for step in steps:
-            click.echo(_text(step))
-        click.echo(f"now  {now}")
+            for line in _lines(step):
+                say(line)
+        say(f"now  {now}")
     sys.exit(OK)
 
 
@@ -165,11 +167,10 @@ def _event(event: Any) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in ("", None, 0)}
 
 
-def _text(step: dict[str, Any]) -> str:
+def _lines(step: dict[str, Any]) -> list[str]:
     given = " ".join(f"{k}={v}" for k, v in step["given"].items() if k not in ("at", "requested_ms"))
     lines = [f"{step['at']}  {step['input']}  {given}"]
     for event in step["decided"]:
         words = " ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "at_ms", "offset"))
         lines.append(f"    decided {event['event']}  {words}")
-    lines += [f"    told the lane {effect['effect']}" for effect in step["effects"]]
-    return "\n".join(lines)
+    return lines + [f"    told the lane {effect['effect']}" for effect in step["effects"]]

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
+from app.cli.shown import raw, say, say_json
 from app.cli.who import by_option
 from app.domain.inputs import Texted
 from app.domain.surrogates import valid_text
@@ -57,6 +58,7 @@ def command() -> None:
 @click.argument("sid")
 @click.option("--reveal", is_flag=True, help="Open the seal (needs HELIOGRAPH_SEAL_KEYS); that it was is kept.")
 @by_option
+@raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(sid: str, reveal: bool, by: str, as_json: bool) -> None:
     """Show one inbound text by its Twilio SID; with --reveal number, words, and every field of the webhook as it came.
@@ -85,13 +87,13 @@ async def _show(settings: Settings, sid: str, reveal: bool, by: str, as_json: bo
     if reveal:
         revealed = _revealed(settings, found)
         await _told(settings, topics, found, by)
-        click.echo(f"kept on {topics.consent}: {sid} was opened by {by}", err=True)
+        say(f"kept on {topics.consent}: {sid} was opened by {by}", err=True)
         view |= revealed
     if as_json:
-        click.echo(orjson.dumps(view).decode())
+        say_json(view)
         return OK
     for name, value in view.items():
-        click.echo(f"{name:16} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
+        say(f"{name:16} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
     return OK
 
 

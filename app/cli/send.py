@@ -21,6 +21,7 @@ from app.cli.sendcsv import BadFile
 from app.cli.sendfile import Asked, Line, asked, read_lines, single
 from app.cli.sendwait import Awaited, awaited, show, wait_for
 from app.cli.sendwarnings import Warned, by_words, in_json, media_warned, tell
+from app.cli.shown import say, say_json
 from app.cli.topicio import produce
 from app.cli.whose import known
 from app.domain.surrogates import valid_text
@@ -90,7 +91,7 @@ def command(
     _produce(ready, settings, as_json)
     if not wait:
         told = {"sent": len(ready.lines), **in_json(ready.warnings), **in_json(ready.problems, "problem")}
-        click.echo(orjson.dumps(told) if as_json else f"{len(ready.lines)} sent")
+        say_json(told) if as_json else say(f"{len(ready.lines)} sent")
         sys.exit(OK)
     messages = awaited(ready.asked)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
@@ -114,7 +115,7 @@ def _dry_run(ready: Ready, as_json: bool) -> NoReturn:
     good = len(ready.lines) - len(bad)
     told = {"sent": 0, "well_formed": good, **in_json(ready.warnings), **in_json(ready.problems, "problem")}
     words = plural(good, "line is", "lines are")
-    click.echo(orjson.dumps(told) if as_json else f"{words} well formed; nothing was sent")
+    say_json(told) if as_json else say(f"{words} well formed; nothing was sent")
     sys.exit(PROBLEMS if bad else OK)
 
 

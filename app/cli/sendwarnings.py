@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import click
-
 from app.cli.sendfile import Asked
+from app.cli.shown import say
 from app.domain.media import media_warnings
 from app.records.requests import NotifyRequested
 
@@ -31,7 +30,7 @@ def by_words(warnings: Iterable[tuple[int, str]]) -> Warned:
 def tell(warnings: Warned, *, named: bool, kind: str = "warning") -> None:
     """For people; `named`: with the lines of the file."""
     for warning, lines in warnings.items():
-        click.echo(f"{kind}: {_where(lines) if named else ''}{warning}", err=True)
+        say(f"{kind}: {_where(lines) if named else ''}{warning}", err=True)
 
 
 def in_json(warnings: Warned, kind: str = "warning") -> dict[str, Any]:

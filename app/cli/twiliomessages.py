@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-import orjson
 
 from app import values
 from app.cli import OK, PROBLEMS
 from app.cli.counted import plural
 from app.cli.moments import moment
+from app.cli.shown import raw, say, say_json
 from app.cli.twilioline import answer, as_json, asking, because, by_tenant, hidden, one, reveal, sids, yes
 from app.tenants import Tenant
 
@@ -41,6 +41,7 @@ def messages() -> None:
 @click.argument("sid", callback=SID)
 @by_tenant
 @reveal
+@raw
 @as_json
 def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
     """Show one text: status, error code, segments, price.
@@ -63,6 +64,7 @@ def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="No limit: page by page to the end.")
 @by_tenant
 @reveal
+@raw
 @as_json
 def list_texts(
     to: str,
@@ -96,7 +98,7 @@ async def _list(line: "Line", wish: "Wish", limit: int | None, reveal: bool, as_
         told = _shown(text, reveal)
         code = f" ({text.error_code})" if text.error_code else ""
         words = f"{text.sid}  {text.created}  {told['from']:>16} -> {told['to']:16} {text.status}{code}"
-        click.echo(orjson.dumps(told).decode() if as_json else words)
+        say_json(told) if as_json else say(words)
 
 
 @messages.command("cancel")
@@ -159,9 +161,9 @@ def _each(account: Tenant, ask: Callable[..., Any], done: str, sids: Sequence[st
             answer(account, ask, sid)
         except Unanswered as no:
             refusals += 1
-            click.echo(f"error: {sid}: {because(no, account)}", err=True)
+            say(f"error: {sid}: {because(no, account)}", err=True)
         else:
-            click.echo(orjson.dumps({done: sid}).decode() if as_json else f"{done} {sid}")
+            say_json({done: sid}) if as_json else say(f"{done} {sid}")
     sys.exit(PROBLEMS if refusals else OK)
 
 
@@ -185,7 +187,7 @@ def _shown(text: "Text", reveal: bool) -> dict[str, Any]:
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(told).decode())
+        say_json(told)
         return
     for name, value in told.items():
-        click.echo(f"{name:12} {value or '-'}")
+        say(f"{name:12} {value or '-'}")

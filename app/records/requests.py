@@ -25,7 +25,12 @@ MAX_FAN_OUT_BYTES = 16_000_000
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Short = Annotated[str, Meta(min_length=1, max_length=200)]
-OwnId = Annotated[Short, Meta(description="The producer's own id of the event.")]
+# Names come back in outcomes, logs of teams and commands: what acts on a terminal or ends a line is refused in them. A
+# lookahead, for in Python `$` stands before a last line feed, too.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL_RULE = "holds control characters"
+_SEEN = {"pattern": r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])"}
+OwnId = Annotated[Short, Meta(description="The producer's own id of the event.", extra_json_schema=_SEEN)]
 When = Annotated[Aware, Meta(description="When the event was made.")]
 Owner = Annotated[Short, Meta(description="The tenant that asks; over HTTP that of the bearer key.")]
 # What `_check` refuses, as far as a schema can say it.
@@ -36,7 +41,7 @@ Media = Annotated[
     Meta(description="https URLs that Twilio can fetch.", extra_json_schema={"maxItems": MAX_MEDIA}),
 ]
 Metadata = Annotated[
-    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]],
+    dict[Annotated[str, Meta(max_length=64, extra_json_schema=_SEEN)], Annotated[str, Meta(max_length=500)]],
     Meta(
         description="The caller's own; comes back in the outcome. Names and values have at most "
         f"{MAX_METADATA_BYTES:,} bytes of UTF-8 in all.",
@@ -81,7 +86,10 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     id: OwnId | None = None
     at: When | None = None
     tenant: Owner = "default"
-    idempotency_key: Annotated[Short, Meta(description="Same key, tenant and number: the same message.")] | None = None
+    idempotency_key: (
+        Annotated[Short, Meta(description="Same key, tenant and number: the same message.", extra_json_schema=_SEEN)]
+        | None
+    ) = None
     body: Annotated[str, Meta(description="The text.", extra_json_schema={"maxLength": MAX_BODY})] = ""
     media: Media = []
     media_fallback: MediaFallback = ""
@@ -91,7 +99,9 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     send_at: Annotated[Aware, Meta(description="Not before.")] | None = None
     expires_at: Annotated[Aware, Meta(description="Not after; without it by category.")] | None = None
     fallback: Annotated[list[Fallback], Meta(description="Other channels: read, and not acted on yet.")] = []
-    campaign: Annotated[str, Meta(max_length=200, description="Comes back in the outcome.")] = ""
+    campaign: Annotated[
+        str, Meta(max_length=200, description="Comes back in the outcome.", extra_json_schema=_SEEN)
+    ] = ""
     metadata: Metadata = {}
 
 
@@ -143,6 +153,7 @@ def parse_request(value: bytes | None, headers: Headers = ()) -> ParsedRequest:
 
 def _parse(text: bytes, event: Mapping[str, bytes]) -> NotifyRequest:
     request: NotifyRequest = decode(_decoder, unwrapped(text, event))
+    _check_names(request)
     if isinstance(request, NotifyRequested):
         _check(request)
     return request
@@ -172,6 +183,16 @@ def unwrapped(text: bytes, event: Mapping[str, bytes]) -> bytes:
 
 def _attributes(event: Mapping[str, Any]) -> dict[str, Any]:
     return {ours: event[theirs] for theirs, ours in _CE_NAMES.items() if theirs in event}
+
+
+def _check_names(request: NotifyRequest) -> None:
+    """Raises Unreadable for control characters in a name of the producer's own."""
+    names = {"id": request.id}
+    if isinstance(request, NotifyRequested):
+        names |= {"idempotency_key": request.idempotency_key, "campaign": request.campaign}
+    for field, name in names.items():
+        if name and CONTROL.search(name):
+            raise Unreadable(field, CONTROL_RULE)
 
 
 def _check(request: NotifyRequested) -> None:
@@ -231,6 +252,8 @@ def metadata_rule(metadata: Mapping[str, str]) -> str | None:
         return f"has more than {MAX_METADATA} entries"
     if sum(map(_utf8_bytes, (*metadata, *metadata.values()))) > MAX_METADATA_BYTES:
         return f"has more than {MAX_METADATA_BYTES} bytes in all"
+    if any(map(CONTROL.search, metadata)):
+        return f"has a name that {CONTROL_RULE}"
     return None
 
 

@@ -135,6 +135,10 @@ BROKEN: dict[str, tuple[Any, int, str]] = {
     "a time without offset": ({**EVENT, "send_at": "2026-12-01T10:00:00"}, 422, "send_at"),
     "an unknown lane": ({**EVENT, "sender": "nowhere"}, 422, "sender"),
     "an unknown category": ({**EVENT, "category": "spam"}, 422, "category"),
+    "a campaign with an escape": ({**EVENT, "campaign": "\x1b[2J"}, 422, "campaign"),
+    "a key with a line end": ({**EVENT, "idempotency_key": "a\n"}, 422, "idempotency_key"),
+    "an id with a control character of 8 bits": ({**EVENT, "id": "\x9b2J"}, 422, "id"),
+    "a name in metadata with a null": ({**EVENT, "metadata": {"a\x00": "b"}}, 422, "metadata"),
     "a key that is no text": ({**EVENT, "idempotency_key": 7}, 422, "idempotency_key"),
 }
 
@@ -203,6 +207,10 @@ async def test_an_idempotency_key_has_at_most_200_characters(tmp_path: Path) -> 
         assert (await made.ask(EVENT, Idempotency_Key="k" * 200)).status_code == 202
         answer = await made.ask(EVENT, Idempotency_Key="k" * 201)
         assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+        answer = await made.ask(EVENT, Idempotency_Key=b"k\x9b")
+        assert (answer.status_code, answer.json()["rule"]) == (422, "holds control characters")
+        answer = await made.ask(EVENT, Idempotency_Key="\u00d6l 1".encode())
+        assert (answer.status_code, answer.json()["idempotency_key"]) == (202, "\u00d6l 1")
 
 
 async def test_a_cancel_is_kept_for_its_tenant_and_what_is_no_message_id_is_404(tmp_path: Path) -> None:
