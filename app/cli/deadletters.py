@@ -31,7 +31,7 @@ from app.cli.letters import (
 from app.cli.moments import moment
 from app.cli.reproduction import Reproduction, escaped, produce, reproduction
 from app.cli.shown import raw, say, say_json
-from app.cli.who import by_option
+from app.cli.who import by_option, recorded
 from app.records.deadletter_content import Opened
 from app.records.deadletters import RETRY_OF, NotifyDeadletterOpened, open_letter, place_of
 from app.records.seal import Sealer, Unsealable
@@ -104,7 +104,7 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
     view = letter.view()
     if reveal:
         opened = _opened(settings, letter)
-        told = NotifyDeadletterOpened(**about(letter), by=by)
+        told = NotifyDeadletterOpened(**about(letter), **recorded(by))
         await append(settings, [(letter, told)])
         say(f"kept on {topic_of(settings)}: letter {letter_id} was opened by {by}", err=True)
         view |= _content(opened)

@@ -49,4 +49,19 @@ class NotifyInboundOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify
     tenant: f.Tenant
     contact_id: f.ContactId
     message_sid: f.Sid
-    by: Annotated[str, Meta(description="Who did it, as they said.")]
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""
+
+
+class NotifyMessageOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify.message_opened.v1", tag_field="type"):
+    """Somebody was shown number and text of a message of ours."""
+
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    contact_id: f.ContactId
+    message_id: f.MessageId
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""
