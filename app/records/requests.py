@@ -31,7 +31,10 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 CONTROL_RULE = "holds control characters"
 _SEEN = {"pattern": r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])"}
 OwnId = Annotated[Short, Meta(description="The producer's own id of the event.", extra_json_schema=_SEEN)]
-When = Annotated[Aware, Meta(description="When the event was made.")]
+When = Annotated[
+    Aware,
+    Meta(description="When the event was made, for readers of the topic: deadlines count from the log's own time."),
+]
 Owner = Annotated[Short, Meta(description="The tenant that asks; over HTTP that of the bearer key.")]
 # What `_check` refuses, as far as a schema can say it.
 Recipient = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_ADDRESS})]
@@ -64,14 +67,6 @@ CONTENT_RULE = {
 }
 
 
-class Fallback(msgspec.Struct, frozen=True, kw_only=True):
-    """Another channel, please, `after` so many seconds without delivery."""
-
-    channel: Short
-    address: Short = "-"
-    after: Annotated[int, Meta(ge=0, le=2_592_000, description="Seconds.")] = 0
-
-
 class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.requested.v1", tag_field="type"):
     """A notify event: text these people. Smallest form: type, to, body. Times carry an offset; unknown fields are
     ignored; the whole value has at most 900,000 bytes."""
@@ -98,7 +93,10 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     sender: Annotated[Short, Meta(description="A lane of the tenant; without it the tenant's first.")] | None = None
     send_at: Annotated[Aware, Meta(description="Not before.")] | None = None
     expires_at: Annotated[Aware, Meta(description="Not after; without it by category.")] | None = None
-    fallback: Annotated[list[Fallback], Meta(description="Other channels: read, and not acted on yet.")] = []
+    fallback: Annotated[
+        list[Any],
+        Meta(description="Other channels: not supported yet, so it must be empty.", extra_json_schema={"maxItems": 0}),
+    ] = []
     campaign: Annotated[
         str, Meta(max_length=200, description="Comes back in the outcome.", extra_json_schema=_SEEN)
     ] = ""
@@ -198,6 +196,8 @@ def _check_names(request: NotifyRequest) -> None:
 def _check(request: NotifyRequested) -> None:
     """Raises Unreadable for the first rule that is broken: content, then options, then recipients."""
     _check_content(request)
+    if request.fallback:
+        raise Unreadable("fallback", "is not supported yet: no other channel would be tried")
     if request.send_at and request.expires_at and request.expires_at <= request.send_at:
         raise Unreadable("expires_at", "is not after send_at")
     if (rule := metadata_rule(request.metadata)) is not None:
