@@ -1,5 +1,7 @@
 """`heliograph twilio messages`: texts as Twilio keeps them."""
 
+import asyncio
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -10,11 +12,12 @@ import click
 import msgspec
 
 from app import values
-from app.cli import OK, PROBLEMS
+from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
 from app.cli.counted import plural
 from app.cli.moments import moment
 from app.cli.shown import raw, say, say_json
 from app.cli.twilioline import answer, as_json, asking, because, by_tenant, hidden, one, reveal, sids, yes
+from app.cli.who import by_option
 from app.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -41,10 +44,11 @@ def messages() -> None:
 @click.argument("sid", callback=SID)
 @by_tenant
 @reveal
+@by_option
 @raw
 @as_json
-def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
-    """Show one text: status, error code, segments, price.
+def fetch(sid: str, tenant: str | None, reveal: bool, by: str, as_json: bool) -> None:
+    """Show one text: status, error code, segments, price. That --reveal showed it is kept on notify.consent.
 
     \b
     Example:
@@ -52,7 +56,11 @@ def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
     """
     from app.provider.account import texts
 
-    _tell(_shown(asking(one(tenant), texts.fetch, sid), reveal), as_json)
+    account = one(tenant)
+    text = asking(account, texts.fetch, sid)
+    if reveal:
+        _recorded(account, sid, by)
+    _tell(_shown(text, reveal), as_json)
 
 
 @messages.command("list")
@@ -64,6 +72,7 @@ def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="No limit: page by page to the end.")
 @by_tenant
 @reveal
+@by_option
 @raw
 @as_json
 def list_texts(
@@ -75,9 +84,10 @@ def list_texts(
     everything: bool,
     tenant: str | None,
     reveal: bool,
+    by: str,
     as_json: bool,
 ) -> None:
-    """List texts, the newest first, as they come.
+    """List texts, the newest first, as they come. That --reveal showed them is kept on notify.consent.
 
     \b
     Examples:
@@ -86,9 +96,10 @@ def list_texts(
     """
     from app.provider.account.texts import Wish
 
-    wish = Wish(to=to, sender=sender, since=_time(since), until=_time(until))
-
-    asking(one(tenant), _list, wish, None if everything else limit, reveal, as_json)
+    wish, account = Wish(to=to, sender=sender, since=_time(since), until=_time(until)), one(tenant)
+    if reveal:
+        _recorded(account, "", by)
+    asking(account, _list, wish, None if everything else limit, reveal, as_json)
 
 
 async def _list(line: "Line", wish: "Wish", limit: int | None, reveal: bool, as_json: bool) -> None:
@@ -171,6 +182,14 @@ def _sure(tenant: Tenant, verb: str, count: int, yes: bool) -> Tenant:
     if not yes:
         click.confirm(f"{verb} {plural(count, 'text')} at Twilio, of tenant {tenant.name}?", abort=True, err=True)
     return tenant
+
+
+def _recorded(account: Tenant, sid: str, by: str) -> None:
+    from app.cli.opened import record_texts
+
+    settings, _ = settings_or_exit(dict(os.environ))
+    with reaching_kafka(settings):
+        asyncio.run(record_texts(settings, account.name, sid, by))
 
 
 def _time(at_ms: int | None) -> datetime | None:
