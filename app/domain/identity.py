@@ -47,6 +47,9 @@ def key_fingerprint(pseudonym_key: bytes) -> str:
     return hmac.digest(pseudonym_key, b"heliograph key fingerprint", "sha256").hex()[:8]
 
 
-def payload_fingerprint(*fields: str) -> str:
-    """16 hex digits of what a request asks for: the same key with another one is a conflict."""
-    return hashlib.sha256(_joined(*fields)).hexdigest()[:16]
+def payload_fingerprint(pseudonym_key: bytes, contact: str, *fields: str) -> str:
+    """16 hex digits of what a request asks for: the same key with another one is a conflict.
+
+    Keyed, and bound to the contact: a text of few possibilities, such as a code, could be found from a plain hash.
+    """
+    return hmac.digest(pseudonym_key, _joined("payload", contact, *fields), "sha256").hex()[:16]

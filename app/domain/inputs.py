@@ -40,8 +40,8 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.requested.v1"):
     """One message to this contact is asked for.
 
-    `fingerprint`: hash of the payload; `requested_ms`: log time of the request's record; `digest`: of the text, as the
-    texts on Twilio's list have it; `fallback_digest`: of the text that goes where media cannot be received.
+    `fingerprint`: keyed hash of the payload; `requested_ms`: log time of the request's record; `digest`: of the text,
+    as the texts on Twilio's list have it; `fallback_digest`: of the text that goes where media cannot be received.
     """
 
     message_id: f.MessageId

@@ -67,7 +67,7 @@ class RejectedInputs:
         value = Rejected(
             **self.shared,
             message_id=message,
-            fingerprint=payload_fingerprint("rejected", bad.field, bad.rule),
+            fingerprint=payload_fingerprint(self._context.pseudonym_key, contact, "rejected", bad.field, bad.rule),
             sealed_to=self.seal(Content(address.canonical), message),
             masked=address.masked,
             field=bad.field,
@@ -115,8 +115,8 @@ class RequestedInputs:
         self._request, self._tenant, self._rejected, self._key = request, tenant, rejected, context.pseudonym_key
         self._link = request.media_fallback if request.media else ""
         self._linked_text = with_link(request.body, self._link) if self._link else ""
+        self._asked = _asked(request)
         self._shared = rejected.shared | {
-            "fingerprint": _fingerprint(request),
             "policy": policy,
             "warnings": (*warnings, *media_warnings(request.media)),
         }
@@ -141,6 +141,7 @@ class RequestedInputs:
         value = Requested(
             **self._shared,
             message_id=message,
+            fingerprint=payload_fingerprint(self._key, contact, *self._asked),
             sealed=self._rejected.seal(content, message),
             sealed_to=self._rejected.seal(Content(address.canonical), message),
             masked=address.masked,
@@ -151,8 +152,8 @@ class RequestedInputs:
         self._rejected.emit(contact, value)
 
 
-def _fingerprint(request: NotifyRequested) -> str:
+def _asked(request: NotifyRequested) -> tuple[str, ...]:
     """What makes two requests under one key the same: what would be sent, from where, and when."""
     times = [t.isoformat() if t else "" for t in (request.send_at, request.expires_at)]
     link = [request.media_fallback] if request.media_fallback else []
-    return payload_fingerprint(request.body, *request.media, request.sender or "", request.category, *times, *link)
+    return request.body, *request.media, request.sender or "", request.category, *times, *link

@@ -91,7 +91,16 @@ def lease_off() -> None:
 
 def outputs_after_rows() -> None:
     """Rows that make an input look done, before its outputs."""
+    from app.streams.engine.row_writer import RowWriter
+
     _unsafe("rows_first")
+    inner = RowWriter.store
+
+    async def store(self: Any, encoded: Any) -> None:
+        await inner(self, encoded)
+        await asyncio.sleep(0.3)  # most kills come now
+
+    RowWriter.store = store  # type: ignore[method-assign]
 
 
 def resend_on_timeout() -> None:
@@ -159,7 +168,7 @@ PLANTS = {
     "row_guard_off": Plant(row_guard_off, ("worker_kill", "kill_after_rows"), 6),
     "store_before_changelog": Plant(store_before_changelog, ("worker_kill",), 6),
     "lease_off": Plant(lease_off, ("pause_after_outputs",), 6),
-    "outputs_after_rows": Plant(outputs_after_rows, ("kill_after_rows",), 5),
+    "outputs_after_rows": Plant(outputs_after_rows, ("worker_kill",), 6),
     "resend_on_timeout": Plant(resend_on_timeout, ("accept_then_late",), 3),
     "effects_before_rows": Plant(effects_before_rows, ("kill_unheard",), 3),
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),

@@ -56,8 +56,16 @@ def test_p7_a_cancel_of_an_invented_message_of_another_tenants_contact_does_not_
 
 
 def test_fields_that_join_alike_have_different_ids():
-    assert identity.payload_fingerprint("ab", "c") != identity.payload_fingerprint("a", "bc")
+    key, contact = b"k" * 32, "c" * 20
+    assert identity.payload_fingerprint(key, contact, "ab", "c") != identity.payload_fingerprint(
+        key, contact, "a", "bc"
+    )
     assert identity.contact_id(b"k" * 32, "a", "bc") != identity.contact_id(b"k" * 32, "ab", "c")
+
+
+def test_p8_a_code_cannot_be_found_from_its_fingerprint_without_the_key_nor_two_people_be_told_alike():
+    prints = {identity.payload_fingerprint(key, contact, "123456") for key in (b"a", b"b") for contact in ("c", "d")}
+    assert len(prints) == 4
 
 
 @pytest.mark.parametrize(
