@@ -66,6 +66,8 @@ def drops_media(message: Message, attempt: Attempt) -> bool:
 def after_refusal(message: Message, attempt: Attempt, error: ErrorClass | None, hints: tuple[int, int]) -> int | None:
     """The same after an answer that left nothing at Twilio. `hints`: Retry-After in ms, and what the door stamped."""
     now, (retry_after_ms, hold_ms) = attempt.answered_ms, hints
+    if is_full(message):
+        return None
     if error in (ErrorClass.THROTTLED, ErrorClass.TRANSIENT):
         refusals = sum(earlier.answer is Answer.REFUSED for earlier in message.attempts) + message.attempts_dropped
         least = THROTTLED_MS if error is ErrorClass.THROTTLED else 0

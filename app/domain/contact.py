@@ -1,7 +1,7 @@
-"""The row of one contact: consent, and its open and recent messages. The fold of its log, nothing else.
+"""The row of one contact: consent, number health, and its active messages. The fold of its log, nothing else.
 
-A `Message` lives in its contact's row until it has been final for 24 h, then alone in table `messages`; one that is
-final the moment it is opened (refused, suppressed, expired, canceled ahead) goes there at once.
+A `Message` is in its contact's row while it may still cause a create or cancel call, and in a row of its own in table
+`messages` at any other time (see `placement`). So the contact's row does not grow with the messages of its life.
 Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says otherwise. `gc=False`, here and in all
 that is frozen and made of values: it can be in no cycle, and the collector need not look at it.
 """
@@ -61,8 +61,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     which left anything at Twilio.
     `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
     `logged_offset`: offset of the request that opened it. `revision` counts outcomes given; `duplicate`: the last of
-    them said possible_duplicate. `watermark` (offset of the last input that changed it) is set once it lives in table
-    `messages`. `plain`: further attempts go without media, as the text with the link whose digest is `fallback_digest`.
+    them said possible_duplicate. `watermark` (offset of the last input that changed it) is set in its own row only.
+    `plain`: further attempts go without media, as the text with the link whose digest is `fallback_digest`.
     """
 
     id: str
@@ -98,7 +98,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     recall: Reason | None = None
     recall_ms: int = 0
     watermark: int = -1
-    archive_after_ms: int = 86_400_000
     forget_after_ms: int = 2_592_000_000
     plain: bool = False
     fallback_digest: str = ""
@@ -138,15 +137,30 @@ class Number(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 REACHABLE = Number()
 
 
+class Departed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An attempt whose message left the contact's row: its text on Twilio's list must not be taken for another's.
+
+    `sid` is empty if it is unknown; then `digest` is that of its text. `until_ms`: an attempt claimed later cannot be
+    confused with it. `inferred`: key of its message if the SID was only inferred, so that a proof that it is another's
+    finds the message.
+    """
+
+    sid: str
+    digest: str
+    until_ms: int
+    inferred: str = ""
+
+
 class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
+    """The row. `watermark`: offset of the last input that changed it; `messages`: the active ones, by key.
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last
     inbound SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a
     fault of ours stopped this contact, nothing may be claimed until the inputs at the offsets `frozen_by` are
     produced again; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`, `based_offset`: log time and
     offset of the input the row can be folded from again: the last checkpoint, or else the first input. `filtered`:
-    digests of texts that carriers filtered.
+    digests of texts that carriers filtered. `departed`: see Departed; `departed_until_ms`: attempts claimed up to then
+    may have rivals that are not kept any more.
     """
 
     tenant: str
@@ -165,6 +179,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     based_offset: int = -1
     number: Number = REACHABLE
     filtered: tuple[str, ...] = ()
+    departed: tuple[Departed, ...] = ()
+    departed_until_ms: int = 0
 
 
 def find_attempt(message: Message, attempt_no: int) -> Attempt | None:

@@ -200,12 +200,6 @@ class TextReceived(_Event, frozen=True, kw_only=True):
     intent: Intent
 
 
-class MessageArchived(_Event, frozen=True, kw_only=True):
-    """The message leaves the contact's row for table `messages`: final for 24 h, or as soon as it was opened."""
-
-    key: str
-
-
 class MessageForgotten(_Event, frozen=True, kw_only=True):
     """30 days after it became final: the row in table `messages` is dropped."""
 
@@ -253,7 +247,6 @@ Event = (
     | FailuresForgotten
     | TextFiltered
     | TextReceived
-    | MessageArchived
     | MessageForgotten
     | CheckpointKept
     | InputRefused

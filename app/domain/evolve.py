@@ -1,5 +1,6 @@
 """Events folded into rows. No decision is taken here: what happened, happened."""
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -32,7 +33,6 @@ from app.domain.events import (
     LineLearnt,
     LookMade,
     MediaDropped,
-    MessageArchived,
     MessageForgotten,
     MessageOpened,
     OutcomeGiven,
@@ -56,45 +56,43 @@ from app.domain.limits import (
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
 
-Rows = tuple[Contact, Message | None]
+Messages = Mapping[str, Message]
+Rows = tuple[Contact, Messages]
 
 
-def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
-    """The rows after `event`: the contact's, and the archived message's that the input named (None if none)."""
+def evolve(contact: Contact, rows: Messages, event: Event, place: Place) -> Rows:
+    """The rows after `event`: the contact's, and those of messages that the input names, by key."""
     match event:
         case AttemptProgressed() | AttemptAnswered() | AttemptClaimed():  # most of what happens, found first
-            return _message(contact, archived, event, place)
+            return _message(contact, rows, event, place)
         case MessageOpened(key=key, message=message):
             ahead = {k: at for k, at in contact.canceled_ahead.items() if k != key}
-            return replace(contact, messages={**contact.messages, key: message}, canceled_ahead=ahead), archived
-        case MessageArchived(key=key):
-            rest = {k: m for k, m in contact.messages.items() if k != key}
-            return replace(contact, messages=rest), replace(contact.messages[key], watermark=place.offset)
-        case MessageForgotten():
-            return contact, None
+            return replace(contact, messages={**contact.messages, key: message}, canceled_ahead=ahead), rows
+        case MessageForgotten(key=key):
+            return contact, {k: m for k, m in rows.items() if k != key}
         case ConsentChanged():
-            return _consent(contact, event), archived
+            return _consent(contact, event), rows
         case TextReceived(sid=sid):
-            return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
+            return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), rows
         case LineLearnt(line_type=line_type, at_ms=at):
-            return replace(contact, line_type=line_type, line_ms=at), archived
+            return replace(contact, line_type=line_type, line_ms=at), rows
         case TextsRemembered(texts=texts):
-            return replace(contact, listed=texts), archived
+            return replace(contact, listed=texts), rows
         case CancelKept(key=key, at_ms=at):
-            return replace(contact, canceled_ahead=_with_cancel(contact.canceled_ahead, key, at)), archived
+            return replace(contact, canceled_ahead=_with_cancel(contact.canceled_ahead, key, at)), rows
         case CheckpointKept(at_ms=at, offset=offset, restored=restored):
-            return replace(restored or contact, based_ms=at, based_offset=offset), archived
+            return replace(restored or contact, based_ms=at, based_offset=offset), rows
         case NumberFailed() | NumberChanged() | FailuresForgotten():
-            return replace(contact, number=_number(contact.number, event)), archived
+            return replace(contact, number=_number(contact.number, event)), rows
         case TextFiltered(digest=digest, lifted=lifted):
             others = tuple([known for known in contact.filtered if known != digest])
-            return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), archived
+            return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), rows
         case ContactUnfrozen():
-            return thaw(contact, event), archived
+            return thaw(contact, event), rows
         case InputRefused() | RequestConflicted():
-            return contact, archived
+            return contact, rows
         case _:
-            return _message(contact, archived, event, place)
+            return _message(contact, rows, event, place)
 
 
 def _with_cancel(ahead: dict[str, int], key: str, at_ms: int) -> dict[str, int]:
@@ -119,12 +117,12 @@ MessageEvent = (
 )
 
 
-def _message(contact: Contact, archived: Message | None, event: MessageEvent, place: Place) -> Rows:
+def _message(contact: Contact, rows: Messages, event: MessageEvent, place: Place) -> Rows:
     message = contact.messages.get(event.key)
     if message is not None:
-        return replace(contact, messages={**contact.messages, event.key: _apply(message, event)}), archived
-    assert archived is not None, "an event names a message that is nowhere"
-    return contact, replace(_apply(archived, event), watermark=place.offset)
+        return replace(contact, messages={**contact.messages, event.key: _apply(message, event)}), rows
+    changed = replace(_apply(rows[event.key], event), watermark=place.offset)
+    return contact, {**rows, event.key: changed}
 
 
 def _apply(message: Message, event: MessageEvent) -> Message:

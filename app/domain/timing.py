@@ -12,9 +12,7 @@ FIRST_BACKOFF_MS, LAST_BACKOFF_MS = 1_000, 60_000
 def dues(message: Message) -> Dues:
     """The next due times (ms since the epoch) of a message as it stands; the last of them is its deadline."""
     if message.stage is Stage.FINAL:
-        if message.watermark >= 0:
-            return ((DueKind.FORGET, message.final_ms + message.forget_after_ms),)
-        return ((DueKind.ARCHIVE, message.final_ms + message.archive_after_ms),)
+        return ((DueKind.FORGET, message.final_ms + message.forget_after_ms),)
     policy = message.policy
     assert policy is not None, "only a refused request has no policy, and it is final"
     if message.stage is Stage.FLYING:

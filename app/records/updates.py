@@ -22,7 +22,7 @@ EVENTS = [
     "outcome",
     "conflicted",
 ]
-EVENTS += ["cancel_kept", "cancel_noted", "recall_wanted", "recall_ended", "archived", "forgotten"]
+EVENTS += ["cancel_kept", "cancel_noted", "recall_wanted", "recall_ended", "forgotten"]
 
 
 class NotifyUpdated(

@@ -82,7 +82,7 @@ class Notices:
     def _update(
         self, record: Input, contact_id: str, folded: Folded, event: e.Event, cause: Cause, scope: Scope
     ) -> None:
-        message = _message(folded, event.key)  # type: ignore[union-attr] # events without a key are handled above
+        message = folded.find(event.key)  # type: ignore[union-attr] # events without a key are handled above
         message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
         update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant)
         scope.emit(self._output(self._topics.updates, message_id, "notify.updated.v1", update, record))
@@ -112,7 +112,7 @@ class Notices:
     def _number(
         self, record: Input, contact_id: str, folded: Folded, event: numbers.NumberChanged, cause: Cause
     ) -> Output:
-        message = _message(folded, event.told_by)
+        message = folded.find(event.told_by)
         changed = NotifyNumberChanged(
             id=f"{contact_id}@{cause.partition}-{cause.offset}-{cause.index}",
             at=iso(event.at_ms),
@@ -157,10 +157,6 @@ class Notices:
     ) -> Output:
         made = headers(kind, value.id, value.at, traced)  # type: ignore[attr-defined] # every notice has both
         return Output(topic, key.encode(), _encode(value), record.partition, made)
-
-
-def _message(folded: Folded, key: str) -> Message | None:
-    return folded.contact.messages.get(key) or folded.archived
 
 
 def _updated(
@@ -226,8 +222,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("cancel_kept", "canceled", "cancel_requested")
         case e.CancelNoted() | e.RecallWanted() | e.RecallEnded() | e.MediaDropped():
             yield from _standing(message, event)
-        case e.MessageArchived() | e.MessageForgotten():
-            yield from _said("archived" if isinstance(event, e.MessageArchived) else "forgotten", "final", "final")
+        case e.MessageForgotten():
+            yield from _said("forgotten", "final", "final")
         case e.ConsentChanged() | numbers.NumberChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
             raise AssertionError("has a record of its own")
         case numbers.TextFiltered() | e.LineLearnt() | numbers.NumberFailed() | numbers.FailuresForgotten():

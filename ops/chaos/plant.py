@@ -63,9 +63,9 @@ def row_guard_off() -> None:
 
     inner = contactfold.fold  # type: ignore[attr-defined]
 
-    def fold(contact: Any, archived: Any, record: Any, place: Any) -> Any:
+    def fold(contact: Any, rows: Any, record: Any, place: Any) -> Any:
         unguarded = None if contact is None else msgspec.structs.replace(contact, watermark=-1)
-        return inner(unguarded, archived, record, place)
+        return inner(unguarded, rows, record, place)
 
     contactfold.fold = fold  # type: ignore[attr-defined]
 
