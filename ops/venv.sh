@@ -30,6 +30,9 @@ ensure_venv() {
   install_locked "$lock" || fail "the locked packages could not be installed: is a package registry in reach?"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
     || fail "the project itself could not be installed"
+  # The pip and setuptools that Python brings along are as old as it is; nothing here runs with them.
+  .venv/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes setuptools pip \
+    || fail "pip and setuptools could not be taken out of .venv"
   echo "$want" > "$stamp"
 }
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from app.cli.shown import say
 from app.settings import Settings
 from app.tenants import Tenant, look_at_tenants
 
@@ -122,5 +123,5 @@ def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PRO
 def give_up(*faults: str, code: int = USAGE) -> NoReturn:
     """Say what is wrong, and exit."""
     for fault in faults:
-        click.echo(f"error: {fault}", err=True)
+        say(f"error: {fault}", err=True)
     sys.exit(code)

@@ -7,10 +7,10 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from app import kafka, telemetry
 from app.cli import PORT, running, settings_or_exit
+from app.cli.shown import say, say_json
 from app.settings import Settings
 from app.tenants import Tenant
 
@@ -100,4 +100,4 @@ async def _read(reader: "Reader", url: str, as_json: bool) -> None:
 
 async def _say_ready(reader: "Reader", url: str, as_json: bool) -> None:
     await reader.ready.wait()
-    click.echo(orjson.dumps({"metrics": url, "pid": os.getpid()}).decode() if as_json else f"metrics on {url}")
+    say_json({"metrics": url, "pid": os.getpid()}) if as_json else say(f"metrics on {url}")

@@ -9,6 +9,7 @@ import orjson
 
 from app import kafka
 from app.cli import USAGE, reaching_kafka, settings_or_exit
+from app.cli.shown import say, say_json
 from app.cli.topicio import produce
 from app.cli.whose import known
 from app.records.requests import MESSAGE_ID
@@ -28,11 +29,11 @@ def command(message_id: str, tenant: str | None, as_json: bool) -> None:
     """
     settings, tenants = settings_or_exit(dict(os.environ))
     if not MESSAGE_ID.match(message_id):
-        click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
+        say("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
     tenant = known(tenant, tenants, settings)
     value = orjson.dumps({"type": "notify.canceled.v1", "message_id": message_id, "tenant": tenant})
     with reaching_kafka(settings):
         asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))
     told = {"message_id": message_id, "tenant": tenant, "requested": True}
-    click.echo(orjson.dumps(told).decode() if as_json else "cancel requested")
+    say_json(told) if as_json else say("cancel requested")

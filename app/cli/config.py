@@ -11,9 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 import msgspec
-import orjson
 
 from app.cli import OK, PROBLEMS, USAGE, looked_at, settings_or_exit
+from app.cli.shown import say, say_json, say_lines
 from app.parameters import MISLEADING, WORTH_KNOWING, Parameters, failures_told
 from app.settings import FIELDS
 from app.tenants import Tenant
@@ -38,13 +38,13 @@ def show(as_json: bool) -> None:
     shown = {field.env: _hidden(field.secret, getattr(settings, field.name)) for field in FIELDS}
     modes = {name: {"mode": tenant.mode, "allow": list(tenant.allowed)} for name, tenant in tenants.items()}
     if as_json:
-        click.echo(orjson.dumps({"settings": shown, "tenants": list(tenants), "modes": modes}).decode())
+        say_json({"settings": shown, "tenants": list(tenants), "modes": modes})
         return
     for name, value in shown.items():
-        click.echo(f"{name}={value}")
-    click.echo(f"tenants: {', '.join(tenants)}")
+        say(f"{name}={value}")
+    say(f"tenants: {', '.join(tenants)}")
     for line in sandboxes(tenants):
-        click.echo(line)
+        say(line)
 
 
 @command.command("check")
@@ -77,7 +77,7 @@ def check(as_json: bool) -> None:
         ],
     }
     if as_json:
-        click.echo(orjson.dumps(found).decode())
+        say_json(found)
     else:
         _tell(found)
     sys.exit(USAGE if found["faults"] or found["problems"] else PROBLEMS if found["warnings"] else OK)
@@ -85,15 +85,15 @@ def check(as_json: bool) -> None:
 
 def _tell(found: dict[str, list[str]]) -> None:
     for fault in found["faults"]:
-        click.echo(f"error: {fault}", err=True)
+        say(f"error: {fault}", err=True)
     for problem in found["problems"]:
-        click.echo(problem)
+        say(problem)
     for warning in found["warnings"]:
-        click.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     for note in found["notes"]:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     if not (found["faults"] or found["problems"] or found["warnings"]):
-        click.echo("settings are complete")
+        say("settings are complete")
 
 
 def incomplete(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str]:
@@ -268,7 +268,7 @@ def example() -> None:
     Example:
       heliograph config example > .env
     """
-    click.echo(settings_example())
+    say_lines(settings_example())
 
 
 def settings_table() -> str:
@@ -289,4 +289,4 @@ def table() -> None:
     Example:
       heliograph config table
     """
-    click.echo(settings_table())
+    say_lines(settings_table())

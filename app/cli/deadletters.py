@@ -30,7 +30,8 @@ from app.cli.letters import (
 )
 from app.cli.moments import moment
 from app.cli.reproduction import Reproduction, escaped, produce, reproduction
-from app.cli.who import by_option
+from app.cli.shown import raw, say, say_json
+from app.cli.who import by_option, recorded
 from app.records.deadletter_content import Opened
 from app.records.deadletters import RETRY_OF, NotifyDeadletterOpened, open_letter, place_of
 from app.records.seal import Sealer, Unsealable
@@ -76,13 +77,14 @@ def list_letters(since: int | None, field: str | None, topic: str | None, everyt
     for letter in newest_first(letters):
         asked = field in (None, letter.record.field) and (topic is None or letter.topic in topics)
         if asked and (everything or letter.handled is None):
-            click.echo(orjson.dumps(letter.view()).decode() if as_json else line(letter))
+            say_json(letter.view()) if as_json else say(line(letter))
 
 
 @command.command("show")
 @click.argument("letter_id", callback=_ids)
 @click.option("--reveal", is_flag=True, help="Open the seal (needs HELIOGRAPH_SEAL_KEYS); that it was is kept.")
 @by_option
+@raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(letter_id: str, reveal: bool, by: str, as_json: bool) -> None:
     """Show one letter, and with --reveal the record it is about, number and text and all.
@@ -102,16 +104,15 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
     view = letter.view()
     if reveal:
         opened = _opened(settings, letter)
-        told = NotifyDeadletterOpened(**about(letter), by=by)
+        told = NotifyDeadletterOpened(**about(letter), **recorded(by))
         await append(settings, [(letter, told)])
-        click.echo(f"kept on {topic_of(settings)}: letter {letter_id} was opened by {by}", err=True)
+        say(f"kept on {topic_of(settings)}: letter {letter_id} was opened by {by}", err=True)
         view |= _content(opened)
     if as_json:
-        click.echo(orjson.dumps(view).decode())
+        say_json(view)
     else:
         for name, value in view.items():
-            plain = isinstance(value, int) or (isinstance(value, str) and value.isprintable())
-            click.echo(f"{name:8} {value if plain else orjson.dumps(value).decode()}")
+            say(f"{name:8} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
     return OK
 
 
@@ -138,7 +139,7 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
         records = [_again(settings, letter) for letter in letters]
         for letter, record in zip(letters, records, strict=True):
             for name in record.left_out:
-                click.echo(f"{letter.letter_id}: header {name} is left out: its name is not UTF-8", err=True)
+                say(f"{letter.letter_id}: header {name} is left out: its name is not UTF-8", err=True)
         if not yes:
             topics = ", ".join(sorted({letter.topic for letter in letters}))
             click.confirm(f"Produce {plural(len(letters), 'record')} again to {topics}?", abort=True, err=True)
@@ -161,7 +162,7 @@ def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
         letters = asyncio.run(_found(settings, letter_ids))
         asyncio.run(append(settings, [(letter, handled(letter, "dropped", by)) for letter in letters]))
     dropped = [letter.letter_id for letter in letters]
-    click.echo(orjson.dumps({"dropped": dropped}).decode() if as_json else f"dropped {len(dropped)}")
+    say_json({"dropped": dropped}) if as_json else say(f"dropped {len(dropped)}")
 
 
 async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
@@ -215,7 +216,7 @@ async def _retry(
                 give_up(f"{letter.letter_id}: with {RETRY_OF} it is longer than {record.topic} takes", code=PROBLEMS)
             await mark(producer, settings, letter, handled(letter, "retried", by))
             told = {"letter": letter.letter_id, "topic": record.topic, "left_out": record.left_out}
-            click.echo(orjson.dumps(told).decode() if as_json else f"{letter.letter_id} is on {record.topic} again")
+            say_json(told) if as_json else say(f"{letter.letter_id} is on {record.topic} again")
 
 
 def _content(opened: Opened) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 from app import clock
 from app.cli import OK, PROBLEMS
+from app.cli.shown import say, say_json
 from app.dev.broker import BrokerFault
 from app.dev.demo import FAULTS, Demo, DemoFault, Progress
 from app.dev.judge import PROMISES, kept
@@ -54,14 +54,14 @@ def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_
     finally:
         stand.stop()
         if keep or fault:
-            click.echo(f"logs and data: {directory}", err=True)
+            say(f"logs and data: {directory}", err=True)
         else:
             stand.wipe()
             shutil.rmtree(directory, ignore_errors=True)
     if result is None:
-        click.echo(f"error: {fault}", err=True)
+        say(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
-    click.echo(orjson.dumps(result).decode()) if as_json else _show(result)
+    say_json(result) if as_json else _show(result)
     sys.exit(OK if kept(result) else PROBLEMS)
 
 

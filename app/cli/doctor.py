@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from app import kafka
 from app.cli import OK, PROBLEMS, settings_or_exit
 from app.cli.findings import place, readable_secrets
+from app.cli.shown import say, say_json
 from app.cli.stopped import stopped_lanes, why
 from app.cli.twilioline import lacks
 from app.cli.workercheck import letter_findings, say_watching, silent, worker_findings
@@ -54,16 +54,14 @@ def command(live: bool, public: bool, as_json: bool) -> None:
     settings, tenants = settings_or_exit(dict(os.environ), keys=public)
     findings = asyncio.run(_all(settings, tenants, live, public, silent if as_json else say_watching))
     if as_json:
-        click.echo(orjson.dumps({"findings": findings}).decode())
+        say_json({"findings": findings})
     else:
         for seen in findings:
-            click.echo(f"{'!' if seen['problem'] else 'ok'}  {seen['what']}{_more(seen)}")
+            problem = f": {seen['problem']}" if seen["problem"] else ""
+            say(f"{'!' if problem else 'ok'}  {seen['what']}{problem}")
+            if problem and "todo" in seen:
+                say(f"      {seen['name']}: {seen['todo']}")
     sys.exit(PROBLEMS if any(seen["problem"] for seen in findings) else OK)
-
-
-def _more(seen: Seen) -> str:
-    todo = f"\n      {seen['name']}: {seen['todo']}" if "todo" in seen else ""
-    return f": {seen['problem']}{todo}" if seen["problem"] else ""
 
 
 async def _all(

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 import msgspec
-import orjson
 
 from app import clock, kafka
 from app.cli import reaching_kafka, settings_or_exit
 from app.cli.counted import plural
 from app.cli.moments import moment
+from app.cli.shown import say, say_json
 from app.cli.topicio import follow
 from app.domain.contact import Attempt, Contact, Message, in_doubt
 from app.domain.timing import looks
@@ -47,7 +47,7 @@ def command(tenant: str | None, since: int | None, as_json: bool) -> None:
         since_ms = told.pop("since_ms")
         told = {"since": clock.iso(since_ms), **told}
         if tenant in (None, told["tenant"]):
-            click.echo(orjson.dumps(told).decode() if as_json else _line(told))
+            say_json(told) if as_json else say(_line(told))
 
 
 async def _rows(topic: str, client: dict[str, Any]) -> list[Contact]:

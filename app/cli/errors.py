@@ -4,9 +4,9 @@ import sys
 from typing import Any
 
 import click
-import orjson
 
 from app.cli import PROBLEMS, give_up
+from app.cli.shown import say, say_json, say_lines
 
 
 @click.command("errors")
@@ -38,7 +38,7 @@ def _list(kind: str, as_json: bool) -> None:
     for row in every():
         if kind in ("", row["class"]):
             line = f"{row['code']}  {row['class'] or '-':18}  {row['meaning']}"
-            click.echo(orjson.dumps(row).decode() if as_json else line)
+            say_json(row) if as_json else say(line)
 
 
 def _explain(code: int, as_json: bool) -> None:
@@ -47,10 +47,10 @@ def _explain(code: int, as_json: bool) -> None:
     found = explained(code)
     _show(found or unlisted(code), as_json)
     if found is None:
-        click.echo(f"error: code {code} is on no list here", err=True)
+        say(f"error: code {code} is on no list here", err=True)
         sys.exit(PROBLEMS)
 
 
 def _show(row: dict[str, Any], as_json: bool) -> None:
     lines = (f"{name:8} {value or '-'}" for name, value in row.items())
-    click.echo(orjson.dumps(row).decode() if as_json else "\n".join(lines))
+    say_json(row) if as_json else say_lines("\n".join(lines))

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 import msgspec
-import orjson
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, reaching_kafka, settings_or_exit
 from app.cli.logkey import log_fingerprint
+from app.cli.opened import record_message
 from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import state
+from app.cli.shown import raw, say, say_json
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow, partition_of
+from app.cli.who import by_option
 from app.cli.workercheck import say_watching, silent, stopped_workers
-from app.domain.contact import Message
 from app.domain.fold import Folded
 from app.domain.inputs import Requested
 from app.domain.placement import own_rows
@@ -38,10 +39,14 @@ HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "me
 
 @click.command("explain")
 @click.argument("message_id")
-@click.option("--reveal", is_flag=True, help="Open the seal: show recipient and text (needs HELIOGRAPH_SEAL_KEYS).")
+@click.option("--reveal", is_flag=True, help="Open the seal (needs HELIOGRAPH_SEAL_KEYS); that it was is kept.")
+@by_option
+@raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(message_id: str, reveal: bool, as_json: bool) -> None:
+def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
     """Print every input, decision, attempt and report of one message, with times and reasons.
+
+    With --reveal recipient and text, too; who opened it is a record on notify.consent, which is kept for ever.
 
     \b
     Example:
@@ -49,25 +54,25 @@ def command(message_id: str, reveal: bool, as_json: bool) -> None:
     """
     settings, _ = settings_or_exit(dict(os.environ))
     if not MESSAGE_ID.match(message_id):
-        click.echo("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
+        say("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
     if reveal and not settings.seal_keys:
-        click.echo("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
+        say("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
         sys.exit(USAGE)
-    topics = Topics(settings.topic_prefix, settings.group)
     sealer = Sealer(settings.seal_keys) if reveal else None
     with reaching_kafka(settings):
         waiting = silent if as_json else say_watching
-        steps, now = asyncio.run(_explained(message_id, topics, settings, sealer, waiting))
+        steps, now = asyncio.run(_explained(message_id, settings, sealer, by, waiting))
     if not steps:
-        click.echo(now, err=True)
+        say(now, err=True)
         sys.exit(PROBLEMS)
     if as_json:
-        click.echo(orjson.dumps({"message_id": message_id, "steps": steps, "now": now}).decode())
+        say_json({"message_id": message_id, "steps": steps, "now": now})
     else:
         for step in steps:
-            click.echo(_text(step))
-        click.echo(f"now  {now}")
+            for line in _lines(step):
+                say(line)
+        say(f"now  {now}")
     sys.exit(OK)
 
 
@@ -75,11 +80,18 @@ Steps = list[dict[str, Any]]
 
 
 async def _explained(
-    message_id: str, topics: Topics, settings: Settings, sealer: Sealer | None, waiting: Callable[[float], None]
+    message_id: str, settings: Settings, sealer: Sealer | None, by: str, waiting: Callable[[float], None]
 ) -> tuple[Steps, str]:
-    """Every step, and what the message waits for now; of a message without steps, why it may have none."""
-    client = kafka.client(settings)
-    steps, message = await _steps(message_id, topics, await log_fingerprint(settings, topics), client, sealer)
+    """Every step, and what the message waits for now; of a message without steps, why it may have none.
+
+    That the seal was opened, `by` whom, is recorded before this returns what was in it.
+    """
+    client, topics = kafka.client(settings), Topics(settings.topic_prefix, settings.group)
+    fingerprint = await log_fingerprint(settings, topics)
+    steps, history = await _steps(message_id, topics, fingerprint, client, sealer)
+    contact, message = history.contact(message_id.partition("-")[0]), history.message(message_id)
+    if contact is not None and any("body" in step["given"] for step in steps):
+        await record_message(settings, contact.tenant, message_id, by)
     if not steps:
         missing, workers = await _unknown(topics, client), await stopped_workers(settings, waiting)
         return steps, f"{missing}: {workers}" if workers else missing
@@ -104,12 +116,12 @@ async def _unknown(topics: Topics, client: dict[str, Any]) -> str:
 
 async def _steps(
     message_id: str, topics: Topics, pk: str, client: dict[str, Any], sealer: Sealer | None
-) -> tuple[Steps, Message | None]:
+) -> tuple[Steps, History]:
     records = await _records(message_id.partition("-")[0].encode(), topics.contacts, client)
     skipped = {offset for record in records if (offset := skipped_by(record)) is not None}
     history = History(topics, pk, skipped)
     steps = [step for one in told(history, records) if (step := _told(one, message_id, sealer)) is not None]
-    return steps, history.message(message_id)
+    return steps, history
 
 
 async def _records(contact: bytes, topic: str, client: dict[str, Any]) -> list[Input]:
@@ -166,11 +178,10 @@ def _event(event: Any) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in ("", None, 0)}
 
 
-def _text(step: dict[str, Any]) -> str:
+def _lines(step: dict[str, Any]) -> list[str]:
     given = " ".join(f"{k}={v}" for k, v in step["given"].items() if k not in ("at", "requested_ms"))
     lines = [f"{step['at']}  {step['input']}  {given}"]
     for event in step["decided"]:
         words = " ".join(f"{k}={v}" for k, v in event.items() if k not in ("event", "at_ms", "offset"))
         lines.append(f"    decided {event['event']}  {words}")
-    lines += [f"    told the lane {effect['effect']}" for effect in step["effects"]]
-    return "\n".join(lines)
+    return lines + [f"    told the lane {effect['effect']}" for effect in step["effects"]]

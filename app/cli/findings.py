@@ -23,9 +23,9 @@ def place(finding: "Finding") -> str:
     return f"tenant {finding.tenant}: {finding.where}" if finding.tenant else finding.where
 
 
-def line(finding: "Finding") -> str:
-    """As text."""
-    return f"!  {finding.name}  {place(finding)}: {finding.problem}\n       {finding.todo}"
+def lines(finding: "Finding") -> tuple[str, str]:
+    """As text: what is wrong, and what to do."""
+    return f"!  {finding.name}  {place(finding)}: {finding.problem}", f"       {finding.todo}"
 
 
 def readable_secrets(env: Mapping[str, str], settings: Settings, tenants: Mapping[str, Tenant]) -> "Iterator[Finding]":

@@ -10,16 +10,15 @@ from typing import Any
 import click
 import msgspec
 import orjson
-from aiokafka import AIOKafkaProducer
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, USAGE, give_up, reaching_kafka, settings_or_exit
+from app.cli.opened import record_inbound
+from app.cli.shown import raw, say, say_json
 from app.cli.who import by_option
 from app.domain.inputs import Texted
 from app.domain.surrogates import valid_text
 from app.provider.forms import read_form, read_json
-from app.records.consent import NotifyInboundOpened
-from app.records.envelope import headers
 from app.records.fit import must_exist
 from app.records.logs import Logs
 from app.records.seal import Sealer, Unsealable
@@ -57,6 +56,7 @@ def command() -> None:
 @click.argument("sid")
 @click.option("--reveal", is_flag=True, help="Open the seal (needs HELIOGRAPH_SEAL_KEYS); that it was is kept.")
 @by_option
+@raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(sid: str, reveal: bool, by: str, as_json: bool) -> None:
     """Show one inbound text by its Twilio SID; with --reveal number, words, and every field of the webhook as it came.
@@ -84,14 +84,13 @@ async def _show(settings: Settings, sid: str, reveal: bool, by: str, as_json: bo
     view = found.view()
     if reveal:
         revealed = _revealed(settings, found)
-        await _told(settings, topics, found, by)
-        click.echo(f"kept on {topics.consent}: {sid} was opened by {by}", err=True)
+        await record_inbound(settings, found.text.tenant, found.contact_id, sid, by)
         view |= revealed
     if as_json:
-        click.echo(orjson.dumps(view).decode())
+        say_json(view)
         return OK
     for name, value in view.items():
-        click.echo(f"{name:16} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
+        say(f"{name:16} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
     return OK
 
 
@@ -102,7 +101,7 @@ async def find(settings: Settings, topics: Topics, sid: str) -> Inbound | None:
     async with Logs(client) as logs:
         async for value, _ in _naming(logs, topics.consent, sid):
             if value.get("type") == "notify.inbound_opened.v1" and value["message_sid"] == sid:
-                opened.append({"by": value["by"], "at": value["at"]})
+                opened.append({name: value.get(name, "") for name in ("by", "os_user", "sudo_user", "at")})
         async for value, record in _naming(logs, topics.contacts, sid):
             if value.get("type") == "contact.texted.v1" and value["sid"] == sid:
                 place = f"{record.partition}-{record.offset}"
@@ -153,19 +152,3 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError:
         return ""
-
-
-async def _told(settings: Settings, topics: Topics, found: Inbound, by: str) -> None:
-    """That it was opened is on the log before it is shown."""
-    text, at = found.text, clock.iso(clock.now_ms())
-    record = NotifyInboundOpened(
-        id=clock.new_id(), at=at, tenant=text.tenant, contact_id=found.contact_id, message_sid=text.sid, by=by
-    )
-    producer = AIOKafkaProducer(acks="all", **kafka.client(settings))
-    try:
-        await producer.start()
-        made = headers("notify.inbound_opened.v1", record.id, at)
-        key = found.contact_id.encode()
-        await producer.send_and_wait(topics.consent, msgspec.json.encode(record), key=key, headers=made)
-    finally:
-        await producer.stop()

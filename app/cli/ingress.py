@@ -6,11 +6,11 @@ import os
 import signal
 
 import click
-import orjson
 
 from app import telemetry
 from app.cli import PORT, running, settings_or_exit
 from app.cli.again import on_hangup
+from app.cli.shown import say, say_json
 from app.settings import Settings
 from app.tenants import Tenant
 
@@ -82,4 +82,4 @@ async def _serve(
 
 def _say_ready(public: str, internal: str, as_json: bool) -> None:
     line = {"ingress": public, "internal": internal, "pid": os.getpid()}
-    click.echo(orjson.dumps(line).decode() if as_json else f"ingress on {public}, health on {internal}")
+    say_json(line) if as_json else say(f"ingress on {public}, health on {internal}")

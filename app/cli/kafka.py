@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import click
-import orjson
 
 from app.cli import OK, PROBLEMS, give_up
+from app.cli.shown import say, say_json
 from app.dev.broker import BrokerFault, DevBroker, java_here
 from app.dev.compose import Broker, ComposeBroker, dev_broker, engine_answers
 
@@ -61,9 +61,9 @@ def _started(broker: Broker, as_json: bool) -> None:
     try:
         address = broker.start()
     except BrokerFault as fault:
-        click.echo(f"error: {fault}", err=True)
+        say(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
-    click.echo(orjson.dumps({"kafka": address}).decode() if as_json else f"kafka on {address}")
+    say_json({"kafka": address}) if as_json else say(f"kafka on {address}")
 
 
 def _until_told(broker: Broker, as_json: bool) -> None:
@@ -94,7 +94,7 @@ def stop(port: int, directory: str, wipe: bool, as_json: bool) -> None:
     if wipe:
         broker.wipe()
     text = "kafka stopped" if ran else "kafka was not running"
-    click.echo(orjson.dumps({"stopped": ran, "wiped": wipe}).decode() if as_json else text)
+    say_json({"stopped": ran, "wiped": wipe}) if as_json else say(text)
 
 
 @command.command("status")
@@ -112,11 +112,11 @@ def status(port: int, directory: str, as_json: bool) -> None:
     address = f"127.0.0.1:{broker.found_port()}" if pid else broker.address
     contained = pid is None and engine_answers() and ComposeBroker(port).running()
     if as_json:
-        click.echo(orjson.dumps({"running": bool(pid or contained), "pid": pid, "kafka": address}).decode())
+        say_json({"running": bool(pid or contained), "pid": pid, "kafka": address})
     elif contained:
-        click.echo(f"kafka runs on {address}, in a container")
+        say(f"kafka runs on {address}, in a container")
     else:
-        click.echo(f"kafka runs on {address}, pid {pid}" if pid else "kafka does not run")
+        say(f"kafka runs on {address}, pid {pid}" if pid else "kafka does not run")
     sys.exit(OK if pid or contained else PROBLEMS)
 
 

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from app import clock, kafka
 from app.cli.topicio import follow
+from app.cli.who import recorded
 from app.records.deadletters import (
     DeadletterRecord,
     NotifyDeadletter,
@@ -52,8 +53,12 @@ class Letter(msgspec.Struct, kw_only=True):
             "bytes": record.bytes,
             "cut": record.cut,
             "handled": None if handled is None else {"how": handled.how, "by": handled.by, "at": handled.at},
-            "opened": [{"by": opened.by, "at": opened.at} for opened in self.opened],
+            "opened": [_opened(opened) for opened in self.opened],
         }
+
+
+def _opened(mark: NotifyDeadletterOpened) -> View:
+    return {"by": mark.by, "os_user": mark.os_user, "sudo_user": mark.sudo_user, "at": mark.at}
 
 
 async def read_letters(
@@ -129,7 +134,7 @@ class LetterLine:
 
 def handled(letter: Letter, how: Literal["retried", "dropped"], by: str) -> NotifyDeadletterHandled:
     """The mark of a letter that somebody is done with."""
-    return NotifyDeadletterHandled(**about(letter), how=how, by=by)
+    return NotifyDeadletterHandled(**about(letter), how=how, **recorded(by))
 
 
 def about(letter: Letter) -> dict[str, str]:

@@ -6,11 +6,11 @@ import signal
 from typing import Any
 
 import click
-import orjson
 
 from app import kafka
 from app.cli import reaching_kafka, settings_or_exit
 from app.cli.moments import moment
+from app.cli.shown import raw, say, say_json
 from app.cli.topicio import follow
 from app.records.topics import Topics
 
@@ -21,6 +21,7 @@ from app.records.topics import Topics
 @click.option("--message", "message_id", help="Only this message's.")
 @click.option("--since", callback=moment, help="Only from then on: RFC 3339 with offset, or 30s, 15m, 2h, 7d ago.")
 @click.option("--new", is_flag=True, help="Only what comes from now on (with --follow).")
+@raw
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one per line.")
 def command(
     forever: bool, tenant: str | None, message_id: str | None, since: int | None, new: bool, as_json: bool
@@ -43,7 +44,7 @@ def command(
         read = follow(topic, kafka.client(settings), from_start=not new, forever=forever, since_ms=since)
         async for _, value in read:
             if tenant in (None, value["tenant"]) and message_id in (None, value["message_id"]):
-                click.echo(orjson.dumps(value).decode() if as_json else _line(value))
+                say_json(value) if as_json else say(_line(value))
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -9,6 +9,7 @@ from app import clock
 from app.cli.stopped import why
 from app.cli.topicio import follow
 from app.domain.contact import Contact, Message, in_doubt
+from app.domain.timing import held
 from app.domain.words import Stage
 from app.records.lanes import Stopped
 from app.records.topics import Topics
@@ -62,15 +63,24 @@ def not_taken(workers: str) -> str:
 
 def _waits(message: Message, stopped: Lanes) -> str:
     if message.stage is Stage.FLYING:
-        doubtful = any(in_doubt(attempt) for attempt in message.attempts)
-        return "in doubt: heliograph doubts" if doubtful else "with Twilio: its last report is not there"
+        return _at_twilio(message)
     if (row := stopped.get(lane_of(message))) is not None:
         return f"lane {row.lane}: {why(row)}"
     return _when(message)
 
 
+def _at_twilio(message: Message) -> str:
+    if any(in_doubt(attempt) for attempt in message.attempts):
+        return "in doubt: heliograph doubts"
+    if held(message) is not None and message.policy is not None:
+        return f"scheduled at Twilio for {clock.iso(message.policy.start_ms)}"
+    return "with Twilio: its last report is not there"
+
+
 def _when(message: Message) -> str:
-    if message.stage is Stage.WAITING:
-        return f"waits for its turn on lane {lane_of(message)[1]}"
-    word = {Stage.SCHEDULED: "scheduled for", Stage.HELD: "held until"}.get(message.stage, "tried again at")
-    return f"{word} {clock.iso(message.due_ms)}"
+    """The row of a scheduled message keeps the time in its policy; `due_ms` is that of a retry alone."""
+    if message.stage is Stage.SCHEDULED and message.policy is not None:
+        return f"scheduled for {clock.iso(message.policy.start_ms)}"
+    if message.stage is Stage.RETRYING:
+        return f"tried again at {clock.iso(message.due_ms)}"
+    return f"waits for its turn on lane {lane_of(message)[1]}"

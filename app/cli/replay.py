@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 
 import click
-import orjson
 
 from app import clock, kafka
 from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
 from app.cli.logkey import log_fingerprint
 from app.cli.moments import moment
 from app.cli.rowview import View, contact_view, lines, message_view
+from app.cli.shown import say, say_json
 from app.cli.topicio import partition_of
 from app.records.fit import must_exist
 from app.records.logs import Logs
@@ -91,7 +91,7 @@ class _Progress:
     def __call__(self, where: str, read: int, of: int) -> None:
         if clock.boot_s() - self._said_s >= TELL_S:
             self._said_s = clock.boot_s()
-            click.echo(f"{where}: read {read} of {of}", err=True)
+            say(f"{where}: read {read} of {of}", err=True)
 
 
 def _show(done: Replayed, as_json: bool) -> int:
@@ -99,8 +99,11 @@ def _show(done: Replayed, as_json: bool) -> int:
     shown = 0
     for view in _views(done):
         shown += view["table"] == CONTACTS
-        for line in [orjson.dumps(view).decode()] if as_json else lines(view):
-            click.echo(line)
+        if as_json:
+            say_json(view)
+            continue
+        for line in lines(view):
+            say(line)
     return shown
 
 
@@ -147,13 +150,13 @@ class _Summary:
     def show(self, as_json: bool) -> None:
         """The summary: the last line with --json, on stderr beside rows."""
         if as_json:
-            click.echo(orjson.dumps({"summary": self._values()}).decode())
+            say_json({"summary": self._values()})
             return
         for found in self._told:
-            click.echo(_difference(found))
+            say(_difference(found))
         for words in self._cut:
-            click.echo(f"older inputs are deleted: {words}", err=True)
-        click.echo(self._words(), err=not self._verify)
+            say(f"older inputs are deleted: {words}", err=True)
+        say(self._words(), err=not self._verify)
 
     def _values(self) -> View:
         values: View = {"inputs": self._inputs, "contacts": self._shown, "begins": self._cut}

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 import click
-import orjson
 
 from app.cli import OK, PROBLEMS, give_up
 from app.cli.counted import plural
+from app.cli.shown import say, say_json
 
 SIGNS = {"same": " ", "written": "+", "differs": "~", "missing": "!", "stray": "?"}
 
@@ -38,7 +38,7 @@ def command(check: bool, folder: Path | None, as_json: bool) -> None:
         give_up(f"--dir: {place}: {fault.strerror}")
     bad = [path for path, state in found.items() if state not in ("same", "written")]
     if as_json:
-        click.echo(orjson.dumps({"folder": str(place), "files": found, "problems": len(bad)}).decode())
+        say_json({"folder": str(place), "files": found, "problems": len(bad)})
     else:
         _show(found)
     sys.exit(PROBLEMS if bad else OK)
@@ -47,6 +47,6 @@ def command(check: bool, folder: Path | None, as_json: bool) -> None:
 def _show(found: dict[str, str]) -> None:
     changed = {path: state for path, state in found.items() if state != "same"}
     for path, state in changed.items():
-        click.echo(f"{SIGNS[state]} {path}: {state}")
+        say(f"{SIGNS[state]} {path}: {state}")
     if not changed:
-        click.echo(f"{plural(len(found), 'file is', 'files are')} as generated")
+        say(f"{plural(len(found), 'file is', 'files are')} as generated")

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import click
 import orjson
@@ -16,14 +16,19 @@ from rich.progress import MofNCompleteColumn, Progress
 from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.counted import plural
-from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
-from app.cli.sendmedia import in_json, tell, warned
+from app.cli.sendchecks import DROPPED, REPEATED, bad_numbers, repeats, without
+from app.cli.sendcsv import BadFile
+from app.cli.sendfile import Asked, Line, asked, read_lines, single
 from app.cli.sendwait import Awaited, awaited, show, wait_for
+from app.cli.sendwarnings import Warned, by_words, in_json, media_warned, tell
+from app.cli.shown import say, say_json
 from app.cli.topicio import produce
 from app.cli.whose import known
+from app.domain.surrogates import valid_text
 from app.records.monitor import WorkerMonitor
 from app.records.topics import Topics
 from app.settings import Settings
+from app.tenants import Tenant
 
 DEFAULTS = ("tenant", "campaign", "sender", "category", "priority", "send_at", "expires_at")
 ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
@@ -51,17 +56,22 @@ ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
 @click.option("--campaign")
 @click.option("--wait", is_flag=True, help="Wait for the outcomes and show them by line.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait at most.")
-@click.option("--dry-run", is_flag=True, help="Check everything, send nothing.")
+@click.option("--once-per-person", "once", is_flag=True, help="Drop lines that repeat a text to one person.")
+@click.option("--dry-run", is_flag=True, help="Check every line and number, send nothing; exit 1 for bad numbers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json: bool, **given: Any) -> None:
+def command(
+    file: str | None, wait: bool, timeout: float, once: bool, dry_run: bool, as_json: bool, **given: Any
+) -> None:
     """Send one message (--to, --body), or a CSV or JSON-lines FILE (- is stdin).
 
     CSV names its columns in the first line: to, body, media (URLs with blanks between), media_fallback, category,
-    priority, sender, send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign,
+    priority, sender, send_at, expires_at, campaign, idempotency_key, tenant, and metadata.NAME for each entry of
+    metadata. Other columns are ignored, with a warning; so are empty rows, without. Beside FILE, --tenant, --campaign,
     --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
 
-    The same file sent twice sends nothing the second time: lines without a key get one from their content. Media that
-    Twilio may refuse, by a type or size that their URL tells or leaves open, are sent, with a warning.
+    The same file sent twice sends nothing the second time: lines without a key get one from their content. Sent with a
+    warning are: media that Twilio may refuse by type or size, numbers that cannot be texted (their outcome is
+    `rejected`), and a text that one person gets from several lines, unless --once-per-person drops the later ones.
 
     \b
     Examples:
@@ -72,33 +82,56 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     """
     settings, tenants = settings_or_exit(dict(os.environ))
     given["tenant"] = _tenant(given["tenant"], tenants, settings, of_lines=file is not None)
-    lines, wanted = _read(file, given)
-    warnings = warned(wanted)
+    ready = _read(file, given, tenants, once)
     if not as_json:
-        tell(warnings, named=file is not None)
+        tell(ready.warnings, named=file is not None)
+        tell(ready.problems, named=file is not None, kind="error" if dry_run else "warning")
     if dry_run:
-        told = {"sent": 0, "well_formed": len(lines), **in_json(warnings)}
-        good = plural(len(lines), "line is", "lines are")
-        click.echo(orjson.dumps(told) if as_json else f"{good} well formed; nothing was sent")
-        sys.exit(OK)
-    topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
-    values = [orjson.dumps(line.event) for line in lines]
-    with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
-        asyncio.run(produce(topics.requests, values, client, acked))
+        _dry_run(ready, as_json)
+    _produce(ready, settings, as_json)
     if not wait:
-        click.echo(orjson.dumps({"sent": len(lines), **in_json(warnings)}) if as_json else f"{len(lines)} sent")
+        told = {"sent": len(ready.lines), **in_json(ready.warnings), **in_json(ready.problems, "problem")}
+        say_json(told) if as_json else say(f"{len(ready.lines)} sent")
         sys.exit(OK)
-    messages = awaited(wanted)
+    messages = awaited(ready.asked)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        asyncio.run(_wait(settings, topics, messages, timeout, found))
+        asyncio.run(_wait(settings, messages, timeout, found))
     show(messages, as_json=as_json)
     sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
 
 
-async def _wait(
-    settings: Settings, topics: Topics, messages: list[Awaited], timeout_s: float, found: Callable[[], None]
-) -> None:
-    await wait_for(topics, messages, timeout_s, kafka.client(settings), found, WorkerMonitor.of(settings))
+class Ready(NamedTuple):
+    """What is to be sent, and how each line will be understood; messages with `problems` will be `rejected`."""
+
+    lines: list[Line]
+    asked: list[Asked]
+    warnings: Warned
+    problems: Warned
+
+
+def _dry_run(ready: Ready, as_json: bool) -> NoReturn:
+    """Say what was found. Exit 1 if a recipient cannot be texted."""
+    bad = {line for lines in ready.problems.values() for line in lines}
+    good = len(ready.lines) - len(bad)
+    told = {"sent": 0, "well_formed": good, **in_json(ready.warnings), **in_json(ready.problems, "problem")}
+    words = plural(good, "line is", "lines are")
+    say_json(told) if as_json else say(f"{words} well formed; nothing was sent")
+    sys.exit(PROBLEMS if bad else OK)
+
+
+def _produce(ready: Ready, settings: Settings, as_json: bool) -> None:
+    values = [orjson.dumps(line.event) for line in ready.lines]
+    with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
+        asyncio.run(produce(_topics(settings).requests, values, kafka.client(settings), acked))
+
+
+async def _wait(settings: Settings, messages: list[Awaited], timeout_s: float, found: Callable[[], None]) -> None:
+    client, workers = kafka.client(settings), WorkerMonitor.of(settings)
+    await wait_for(_topics(settings), messages, timeout_s, client, found, workers)
+
+
+def _topics(settings: Settings) -> Topics:
+    return Topics(settings.topic_prefix, settings.group)
 
 
 def _tenant(name: str | None, tenants: Collection[str], settings: Settings, *, of_lines: bool) -> str | None:
@@ -121,25 +154,38 @@ def _bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _read(file: str | None, given: dict[str, Any]) -> tuple[list[Line], list[Asked]]:
-    """The lines, and how each will be understood."""
-    defaults = {name: given[name] for name in DEFAULTS if given[name]}
+def _read(file: str | None, given: dict[str, Any], tenants: Mapping[str, Tenant], once: bool) -> Ready:
+    """The lines, checked; `once`: without repeats of a text to one person. Exit 2 for a file that is refused whole."""
+    defaults = {name: valid_text(given[name]) for name in DEFAULTS if given[name]}
+    warnings: list[tuple[int, str]] = []
     try:
-        lines = _of_file(file, given, defaults) if file else [_single(given, defaults)]
-        return lines, asked(lines, named=file is not None)
+        lines = _of_file(file, given, defaults, warnings) if file else [_single(given, defaults)]
+        wanted = asked(lines, named=file is not None)
+        repeated = repeats(wanted)
+        if once and repeated:
+            lines = list(without(repeated, lines))
+            wanted = asked(lines)
     except BadFile as bad:
+        tell(by_words(warnings), named=True)
         give_up(str(bad))
+    warnings += media_warned(wanted)
+    warnings += [(repeat.line, DROPPED if once else REPEATED) for repeat in repeated]
+    return Ready(lines, wanted, by_words(warnings), by_words(bad_numbers(wanted, tenants)))
 
 
-def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any]) -> list[Line]:
+def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any], warnings: list[tuple[int, str]]) -> list[Line]:
     beside = [name for name in ONE_MESSAGE if given[name]]
     if beside:
         raise BadFile(f"--{beside[0].replace('_', '-')}: is for one message and does not go with FILE")
     content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    return read_lines("standard input" if file == "-" else file, content, defaults)
+    return read_lines(
+        "standard input" if file == "-" else file, content, defaults, lambda line, what: warnings.append((line, what))
+    )
 
 
 def _single(given: dict[str, Any], defaults: dict[str, Any]) -> Line:
-    event = {"to": list(given["to"]), "body": given["body"], "media": list(given["media"]), **defaults}
+    """Arguments are bytes to the system: what is not UTF-8 of them is replaced by U+FFFD."""
+    to, media = ([valid_text(text) for text in given[name]] for name in ("to", "media"))
+    event = {"to": to, "body": valid_text(given["body"]), "media": media, **defaults}
     own = {"idempotency_key": given["key"], "media_fallback": given["media_fallback"]}
-    return single(event | {name: value for name, value in own.items() if value})
+    return single(event | {name: valid_text(value) for name, value in own.items() if value})

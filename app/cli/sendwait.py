@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import click
-import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app import kafka
 from app.cli.counted import plural
@@ -15,6 +14,7 @@ from app.cli.outcomes import why
 from app.cli.parked import parked_requests, parked_words
 from app.cli.pending import Identity, not_taken, state, taken_messages
 from app.cli.sendfile import Asked
+from app.cli.shown import escaped, say, say_json
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow
 from app.domain.media import media_warnings
@@ -117,7 +117,7 @@ async def _wait_for(
                     return
     except TimeoutError:
         missing = plural(matching.left, "outcome is", "outcomes are")
-        click.echo(f"{missing} not there after {timeout_s:g} s", err=True)
+        say(f"{missing} not there after {timeout_s:g} s", err=True)
         await _told(topics, client, messages, workers)
 
 
@@ -156,14 +156,15 @@ def show(messages: list[Awaited], *, as_json: bool) -> None:
         for message in messages:
             told = message.outcome or _none(message)
             warnings = {"warnings": message.warnings} if message.warnings else {}
-            click.echo(orjson.dumps({"line": message.lines[0], **told, **warnings}).decode())
+            say_json({"line": message.lines[0], **told, **warnings})
         return
     table = Table("line", "recipient", "outcome", "reason")
     table.add_column("message id", no_wrap=True)
     for message in messages:
         told = message.outcome or {**_none(message), "outcome": "none yet", "reason": message.waits}
         lines = ", ".join(map(str, message.lines))
-        table.add_row(lines, message.identity[2], told["outcome"], why(told), told["message_id"] or "")
+        cells = (lines, message.identity[2], told["outcome"], why(told), told["message_id"] or "")
+        table.add_row(*(Text(escaped(cell)) for cell in cells))  # no markup of rich's either
     console = Console()
     Console(width=max(console.width, 120)).print(table)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import click
-import orjson
 
 from app import values
 from app.cli import give_up, settings_or_exit
+from app.cli.shown import say, say_json
 from app.cli.whose import whose
 from app.tenants import Tenant
 
@@ -65,11 +65,12 @@ def command(
 
 def _tell(headers: dict[str, str], url: str, data: str | None, as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(headers if data is None else {"url": url, "headers": headers}).decode())
+        say_json(headers if data is None else {"url": url, "headers": headers})
         return
     if data is not None:
-        click.echo(f"post to {url}", err=True)
-    click.echo("\n".join(f"{name}: {value}" for name, value in headers.items()))
+        say(f"post to {url}", err=True)
+    for name, value in headers.items():
+        say(f"{name}: {value}")
 
 
 def _secret(tenant: Tenant, key: str | None) -> str:
@@ -100,7 +101,7 @@ def _hashed(url: str, body: bytes) -> str:
     try:
         read_json(body)
     except BadForm as bad:
-        click.echo(f"warning: --data: {bad.rule}: the ingress refuses it ({bad.status})", err=True)
+        say(f"warning: --data: {bad.rule}: the ingress refuses it ({bad.status})", err=True)
     base, _, query = url.partition("?")
     parts = query.split("&") if query else []
     kept = [part for part in parts if unquote_plus(part.partition("=")[0]) != "bodySHA256"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 import msgspec
-import orjson
 
 from app.cli import PORT, give_up
+from app.cli.shown import say, say_json
 from app.internal import CannotListen, Served
 from app.simulator.config import MIX, SimulatorConfig
 from app.simulator.control import build
@@ -79,8 +79,8 @@ def command(host: str, port: int, as_json: bool, **given: Any) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         served = Served(build(config), host, port)
         await served.listening()
-        line = orjson.dumps({"simulator": served.url, "pid": os.getpid()}).decode()
-        click.echo(line if as_json else f"simulator on {served.url}")
+        told = {"simulator": served.url, "pid": os.getpid()}
+        say_json(told) if as_json else say(f"simulator on {served.url}")
         gc.freeze()
         await stop.wait()
         await served.stop()

@@ -6,10 +6,10 @@ import sys
 from typing import Any
 
 import click
-import orjson
 
 from app import kafka
 from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
+from app.cli.shown import say, say_json
 from app.settings import Settings
 
 
@@ -70,10 +70,10 @@ async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
 def _show(todo: Any, as_json: bool) -> None:
     if as_json:
         changes = [{"topic": c.topic, "action": c.action, "detail": c.detail} for c in todo.changes]
-        click.echo(orjson.dumps({"changes": changes, "refused": len(todo.refused)}).decode())
+        say_json({"changes": changes, "refused": len(todo.refused)})
         return
     signs = {"create": "+", "alter": "~", "refuse": "!"}
     for change in todo.changes:
-        click.echo(f"{signs[change.action]} {change.topic}: {change.detail}")
+        say(f"{signs[change.action]} {change.topic}: {change.detail}")
     if not todo.changes:
-        click.echo("topics are as declared")
+        say("topics are as declared")

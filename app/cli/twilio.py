@@ -6,11 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from app.cli import OK, PROBLEMS
 from app.cli.counted import plural
-from app.cli.findings import as_object, line, readable_secrets
+from app.cli.findings import as_object, lines, readable_secrets
+from app.cli.shown import say, say_json
 from app.cli.twilioheld import numbers, services
 from app.cli.twilioline import as_json, asking, chosen, chosen_of, of_tenants, refused, reveal, yes
 from app.cli.twiliomessages import messages
@@ -115,9 +115,13 @@ def check(tenant: str | None, as_json: bool) -> None:
     found = list(readable_secrets(os.environ, settings, {one.name: one for one in tenants}))
     found += [finding for one in tenants for finding in asyncio.run(look(one))]
     for finding in found:
-        click.echo(orjson.dumps(as_object(finding)).decode() if as_json else line(finding))
+        if as_json:
+            say_json(as_object(finding))
+            continue
+        for text in lines(finding):
+            say(text)
     if not found and not as_json:
-        click.echo("nothing found")
+        say("nothing found")
     sys.exit(PROBLEMS if found else OK)
 
 
@@ -141,6 +145,6 @@ async def _applied(line: "Line", told: Told) -> None:
             if change.action == "create":
                 told.made[change.where.removeprefix("services.")] = sid
     except Unanswered as no:
-        click.echo(f"{plural(told.done, 'change was', 'changes were')} made; a new plan goes on from there", err=True)
+        say(f"{plural(told.done, 'change was', 'changes were')} made; a new plan goes on from there", err=True)
         sids_to_keep([told], err=True)
         refused(no, told.tenant)

@@ -8,6 +8,7 @@ import orjson
 
 from app.cli import PROBLEMS, give_up
 from app.cli.counted import plural
+from app.cli.shown import raw, say, say_json
 from app.cli.twilioline import as_json, asking, by_tenant, hidden, one, reveal, sids
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def services() -> None:
 
 @services.command("list")
 @by_tenant
+@raw
 @as_json
 def list_services(tenant: str | None, as_json: bool) -> None:
     """List them with their numbers' SIDs.
@@ -35,12 +37,13 @@ def list_services(tenant: str | None, as_json: bool) -> None:
     for service in asking(one(tenant), read_services):
         told = _service(service, None)
         text = f"{service.sid}  {plural(len(service.numbers), 'number')}  {service.friendly_name}"
-        click.echo(orjson.dumps(told).decode() if as_json else text)
+        say_json(told) if as_json else say(text)
 
 
 @services.command("show")
 @click.argument("sid", callback=sids(["MG"]))
 @by_tenant
+@raw
 @as_json
 def show_service(sid: str, tenant: str | None, as_json: bool) -> None:
     """Show one with its webhooks, numbers, other senders and US A2P campaigns.
@@ -62,6 +65,7 @@ def numbers() -> None:
 @numbers.command("list")
 @by_tenant
 @reveal
+@raw
 @as_json
 def list_numbers(tenant: str | None, reveal: bool, as_json: bool) -> None:
     """List them, masked.
@@ -76,13 +80,14 @@ def list_numbers(tenant: str | None, reveal: bool, as_json: bool) -> None:
     for number in asking(one(tenant), read_numbers):
         able = " ".join(name for name, is_able in (("sms", number.sms), ("mms", number.mms)) if is_able)
         text = f"{number.sid}  {hidden(number.phone_number, reveal):16} {able or 'no texts'}"
-        click.echo(orjson.dumps(_number(number, reveal)).decode() if as_json else text)
+        say_json(_number(number, reveal)) if as_json else say(text)
 
 
 @numbers.command("show")
 @click.argument("number")
 @by_tenant
 @reveal
+@raw
 @as_json
 def show_number(number: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
     """Show one, by its SID or in E.164, with its webhooks.
@@ -127,8 +132,8 @@ def _number(number: "Number", reveal: bool) -> dict[str, Any]:
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(told).decode())
+        say_json(told)
         return
     for name, value in told.items():
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
-        click.echo(f"{name:30} {text or '-'}")
+        say(f"{name:30} {text or '-'}")

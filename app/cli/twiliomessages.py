@@ -1,5 +1,7 @@
 """`heliograph twilio messages`: texts as Twilio keeps them."""
 
+import asyncio
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -8,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-import orjson
 
 from app import values
-from app.cli import OK, PROBLEMS
+from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
 from app.cli.counted import plural
 from app.cli.moments import moment
+from app.cli.shown import raw, say, say_json
 from app.cli.twilioline import answer, as_json, asking, because, by_tenant, hidden, one, reveal, sids, yes
+from app.cli.who import by_option
 from app.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -41,9 +44,11 @@ def messages() -> None:
 @click.argument("sid", callback=SID)
 @by_tenant
 @reveal
+@by_option
+@raw
 @as_json
-def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
-    """Show one text: status, error code, segments, price.
+def fetch(sid: str, tenant: str | None, reveal: bool, by: str, as_json: bool) -> None:
+    """Show one text: status, error code, segments, price. That --reveal showed it is kept on notify.consent.
 
     \b
     Example:
@@ -51,7 +56,11 @@ def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
     """
     from app.provider.account import texts
 
-    _tell(_shown(asking(one(tenant), texts.fetch, sid), reveal), as_json)
+    account = one(tenant)
+    text = asking(account, texts.fetch, sid)
+    if reveal:
+        _recorded(account, sid, by)
+    _tell(_shown(text, reveal), as_json)
 
 
 @messages.command("list")
@@ -63,6 +72,8 @@ def fetch(sid: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="No limit: page by page to the end.")
 @by_tenant
 @reveal
+@by_option
+@raw
 @as_json
 def list_texts(
     to: str,
@@ -73,9 +84,10 @@ def list_texts(
     everything: bool,
     tenant: str | None,
     reveal: bool,
+    by: str,
     as_json: bool,
 ) -> None:
-    """List texts, the newest first, as they come.
+    """List texts, the newest first, as they come. That --reveal showed them is kept on notify.consent.
 
     \b
     Examples:
@@ -84,9 +96,10 @@ def list_texts(
     """
     from app.provider.account.texts import Wish
 
-    wish = Wish(to=to, sender=sender, since=_time(since), until=_time(until))
-
-    asking(one(tenant), _list, wish, None if everything else limit, reveal, as_json)
+    wish, account = Wish(to=to, sender=sender, since=_time(since), until=_time(until)), one(tenant)
+    if reveal:
+        _recorded(account, "", by)
+    asking(account, _list, wish, None if everything else limit, reveal, as_json)
 
 
 async def _list(line: "Line", wish: "Wish", limit: int | None, reveal: bool, as_json: bool) -> None:
@@ -96,7 +109,7 @@ async def _list(line: "Line", wish: "Wish", limit: int | None, reveal: bool, as_
         told = _shown(text, reveal)
         code = f" ({text.error_code})" if text.error_code else ""
         words = f"{text.sid}  {text.created}  {told['from']:>16} -> {told['to']:16} {text.status}{code}"
-        click.echo(orjson.dumps(told).decode() if as_json else words)
+        say_json(told) if as_json else say(words)
 
 
 @messages.command("cancel")
@@ -159,9 +172,9 @@ def _each(account: Tenant, ask: Callable[..., Any], done: str, sids: Sequence[st
             answer(account, ask, sid)
         except Unanswered as no:
             refusals += 1
-            click.echo(f"error: {sid}: {because(no, account)}", err=True)
+            say(f"error: {sid}: {because(no, account)}", err=True)
         else:
-            click.echo(orjson.dumps({done: sid}).decode() if as_json else f"{done} {sid}")
+            say_json({done: sid}) if as_json else say(f"{done} {sid}")
     sys.exit(PROBLEMS if refusals else OK)
 
 
@@ -169,6 +182,14 @@ def _sure(tenant: Tenant, verb: str, count: int, yes: bool) -> Tenant:
     if not yes:
         click.confirm(f"{verb} {plural(count, 'text')} at Twilio, of tenant {tenant.name}?", abort=True, err=True)
     return tenant
+
+
+def _recorded(account: Tenant, sid: str, by: str) -> None:
+    from app.cli.opened import record_texts
+
+    settings, _ = settings_or_exit(dict(os.environ))
+    with reaching_kafka(settings):
+        asyncio.run(record_texts(settings, account.name, sid, by))
 
 
 def _time(at_ms: int | None) -> datetime | None:
@@ -185,7 +206,7 @@ def _shown(text: "Text", reveal: bool) -> dict[str, Any]:
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(told).decode())
+        say_json(told)
         return
     for name, value in told.items():
-        click.echo(f"{name:12} {value or '-'}")
+        say(f"{name:12} {value or '-'}")

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import click
-import orjson
-
+from app.cli.shown import say, say_json, say_lines
 from app.cli.twilioline import hidden
 from app.tenants import Tenant
 
@@ -50,22 +48,23 @@ def tell(told: Sequence[Told], *, reveal: bool, as_json: bool) -> None:
         changes = [_object(one.tenant.name, change, reveal) for one in told for change in one.changes]
         sids = {f"tenants.{one.tenant.name}.services.{name}.sid": sid for one in told for name, sid in one.sids.items()}
         made, refused = sum(one.done for one in told), sum(one.refused for one in told)
-        click.echo(orjson.dumps({"changes": changes, "refused": refused, "made": made, "sids": sids}).decode())
+        say_json({"changes": changes, "refused": refused, "made": made, "sids": sids})
         return
     for one in told:
         for change in one.changes:
-            click.echo("\n".join(_lines(one.tenant.name, change, reveal)))
+            for line in _lines(one.tenant.name, change, reveal):
+                say(line)
     if not any(one.changes for one in told):
-        click.echo("everything at Twilio is as declared")
+        say("everything at Twilio is as declared")
 
 
 def sids_to_keep(told: Sequence[Told], *, err: bool = False) -> None:
     """What the operator puts into the tenants file. `err`: to standard error, where it disturbs no JSON."""
     if any(one.sids for one in told):
-        click.echo("\nput into the tenants file:", err=err)
+        say_lines("\nput into the tenants file:", err=err)
     for one in told:
         for name, sid in one.sids.items():
-            click.echo(f'[tenants.{one.tenant.name}.services.{name}]\nsid = "{sid}"', err=err)
+            say_lines(f'[tenants.{one.tenant.name}.services.{name}]\nsid = "{sid}"', err=err)
 
 
 def _object(tenant: str, change: "Change", reveal: bool) -> dict[str, Any]:

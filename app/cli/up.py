@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import click
-import orjson
 
 from app.cli import OK, PORT, PROBLEMS, give_up, looked_at
 from app.cli.config import incomplete, shared
+from app.cli.shown import say, say_json, say_lines
 from app.dev.broker import BrokerFault
 from app.dev.parts import PartFault
 from app.dev.stand import Plan, Stand, is_free
@@ -55,10 +55,10 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
         addresses = stand.start()
         if not live:
             keep(place / KEPT, stand.env)
-        click.echo(orjson.dumps(addresses).decode() if as_json else _table(addresses, place, live=live))
+        say_json(addresses) if as_json else say_lines(_table(addresses, place, live=live))
         _watch(stand)
     except (BrokerFault, PartFault) as fault:
-        click.echo(f"error: {fault}", err=True)
+        say(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
     except BadSettings as bad:
         give_up(*bad.faults)
@@ -80,9 +80,9 @@ def _watch(stand: Stand) -> None:
         for part in stand.dead():
             if part.pid not in noted:
                 noted.add(part.pid)
-                click.echo(f"{part.name} ended with exit code {part.dead()}: {part.last_line()}", err=True)
+                say(f"{part.name} ended with exit code {part.dead()}: {part.last_line()}", err=True)
         for name in stand.revive():
-            click.echo(f"{name} was started again", err=True)
+            say(f"{name} was started again", err=True)
         time.sleep(LOOK_S)
 
 
@@ -90,9 +90,9 @@ def _revive_broker(stand: Stand) -> None:
     """It is tried again after its own time to start."""
     try:
         if stand.revive_broker():
-            click.echo("kafka ended and was started again", err=True)
+            say("kafka ended and was started again", err=True)
     except BrokerFault as fault:
-        click.echo(f"kafka ended and does not start: {fault}", err=True)
+        say(f"kafka ended and does not start: {fault}", err=True)
 
 
 def _complete_or_exit() -> None:
@@ -101,7 +101,7 @@ def _complete_or_exit() -> None:
     if faults := [*faults, *incomplete(tenants, faults)]:
         give_up(*faults)
     for warning in shared(tenants):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
 
 
 def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:

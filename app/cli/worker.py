@@ -7,12 +7,12 @@ import signal
 import sys
 
 import click
-import orjson
 
 from app import kafka, telemetry
 from app.cli import running, settings_or_exit
 from app.cli.again import on_hangup
 from app.cli.config import silent, unmade
+from app.cli.shown import say, say_json
 from app.cli.supervise import supervise
 from app.settings import Settings
 from app.tenants import Tenant
@@ -42,7 +42,7 @@ def command(live: bool, supervised: bool, as_json: bool) -> None:
     settings, tenants = settings_or_exit(dict(os.environ), keys=True, more=_unfit if not live else _unmade)
     telemetry.configure(settings.log_level)
     for warning in _silent(tenants):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if supervised:
         given = [*(["--live"] if live else []), *(["--json"] if as_json else [])]
         sys.exit(supervise([sys.executable, "-m", "app", "worker", *given]))
@@ -109,6 +109,6 @@ async def _say_ready(runtime: object, url: str, as_json: bool) -> None:
     gc.freeze()
     if as_json:
         line = {"worker": "ready", "internal": url, "pid": os.getpid()}
-        click.echo(orjson.dumps(line).decode())
+        say_json(line)
     else:
-        click.echo(f"worker ready, health on {url}/healthz")
+        say(f"worker ready, health on {url}/healthz")

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import click
-
 from app.cli.counted import plural
 from app.cli.letters import Letter, read_letters
+from app.cli.shown import say
 from app.kafka.batch_watch import SET_ASIDE
 from app.records.deadletters import FAULT
 from app.records.groupreader import UNREACHABLE
@@ -30,7 +29,7 @@ ADVICE = {
 
 def say_watching(most_s: float) -> None:
     """On stderr."""
-    click.echo(f"..  watching whether workers make progress, for {most_s:.0f} s at most", err=True)
+    say(f"..  watching whether workers make progress, for {most_s:.0f} s at most", err=True)
 
 
 def silent(_most_s: float) -> None:

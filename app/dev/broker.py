@@ -12,6 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from app.dev.private import UMASK, append_to
+
 READY_S, STOP_S = 30.0, 15.0
 LEAST_DISK_BYTES = 300 << 20
 POM = Path(__file__).parents[2] / "ops" / "kafka" / "pom.xml"
@@ -155,13 +157,14 @@ class DevBroker:
         # The first compiler alone: a dev broker is young, and the second takes a fifth of a core for the first minutes.
         command = [java, "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*", "kafka.Kafka"]
-        with (self.directory / "broker.log").open("ab") as output:
+        with append_to(self.directory / "broker.log") as output:
             process = subprocess.Popen(  # noqa: S603 - our own words
                 [*command, str(self.directory / "server.properties")],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                umask=UMASK,
             )
         _write(self.directory / "pid", str(process.pid))
 

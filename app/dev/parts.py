@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from app.dev.private import UMASK, append_to
+
 READY_S, STOP_S = 60.0, 20.0
 # Deaths in a row are answered 0.2, 0.4, 0.8 ... 10 s later; a part that lived this long has not died in a row.
 FIRST_WAIT_S, LAST_WAIT_S, SETTLED_S = 0.2, 10.0, 60.0
@@ -46,7 +48,7 @@ class Part:
         """Begin; `wait` for its line."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._said, self._born, self._again_at = threading.Event(), time.monotonic(), None
-        with self.log.open("ab") as errors:
+        with append_to(self.log) as errors:
             self.process = subprocess.Popen(  # noqa: S603 - our own words
                 self._command,
                 stdout=subprocess.PIPE,
@@ -55,6 +57,7 @@ class Part:
                 env=self._env,
                 cwd=Path(__file__).parents[2],
                 start_new_session=True,
+                umask=UMASK,
             )
         threading.Thread(target=self._listen, args=(self.process, self._said), daemon=True).start()
 
@@ -66,7 +69,7 @@ class Part:
                 self.ready = orjson.loads(line)
                 said.set()
             for line in output:
-                with self.log.open("ab") as log:
+                with append_to(self.log) as log:
                     log.write(line)
         said.set()
 

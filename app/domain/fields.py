@@ -103,6 +103,12 @@ Warnings = Annotated[
 ]
 Rule = Annotated[str, Meta(description="The rule that was broken, without the content that broke it.")]
 
+By = Annotated[str, Meta(description="Who did it, as they said.")]
+OsUser = Annotated[
+    str, Meta(description="The user of the operating system whose process it was; empty: written by an older build.")
+]
+SudoUser = Annotated[str, Meta(description="Who became that user by sudo (SUDO_USER); empty: nobody did.")]
+
 OutcomeWord = Annotated[str, Meta(description=Word.__doc__, extra_json_schema={"enum": [*Word]})]
 OutcomeReason = Annotated[str, Meta(description=Reason.__doc__, extra_json_schema={"enum": [*Reason]})]
 AnswerWord = Annotated[str, Meta(description=Answer.__doc__, extra_json_schema={"enum": [*Answer]})]

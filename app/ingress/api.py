@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from app.domain.identity import key_fingerprint
 from app.ingress.answers import problem
-from app.ingress.connections import BODY_S, HEAD_S, Connections, Cut
+from app.ingress.connections import BODY_S, HEAD_S, Connections
+from app.ingress.cuts import Cut
 from app.ingress.hooks import KINDS, Hooks, Kind
 from app.ingress.line import Line
 from app.ingress.log import Log

@@ -8,14 +8,15 @@ comparisons. Before a door that the internet reaches stands a proxy all the same
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from enum import StrEnum, auto
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.ingress.answers import Answer, problem
+from app.ingress.answers import Answer
+from app.ingress.cuts import ANSWERS, Cut
+from app.ingress.heads import HeaderLeniency, head_fault
 
 # Of a head; the query alone may have 8 KiB, and there may be tens of thousands of connections.
 MOST_BYTES = 16 * 1024
@@ -36,29 +37,6 @@ MOST_AHEAD, PIECE_BYTES = 16, 4096
 MOST_UNWANTED = 64 * 1024
 
 
-class Cut(StrEnum):
-    """Why a connection was ended; a closed list, for it is a label."""
-
-    SILENT = auto()
-    HEAD_TOO_LONG = auto()
-    HEAD_TOO_SLOW = auto()
-    FRAMING_TOO_LONG = auto()
-    BODY_TOO_SLOW = auto()
-    BODY_UNWANTED = auto()
-    ANSWERS_UNREAD = auto()
-    UPGRADE = auto()
-    NO_HTTP = auto()
-
-
-# What is said before it is closed; a client that said nothing is told nothing.
-ANSWERS: Mapping[Cut, Answer] = {
-    Cut.HEAD_TOO_LONG: problem(431, "the head of the request is too long"),
-    Cut.HEAD_TOO_SLOW: problem(408, "the head of the request took too long"),
-    Cut.FRAMING_TOO_LONG: problem(431, "trailers, or what frames the body, are too long"),
-    Cut.BODY_TOO_SLOW: problem(408, "the body took too long"),
-    Cut.UPGRADE: problem(400, "no other protocol is spoken here: send it without Upgrade"),
-    Cut.NO_HTTP: problem(400, "this is not HTTP"),
-}
 # Where a connection stands: what of a request is expected next, or nothing any more.
 HEAD, BODY, WHOLE, OVER = range(4)
 
@@ -114,6 +92,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, bounds: Connections, **given: Any) -> None:
         super().__init__(**given)
+        self._leniency = HeaderLeniency(self.parser)
         self._bounds, self._most = bounds, bounds.most_bytes
         self._room, self._stage, self._timed, self._silent = self._most, HEAD, HEAD, True
         self._unwanted, self._ahead = 0, b""
@@ -179,6 +158,9 @@ class Connection(HttpToolsProtocol):
             self._stage = HEAD
         self._room -= len(data)
         self._silent = False
+        if self._stage == HEAD and not self._leniency.allows(data):
+            self._end(Cut.HEADER_CHARACTERS)
+            return
         super().data_received(data)
         if self._stage in (WHOLE, OVER):
             return
@@ -195,6 +177,10 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # What follows would not be read as a body.
             self._end(Cut.UPGRADE)
+            return
+        self._leniency.end()
+        if (fault := head_fault(self.headers, self.parser.get_http_version())) is not None:
+            self._end(fault)
             return
         super().on_headers_complete()
         self._stage, self._room, self._unwanted = BODY, self._most, 0

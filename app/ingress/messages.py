@@ -20,6 +20,8 @@ from app.ingress.log import Log, Unavailable
 from app.ingress.record import Record
 from app.records.codec import Unreadable, decode, decode_tolerant
 from app.records.requests import (
+    CONTROL,
+    CONTROL_RULE,
     MAX_VALUE_BYTES,
     MESSAGE_ID,
     NotifyCanceled,
@@ -109,7 +111,7 @@ class Messages:
         except TimeoutError:
             raise Problem(408, f"the body took longer than {self._body_s:g} s") from None
         body, replaced = _object(raw)
-        given = self._request(body, request.headers.get("idempotency-key", ""), tenant)
+        given = self._request(body, _header_key(request), tenant)
         key = given.idempotency_key or ""
         await self._put(key, _encode(given), tenant)
         contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
@@ -149,6 +151,8 @@ class Messages:
             raise _broken("tenant", "is not the tenant of this key")
         if len(header_key) > MAX_KEY:
             raise _broken("Idempotency-Key", f"must be text of at most {MAX_KEY} characters")
+        if CONTROL.search(header_key):
+            raise _broken("Idempotency-Key", CONTROL_RULE)
         _check(given, tenant)
         key = header_key or given.idempotency_key or given.id or clock.new_id()
         return msgspec.structs.replace(given, tenant=tenant.name, idempotency_key=key)
@@ -162,6 +166,15 @@ class Messages:
             await self._log.put(Record(self._topics.requests, name.encode(), value))
         except Unavailable:
             raise Problem(503, "neither Kafka nor the spool takes it") from None
+
+
+def _header_key(request: Request) -> str:
+    """Starlette reads headers as Latin-1; in UTF-8 the key is the same as in a field."""
+    key = request.headers.get("idempotency-key", "")
+    try:
+        return key if key.isascii() else key.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return key
 
 
 async def _body(request: Request) -> bytes:

@@ -50,4 +50,31 @@ class NotifyInboundOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify
     tenant: f.Tenant
     contact_id: f.ContactId
     message_sid: f.Sid
-    by: Annotated[str, Meta(description="Who did it, as they said.")]
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""
+
+
+class NotifyMessageOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify.message_opened.v1", tag_field="type"):
+    """Somebody was shown number and text of a message of ours."""
+
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    contact_id: f.ContactId
+    message_id: f.MessageId
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""
+
+
+class NotifyTextsOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify.texts_opened.v1", tag_field="type"):
+    """Somebody was shown numbers and texts as Twilio keeps them: of one message, or of a list."""
+
+    id: f.Id
+    at: f.Iso
+    tenant: f.Tenant
+    message_sid: Annotated[f.Sid, Meta(description="The message that was shown; empty: a list.")]
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""

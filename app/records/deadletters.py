@@ -23,7 +23,6 @@ FAULT = "fault of ours: "
 _SOURCE = re.compile(r"(?P<topic>[\w.-]{1,249})-(?P<partition>\d{1,9})-(?P<offset>\d{1,18})\Z", re.ASCII)
 Source = Annotated[str, Meta(description="topic-partition-offset of the record; ingress-id for a webhook.")]
 Letter = Annotated[str, Meta(description="partition-offset of the letter.")]
-By = Annotated[str, Meta(description="Who did it, as they said.")]
 
 
 class NotifyDeadletter(msgspec.Struct, frozen=True, kw_only=True, tag="notify.deadletter.v1", tag_field="type"):
@@ -52,7 +51,9 @@ class NotifyDeadletterHandled(
     letter: Letter
     source: Source
     how: Annotated[Literal["retried", "dropped"], Meta(description="What was done.")]
-    by: By
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""
 
 
 class NotifyDeadletterOpened(
@@ -64,7 +65,9 @@ class NotifyDeadletterOpened(
     at: f.Iso
     letter: Letter
     source: Source
-    by: By
+    by: f.By
+    os_user: f.OsUser = ""
+    sudo_user: f.SudoUser = ""
 
 
 DeadletterRecord = NotifyDeadletter | NotifyDeadletterHandled | NotifyDeadletterOpened

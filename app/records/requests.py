@@ -25,8 +25,16 @@ MAX_FAN_OUT_BYTES = 16_000_000
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Short = Annotated[str, Meta(min_length=1, max_length=200)]
-OwnId = Annotated[Short, Meta(description="The producer's own id of the event.")]
-When = Annotated[Aware, Meta(description="When the event was made.")]
+# Names come back in outcomes, logs of teams and commands: what acts on a terminal or ends a line is refused in them. A
+# lookahead, for in Python `$` stands before a last line feed, too.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL_RULE = "holds control characters"
+_SEEN = {"pattern": r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])"}
+OwnId = Annotated[Short, Meta(description="The producer's own id of the event.", extra_json_schema=_SEEN)]
+When = Annotated[
+    Aware,
+    Meta(description="When the event was made, for readers of the topic: deadlines count from the log's own time."),
+]
 Owner = Annotated[Short, Meta(description="The tenant that asks; over HTTP that of the bearer key.")]
 # What `_check` refuses, as far as a schema can say it.
 Recipient = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_ADDRESS})]
@@ -36,7 +44,7 @@ Media = Annotated[
     Meta(description="https URLs that Twilio can fetch.", extra_json_schema={"maxItems": MAX_MEDIA}),
 ]
 Metadata = Annotated[
-    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=500)]],
+    dict[Annotated[str, Meta(max_length=64, extra_json_schema=_SEEN)], Annotated[str, Meta(max_length=500)]],
     Meta(
         description="The caller's own; comes back in the outcome. Names and values have at most "
         f"{MAX_METADATA_BYTES:,} bytes of UTF-8 in all.",
@@ -59,14 +67,6 @@ CONTENT_RULE = {
 }
 
 
-class Fallback(msgspec.Struct, frozen=True, kw_only=True):
-    """Another channel, please, `after` so many seconds without delivery."""
-
-    channel: Short
-    address: Short = "-"
-    after: Annotated[int, Meta(ge=0, le=2_592_000, description="Seconds.")] = 0
-
-
 class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.requested.v1", tag_field="type"):
     """A notify event: text these people. Smallest form: type, to, body. Times carry an offset; unknown fields are
     ignored; the whole value has at most 900,000 bytes."""
@@ -81,7 +81,10 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     id: OwnId | None = None
     at: When | None = None
     tenant: Owner = "default"
-    idempotency_key: Annotated[Short, Meta(description="Same key, tenant and number: the same message.")] | None = None
+    idempotency_key: (
+        Annotated[Short, Meta(description="Same key, tenant and number: the same message.", extra_json_schema=_SEEN)]
+        | None
+    ) = None
     body: Annotated[str, Meta(description="The text.", extra_json_schema={"maxLength": MAX_BODY})] = ""
     media: Media = []
     media_fallback: MediaFallback = ""
@@ -90,8 +93,13 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
     sender: Annotated[Short, Meta(description="A lane of the tenant; without it the tenant's first.")] | None = None
     send_at: Annotated[Aware, Meta(description="Not before.")] | None = None
     expires_at: Annotated[Aware, Meta(description="Not after; without it by category.")] | None = None
-    fallback: Annotated[list[Fallback], Meta(description="Other channels: read, and not acted on yet.")] = []
-    campaign: Annotated[str, Meta(max_length=200, description="Comes back in the outcome.")] = ""
+    fallback: Annotated[
+        list[Any],
+        Meta(description="Other channels: not supported yet, so it must be empty.", extra_json_schema={"maxItems": 0}),
+    ] = []
+    campaign: Annotated[
+        str, Meta(max_length=200, description="Comes back in the outcome.", extra_json_schema=_SEEN)
+    ] = ""
     metadata: Metadata = {}
 
 
@@ -143,6 +151,7 @@ def parse_request(value: bytes | None, headers: Headers = ()) -> ParsedRequest:
 
 def _parse(text: bytes, event: Mapping[str, bytes]) -> NotifyRequest:
     request: NotifyRequest = decode(_decoder, unwrapped(text, event))
+    _check_names(request)
     if isinstance(request, NotifyRequested):
         _check(request)
     return request
@@ -174,9 +183,21 @@ def _attributes(event: Mapping[str, Any]) -> dict[str, Any]:
     return {ours: event[theirs] for theirs, ours in _CE_NAMES.items() if theirs in event}
 
 
+def _check_names(request: NotifyRequest) -> None:
+    """Raises Unreadable for control characters in a name of the producer's own."""
+    names = {"id": request.id}
+    if isinstance(request, NotifyRequested):
+        names |= {"idempotency_key": request.idempotency_key, "campaign": request.campaign}
+    for field, name in names.items():
+        if name and CONTROL.search(name):
+            raise Unreadable(field, CONTROL_RULE)
+
+
 def _check(request: NotifyRequested) -> None:
     """Raises Unreadable for the first rule that is broken: content, then options, then recipients."""
     _check_content(request)
+    if request.fallback:
+        raise Unreadable("fallback", "is not supported yet: no other channel would be tried")
     if request.send_at and request.expires_at and request.expires_at <= request.send_at:
         raise Unreadable("expires_at", "is not after send_at")
     if (rule := metadata_rule(request.metadata)) is not None:
@@ -231,6 +252,8 @@ def metadata_rule(metadata: Mapping[str, str]) -> str | None:
         return f"has more than {MAX_METADATA} entries"
     if sum(map(_utf8_bytes, (*metadata, *metadata.values()))) > MAX_METADATA_BYTES:
         return f"has more than {MAX_METADATA_BYTES} bytes in all"
+    if any(map(CONTROL.search, metadata)):
+        return f"has a name that {CONTROL_RULE}"
     return None
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from app.domain.inputs import Input
 from app.records.bulk import BulkParked
-from app.records.consent import NotifyConsentChanged, NotifyInboundOpened
+from app.records.consent import NotifyConsentChanged, NotifyInboundOpened, NotifyMessageOpened, NotifyTextsOpened
 from app.records.deadletters import DeadletterRecord
 from app.records.inbound import NotifyReceived
 from app.records.lanes import LaneRecord
@@ -29,6 +29,8 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
         *_NOTIFY,
         NotifyNumberChanged,
         NotifyInboundOpened,
+        NotifyMessageOpened,
+        NotifyTextsOpened,
         NotifyMetric,
         *get_args(DeadletterRecord),
         *get_args(Input),

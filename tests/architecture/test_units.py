@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app.cli import CONFIG, USAGE
 from app.dev.parts import STOP_S
 from app.settings import FIELDS, Settings
 from tests.support.words import fault
 
-UNITS = sorted((Path(__file__).parents[2] / "ops" / "systemd").glob("*.service"))
+ROOT = Path(__file__).parents[2]
+UNITS = sorted((ROOT / "ops" / "systemd").glob("*.service"))
 BINARY = "/opt/heliograph/bin/heliograph"
 HARDENED = {
     "NoNewPrivileges": "yes",
@@ -85,6 +87,29 @@ def test_workers_of_one_machine_share_neither_data_nor_port() -> None:
     own = [value for value in worker["Environment"] if value.startswith("HELIOGRAPH_")]
     assert len(own) == 2 and [value for value in own if "%i" not in value] == []
     assert int(worker["TimeoutStopSec"][0]) > max(STOP_S, 2 * Settings.read({}).http_timeout_s)
+
+
+def port(unit: Path, instance: str = "") -> int:
+    """Where its health and metrics are served."""
+    given = [value.replace("%i", instance) for value in service(unit)["Environment"]]
+    settings = Settings.read(dict(value.split("=", 1) for value in given))
+    return settings.bridge_port if "bridge" in unit.name else settings.internal_port
+
+
+def test_prometheus_looks_where_the_units_listen() -> None:
+    jobs = yaml.safe_load((ROOT / "ops" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    scraped = {job["job_name"]: [target for one in job["static_configs"] for target in one["targets"]] for job in jobs}
+    started = re.search(r"systemctl enable --now heliograph-worker@(\d+)\n", UNITS[-1].read_text())
+    assert started is not None
+    listens = {unit.stem.rstrip("@"): [f"127.0.0.1:{port(unit, started[1])}"] for unit in UNITS}
+    assert scraped == listens
+
+
+def test_a_worker_listens_on_the_port_that_its_instance_is_named_by() -> None:
+    named = re.findall(r"heliograph-worker@(\d+)", UNITS[-1].read_text())
+    ports = [port(UNITS[-1], name) for name in named]
+    assert len(named) == 3 and [str(one) for one in ports] == named and max(ports) < 65536
+    assert not set(ports) & {port(unit) for unit in UNITS[:-1]}
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -18,7 +18,7 @@ from app.domain.circuit import Circuit
 from app.domain.lane import Lane
 from app.domain.windows import BOUNDS, METRICS
 from app.domain.words import Proof
-from app.ingress.connections import Cut
+from app.ingress.cuts import Cut
 from app.ingress.workers import WorkersCollector
 from app.internal import Served, internal_app
 from app.records.metrics import NotifyMetric

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +166,7 @@ def test_a_broker_that_dies_at_start_tells_the_reason_from_its_log(tmp_path: Pat
     done = ask("start", "--port", str(broker.port), "--data-dir", str(tmp_path / "k"))
     line = error_line(done)
     assert "the broker did not start: " in line and "99" in line and str(tmp_path / "k" / "broker.log") in line
+    assert stat.S_IMODE((tmp_path / "k" / "broker.log").stat().st_mode) == 0o600
     until(lambda: broker.running() is None)
 
 

@@ -124,6 +124,8 @@ def handled(stand: Stand) -> None:
         assert heliograph("deadletters", *words, "--by", "ada", **stand.env).returncode == 0
     sid = next(record["sid"] for record in read(stand, "contacts") if record["type"] == "contact.texted.v1")
     assert heliograph("inbound", "show", sid, "--reveal", "--by", "ada", **stand.env).returncode == 0
+    assert heliograph("explain", identified(stand, "k1"), "--reveal", **stand.env).returncode == 0
+    assert heliograph("twilio", "messages", "list", "--reveal", **stand.env).returncode == 0
 
 
 def words(stand: Stand) -> set[str]:

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.sendfile import read_lines
+from app.cli.sendchecks import DROPPED, REPEATED, Repeat, repeats, without
+from app.cli.sendfile import asked, read_lines
 from tests.support.commands import faults, heliograph
 
 BAD = {
     "not UTF-8": (b"to,body\n+14155550123,\xff\n", "{file}: is not text in UTF-8"),
-    "a column that is not known": (b"to,text\n+14155550123,x\n", "column 2 is not known; columns are to, body, "),
     "no columns": (b"+14155550123,Hello\n", "the first line must name the columns, with commas between: to, body, "),
-    "a number for a column": (b"to,+14155550123\n", "column 2 is not known"),
     "a column twice": (b"to,body,to\n", "column 3: to is there already"),
     "a JSON array": (b'[{"to":"+14155550123","body":"x"}]\n', "{file}: is a JSON array; one object per line is wanted"),
     "nothing": (b"", "nothing to send: {file} is empty"),
@@ -144,5 +143,88 @@ def test_one_message_is_warned_of_without_a_line_and_many_lines_are_counted(tmp_
     one = heliograph("send", "--to", "+14155550123", "--media", "https://a.test/1.webp", "--dry-run")
     assert one.stderr == f"warning: media[0]: is webp: {LIMIT}\n"
     (tmp_path / "people.csv").write_text("to,media\n" + "+14155550123,https://a.test/1.webp\n" * 8)
+    many = heliograph("send", str(tmp_path / "people.csv"), "--dry-run", "--once-per-person", "--json")
+    assert json.loads(many.stdout)["warnings"][1]["lines"] == [3, 4, 5, 6, 7, 8, 9]
+    rows = "".join(f"+1415555012{n},https://a.test/1.webp\n" for n in range(8))
+    (tmp_path / "people.csv").write_text("to,media\n" + rows)
     many = heliograph("send", str(tmp_path / "people.csv"), "--dry-run")
     assert many.stderr == f"warning: lines 2, 3, 4, 5, 6 and 3 more: media[0]: is webp: {LIMIT}\n"
+
+
+def test_a_dry_run_checks_every_number_and_a_real_one_warns_of_it(tmp_path: Path) -> None:
+    rows = ["1.4155550123E+10,a", "(415) 555-0123,b", "+14155550123,c", '"+49 1512 345678O",d', "415-555-0124,e"]
+    (tmp_path / "people.csv").write_text("\n".join(["to,body", *rows]))
+    plain, told = (heliograph("send", str(tmp_path / "people.csv"), "--dry-run", *more) for more in ([], ["--json"]))
+    assert (plain.returncode, told.returncode) == (1, 1)
+    assert plain.stdout == "1 line is well formed; nothing was sent\n"
+    spreadsheet = "to: was turned into a floating point number by a spreadsheet: format the column as text"
+    assert faults(plain) == [
+        f"line 2: {spreadsheet}",
+        "lines 3, 6: to: is not a phone number with + and country code",
+        "line 5: to: has letters among its digits",
+    ]
+    assert json.loads(told.stdout)["problems"][0] == {"lines": [2], "problem": spreadsheet}
+    assert "555" not in plain.stderr + told.stderr + told.stdout
+
+
+def test_columns_that_are_not_known_are_named_and_ignored(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("To,Body,text,+14155550199,\n+14155550123,Hi,x,y,z\n")
+    done = heliograph("send", str(tmp_path / "people.csv"), "--dry-run")
+    known = "is not known and is ignored; columns are to, body, media"
+    assert done.returncode == 0 and done.stdout == "1 line is well formed; nothing was sent\n"
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"warning: line 1: column 3 (text) {known}")
+    assert second.startswith(f"warning: line 1: column 4 {known}") and "+1415" not in second
+
+
+def test_empty_rows_are_skipped_and_empty_cells_beyond_the_columns_too() -> None:
+    content = b"to,body\n,\n+14155550123,Hi,,\n , \n,,,\n"
+    assert [line.number for line in read_lines("people.csv", content, {})] == [3]
+
+
+def test_columns_of_metadata_are_entries_of_it() -> None:
+    content = b"to,body,metadata.order,Metadata.Ship To\n+14155550123,Hi,A-1,Oslo\n+14155550124,Hi,,\n"
+    one, two = read_lines("people.csv", content, {})
+    assert one.event["metadata"] == {"order": "A-1", "Ship To": "Oslo"} and "metadata" not in two.event
+
+
+REPEATS = (
+    "to,body,send_at\n+14155550123,Hi,\n+1 (415) 555-0123,Hi,\n+14155550123,Hi,2099-01-01T00:00:00Z\n+14155550124,Hi,\n"
+)
+
+
+def test_the_same_text_to_one_person_on_several_lines_is_warned_of_and_dropped_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(REPEATS)
+    words = ["send", str(tmp_path / "people.csv"), "--dry-run", "--json"]
+    kept, dropped = (json.loads(heliograph(*words, *more).stdout) for more in ([], ["--once-per-person"]))
+    assert (kept["well_formed"], kept["warnings"]) == (4, [{"lines": [3], "warning": REPEATED}])
+    assert (dropped["well_formed"], dropped["warnings"]) == (3, [{"lines": [3], "warning": DROPPED}])
+
+
+def test_a_line_of_several_people_loses_those_who_get_its_text_already_and_keeps_its_key() -> None:
+    events = [
+        {"to": "+14155550123", "body": "Hi", "idempotency_key": "a"},
+        {"to": ["+14155550123", "+14155550124"], "body": "Hi", "idempotency_key": "b"},
+        {"to": "+14155550124", "body": "Hi", "idempotency_key": "b"},
+    ]
+    lines = read_lines("people", "\n".join(map(json.dumps, events)).encode(), {})
+    found = repeats(asked(lines))
+    assert found == [Repeat(2, "+14155550123")], "the third line is the same message as the second"
+    kept = list(without(found, lines))
+    assert [(line.event["to"], line.event["idempotency_key"]) for line in kept] == [
+        ("+14155550123", "a"),
+        (["+14155550124"], "b"),
+        ("+14155550124", "b"),
+    ]
+
+
+def test_a_cut_emoji_and_byte_order_marks_between_lines_are_read() -> None:
+    content = b'\xef\xbb\xbf{"to":"+14155550123","body":"Hi \\ud83d"}\n\xef\xbb\xbf{"to":"+14155550123","body":"Ho"}\n'
+    warned: list[int] = []
+    lines = read_lines("people", content, {}, lambda line, what: warned.append(line))
+    assert [line.event["body"] for line in lines] == ["Hi \ufffd", "Ho"] and warned == [1]
+
+
+def test_arguments_that_are_no_text_are_repaired() -> None:
+    done = heliograph("send", "--to", "+14155550123", "--body", "caf\udce9", "--campaign", "\udce9", "--dry-run")
+    assert (done.returncode, faults(done)) == (0, [])

@@ -87,6 +87,18 @@ def test_an_environment_is_kept_while_its_lock_is_the_same_and_its_python_runs(
     assert ("making .venv" in done.stderr) is made
 
 
+def test_the_pip_and_setuptools_of_an_old_python_do_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops" / "locks").symlink_to(ROOT / "ops" / "locks")
+    calls, inside = tmp_path / "calls", tmp_path / "inside"
+    inside.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    inside.chmod(0o755)
+    python = f'[ "$1" = -c ] || {{ mkdir -p .venv/bin; cp {inside} .venv/bin/python; }}'
+    done = sourced("ensure_venv", tmp_path, PATH=machine(tmp_path / "bin", "mkdir", "cp", **{"python3.11": python}))
+    assert done.returncode == 0, done.stderr
+    assert calls.read_text().splitlines()[-1].split()[-3:] == ["--yes", "setuptools", "pip"]
+
+
 def test_nothing_of_the_environment_reaches_demo_and_tests_but_broker_and_cache(tmp_path: Path) -> None:
     kept = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "HELIOGRAPH_CACHE": "/cache"}
     dropped = {"TWILIO_AUTH_TOKEN": "t", "HELIOGRAPH_CONFIG": "/c", "KAFKA_SASL_USERNAME": "u", "PORT": "1"}

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pwd
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,10 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli import main
+from app.cli import main, opened
+from app.dev.broker import free_port
 from app.internal import Served
 from app.provider.account import reading
 from app.provider.account.asking import Unanswered
+from app.records.consent import NotifyTextsOpened
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+14155550102"
@@ -223,7 +227,48 @@ async def test_services_and_numbers_are_listed_and_shown_masked_unless_revealed(
     assert "no such number in this account" in absent
 
 
-async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(tmp_path: Path) -> None:
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[NotifyTextsOpened]:
+    """What is put on notify.consent, of which there is none here."""
+    records: list[NotifyTextsOpened] = []
+
+    async def put(_settings: object, record: NotifyTextsOpened, *_more: str) -> None:
+        records.append(record)
+
+    monkeypatch.setattr(opened, "_put", put)
+    return records
+
+
+async def test_texts_that_are_revealed_are_recorded_first_and_act_on_no_terminal(
+    tmp_path: Path, kept: list[NotifyTextsOpened]
+) -> None:
+    hostile = "\x1b[2JHi\r\nbody         forged\u202e"
+    async with account(tmp_path, **TEXTING) as made:
+        sid = (await made.simulated.create(body=hostile)).sid
+        said = await made.run("messages", "fetch", sid, "--reveal", "--by", "ada")
+        await made.run("messages", "list", "--reveal", "--by", "bob")
+        masked = [await made.run("messages", *words) for words in (("fetch", sid), ("list",))]
+        raw = await made.run("messages", "fetch", sid, "--reveal", "--raw")
+    assert [(one.by, one.message_sid, one.tenant) for one in kept[:2]] == [("ada", sid, "acme"), ("bob", "", "acme")]
+    assert kept[0].os_user == pwd.getpwuid(os.getuid()).pw_name and len(kept) == 3 and len(masked) == 2
+    assert "\\x1b[2JHi\\r\\nbody         forged\\u202e" in said and "\x1b" not in said
+    assert "forged\u202e" in raw
+
+
+async def test_without_a_kafka_that_keeps_who_did_it_nothing_is_revealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{free_port()}")
+    async with account(tmp_path, **TEXTING) as made:
+        sid = (await made.simulated.create(body="secret")).sid
+        for words in (("fetch", sid), ("list",)):
+            said = await made.run("messages", *words, "--reveal", code=1)
+            assert "error: no Kafka at 127.0.0.1:" in said and "secret" not in said
+
+
+async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(
+    tmp_path: Path, kept: list[NotifyTextsOpened]
+) -> None:
     async with account(tmp_path, **TEXTING) as made:
         sids = [(await made.simulated.create(body=f"secret {n}")).sid for n in range(5)]
         await eventually(lambda: made.simulated.hook.statuses.count("delivered") == 5)
@@ -242,7 +287,7 @@ async def test_texts_are_listed_page_by_page_and_shown_masked_unless_revealed(tm
     assert PERSON not in plain + json.dumps(told) and "secret" not in plain + json.dumps(told)
 
 
-async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path) -> None:
+async def test_a_text_is_emptied_only_after_a_yes(tmp_path: Path, kept: list[NotifyTextsOpened]) -> None:
     async with account(tmp_path, **TEXTING) as made:
         sid = (await made.simulated.create(body="secret")).sid
         asked = await made.run("messages", "redact", sid, said="n\n", code=1)

@@ -68,7 +68,7 @@ def test_bounds_asked_for_are_bounds_that_exist(expr):
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_values_of_closed_labels_that_are_asked_for_exist(expr):
     from app.domain.words import ErrorClass, Word
-    from app.ingress.connections import Cut
+    from app.ingress.cuts import Cut
     from app.ingress.mistakes import Mistake
     from app.ingress.rejections import Why
 

@@ -96,7 +96,7 @@ def test_an_address_has_100_characters_at_most_and_a_longer_one_is_left_out_of_t
 
 def test_what_one_request_becomes_stays_near_that_limit_whatever_is_asked() -> None:
     """Also where every recipient breaks a rule: the dead letter, which holds the whole request, is written once."""
-    junk = {"fallback": [{"channel": "c" * 200, "address": "a" * 200}] * 1900}
+    junk = {"unknown": [{"channel": "c" * 200, "address": "a" * 200}] * 1900}
     for request in (
         {"to": people(1000), "body": "b" * MAX_BODY, "metadata": metadata(14_350), "media": [url(50)]},
         {"to": [f"+{n}" for n in range(1000)], **junk},

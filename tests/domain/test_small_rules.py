@@ -78,6 +78,42 @@ def test_addresses_have_one_form(raw, canonical):
     assert read_address(raw).problem == ""
 
 
+@pytest.mark.parametrize(
+    "raw",
+    ["+1\u202f415\u200e555\ufe0d0123", "\u202a+1 415\u00a0555\u20110123\u202c", "\ufeff+14155550123", "tel:+1-415-555-0123",
+     "+1\u00ad415\u3164555\u20600123", "\uff0b\uff11\uff14\uff11\uff15\uff15\uff15\uff15\uff10\uff11\uff12\uff13"],
+)  # fmt: skip
+def test_what_nobody_sees_inside_a_number_is_ignored(raw):
+    assert read_address(raw) == read_address("+14155550123")
+
+
+@for_all(st.lists(st.sampled_from("\u202f\u200e\u200f\ufe0d\u00a0\u00ad\u2060\ufeff\u2069 "), min_size=12, max_size=12))
+def test_wherever_it_stands(between: list[str]):
+    written = "".join(digit + unseen for digit, unseen in zip("+14155550123", between, strict=True))
+    assert read_address(written) == read_address("+14155550123")
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [("+1 415 555 012O", "has letters among its digits"), ("+1800FLOWERS", "has letters among its digits"),
+     ("+1415555\u041e123", "has letters among its digits"), ("Ada +14155550123", "has letters among its digits"),
+     ("+14155550123 ext. 5", "has an extension, which cannot be texted"),
+     ("+14155550123x5", "has an extension, which cannot be texted"),
+     ("+14155550123;ext=5", "has an extension, which cannot be texted"),
+     ("+14155550123,,5", "has an extension, which cannot be texted"),
+     ("+14155550123#5", "has an extension, which cannot be texted"),
+     ("+14155550123/+14155550124", "is more than one number"),
+     ("1.4155550123E+10", "was turned into a floating point number by a spreadsheet: format the column as text"),
+     ("(415) 555-0123", "is not a phone number with + and country code"),
+     ("+14155550123\n4", "is not a phone number with + and country code"),
+     ("+14155550123\x00", "is not a phone number with + and country code"),
+     ("+1415555\ud83d0123", "is not a phone number with + and country code")],
+)  # fmt: skip
+def test_what_is_no_number_is_refused_with_the_reason_and_shown_to_nobody(raw, rule):
+    address = read_address(raw)
+    assert (address.problem, address.masked) == (rule, "\u2022\u2022\u2022")
+
+
 @pytest.mark.parametrize("raw", ["", "hello", "4155550123", "+1415", "+", "+999999999999999999"])
 def test_an_impossible_number_has_a_problem(raw):
     assert read_address(raw).problem

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app.ingress.connections import MOST_BYTES, Cut
+from app.ingress.connections import MOST_BYTES
+from app.ingress.cuts import Cut
 from app.provider.forms import MAX_QUERY_BYTES
 from app.provider.webhooks import signature
 from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, door, eventually

@@ -35,8 +35,8 @@ def seconds(name: str) -> list[int]:
 
 
 def sizes() -> dict[str, int]:
-    units = {"k": 1 << 10, "m": 1 << 20}
-    rows = re.findall(r"location ([^{]+) \{\s*client_max_body_size (\d+)(k|m);", WORDS)
+    units = {"": 1, "k": 1 << 10}
+    rows = re.findall(r"location ([^{]+) \{\s*client_max_body_size (\d+)(k?);", WORDS)
     return {path: int(number) * units[unit] for path, number, unit in rows}
 
 
@@ -44,13 +44,35 @@ def test_only_the_public_routes_are_passed_on_and_as_they_came() -> None:
     locations = re.findall(r"location ([^{]+) \{([^}]*)\}", WORDS)
     passed = {path: re.findall(r"proxy_pass (\S+);", body) for path, body in locations}
     door = ["http://heliograph_ingress"]
+    assert passed.pop("@too_long") == []
     assert passed == {"/twilio/": door, "= /v1/messages": door, "/v1/messages/": door, "/": []}
     assert re.findall(r"^\s*server (\S+) ", WORDS, re.MULTILINE) == ["127.0.0.1:8080"]
     assert not re.search(r"rewrite |return 30|limit_req|sub_filter|gunzip|910\d", WORDS)
 
 
-def test_a_body_that_the_ingress_takes_is_never_refused_before_it() -> None:
-    assert sizes()["/twilio/"] > MAX_BODY_BYTES and sizes()["= /v1/messages"] > MAX_VALUE_BYTES
+def test_a_body_is_refused_here_exactly_when_the_ingress_would_refuse_it() -> None:
+    """The ingress answers before such a body is whole, and closes: nginx would make a 502 of it."""
+    assert (sizes()["/twilio/"], sizes()["= /v1/messages"]) == (MAX_BODY_BYTES, MAX_VALUE_BYTES)
+    assert "error_page 413 @too_long;" in WORDS and "default_type application/problem+json;" in WORDS
+
+
+def test_no_key_exchange_without_forward_secrecy_and_no_cbc_is_spoken() -> None:
+    [ciphers] = re.findall(r"ssl_ciphers ([^;]+);", WORDS)
+    assert re.findall(r"ssl_protocols ([^;]+);", WORDS) == ["TLSv1.2 TLSv1.3"]
+    for cipher in ciphers.split(":"):
+        assert re.fullmatch(r"ECDHE-(ECDSA|RSA)-(AES(128|256)-GCM-SHA\d+|CHACHA20-POLY1305)", cipher)
+
+
+def test_browsers_are_told_to_stay_with_tls_by_every_answer() -> None:
+    [(seconds_told, more)] = re.findall(r'add_header Strict-Transport-Security "max-age=(\d+)"(.*);', WORDS)
+    assert int(seconds_told) >= 31_536_000 and more == " always" and WORDS.count("add_header") == 1
+
+
+def test_neither_log_holds_addresses_or_queries() -> None:
+    """No line about a request is as grave as emerg; nginx has no format for its error log."""
+    assert re.findall(r"error_log (\S+)( \w+)?;", WORDS) == [("/var/log/nginx/heliograph.error.log", " emerg")]
+    [logged] = re.findall(r"log_format heliograph '([^']+)';", WORDS)
+    assert not {"$remote_addr", "$request", "$request_uri", "$args", "$query_string"} & set(logged.split())
 
 
 def test_the_ingress_has_time_to_answer_and_twilio_hears_it() -> None:
@@ -89,18 +111,18 @@ class Proxy:
     """Asked byte by byte, so that no client of ours mends a path."""
 
     def __init__(self, port: int, trusted: ssl.SSLContext) -> None:
-        self._port, self._trusted = port, trusted
+        self.port, self._trusted = port, trusted
 
     def listens(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     async def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         """Status and everything that was answered."""
         given = {"Host": "hooks.example.com", "Connection": "close", "Content-Length": str(len(body)), **headers}
         lines = [f"{method} {target} HTTP/1.1", *(f"{name.replace('_', '-')}: {v}" for name, v in given.items())]
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._trusted, server_hostname="hooks.example.com"
+            "127.0.0.1", self.port, ssl=self._trusted, server_hostname="hooks.example.com"
         )
         writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         answer = await reader.read()
@@ -140,3 +162,40 @@ async def test_a_signed_webhook_passes_with_its_path_query_and_form_as_they_were
     assert b"application/problem+json" in long[1] and [r["sid"] for r in made.kafka.of("contacts")] == [SID]
     logged = (tmp_path / "heliograph.log").read_text().splitlines()
     assert len(logged) == 9 and [line for line in logged if "?" in line or "a=1" in line] == []
+
+
+@needs_nginx
+async def test_a_long_body_is_413_every_time_and_no_log_says_whose(tmp_path: Path) -> None:
+    form = {"X_Twilio_Signature": "bm9uZQ==", "Content_Type": "application/x-www-form-urlencoded"}
+    given = {"Authorization": "Bearer key-of-acme", "Content_Type": "application/json"}
+    async with door(tmp_path / "door") as made, proxied(tmp_path, made.http.base_url.netloc.decode()) as proxy:
+        long = [await proxy.ask("POST", f"/twilio/status?m={n}", b"x" * 70_000, **form) for n in range(20)]
+        long += [await proxy.ask("POST", "/v1/messages", b"x" * 950_000, **given) for _ in range(5)]
+    for status, answer in long:
+        assert status == 413 and b"application/problem+json" in answer and b"Strict-Transport-Security" in answer
+    assert (tmp_path / "heliograph.error.log").read_text() == ""
+
+
+@needs_nginx
+async def test_an_ingress_that_is_away_leaves_no_address_in_the_error_log(tmp_path: Path) -> None:
+    async with proxied(tmp_path, f"127.0.0.1:{free_port()}") as proxy:
+        status, _ = await proxy.ask("POST", "/twilio/status?m=1", b"x")
+        await eventually(lambda: " 502 " in (tmp_path / "heliograph.log").read_text())
+    assert status == 502 and (tmp_path / "heliograph.error.log").read_text() == ""
+
+
+@needs_nginx
+@pytest.mark.parametrize(
+    ("cipher", "spoken"), [("ECDHE-ECDSA-AES128-GCM-SHA256", True), ("ECDHE-ECDSA-AES128-SHA", False)]
+)
+async def test_a_client_that_speaks_cbc_alone_is_not_spoken_to(tmp_path: Path, cipher: str, spoken: bool) -> None:
+    async with proxied(tmp_path, f"127.0.0.1:{free_port()}") as proxy:
+        client = ssl.create_default_context(cafile=tmp_path / "heliograph.crt")
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        client.set_ciphers(f"{cipher}:@SECLEVEL=0")
+        proxy = Proxy(proxy.port, client)
+        if spoken:
+            assert (await proxy.ask("GET", "/"))[0] == 404
+        else:
+            with pytest.raises(ssl.SSLError, match=r"(?i)handshake.failure"):
+                await proxy.ask("GET", "/")

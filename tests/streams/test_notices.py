@@ -161,7 +161,7 @@ def test_every_published_event_of_an_update_comes_about() -> None:
 
 def test_these_lives_lead_to_every_type_that_the_contacts_agent_writes() -> None:
     others = ("contact.", "lane.inbound", "notify.requested", "notify.canceled", "notify.metric", "notify.deadletter")
-    others += ("notify.inbound_opened", "bulk.")
+    others += ("notify.inbound_opened", "notify.message_opened", "notify.texts_opened", "bulk.")
     assert {record["type"] for *_, record in records()} == {kind for kind in KINDS if not kind.startswith(others)}
 
 

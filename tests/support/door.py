@@ -142,7 +142,7 @@ class Door:
         given = {"X-Twilio-Signature": signature(secret, PUBLIC + path, ()), "Content-Type": "application/json"}
         return await self.http.post(path, content=body, headers={**given, **headers})
 
-    async def ask(self, body: Any, key: str = "key-of-acme", **headers: str) -> httpx.Response:
+    async def ask(self, body: Any, key: str = "key-of-acme", **headers: str | bytes) -> httpx.Response:
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         given = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}

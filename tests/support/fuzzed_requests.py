@@ -123,7 +123,6 @@ class FuzzedRequests:
             "expires_at": self._at(rng.choice([FAR * 2, timedelta(days=2000), FAR * 40])),
             "campaign": "spring",
             "metadata": {f"m{n}": "v" * 30 for n in range(rng.randrange(20))},
-            "fallback": [{"channel": "email", "address": "a@example.com", "after": 60}],
             "unknown": rng.choice([None, {"a": [1]}, RAW + "1e400", RAW + "1" * 400, "\ud800"]),
         }
 
@@ -150,5 +149,5 @@ class FuzzedRequests:
 
     def _deep(self) -> bytes:
         rng, deep = self._rng, nested(self._rng.choice([1_000, DEEP]), self._rng)
-        whole = encode({**self._request()[0], "fallback": "@deep"})
+        whole = encode({**self._request()[0], "unknown": "@deep"})
         return rng.choice([deep, whole.replace(b'"@deep"', deep), b'{"specversion":"1.0","data":' + deep + b"}"])
