@@ -39,6 +39,7 @@ from app.domain.events import (
     RecallEnded,
     RecallWanted,
     RequestConflicted,
+    RequestRepeated,
     StageChanged,
     TextReceived,
     TextsRemembered,
@@ -91,7 +92,7 @@ def evolve(contact: Contact, archived: Message | None, event: Event, place: Plac
             return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), archived
         case ContactUnfrozen():
             return thaw(contact, event), archived
-        case InputRefused() | RequestConflicted():
+        case InputRefused() | RequestConflicted() | RequestRepeated():
             return contact, archived
         case _:
             return _message(contact, archived, event, place)
