@@ -34,6 +34,8 @@ from app.tenants import Tenant
 _encode, _anything = msgspec.json.Encoder().encode, msgspec.json.Decoder()
 # Of an answer while no worker folds anything, or while the read model is away or behind: a request is kept anyway.
 WARNING = "Heliograph-Warning"
+# What is kept, and what the read model was asked for.
+WARNED = (200, 202, 404)
 KINDS = ("application/json", "application/cloudevents+json")
 
 
@@ -85,14 +87,14 @@ class Messages:
     ) -> Response:
         try:
             status, content = await act(request, self._tenant(request))
-            warning = "; ".join(filter(None, (self._warning(), self._states.problem)))
-            headers = {WARNING: warning} if warning else {}
-            response = Response(_encode(content), status, headers, media_type="application/json")
+            response = Response(_encode(content), status, media_type="application/json")
         except Problem as wrong:
             response = wrong.response()
         except Exception:
             self.answered[name, 500] += 1
             raise
+        if response.status_code in WARNED and (warning := "; ".join(filter(None, self._warnings()))):
+            response.headers[WARNING] = warning
         self.answered[name, response.status_code] += 1
         return response
 
@@ -127,6 +129,9 @@ class Messages:
             raise Problem(404, NO_MESSAGE)
         await self._put(named, _encode(NotifyCanceled(message_id=named, tenant=tenant.name)), tenant)
         return 202, {"message_id": named}
+
+    def _warnings(self) -> tuple[str, str]:
+        return self._warning(), self._states.problem
 
     def _tenant(self, request: Request) -> Tenant:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
