@@ -17,8 +17,9 @@ from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.counted import plural
 from app.cli.sendfile import Asked, BadFile, Line, asked, read_lines, single
+from app.cli.sendmatch import Awaited, awaited
 from app.cli.sendmedia import in_json, tell, warned
-from app.cli.sendwait import Awaited, awaited, show, wait_for
+from app.cli.sendwait import show, wait_for
 from app.cli.topicio import produce
 from app.cli.whose import known
 from app.records.monitor import WorkerMonitor
@@ -60,6 +61,8 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     priority, sender, send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign,
     --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
 
+    With --wait, a line whose key was used before for another payload ends as `conflict` and exit 1.
+
     The same file sent twice sends nothing the second time: lines without a key get one from their content. Media that
     Twilio may refuse, by a type or size that their URL tells or leaves open, are sent, with a warning.
 
@@ -84,21 +87,26 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
     values = [orjson.dumps(line.event) for line in lines]
     with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
-        asyncio.run(produce(topics.requests, values, client, acked))
+        sent_ms = asyncio.run(produce(topics.requests, values, client, acked))
     if not wait:
         click.echo(orjson.dumps({"sent": len(lines), **in_json(warnings)}) if as_json else f"{len(lines)} sent")
         sys.exit(OK)
     messages = awaited(wanted)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        asyncio.run(_wait(settings, topics, messages, timeout, found))
+        asyncio.run(_wait(settings, topics, messages, timeout, found, sent_ms))
     show(messages, as_json=as_json)
-    sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
+    sys.exit(PROBLEMS if any(message.failed for message in messages) else OK)
 
 
 async def _wait(
-    settings: Settings, topics: Topics, messages: list[Awaited], timeout_s: float, found: Callable[[], None]
+    settings: Settings,
+    topics: Topics,
+    messages: list[Awaited],
+    timeout_s: float,
+    found: Callable[[], None],
+    sent_ms: int,
 ) -> None:
-    await wait_for(topics, messages, timeout_s, kafka.client(settings), found, WorkerMonitor.of(settings))
+    await wait_for(topics, messages, timeout_s, kafka.client(settings), found, WorkerMonitor.of(settings), sent_ms)
 
 
 def _tenant(name: str | None, tenants: Collection[str], settings: Settings, *, of_lines: bool) -> str | None:

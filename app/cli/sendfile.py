@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from app import clock
 from app.records.codec import Unreadable
 from app.records.requests import NotifyRequest, read_request
 
@@ -69,7 +70,17 @@ def read_lines(name: str, content: bytes, defaults: Mapping[str, Any]) -> list[L
 
 
 def keyed(lines: list[Line], salt: bytes = b"") -> list[Line]:
-    """A key for each line without one, from its content, its ordinal among equal lines and the `salt`."""
+    """A key for each line without one, from its content, its ordinal among equal lines and the `salt`; and an id of the
+    event for each without one, by which its answer on notify.updates is known."""
+    lines = _keyed(lines, salt)
+    for _, event in lines:
+        own = _own(event)
+        if not (own.get("id") or event.get("id")):
+            own["id"] = clock.new_id()
+    return lines
+
+
+def _keyed(lines: list[Line], salt: bytes) -> list[Line]:
     seen: Counter[bytes] = Counter()
     for _, event in lines:
         own = _own(event)

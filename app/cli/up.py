@@ -47,7 +47,8 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
     if live:
         _complete_or_exit()
     place = Path(directory).absolute()
-    plan = Plan(directory=place, workers=workers, live=live, ports=_ports(port, workers, live=live))
+    ports = _ports(port, workers, live=live)
+    plan = Plan(directory=place, workers=workers, live=live, read_model=True, ports=ports)
     stand = Stand(plan, os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _told)

@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     live: bool = False
     bridge: bool = True
-    read_model: bool = True
+    read_model: bool = False
     extra: dict[str, str] = {}
     simulator: list[str] = []
     ports: dict[str, int] = {}

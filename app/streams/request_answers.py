@@ -43,6 +43,6 @@ def _may_hold_number(text: str) -> bool:
 
 def _is_uuid(text: str) -> bool:
     try:
-        return str(UUID(text)) == text.lower()
+        return text.lower() in (str(UUID(text)), UUID(text).hex)
     except ValueError:
         return False

@@ -4,14 +4,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import iso
 from app.domain.words import PROGRESS_WORDS, Progress
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
-from app.records.envelope import Cause
-from app.records.outcomes import NotifyOutcome, Recipient
+from app.records.outcomes import NotifyOutcome
 from app.records.updates import NotifyUpdated
+from tests.support.projected import MESSAGE, SID, outcome, update
 
-MESSAGE, SID = "a" * 20 + "-" + "1" * 20, "SM" + "c" * 32
 BARE = MessageState(message_id=MESSAGE, tenant="acme")
 WORDS = [
     "claimed",
@@ -26,51 +24,6 @@ WORDS = [
     "repeated",
     "archived",
 ]
-
-
-def update(offset: int, event: str, state: str = "", attempt: int = 0, sid: str = "") -> NotifyUpdated:
-    return NotifyUpdated(
-        id=f"{MESSAGE}@0-{offset}-0",
-        at=iso(1000 + offset),
-        at_ms=1000 + offset,
-        tenant="acme",
-        message_id=MESSAGE,
-        event=event,
-        state=state or event,
-        reason="r",
-        cause=Cause(0, offset, 0),
-        attempt=attempt,
-        message_sid=sid,
-        request_digest="d1" if event == "opened" else "",
-        masked="+1•••23" if event == "opened" else "",
-    )
-
-
-def outcome(revision: int, word: str = "delivered") -> NotifyOutcome:
-    return NotifyOutcome(
-        id=f"{MESSAGE}:{revision}",
-        at=iso(5000),
-        tenant="acme",
-        message_id=MESSAGE,
-        idempotency_key="k",
-        recipient=Recipient(sealed="s", masked="+1•••23"),
-        outcome=word,  # type: ignore[arg-type] # a word of the list
-        reason="reported",  # type: ignore[arg-type] # a word of the list
-        revision=revision,
-        error_code=None,
-        attempts=(),
-        possible_duplicate=False,
-        segments=1,
-        country="US",
-        requested_at=iso(1000),
-        logged_at=iso(1000),
-        final_at=iso(5000),
-        times={},
-        campaign="",
-        metadata={},
-        cause=Cause(0, 90 + revision, 0),
-        request_digest="d1",
-    )
 
 
 def fold(*records: NotifyUpdated | NotifyOutcome) -> MessageState:
