@@ -1,7 +1,8 @@
 """Writing: one batch of one partition per transaction, with the offset behind it, so that each record counts once.
 
-The offset goes first: its row is the lock that keeps a second writer out. A writer that finds another offset than its
-own has lost the partition to that one, and its transaction is rolled back.
+Transactions run one after another, by a lock on the row of `heliograph_read_model`: partitions of both topics share
+rows, and PostgreSQL may still end the transaction of a writer that was killed when the next one begins. A writer that
+then finds another offset than its own has lost the partition to another one, and its transaction is rolled back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ _JSON: Mapping[str, Any] = {
 _encode = msgspec.json.Encoder().encode
 _decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _JSON.items()}
 Change = Callable[[MessageState], MessageState]
+# SQLite, which has one writer at a time, leaves out the FOR UPDATE.
+_LOCK = sa.select(read_models.c.id).with_for_update()
 # Bind parameters of one SELECT.
 MOST_IDS = 500
 
@@ -64,6 +67,7 @@ class Store:
         Raises OtherWriterError if it is not there any more.
         """
         with self._engine.begin() as connection:
+            connection.execute(_LOCK)
             self._move(connection, place, before, after)
             found = self._states(connection, {message_id for message_id, _, _ in changes})
             changed: dict[str, MessageState] = {}

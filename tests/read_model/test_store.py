@@ -1,5 +1,7 @@
 """Rows and offsets in one transaction, on SQLite and on PostgreSQL."""
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -99,3 +101,31 @@ def test_tables_of_another_schema_are_refused_with_one_line_and_not_touched(url:
         prepare_tables(other)
     other.dispose()
     assert "\n" not in str(refused.value)
+
+
+def test_writers_of_two_topics_do_not_overwrite_each_others_columns_of_a_row(engine: sa.Engine) -> None:
+    """As when the database still ends the transaction of a writer that was killed while the next one begins."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def held(state: MessageState) -> MessageState:
+        inside.set()
+        assert go_on.wait(20)
+        return replace(state, stage="sent")
+
+    def ended(state: MessageState) -> MessageState:
+        return replace(state, outcome="delivered", revision=1)
+
+    applied = [
+        threading.Thread(target=Store(engine, 1).apply, args=(place, None, 1, [(ONE, "acme", change)]))
+        for place, change in ((UPDATES, held), (Place("notify.outcomes", 0), ended))
+    ]
+    applied[0].start()
+    assert inside.wait(20)
+    applied[1].start()
+    applied[1].join(0.3)  # it would end here if it were not kept waiting
+    go_on.set()
+    for thread in applied:
+        thread.join(20)
+    with engine.connect() as connection:
+        [found] = Store(engine, 1)._states(connection, [ONE]).values()
+    assert (found.stage, found.outcome) == ("sent", "delivered")
