@@ -61,7 +61,7 @@ FIELDS = (
         secret=True,
     ),
     Field("HELIOGRAPH_READ_MODEL_DIR", "read_model_dir", Path("run/read-model"), Path, "place of that SQLite file"),
-    Field("HELIOGRAPH_READ_MODEL_PORT", "read_model_port", 9104, values.port, "health and metrics of its writer"),
+    Field("HELIOGRAPH_READ_MODEL_PORT", "read_model_port", 9099, values.port, "health and metrics of its writer"),
     Field(
         "HELIOGRAPH_PSEUDONYM_KEY",
         "pseudonym_key",

@@ -21,7 +21,7 @@ LOOK_S = 0.2
 KEPT = "up.env"
 KAFKA_PORT, INGRESS_PORT = 19092, 8080
 # Where ops/prometheus/prometheus.yml looks. INTERNAL: health and metrics of the ingress; WORKER: of the first worker.
-INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT, READ_MODEL_PORT = 9101, 9102, 9103, 9104
+INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT, READ_MODEL_PORT = 9101, 9102, 9103, 9099
 
 
 @click.command("up")
