@@ -23,6 +23,11 @@ def boot_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def boot_ms() -> int:
+    """Milliseconds since boot, suspends included: for spans of time, which a step of the wall clock must not change."""
+    return int(boot_s() * 1000)
+
+
 def new_id() -> str:
     """32 hex digits of chance."""
     return os.urandom(16).hex()

@@ -27,7 +27,7 @@ log = telemetry.logger(__name__)
 AGAIN_MS = 24 * 3_600_000
 AT_ONCE = 5000
 COMMIT_S, LOOK_S, PATIENCE_S = 5.0, 0.5, 30.0
-STALLED_MS = 30_000
+STALLED_S = 30.0
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Reader:
 
     def __init__(self, topic: str, group: str, counters: Counters, client: dict[str, Any]) -> None:
         self._topic, self._group, self._client = topic, group, client
-        self._counters, self._read_ms, self._committed_s = counters, 0, 0.0
+        self._counters, self._read_s, self._committed_s = counters, 0.0, 0.0
         self._first: dict[Any, int] = {}
         self._ends: dict[Any, int] = {}
         self._again = False
@@ -59,7 +59,7 @@ class Reader:
 
     def alive(self) -> str:
         """What is wrong, or ""."""
-        return "no progress" if self._read_ms and clock.now_ms() - self._read_ms > STALLED_MS else ""
+        return "no progress" if self._read_s and clock.boot_s() - self._read_s > STALLED_S else ""
 
     def waiting(self) -> str:
         """Why the counters must not be seen yet, or ""."""
@@ -123,7 +123,7 @@ class Reader:
             for records in batches.values():
                 for record in records:
                     self._fold(record)
-            self._read_ms = clock.now_ms()
+            self._read_s = clock.boot_s()
             positions = {place: await self._consumer.position(place) for place in self._first}
             self._counters.lag = self._behind(positions)
             if self.ready.is_set():

@@ -1,6 +1,8 @@
 """A lane: one sender's outgoing line. A token bucket in segments, three priorities, asks that wait, turns not answered.
 
-The clock is handed in (ms since the epoch). Buckets start empty: a restart can never send more than the rate.
+The clock is handed in: ms of a clock that nobody sets, as all times here are spans from one moment to another. Only
+`proved` and `begun_ms` are times of the log, ms since the epoch. Buckets start empty: a restart can never send more
+than the rate.
 """
 
 import heapq
@@ -47,7 +49,7 @@ class Bucket:
         return True
 
     def ready_at(self, segments: int, now_ms: int) -> int:
-        """When `take` will succeed, ms since the epoch."""
+        """When `take` will succeed."""
         wait = 0.0
         if self.rate:
             self._fill(now_ms)
@@ -105,11 +107,11 @@ class Lane:
         if self.circuit is not None:
             self.circuit.undecided(now_ms)
 
-    def proved(self, now_ms: int) -> bool:
-        """A probe came through: the lane goes. True if it was stopped until now."""
+    def proved(self, at_ms: int) -> bool:
+        """A probe came through: the lane goes. True if it was stopped until now. `at_ms`: log time of that word."""
         stopped, self.circuit = self.circuit is not None, None
         if stopped:
-            self._mended_ms = now_ms
+            self._mended_ms = at_ms
         return stopped
 
     def grants(self, now_ms: int, most: int = MANY) -> Iterator[Ask]:

@@ -9,7 +9,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.records.topics import Topic
 
-MAX_BYTES = "max.message.bytes"
+MAX_BYTES, MIN_ISR = "max.message.bytes", "min.insync.replicas"
+# Of these a larger value than the declared one is as good.
+AT_LEAST = (MAX_BYTES, MIN_ISR)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 async def plan(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], partitions: int, replication: int) -> Plan:
     """Compare declaration and broker."""
-    wanted = {topic.name: topic for topic in topics.values()}
+    wanted = {topic.name: replicated(topic, replication) for topic in topics.values()}
     cluster = await admin.describe_cluster()
     brokers = len(cluster["brokers"])
     existing = {t["topic"]: t for t in await admin.describe_topics() if t["topic"] in wanted}
@@ -50,6 +52,18 @@ async def plan(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], partitio
         else:
             changes += _differences(topic, existing[name], configs[name], partitions, replication)
     return Plan(changes=tuple(changes))
+
+
+def replicated(topic: Topic, replication: int) -> Topic:
+    """The topic with what keeps an acknowledged record where it has several replicas.
+
+    With three and more, two have each record before it is acknowledged, and a replica that lacks some never leads: no
+    one broker's loss loses any. With two, one must do, or the loss of a broker would stop all writing.
+    """
+    if replication < 2:
+        return topic
+    durable = {MIN_ISR: str(min(2, replication - 1)), "unclean.leader.election.enable": "false"}
+    return msgspec.structs.replace(topic, config=topic.config | durable)
 
 
 def _differences(
@@ -73,8 +87,9 @@ def _differences(
 
 def _as_good(key: str, found: str | None, wanted: str) -> bool:
     """Whether a setting need not be altered. A size limit is the least that must fit: a larger one, which an operator
-    raised, stays, for records that it let in may be there that must be copied and written again."""
-    if key == MAX_BYTES and found is not None and found.isdecimal():
+    raised, stays, for records that it let in may be there that must be copied and written again. More replicas that
+    must have a record before it is acknowledged stay, too."""
+    if key in AT_LEAST and found is not None and found.isdecimal():
         return int(found) >= int(wanted)
     return found == wanted
 

@@ -59,6 +59,7 @@ class Topics:
         self.contacts = prefix + "contacts"
         self.lanes = prefix + "lanes"
         self.bulk = prefix + "bulk"
+        self.positions = self.all["<app>-positions"].name
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 Every contact there ever was is in here, so it is kept small: one queue in the order of the bases, which is the order in
 which they grow old. Like all timers it writes no row: a due entry becomes an input, which is void unless the row still
-has that base, and is sent again after `RESEND_S` until the row has another.
+has that base, and is sent again after `RESEND_S` until the row has another, once the record before was folded.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from sys import intern
 from typing import NamedTuple
 
 from app.domain.contact import Contact
-from app.streams.timers import RESEND_S, Now
+from app.streams.timers import ALL_READ, RESEND_S, Now
 
 # Per look of the worker (20 a second): after a long rest many are due at once, and other inputs must not wait for them.
 AT_ONCE = 100
@@ -37,6 +37,7 @@ class PartitionCheckpoints:
         self._after_ms = after_ms
         self._waiting = OrderedDict((contact_id, base) for base, contact_id in sorted(bases))
         self._sent: OrderedDict[str, tuple[float, Base]] = OrderedDict()
+        self._offsets: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
@@ -53,18 +54,26 @@ class PartitionCheckpoints:
         as soon as it is there, and checkpoints would follow each other without end.
         """
         self._sent.pop(contact_id, None)
+        self._offsets.pop(contact_id, None)
         self._waiting.pop(contact_id, None)
         base = base_of(contact)
         self._waiting[contact_id] = base._replace(grown_ms=max(base.grown_ms, now_ms))
 
-    def due(self, now: Now) -> Iterator[tuple[str, Base, int]]:
-        """Contact, base and due time (ms) of what came due, `AT_ONCE` at most; each again `RESEND_S` later."""
+    def due(self, now: Now, folded_to: int = ALL_READ) -> Iterator[tuple[str, Base, int]]:
+        """Contact, base and due time (ms) of what came due, `AT_ONCE` at most; each again `RESEND_S` later, unless its
+        record was not folded yet. `folded_to`: first offset of the log that is not folded."""
         for _ in range(AT_ONCE):
             if (found := self._next(*now)) is None:
                 return
             contact_id, base = found
             self._sent[contact_id] = (now[1] + RESEND_S, base)
-            yield contact_id, base, base.grown_ms + self._after_ms
+            if self._offsets.get(contact_id, -1) < folded_to:
+                yield contact_id, base, base.grown_ms + self._after_ms
+
+    def sent(self, contact_id: str, offset: int) -> None:
+        """The record of this contact is on the log, at `offset` or before it. Nothing if it has a new base by now."""
+        if contact_id in self._sent:
+            self._offsets[contact_id] = offset
 
     def _next(self, wall_ms: int, boot_s: float) -> tuple[str, Base] | None:
         """Taken out: the first of what was sent and had no effect, else of what waits."""

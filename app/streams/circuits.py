@@ -37,27 +37,27 @@ def row_key(tenant: str, lane: str) -> bytes:
     return f"stopped.{tenant}.{lane}".encode()
 
 
-def row_of(tenant: str, lane: str, circuit: Circuit) -> Stopped:
-    """The row."""
+def row_of(tenant: str, lane: str, circuit: Circuit, wall_ms: int) -> Stopped:
+    """The row, in wall time. `wall_ms`: what to add to a time of the circuit, which is the boot clock's."""
     return Stopped(
         tenant=tenant,
         lane=lane,
         proof=circuit.proof,
-        until_ms=circuit.until_ms,
+        until_ms=circuit.until_ms + wall_ms,
         hold_ms=circuit.hold_ms,
-        since_ms=circuit.since_ms,
+        since_ms=circuit.since_ms + wall_ms,
         code=circuit.code,
     )
 
 
-def circuit_of(row: Stopped, probe_after_ms: int, now_ms: int) -> Circuit:
-    """As it was before this worker owned it.
+def circuit_of(row: Stopped, probe_after_ms: int, wall_ms: int, boot_ms: int) -> Circuit:
+    """As it was before this worker owned it, by this machine's boot clock. `wall_ms`: see `row_of`.
 
-    The time of its next probe is by the former owner's clock. If that was ahead of ours, the lane does not stop for
-    longer than the pause between two probes all the same.
+    The time of its next probe is by the former owner's wall clock. If that was ahead of ours, the lane does not stop
+    for longer than the pause between two probes all the same.
     """
-    circuit = Circuit(row.since_ms, row.proof, row.code, probe_after_ms)
-    circuit.until_ms, circuit.hold_ms = min(row.until_ms, now_ms + row.hold_ms), row.hold_ms
+    circuit = Circuit(row.since_ms - wall_ms, row.proof, row.code, probe_after_ms)
+    circuit.until_ms, circuit.hold_ms = min(row.until_ms - wall_ms, boot_ms + row.hold_ms), row.hold_ms
     return circuit
 
 

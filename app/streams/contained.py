@@ -1,7 +1,7 @@
 """Faults that ended only what caused them: written to the log, and counted for an alert."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -14,7 +14,8 @@ log = telemetry.logger(__name__)
 
 # What may be at work when a fault is contained.
 WORKS = ("answer", "arming", "foreign_key", "lister", "recall", "timers")
-Send = Callable[[Sequence[Output]], Awaitable[None]]
+Ends = Mapping[tuple[str, int], int]  # last offset by topic and partition
+Send = Callable[[Sequence[Output]], Awaitable[Ends]]
 
 
 class ContainedFaults(Collector):
@@ -50,14 +51,16 @@ class TolerantSender:
         """The same for a single record."""
         await self((output,))
 
-    async def __call__(self, outputs: Sequence[Output]) -> None:
-        """Returns when all that are not refused are acknowledged."""
+    async def __call__(self, outputs: Sequence[Output]) -> Ends:
+        """Returns when all that are not refused are acknowledged: the last offset by topic and partition."""
         try:
-            await self._send(outputs)
+            return await self._send(outputs)
         except RecordRefusedError as refused:
             if len(outputs) == 1:
                 self._faults.note(self._work, refused, topic=outputs[0].topic)
-                return
-            # Those behind the refused one were not sent. A repeat of the others is harmless.
-            for output in outputs:
-                await self.one(output)
+                return {}
+        # Those behind the refused one were not sent. A repeat of the others is harmless.
+        ends: dict[tuple[str, int], int] = {}
+        for output in outputs:
+            ends |= await self((output,))
+        return ends

@@ -37,7 +37,7 @@ class Inbox:
         self,
         tenant: Tenant,
         pages: Pages,
-        put: Callable[[Sequence[Output]], Awaitable[None]],
+        put: Callable[[Sequence[Output]], Awaitable[object]],
         texting: Texting,
         topics: Topics,
         faults: ContainedFaults,

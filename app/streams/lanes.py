@@ -3,6 +3,10 @@
 Rows (table `asks`) are waiting asks: a grant writes no row; the ask goes when the contact answers. Beside them stand
 the lanes that are stopped, and how far each tenant's inbound texts were looked for. Buckets live in memory and start
 empty, so a restart never sends above the rate. The clock drives grants through `Engine.wake`.
+
+Lanes go by the boot clock: a step of the wall clock must neither silence them nor let them send above the rate. Boot
+clocks differ by machine and boot, so no record or row holds such a time: rows hold wall time (see `circuits`), and what
+is compared with a time of the contact's log is the time of this topic's log.
 """
 
 import asyncio
@@ -81,16 +85,16 @@ class LanesAgent:
             case wire.Proved(tenant=tenant, lane=name):
                 scope.drop(ASKS, row_key(tenant, name))
                 lane = self._lane(record.partition, tenant, name)
-                if lane.proved(clock.now_ms()):
+                if lane.proved(record.at_ms):
                     tell_going(tenant, name, len(lane))
             case wire.InboundLooked(tenant=tenant, until_ms=until):
                 scope.put(ASKS, f"looked.{tenant}".encode(), parsed)
                 self.looked[tenant] = until
 
     def _slow(self, record: Input, slowed: wire.Slowed, scope: Scope) -> None:
-        lane, now = self._lane(record.partition, slowed.tenant, slowed.lane), clock.now_ms()
+        lane, now = self._lane(record.partition, slowed.tenant, slowed.lane), clock.boot_ms()
         if slowed.error is not ErrorClass.CONFIGURATION:
-            # From when it is read, by the clock that the lane goes by: the broker's may be hours ahead of it.
+            # From when it is read, by the clock that the lane goes by.
             lane.hold(now + slowed.hold_ms)
             if slowed.probe:
                 lane.undecided(now)
@@ -98,7 +102,7 @@ class LanesAgent:
         began = lane.refused(now, slowed.proof, slowed.code, begun_ms=slowed.begun_ms, probe=slowed.probe)
         if lane.circuit is None:
             return
-        scope.put(ASKS, row_key(slowed.tenant, slowed.lane), row_of(slowed.tenant, slowed.lane, lane.circuit))
+        scope.put(ASKS, row_key(slowed.tenant, slowed.lane), row_of(slowed.tenant, slowed.lane, lane.circuit, _wall()))
         if began:
             tell_stopped(slowed.tenant, slowed.lane, lane.circuit, len(lane))
 
@@ -121,7 +125,7 @@ class LanesAgent:
 
     def _build(self, tenant: str, name: str) -> Lane:
         """A lane that left the tenants file holds its asks until they expire or it is back."""
-        now, owner = clock.now_ms(), self._tenants.get(tenant)
+        now, owner = clock.boot_ms(), self._tenants.get(tenant)
         config = owner.lanes.get(name) if owner else None
         rate, room = (config.rate, config.room) if config else (1.0, 1.0)
         lane = Lane(rate, room, now, self._probe_after_ms)
@@ -137,12 +141,12 @@ class LanesAgent:
 
     def tick(self, partition: int, scope: Scope) -> None:
         """Grant what may go now, and set the alarm for what may go next."""
-        now, nexts, lanes = clock.now_ms(), [], self._lanes.get(partition, {})
+        now, nexts, lanes = clock.boot_ms(), [], self._lanes.get(partition, {})
         busy = Counter(tenant for (tenant, _), lane in lanes.items() if len(lane))
         for (tenant, name), lane in lanes.items():
             most = self._share(tenant, busy[tenant])
             for ask in lane.grants(now, most):
-                scope.emit(self._turn(tenant, name, ask, now, lane.circuit.proof if lane.circuit else None))
+                scope.emit(self._turn(tenant, name, ask, lane.circuit.proof if lane.circuit else None))
             if (at := lane.next_at(now, most)) is not None:
                 nexts.append(at)
         self._alarm(partition, max(0, min(nexts) - now) / 1000 if nexts else None)
@@ -152,7 +156,8 @@ class LanesAgent:
         room = self.room(tenant)
         return max(1, room // max(1, busy)) if room > 0 else 0
 
-    def _turn(self, tenant: str, lane: str, ask: Ask, now: int, probe: Proof | None) -> Output:
+    def _turn(self, tenant: str, lane: str, ask: Ask, probe: Proof | None) -> Output:
+        now = clock.now_ms()
         turn = TurnGranted(
             id=f"{ask.message_id}.{ask.attempt}@{now}",
             tenant=tenant,
@@ -185,7 +190,7 @@ class LanesAgent:
                 self.looked[row.tenant] = row.until_ms
             elif isinstance(row, wire.Stopped):
                 lane = self._lane(partition, row.tenant, row.lane)
-                lane.circuit = circuit_of(row, self._probe_after_ms, clock.now_ms())
+                lane.circuit = circuit_of(row, self._probe_after_ms, _wall(), clock.boot_ms())
                 tell_stopped(row.tenant, row.lane, lane.circuit, len(lane))
             else:
                 asks.append((row.expires_ms, key, row))
@@ -198,6 +203,11 @@ class LanesAgent:
         """Another worker owns these tenants now."""
         self._lanes.pop(partition, None)
         self._alarm(partition, None)
+
+
+def _wall() -> int:
+    """Where the wall clock stands above the boot clock now, ms."""
+    return clock.now_ms() - clock.boot_ms()
 
 
 def _row_key(message_id: str, attempt: int) -> bytes:

@@ -42,7 +42,7 @@ MOST_TEXTS = 500
 AT_ONCE = 200
 
 Rows = Callable[[int, str], Contact | None]
-Put = Callable[[Sequence[Output]], Awaitable[None]]
+Put = Callable[[Sequence[Output]], Awaitable[object]]
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):

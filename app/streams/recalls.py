@@ -40,7 +40,7 @@ class Recalls:
         cancelers: Mapping[str, Canceler],
         lines: Mapping[str, AbstractAsyncContextManager[Any]],
         rows: Callable[[int, str], Contact | None],
-        put: Callable[[Sequence[Output]], Awaitable[None]],
+        put: Callable[[Sequence[Output]], Awaitable[object]],
         faults: ContainedFaults,
         *,
         topic: str,

@@ -1,10 +1,12 @@
 """Timers: when something of a message comes due, a record on its contact's log says so. Timers never write rows.
 
 The heap is built from the rows at assignment and kept in step by each durable change. A due entry becomes an input
-(`contact.due.v1`), which is void unless the row still says the same; it stays armed, and is sent again after
-`RESEND_S`, until the row drops it. Doubt is armed as a duration from when this owner folded or inherited the claim:
-the log's clock and ours may differ, and an inherited claim deserves its whole time. A recall is due as soon as its row
-says so. All else comes due by our clock, so it is as early or late as that differs from the broker's.
+(`contact.due.v1`), which is void unless the row still says the same; it stays armed until the row drops it. It is sent
+again every `RESEND_S`, but never while the record sent before waits to be folded: a partition that is behind has one
+record of each due timer in its backlog, however long it is behind. Doubt is armed as a duration from when this owner
+folded or inherited the claim: the log's clock and ours may differ, and an inherited claim deserves its whole time. A
+recall is due as soon as its row says so. All else comes due by our clock, so it is as early or late as that differs
+from the broker's.
 """
 
 import heapq
@@ -15,6 +17,7 @@ from app.domain.timing import dues
 from app.domain.words import DueKind
 
 RESEND_S = 30.0
+ALL_READ = 1 << 62
 
 Entry = tuple[str, DueKind, int, str]  # message id, kind, due time (ms, as the row says), tenant
 Now = tuple[int, float]  # wall time (ms since the epoch), boot time (s)
@@ -27,6 +30,7 @@ class PartitionTimers:
         self._heap: list[tuple[float, Entry]] = []
         self._heaped: set[Entry] = set()
         self._armed: dict[str, tuple[Entry, ...]] = {}
+        self._sent: dict[Entry, int] = {}
 
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._armed.values())
@@ -48,18 +52,22 @@ class PartitionTimers:
         """The row is gone."""
         self._armed.pop(message_id, None)
 
-    def due(self, boot_s: float) -> Iterator[Entry]:
-        """Entries that came due by `boot_s`; each is armed again `RESEND_S` later unless its row has dropped it."""
-        again: list[Entry] = []
+    def due(self, boot_s: float, folded_to: int = ALL_READ) -> Iterator[Entry]:
+        """Entries that came due by `boot_s`; each is armed again `RESEND_S` later unless its row has dropped it. One
+        whose record was not folded yet is passed over. `folded_to`: first offset of the log that is not folded."""
         while self._heap and self._heap[0][0] <= boot_s:
             _, entry = heapq.heappop(self._heap)
-            if entry in self._armed.get(entry[0], ()):
-                again.append(entry)
-                yield entry
-            else:
+            if entry not in self._armed.get(entry[0], ()):
                 self._heaped.discard(entry)
-        for entry in again:
+                self._sent.pop(entry, None)
+                continue
             heapq.heappush(self._heap, (boot_s + RESEND_S, entry))
+            if self._sent.get(entry, -1) < folded_to:
+                yield entry
+
+    def sent(self, entry: Entry, offset: int) -> None:
+        """The record of this entry is on the log, at `offset` or before it."""
+        self._sent[entry] = offset
 
     def next_s(self) -> float | None:
         """Boot time of the next entry, None if nothing is armed."""

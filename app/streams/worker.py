@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -162,8 +163,9 @@ class Worker:
         return TolerantSender(self.runtime.engine.send_all, self._contained, work)
 
     def _timers(self) -> DueTimers:
-        put, want = self._sender("timers"), (self._lister.want, self._recalls.want)
-        return DueTimers(self.contacts, put, *want, self._contained, topic=self._topics.contacts, pk=self._pk)
+        put, want, topic = self._sender("timers"), (self._lister.want, self._recalls.want), self._topics.contacts
+        folded_to = partial(self.runtime.engine.folded_to, topic)
+        return DueTimers(self.contacts, put, *want, self._contained, topic=topic, pk=self._pk, folded_to=folded_to)
 
     def log_in(self, tenants: Mapping[str, Tenant]) -> None:
         """From its next call on a tenant that is known here logs in with these credentials, if its account is the same.
@@ -221,6 +223,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         app_id=settings.group,
         servers=servers,
         data_dir=settings.data_dir,
+        positions=Topics(settings.topic_prefix, settings.group).positions,
         partitions=settings.partitions,
         session_timeout_s=settings.session_timeout_s,
         stall_timeout_s=settings.stall_timeout_s,

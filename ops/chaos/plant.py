@@ -38,13 +38,13 @@ def _unsafe(*names: str) -> None:
 
 def changelog_not_awaited() -> None:
     """Rows go to the store and effects start while their changelog records wait in a buffer."""
-    from app.streams.engine.producer import LeasedProducer
+    from app.streams.engine.producer import Appended, LeasedProducer
 
     _unsafe("foreign")
-    inner, known = LeasedProducer.changelog, dict[tuple[str, int], int]()
+    inner, known = LeasedProducer.changelog, dict[tuple[str, int], Appended]()
     running: set[asyncio.Task[None]] = set()
 
-    async def changelog(self: Any, topic: str, partition: int, rows: Any) -> int:
+    async def changelog(self: Any, topic: str, partition: int, rows: Any) -> Appended:
         async def send() -> None:
             await asyncio.sleep(2.0)
             known[topic, partition] = await inner(self, topic, partition, rows)
@@ -52,7 +52,7 @@ def changelog_not_awaited() -> None:
         task = asyncio.ensure_future(send())
         running.add(task)
         task.add_done_callback(running.discard)
-        return known.get((topic, partition), -1)
+        return known.get((topic, partition), Appended(-1, 0))
 
     LeasedProducer.changelog = changelog  # type: ignore[method-assign]
 
@@ -77,9 +77,9 @@ def store_before_changelog() -> None:
     async def store(self: Any, encoded: Any) -> None:
         for table, changed in encoded.items():
             rows = self._rows[table]
-            rows.write(changed, int(rows._db.get(b"__faust\0offset__") or -1))
+            rows.write(changed, int(rows._db.get(b"__faust\0offset__") or -1), 0)
             await asyncio.sleep(0.5)  # most kills come now
-            rows.write((), await self._put(rows, changed))
+            rows.write((), *await self._put(rows, changed))
 
     RowWriter.store = store  # type: ignore[method-assign]
 

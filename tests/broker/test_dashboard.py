@@ -107,6 +107,7 @@ async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str], con
         assert (await ingress.report()).status_code == 204
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
     ingress.ingress.webhooks.answered["status", 503] += 1
+    ingress.ingress.log.refused += 1
     ingress.ingress.connections.cut[Cut.SILENT] += 1
     faults["default"] += 1
     aside["notify.requests"] += 1

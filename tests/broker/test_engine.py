@@ -219,9 +219,7 @@ def test_a_warm_restart_reads_only_the_tail(lab):
 
 def test_a_recreated_topic_is_refused_with_a_clear_word(lab):
     folded(lab, 2000)
-    lab.delete("in")
-    until(lambda: lab.prefix + "in" not in lab.admin.list_topics(timeout=5).topics)
-    lab.create("in")
+    lab.recreate("in")
     again = lab.toy("a")
     until(again.ended)
     assert again.process.returncode == 78
@@ -266,15 +264,15 @@ def test_inputs_deleted_before_a_living_worker_that_is_behind_end_it_the_same_wa
     assert toy.process.returncode == 78 and "were deleted before they were read" in toy.output.read_text()
 
 
-def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(lab):
+@pytest.mark.parametrize("said", ["had the id", "is empty, but inputs"])
+def test_p3_a_recreated_changelog_is_refused_whose_rows_are_in_no_other_place(lab, said):
     """Else a worker on a new disk would take everybody for somebody it never heard of."""
     folded(lab, 2000)
-    lab.delete("app-state-changelog")
-    until(lambda: lab.prefix + "app-state-changelog" not in lab.admin.list_topics(timeout=5).topics)
-    lab.create("app-state-changelog")
-    fresh = lab.toy("b")
+    lab.recreate("app-state-changelog")
+    fresh = lab.toy("b", **({"positions": ""} if "empty" in said else {}))
     until(fresh.ended)
-    assert fresh.process.returncode == 78 and "is empty, but inputs" in fresh.output.read_text()
+    told = fresh.output.read_text()
+    assert fresh.process.returncode == 78 and said in told and "the changelog was re-created" in told
 
 
 def test_a_worker_whose_loop_a_fold_blocks_ends_itself_and_says_where(lab):

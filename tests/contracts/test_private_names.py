@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -27,8 +28,8 @@ USED = [
     (AIOKafkaClient, "send"),
     (Fetcher, "_proc_fetch_request"), (Fetcher, "fetched_records"), (Fetcher, "_create_fetch_waiter"), (Fetcher, "_notify"),
     (FetchResult, "check_assignment"), (FetchResult, "has_more"), (FetchResult, "_update_position"), (FetchError, "check_raise"),
-    (SubscriptionState, "is_assigned"), (SubscriptionState, "wait_for_assignment"), (GroupCoordinator, "_do_heartbeat"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
-    (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"), (TableManager, "_update_channels"), (TableManager, "on_start"),
+    (SubscriptionState, "is_assigned"), (SubscriptionState, "wait_for_assignment"), (GroupCoordinator, "_do_heartbeat"), (GroupCoordinator, "_send_req"), (Store, "_db_for_partition"), (AIOKafkaProducer, "send_batch"),
+    (FaustTable, "apply_changelog_batch"), (AIOKafkaProducer, "create_batch"), (Sender, "close"), (AIOKafkaConsumer, "pause"), (Recovery, "on_recovery_completed"), (TableManager, "_update_channels"), (TableManager, "on_start"), (AIOKafkaAdminClient, "describe_configs"), (AIOKafkaClient, "get_random_node"),
 ]  # fmt: skip
 
 
@@ -59,6 +60,8 @@ def test_attributes_set_in_constructors_are_still_there():
     assert "_committed_offset" in inspect.getsource(Consumer) and "_unacked_messages" in inspect.getsource(Consumer)
     # What the ingress drops a producer by, without waiting for what it holds.
     assert all(name in inspect.getsource(AIOKafkaProducer) for name in ("self._closed", "self._sender", "self.client"))
+    assert "self._changelogs = " in inspect.getsource(TableManager) and "active_offsets" in inspect.getsource(Recovery)
+    assert "self._client = " in inspect.getsource(AIOKafkaAdminClient)
     assert Store.offset_key == b"__faust\0offset__"
 
 

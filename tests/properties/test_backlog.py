@@ -28,6 +28,7 @@ def test_records_come_in_order_and_slices_are_acked_once_all_of_theirs_are_settl
         records = backlog.next(count)
         backlog.taken += len(records)
         assert [record.offset for record in backlog.in_hand()] == [record.offset for record in records]
+        assert backlog.last_in_hand() == (records[-1].offset if records else -1)
         if fails:
             backlog.rewind()
             continue

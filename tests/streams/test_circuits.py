@@ -121,9 +121,10 @@ async def test_a_throttled_lane_is_not_stopped() -> None:
 @pytest.mark.parametrize("skew_ms", [-3_600_000, 0, 3_600_000])
 async def test_a_throttled_lane_is_held_by_our_own_clock(skew_ms: int) -> None:
     slow = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
-    owner, now_ms = Owner().fold(asked(1)), clock.now_ms()
+    owner, now_ms = Owner().fold(asked(1)), clock.boot_ms()
     raw = msgspec.json.encode(slow)
-    owner.agent.fold(Input("lanes", 0, 0, now_ms + skew_ms, b"acme", raw, []), owner.rows)  # type: ignore[arg-type]
+    at_ms = clock.now_ms() + skew_ms
+    owner.agent.fold(Input("lanes", 0, 0, at_ms, b"acme", raw, []), owner.rows)  # type: ignore[arg-type]
     lane = owner.circuits.lanes[0]["acme", "main"]
     assert not list(lane.grants(now_ms + 59_000)) and len(list(lane.grants(now_ms + 120_000))) == 1
 
@@ -134,3 +135,86 @@ async def test_a_former_owner_whose_clock_was_ahead_does_not_keep_the_next_probe
     [(key, row)] = [(key, row) for key, row in rows.rows.items() if isinstance(row, wire.Stopped)]
     rows.rows[key] = msgspec.structs.replace(row, until_ms=row.until_ms + 86_400_000)
     assert Owner(rows).tick() == [] and Owner(rows).later(FIRST_HOLD_MS).tick() == ["taken"]
+
+
+class Clocks:
+    """Of one machine: `step` sets the wall clock, `wait` lets time pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, boot_s: float = 9000.0) -> None:
+        self.boot_s, self.wall_ms = boot_s, 1_800_000_000_000
+        monkeypatch.setattr(clock, "boot_s", lambda: self.boot_s)
+        monkeypatch.setattr(clock, "now_ms", lambda: self.wall_ms)
+
+    def step(self, hours: float) -> None:
+        self.wall_ms += int(hours * 3_600_000)
+
+    def wait(self, ms: int) -> None:
+        self.boot_s, self.wall_ms = self.boot_s + ms / 1000, self.wall_ms + ms
+
+
+@pytest.mark.parametrize("hours", [-1.0, 0.0, 1.0])
+async def test_a_step_of_the_wall_clock_neither_silences_a_lane_nor_lets_it_send_above_the_rate(
+    hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = Clocks(monkeypatch)
+    owner = Owner(rate=1).fold(*(asked(n) for n in range(20)))
+    clocks.wait(1000)
+    assert len(owner.tick()) == 1
+    clocks.step(hours)
+    sent = []
+    for _ in range(5):
+        lane = owner.circuits.lanes[0]["acme", "main"]
+        for key in tuple(lane._granted):
+            lane.answered(key)
+        assert owner.tick() == [], "the step brought no tokens"
+        clocks.wait(1000)
+        sent.append(len(owner.tick()))
+    assert sent == [1] * 5
+
+
+@pytest.mark.parametrize("hours", [-1.0, 1.0])
+async def test_a_step_of_the_wall_clock_moves_neither_a_hold_nor_a_probe(
+    hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = Clocks(monkeypatch)
+    held = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
+    throttled, stopped = Owner().fold(asked(1), held), Owner().fold(asked(1), STOP)
+    clocks.step(hours)
+    clocks.wait(FIRST_HOLD_MS - 1)
+    assert throttled.tick() == stopped.tick() == []
+    clocks.wait(1)
+    assert (throttled.tick(), stopped.tick()) == ([""], ["taken"])
+
+
+@pytest.mark.parametrize("boot_s", [5.0, 9_000_000.0])
+@pytest.mark.parametrize("hours", [-1.0, 0.0, 1.0])
+async def test_the_next_owner_on_a_machine_of_another_boot_time_probes_within_the_pause(
+    boot_s: float, hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Rows()
+    clocks = Clocks(monkeypatch)
+    Owner(rows).fold(asked(1), STOP)
+    since_ms = clocks.wall_ms
+    clocks.wait(20_000)
+    clocks.boot_s = boot_s
+    clocks.step(hours)
+    heir = Owner(rows)
+    assert heir.circuits.lanes[0]["acme", "main"].circuit is not None
+    waited = FIRST_HOLD_MS if hours < 0 else FIRST_HOLD_MS - 20_000 if not hours else 0
+    if waited:
+        clocks.wait(waited - 1)
+        assert heir.tick() == []
+        clocks.wait(1)
+    assert heir.tick() == ["taken"]
+    assert [row.since_ms for row in rows.rows.values() if isinstance(row, wire.Stopped)] == [since_ms]
+
+
+async def test_a_late_refusal_is_told_from_a_new_one_by_the_time_of_the_log_and_not_by_our_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks = Clocks(monkeypatch, boot_s=5.0)
+    owner = Owner().fold(asked(1), STOP, PROVED)
+    owner.fold(msgspec.structs.replace(STOP, begun_ms=clocks.wall_ms - 1))
+    assert owner.gauge() == [0.0], "of an attempt from before it was mended"
+    owner.fold(msgspec.structs.replace(STOP, begun_ms=clocks.wall_ms + 1))
+    assert owner.gauge() == [1.0]

@@ -32,11 +32,12 @@ class Refusing:
     def __init__(self) -> None:
         self.taken: list[bytes | None] = []
 
-    async def send(self, outputs: Sequence[Output]) -> None:
+    async def send(self, outputs: Sequence[Output]) -> dict[tuple[str, int], int]:
         for one in outputs:
             if one.value == b"odd":
                 raise RecordRefusedError("MessageSizeTooLargeError")
             self.taken.append(one.value)
+        return {("contacts", 0): len(self.taken) - 1}
 
 
 async def test_what_kafka_refuses_is_counted_and_all_beside_it_is_sent() -> None:

@@ -13,6 +13,7 @@ from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.cycle import Partition
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.poison_guard import PoisonGuard
+from app.streams.engine.producer import Appended
 from app.streams.engine.shared import Shared
 
 TABLE = TableSpec("state", bytes, bytes)
@@ -34,10 +35,10 @@ class Memory:
             raise RecordRefusedError("refused")
         self.sent.append(list(outputs))
 
-    async def changelog_rows(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
+    async def changelog_rows(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> Appended:
         if self.refuses and any(value == self.refuses for _, value in rows):
             raise RecordRefusedError("refused")
-        return self.next_offset + len(rows) - 1
+        return Appended(self.next_offset + len(rows) - 1, 0)
 
     def get(self, key: bytes) -> bytes | None:
         return self.kept.get(key)
@@ -45,7 +46,7 @@ class Memory:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.kept.get(key) for key in keys]
 
-    def write(self, rows: Sequence[tuple[bytes, bytes | None]], offset: int) -> None:
+    def write(self, rows: Sequence[tuple[bytes, bytes | None]], offset: int, at_ms: int) -> None:
         self.kept.update(rows)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import NoReturn
 
 import pytest
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from app.streams.engine import lease
 from app.streams.engine.lease import SHARE, Lease
@@ -23,6 +24,18 @@ class Coordinator:
         self.boot_s += self.takes_s
         return self.accepted
 
+    async def _send_req(self, request: object) -> bool:
+        self.boot_s += self.takes_s
+        return self.accepted
+
+
+async def joins(group: Coordinator, held: Lease, member: str = "m1", late_s: float = 0.0) -> None:
+    """As aiokafka joins a group; its callback is called `late_s` after the response."""
+    await group._send_req(JoinGroupRequest("g", 10_000, 30_000, "", "", "consumer", []))
+    await group._send_req(SyncGroupRequest("g", 3, member, "", []))
+    group.boot_s += late_s
+    held.joined(member)
+
 
 class Ended(Exception):
     """Instead of the process."""
@@ -34,14 +47,14 @@ async def group() -> Coordinator:
 
 
 @pytest.fixture
-def held(group: Coordinator, monkeypatch: pytest.MonkeyPatch) -> Lease:
+async def held(group: Coordinator, monkeypatch: pytest.MonkeyPatch) -> Lease:
     def die(why: str) -> NoReturn:
         raise Ended(why)
 
     monkeypatch.setattr(lease, "die", die)
     made = Lease(SESSION_S, now=lambda: group.boot_s)
     made.attach(group)
-    made.joined("m1", group.boot_s)
+    await joins(group, made)
     return made
 
 
@@ -84,6 +97,32 @@ async def test_a_process_whose_membership_was_lost_meanwhile_ends(group: Coordin
 
 
 async def test_a_process_that_was_expelled_ends_when_it_is_let_in_again(group: Coordinator, held: Lease):
-    held.joined("m1", group.boot_s)
+    held.joined("m1")
     with pytest.raises(Ended, match="expelled"):
-        held.joined("m2", group.boot_s)
+        held.joined("m2")
+
+
+async def test_after_a_join_it_lasts_from_when_the_last_request_of_the_join_was_sent(group: Coordinator, held: Lease):
+    """Its response, and the callback, may come much later: the coordinator counted from the request meanwhile."""
+    group.boot_s, group.takes_s = group.boot_s + 100.0, 2.0
+    await joins(group, held, late_s=1.5)
+    assert held.left_s() == pytest.approx(SHARE * SESSION_S - 3.5)
+
+
+async def test_a_join_that_waited_for_other_members_costs_nothing_of_the_lease(group: Coordinator, held: Lease):
+    """The coordinator counts anew from the request that follows, not from the one that waited."""
+    group.boot_s, group.takes_s = group.boot_s + 100.0, 25.0
+    await group._send_req(JoinGroupRequest("g", 10_000, 30_000, "", "", "consumer", []))
+    group.takes_s = 0.0
+    await group._send_req(SyncGroupRequest("g", 3, "m1", "", []))
+    held.joined("m1")
+    assert held.left_s() == pytest.approx(SHARE * SESSION_S)
+
+
+async def test_a_heartbeat_after_the_join_is_not_taken_back_by_a_late_callback(group: Coordinator, held: Lease):
+    group.boot_s += 100.0
+    await joins(group, held)
+    group.boot_s += 4.0
+    await group._do_heartbeat()
+    held.joined("m1")
+    assert held.left_s() == pytest.approx(SHARE * SESSION_S)

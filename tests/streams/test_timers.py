@@ -73,6 +73,25 @@ def test_a_due_entry_is_sent_again_after_thirty_seconds_until_its_row_drops_it()
     assert kinds(timers, at_s + 3 * RESEND_S) == []
 
 
+def test_while_its_record_waits_to_be_folded_a_due_entry_is_not_sent_again_and_then_it_is():
+    timers, at_s = armed(given(requested())), BOOT_S + HOUR_MS / 1000
+    (entry,) = timers.due(at_s, folded_to=100)
+    timers.sent(entry, 250)
+    assert [list(timers.due(at_s + n * RESEND_S, folded_to=250)) for n in range(1, 50)] == [[]] * 49
+    assert list(timers.due(at_s + 50 * RESEND_S, folded_to=251)) == [entry]
+
+
+def test_one_that_a_row_dropped_and_took_up_again_does_not_wait_for_the_record_of_before():
+    log = given(requested())
+    timers, at_s = armed(log), BOOT_S + HOUR_MS / 1000
+    (entry,) = timers.due(at_s, folded_to=100)
+    timers.sent(entry, 250)
+    timers.disarm(MESSAGE)
+    assert list(timers.due(at_s + RESEND_S, folded_to=100)) == []
+    timers.arm(log.message(), (START_MS + HOUR_MS, at_s + RESEND_S))
+    assert list(timers.due(at_s + RESEND_S, folded_to=100)) == [entry]
+
+
 def test_a_row_that_says_something_else_voids_what_was_armed():
     log = given(requested())
     timers = armed(log)

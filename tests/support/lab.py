@@ -94,6 +94,7 @@ class Lab:
         self.create("out")
         self.create("dead")
         self.create("app-state-changelog", **{"cleanup.policy": "compact", **changelog})
+        self.create("app-positions", **{"cleanup.policy": "compact"})
         self.toys: list[Toy] = []
 
     def create(self, name: str, **config: str) -> None:
@@ -118,11 +119,26 @@ class Lab:
         for future in self.admin.delete_records(ends).values():
             future.result()
 
+    def _left(self) -> str:
+        """The group, once it has no members."""
+        group = self.prefix + "app"
+        until(lambda: not self.admin.describe_consumer_groups([group])[group].result().members)
+        return group
+
+    def forget_commits(self) -> None:
+        """As the broker does when a group had no members for a week."""
+        for future in self.admin.delete_consumer_groups([self._left()]).values():
+            future.result()
+
+    def recreate(self, name: str, **config: str) -> None:
+        """Delete a topic and create another of its name."""
+        self.delete(name)
+        until(lambda: self.prefix + name not in self.admin.list_topics(timeout=5).topics)
+        self.create(name, **config)
+
     def commit(self, partition: int, offset: int) -> None:
         """In the group's name, once it has no members."""
-        group = self.prefix + "app"
-        place = ConsumerGroupTopicPartitions(group, [TopicPartition(self.prefix + "in", partition, offset)])
-        until(lambda: not self.admin.describe_consumer_groups([group])[group].result().members)
+        place = ConsumerGroupTopicPartitions(self._left(), [TopicPartition(self.prefix + "in", partition, offset)])
         for future in self.admin.alter_consumer_group_offsets([place]).values():
             future.result()
 
@@ -145,11 +161,11 @@ class Lab:
             producer.poll(0)
         assert producer.flush(30) == 0
 
-    def produce_to(self, keys: list[bytes]) -> None:
+    def produce_to(self, keys: list[bytes], value: bytes = b"") -> None:
         """One input for each of these keys."""
         producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random"})
         for n, key in enumerate(keys):
-            producer.produce(self.prefix + "in", key=key, value=b"%d" % (10_000 + n))
+            producer.produce(self.prefix + "in", key=key, value=value or b"%d" % (10_000 + n))
         assert producer.flush(30) == 0
 
     def write_row(self, partition: int, key: bytes, row: bytes) -> None:
@@ -219,9 +235,10 @@ class Lab:
         rows: dict[bytes, bytes] = {}
         for _, _, key, value in sorted(self.read("app-state-changelog"), key=lambda row: (row[0], row[1])):
             rows[key or b""] = value or b""
-        return rows
+        return {key: row for key, row in rows.items() if row}
 
     def notes(self, word: str, name: str = "") -> list[list[str]]:
+        """Lines of the side log; `word` empty: all."""
         lines = self.side.read_text().splitlines() if self.side.exists() else []
         split = [line.split() for line in lines]
-        return [line for line in split if line[1] == word and (not name or line[0] == name)]
+        return [line for line in split if word in ("", line[1]) and (not name or line[0] == name)]

@@ -66,6 +66,9 @@ class Toy:
             return
         if TOY.get("slow_ms"):
             time.sleep(TOY["slow_ms"] / 1000)  # a body that takes time, on purpose
+        if value == b"drop":
+            scope.drop("state", record.key)
+            return
         pad = b"x" * TOY["big"] if TOY.get("big") and int(value) % 50 == 7 else b""
         scope.put("state", record.key, b"%d|%d|%s" % (record.offset, count + 1, value + pad))
         scope.emit(Output(PREFIX + "out", record.key, value + b"|" + TOY["name"].encode(), record.partition))
@@ -102,6 +105,7 @@ def config() -> EngineConfig:
         commit_interval_s=TOY.get("commit_s", 0.5),
         stall_timeout_s=TOY.get("stall_s", 30.0),
         slice_records=TOY.get("slice_records", 100),
+        positions=TOY.get("positions", PREFIX + "app-positions"),
         unsafe=frozenset(TOY.get("unsafe", ())),
     )
 

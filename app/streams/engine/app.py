@@ -23,20 +23,21 @@ from app.streams.engine.engine import Engine
 from app.streams.engine.exits import CONFIG, FAULT, die
 from app.streams.engine.lease import Lease
 from app.streams.engine.poison_guard import PoisonGuard
+from app.streams.engine.positions import Positions
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.shared import Shared
 from app.streams.engine.store import OPTIONS
 from app.streams.engine.watchdog import Stall, watch
 
 SWITCH_S = 0.0005
-HALF_A_DAY_MS = 12 * 3600 * 1000  # half of the changelogs' delete.retention.ms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineConfig:
     """What the engine needs to know. `client`: keyword arguments of aiokafka clients (servers, security); `faust`:
-    the same for Faust (broker_credentials, ssl_context). `slice_records`: the most folded in one
-    cycle; `effects_s`: the most that effects under way take to end. `unsafe` switches cures off; tests alone set it."""
+    the same for Faust (broker_credentials, ssl_context). `slice_records`: the most folded in one cycle; `effects_s`:
+    the most that effects under way take to end; `positions`: topic of positions (see `Positions`). `unsafe` switches
+    cures off; tests alone set it."""
 
     app_id: str
     servers: str
@@ -48,7 +49,7 @@ class EngineConfig:
     stall_timeout_s: float = 30.0
     effects_s: float = 15.0
     slice_records: int = 2000
-    tables_good_for_ms: int = HALF_A_DAY_MS
+    positions: str = ""
     client: dict[str, Any] = field(default_factory=dict)
     faust: dict[str, Any] = field(default_factory=dict)
     unsafe: frozenset[str] = frozenset()
@@ -96,14 +97,14 @@ class Runtime:
 
     def __init__(self, config: EngineConfig, agents: Callable[[], Sequence[Agent]]) -> None:
         self.config = config
-        self.data = DataDir(config.data_dir, config.tables_good_for_ms)
+        self.data = DataDir(config.data_dir)
         self.marker, self.guard = CrashMarker(self.data.path), PoisonGuard(self.data.path)
         self.guard.count(self.marker.deaths, self.marker.trace)
         self.lease = Lease(config.session_timeout_s)
         self.lease.enforced = "lease" not in config.unsafe
         self.stall = Stall(config.stall_timeout_s)
-        client = {"bootstrap_servers": config.servers, **config.client}
-        self.producer = LeasedProducer(self.lease, **client)
+        self._client = {"bootstrap_servers": config.servers, **config.client}
+        self.producer = LeasedProducer(self.lease, **self._client)
         self._agents = agents
         self.set_aside: Counter[str] = Counter()
         self.started: list[Callable[[], Awaitable[None]]] = []
@@ -122,6 +123,8 @@ class Runtime:
             unsafe=self.config.unsafe,
         )
         self.engine = app.engine = Engine(agents, self.lease, shared)
+        self.engine.client = self._client
+        self.engine.positions = Positions(self.config.positions, self.producer)
         tables = {
             spec.name: app.Table(
                 spec.name,
@@ -152,14 +155,13 @@ class Runtime:
         for hook in self.started:
             await hook()
         # Before the start, which ends with the first recovery.
-        watchdog = asyncio.get_running_loop().create_task(
-            watch(self.engine, self.stall, self.data.touch, self.marker.blame_thread)
-        )
+        watchdog = asyncio.get_running_loop().create_task(watch(self.engine, self.stall, self.marker.blame_thread))
         start = asyncio.get_running_loop().create_task(app.start())
-        await self._until(app, (start, watchdog), stop)
+        positions = asyncio.get_running_loop().create_task(self.engine.positions.run(app.consumer.committed))
+        await self._until(app, (start, watchdog, positions), stop)
         await in_time(self._let_effects_end(), self.config.effects_s)
-        watchdog.cancel()
-        start.cancel()
+        for task in (watchdog, start, positions):
+            task.cancel()
         await in_time(self._end(app))
 
     async def _let_effects_end(self) -> None:
@@ -170,6 +172,9 @@ class Runtime:
         """Cycles first: one that ran on would open tables that Faust has closed. What they did is committed after."""
         await until_not(lambda: app.rebalancing and not app.crashed)
         await self.engine.let_go()
+        if self.lease.left_s() > 0:
+            await app.consumer.commit()
+            await self.engine.positions.write(app.consumer.committed())
         await app.stop()
         await self.engine.let_go()
         await self.producer.stop()

@@ -49,6 +49,15 @@ class Backlog:
         at, count = self._start, self.taken
         return list(islice((record for piece in self._slices for record in piece.records), at, at + count))
 
+    def last_in_hand(self) -> int:
+        """Offset of the last record that was taken since the last `settle`, -1 if none was."""
+        at = self._start + self.taken - 1
+        for piece in self._slices if self.taken else ():
+            if at < len(piece.records):
+                return piece.records[at].offset
+            at -= len(piece.records)
+        return -1
+
     def settle(self) -> list[Slice]:
         """What was taken is durable: the slices that are done with it, in order."""
         at, self.taken, done = self._start + self.taken, 0, list[Slice]()

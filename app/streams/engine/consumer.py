@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
@@ -14,17 +15,21 @@ from app.kafka.partition_batches import Taken
 from app.streams.engine import points
 from app.streams.engine.backlog import Slice
 from app.streams.engine.book import Book
-from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.exits import die
 from app.streams.engine.fetching import ConsumerThread
-from app.streams.engine.log_checks import refuse_deleted, refuse_recreated
+from app.streams.engine.log_checks import refuse_deleted
+from app.streams.engine.positions import Commit, read_metadata
 from app.streams.engine.restore import Restore, Restores
-from app.streams.engine.store import is_new, write_rows
+from app.streams.engine.store import Followed, is_new, write_rows
+from app.streams.engine.takeover import Takeover
 
 # Slices fetched and not folded yet, over all partitions, and the bytes of their records: bounds memory, and what a
 # rebalance throws away. A record with many empty headers takes some 30 times its bytes.
 MAX_WAITING, MAX_WAITING_BYTES = 16, 16 << 20
 # A look for records lasts this long when there are none; whoever wants to seek waits for its end.
 LOOK_S = 0.1
+
+_log = structlog.get_logger("app.streams.engine")
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
@@ -34,6 +39,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         super().__init__(*args, **kwargs)
         self._books: dict[Any, Book] = {}
         self._restored: dict[tuple[str, int], int] = {}
+        self.takeover = Takeover(self)
         self.restores = Restores()
         self._fetching = False
         self._drainer: Any = None
@@ -98,7 +104,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         watermark_of = self.app.engine.watermark_of
         new = lambda: Restore(db.get, watermark_of(tp.topic), is_new(db))  # noqa: E731 - asked for the first slice alone
         restore = self.restores.begin((tp.topic, tp.partition), new)
-        write_rows(db, restore.rows(records).items(), last.offset)
+        at_ms = max(last.timestamp, self.takeover.freshness.read_ms.get((tp.topic, tp.partition), 0))
+        followed = Followed(at_ms, self.takeover.facts.ids.get(tp.topic, ""))
+        write_rows(db, restore.rows(records).items(), last.offset, followed)
         self.restores.bound()
         self._restored[tp.topic, tp.partition] = last.offset
         points.reach("during_recovery")
@@ -209,9 +217,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self._forget()
         self.restores.over()
         await super().perform_seek()
-        await self._refuse_recreated()
         await self._thread.call_thread(self._thread.pause_changelogs)
-        beginnings = await self._beginnings()
+        beginnings = await self.takeover.begin()
         await self._learn_suspects(beginnings)
         for tp, offset in beginnings.items():
             self._books.setdefault(tp, Book()).expected = offset
@@ -222,7 +229,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         """Counts of deaths travel with the partition: read its last commit, and commit what is known here, before the
         record at fault is read again."""
         guard = self.app.engine.guard
-        told = await self._thread.call_thread(self._thread.commit_metadata, list(beginnings))
+        commits = await self._thread.call_thread(self._thread.commits, list(beginnings))
+        told = {tp: read_metadata(at.metadata)[1] for tp, at in commits.items()}
         news = {}
         for tp, offset in beginnings.items():
             guard.learn(tp.topic, tp.partition, told.get(tp, ""), offset)
@@ -231,38 +239,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         if news:
             await self._thread.commit(news)
 
-    async def _beginnings(self) -> dict[Any, int]:
-        """Where each source partition goes on: at its commit, or at the log's beginning, sought here.
-
-        aiokafka seeks nothing where there is no commit, and what was fetched before now is thrown away.
-        """
-        sources = self._sources()
-        begin = {tp: offset for tp in sources if (offset := self._read_offset.get(tp))}
-        firsts = await self.earliest_offsets(*sources) if sources else {}
-        if "holes" not in self.app.engine.unsafe:
-            refuse_deleted(begin, firsts)
-        for tp in sources - begin.keys():
-            await self._seek(tp, firsts[tp])
-            begin[tp] = firsts[tp]
-        return begin
-
-    def _sources(self) -> set[Any]:
+    def sources(self) -> set[Any]:
+        """Partitions of ours that agents read."""
         return {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
 
-    async def _refuse_recreated(self) -> None:
-        sources = self._sources()
-        ends = await self.highwaters(*sources) if sources else {}
-        refuse_recreated(self._committed_offset, ends)
-        await self._refuse_emptied()
-        self.app.engine.ends = {(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
-
-    async def _refuse_emptied(self) -> None:
-        """Inputs were folded and no row is left of them: whoever was opted out would be texted again."""
-        for topic, changelog in self.app.engine.vital():
-            folded = any(offset for tp, offset in self._committed_offset.items() if tp.topic == topic)
-            places = [TP(changelog, number) for number in range(self.app.conf.topic_partitions)]
-            if folded and not any((await self.highwaters(*places)).values()):
-                die(f"{changelog} is empty, but inputs of {topic} were folded: the changelog was re-created", CONFIG)
+    async def commits(self, places: list[Any]) -> dict[Any, Commit]:
+        """What the group committed of these partitions; those without a commit are left out."""
+        found = await self._thread.call_thread(self._thread.commits, places)
+        return {tp: Commit(at.offset, read_metadata(at.metadata)[0]) for tp, at in found.items()}
 
     def _forget(self) -> None:
         self._books.clear()
@@ -273,6 +257,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         """From here until they are handed over partitions are ours and not worked on: Faust's own word for it, in
         recovery, is true while the group waits for others too."""
         self.taking_over = bool(assigned)
+        if assigned:
+            await self.takeover.freshen(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:

@@ -40,7 +40,8 @@ _log = structlog.get_logger("app.streams.engine")
 
 
 class Partition:
-    """Runs the cycle of one agent over one partition. `reassign` gives the agent the partition's rows anew."""
+    """Runs the cycle of one agent over one partition. `reassign` gives the agent the partition's rows anew.
+    `folded_to`: the first offset that was not folded durably by this owner."""
 
     def __init__(
         self, agent: Agent, number: int, rows: dict[str, Rows], shared: Shared, reassign: Callable[[], None]
@@ -54,7 +55,7 @@ class Partition:
         self._woken = self._again = False
         self._closing = asyncio.Event()
         self._one_by_one, self._refused, self._to_commit = -1, dict[int, str](), False
-        self.cycles = 0
+        self.cycles = self.folded_to = 0
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"{agent.name}-{number}")
         self._task.add_done_callback(_ended)
 
@@ -146,8 +147,11 @@ class Partition:
         self._progressed()
         for record in self._backlog.in_hand() if self._refused else ():
             self._refused.pop(record.offset, None)
+        last = self._backlog.last_in_hand()
         for piece in self._backlog.settle():
+            last = max(last, piece.last)
             piece.ack()
+        self.folded_to = max(self.folded_to, last + 1)
 
     @contextmanager
     def _contained(self) -> Iterator[None]:

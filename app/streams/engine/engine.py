@@ -16,6 +16,7 @@ from app.streams.engine.batch_guard import BatchGuard
 from app.streams.engine.cycle import Partition
 from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.lease import Lease
+from app.streams.engine.positions import Positions
 from app.streams.engine.restore import Restore
 from app.streams.engine.shared import Shared
 from app.streams.engine.store import Rows
@@ -69,8 +70,11 @@ class Engine:
         self._tables: dict[str, Any] = {}
         self._progress, self._moved_s = 0, clock.boot_s()
         self.ends: dict[tuple[str, int], int] = {}
+        self.without_commit: dict[tuple[str, int], int] = {}
         self.append_times = AppendTimes()
         self.app: Any = None
+        self.client: dict[str, Any] = {}
+        self.positions = Positions("", shared.producer)
 
     # -- for agents and effects
 
@@ -80,9 +84,10 @@ class Engine:
         if runner is not None:
             runner.wake()
 
-    async def send_all(self, outputs: Sequence[Output]) -> None:
-        """Produce outside a cycle (answers, due timers); acknowledged when it returns. Raises RecordRefusedError."""
-        await self.producer.send_all(outputs)
+    async def send_all(self, outputs: Sequence[Output]) -> dict[tuple[str, int], int]:
+        """Produce outside a cycle (answers, due timers); acknowledged when it returns. Returns the last offset by topic
+        and partition. Raises RecordRefusedError."""
+        return await self.producer.send_all(outputs)
 
     def row(self, topic: str, partition: int, table: str, key: bytes) -> bytes | None:
         """A row as it is durable now, encoded; None if there is none or the partition is not ours."""
@@ -92,6 +97,11 @@ class Engine:
     def appended_after(self, topic: str, partition: int, offset: int) -> float | None:
         """See `AppendTimes.appended_after`."""
         return self.append_times.appended_after(topic, partition, offset)
+
+    def folded_to(self, topic: str, partition: int) -> int:
+        """The first offset that is not folded durably yet, as far as this process has folded; 0 before that."""
+        runner = self._partitions.get((topic, partition))
+        return 0 if runner is None else runner.folded_to
 
     def owns(self, topic: str, partition: int) -> bool:
         """Whether the partition is assigned to us, recovered and running."""
@@ -139,6 +149,16 @@ class Engine:
             for spec in agent.tables:
                 if spec.vital:
                     yield agent.topic, self._tables[spec.name].changelog_topic.get_topic_name()
+
+    def changelogs_of(self, topic: str) -> list[str]:
+        """The changelogs of the agent that reads this topic."""
+        agent = self._agents.get(topic)
+        return [self._tables[spec.name].changelog_topic.get_topic_name() for spec in agent.tables] if agent else []
+
+    def guarded(self, topic: str) -> bool:
+        """Whether rows know which offsets of this topic were folded."""
+        agent = self._agents.get(topic)
+        return agent is not None and any(spec.watermark for spec in agent.tables)
 
     def progress(self) -> int:
         """How often something durable happened; from any thread."""
@@ -200,7 +220,9 @@ class Engine:
 
     def _rows(self, table: str, number: int) -> Rows:
         """The table's rows, restored up to the changelog's end."""
-        return Rows(self._tables[table], number, self.app.consumer.restored_to)
+        name = self._tables[table].changelog_topic.get_topic_name()
+        log_id = self.app.consumer.takeover.facts.ids.get(name, "")
+        return Rows(self._tables[table], number, self.app.consumer.restored_to, log_id)
 
     def watermark_of(self, changelog: str) -> Callable[[bytes], int] | None:
         """How far a row of this changelog was folded, if its table says so."""
@@ -209,12 +231,18 @@ class Engine:
         return next((spec.watermark for spec in named), None)
 
     def _refuse_ahead(self, agent: Agent, rows: dict[str, Rows], source: tuple[str, int]) -> None:
-        end = self.ends.get(source)
+        end, first, where = self.ends.get(source), self.without_commit.get(source, 0), f"{source[0]}-{source[1]}"
         for spec in agent.tables:
             if spec.watermark is None or end is None:
                 continue
-            if self._highest(spec.watermark, rows[spec.name]) >= end:
-                die(f"table {spec.name} is ahead of {source[0]}-{source[1]}: the topic was re-created", CONFIG)
+            highest = self._highest(spec.watermark, rows[spec.name])
+            if highest >= end:
+                die(f"table {spec.name} is ahead of {where}: the topic was re-created", CONFIG)
+            if highest >= 0 and first:
+                told = (
+                    f"rows of {spec.name} know inputs of {where} up to {highest}, but no commit and no position is left"
+                )
+                die(f"{told}, and the log begins at {first}: set the group's offsets (runbook topics-replaced)", CONFIG)
 
     def _highest(self, watermark: Callable[[bytes], int], rows: Rows) -> int:
         """How far the table's rows were folded; -1 if it has none."""

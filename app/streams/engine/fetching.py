@@ -10,10 +10,10 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
-from app import clock
 from app.kafka.batch_fetching import BatchFetching, Reading
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
+from app.streams.engine.positions import commit_metadata
 from app.streams.engine.rests import Rests
 
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
@@ -74,23 +74,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         return Reading(rows_of, CHANGELOG_RECORDS, consecutive=False)
 
     def _add_metadata(self, consumer: Any) -> None:
-        """Each commit carries what is suspect of its partition (see `PoisonGuard`)."""
+        """Each commit says of which topic it is, and what is suspect of its partition (see `PoisonGuard`)."""
         inner, guard = consumer.commit, self.app.engine.guard
 
         async def commit(offsets: Mapping[Any, Any]) -> None:
-            told = {tp: guard.metadata(tp.topic, tp.partition, at.offset) for tp, at in offsets.items()}
+            ids = self.consumer.takeover.facts.ids
+            suspects = {tp: guard.metadata(tp.topic, tp.partition, at.offset) for tp, at in offsets.items()}
+            told = {tp: commit_metadata(ids.get(tp.topic, ""), suspects[tp]) for tp in offsets}
             await inner({tp: (at.offset, told[tp]) for tp, at in offsets.items()})
             for tp, at in offsets.items():
                 guard.committed(tp.topic, tp.partition, at.offset)
 
         consumer.commit = commit
 
-    async def commit_metadata(self, places: list[Any]) -> dict[Any, str]:
-        """What the last commits of these partitions carry."""
-        if not places:
-            return {}
-        found = await self._consumer._coordinator.fetch_committed_offsets(places)
-        return {tp: at.metadata for tp, at in found.items()}
+    async def commits(self, places: list[Any]) -> dict[Any, Any]:
+        """The last commits of these partitions, with their metadata."""
+        return await self._consumer._coordinator.fetch_committed_offsets(places) if places else {}
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
         taken = await super()._fetch_records(consumer, *args, **options)
@@ -109,5 +108,5 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """A rebalance ended: the lease begins anew, or the process ends if it had been expelled."""
-        self.app.engine.lease.joined(self._consumer._coordinator.member_id, clock.boot_s())
+        self.app.engine.lease.joined(self._consumer._coordinator.member_id)
         await super().on_partitions_assigned(assigned, generation_id)

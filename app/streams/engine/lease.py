@@ -1,8 +1,8 @@
 """The lease: until when the group cannot have given our partitions away.
 
-The coordinator may do so no earlier than one session timeout after it received our last heartbeat; we stop acting
-0.8 of that after we *sent* the last one it accepted. The boot clock goes on while the process is stopped, so a paused
-former owner finds its lease expired before it does anything.
+The coordinator may do so no earlier than one session timeout after it received our last heartbeat, or the SyncGroup
+request that ended a join; we stop acting 0.8 of that after we *sent* the last one it accepted. The boot clock goes on
+while the process is stopped, so a paused former owner finds its lease expired before it does anything.
 """
 
 import asyncio
@@ -20,13 +20,14 @@ class Lease:
 
     def __init__(self, session_timeout_s: float, now: Callable[[], float] = clock.boot_s) -> None:
         self.length_s = session_timeout_s * SHARE
-        self._now, self._sent_s, self._member = now, 0.0, ""
+        self._now, self._sent_s, self._joining_s, self._member = now, 0.0, 0.0, ""
         self._coordinator: Any = None
         self.enforced = True
 
     def attach(self, coordinator: Any) -> None:
-        """Watch the heartbeats of an aiokafka group coordinator (private name `_do_heartbeat`)."""
-        self._coordinator, inner = coordinator, coordinator._do_heartbeat
+        """Watch the heartbeats and joins of an aiokafka group coordinator (private names `_do_heartbeat`, `_send_req`).
+        Call before the group is joined."""
+        self._coordinator, inner, send = coordinator, coordinator._do_heartbeat, coordinator._send_req
 
         async def heartbeat() -> Any:
             sent = self._now()
@@ -35,13 +36,19 @@ class Lease:
                 self._sent_s = sent
             return accepted
 
-        coordinator._do_heartbeat = heartbeat
+        async def request(request: Any) -> Any:
+            if type(request).__name__.startswith("SyncGroup"):
+                self._joining_s = self._now()
+            return await send(request)
 
-    def joined(self, member_id: str, sent_s: float) -> None:
-        """A rebalance ended with us in the group. Under another member id we had been expelled: our memory is stale."""
+        coordinator._do_heartbeat, coordinator._send_req = heartbeat, request
+
+    def joined(self, member_id: str) -> None:
+        """A rebalance ended with us in the group: the lease counts from when we sent the SyncGroup request that brought
+        our partitions. Under another member id we had been expelled: our memory is stale."""
         if self._member and self._member != member_id:
             die("expelled from the consumer group and rejoined")
-        self._member, self._sent_s = member_id, sent_s
+        self._member, self._sent_s = member_id, max(self._sent_s, self._joining_s)
 
     def left_s(self) -> float:
         """Seconds of lease left; negative when it is over."""

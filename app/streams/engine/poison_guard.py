@@ -7,7 +7,6 @@ Counts are kept in the data directory, and travel with the partition in the meta
 rebalance does not begin anew.
 """
 
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 import structlog
 
 from app.streams.engine.crash_marker import Death, Stage, Work
+from app.streams.engine.durable_file import write_durably
 
 DEATHS = 3
 # What fits the metadata of a commit (4,096 bytes by the broker's default): a suspect takes about 80.
@@ -151,12 +151,7 @@ class PoisonGuard:
     def _save(self) -> None:
         """Atomically: a counter that a power cut empties would begin anew."""
         kept = [(topic, partition, suspects) for (topic, partition), suspects in self._suspects.items()]
-        aside = self._path.with_suffix(".new")
-        with aside.open("wb") as file:
-            file.write(msgspec.json.encode(kept))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path)
+        write_durably(self._path, msgspec.json.encode(kept))
 
 
 def _what(suspect: Suspect) -> tuple[int, int, bool]:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 
+from app import clock
 from app.streams.engine.agent import Headers, Output
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.exits import die
@@ -32,6 +33,14 @@ REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampE
 
 _NONE: Headers = []
 Records = Sequence[tuple[bytes | None, bytes | None, Headers]]
+
+
+class Appended(NamedTuple):
+    """Where the last of several records is on the log. `at_ms`: when, by the broker's clock, ms since the epoch (ours,
+    on a topic that keeps the producer's time)."""
+
+    offset: int
+    at_ms: int
 
 
 @lru_cache(maxsize=1 << 16)
@@ -89,28 +98,31 @@ class LeasedProducer:
                 die(f"the partitions of {topic} are not known: {type(error).__name__}")
         return self._counts[topic]
 
-    async def send_all(self, outputs: Iterable[Output]) -> None:
-        """Produce and wait until all are acknowledged; order is kept per partition. Raises RecordRefusedError."""
+    async def send_all(self, outputs: Iterable[Output]) -> dict[tuple[str, int], int]:
+        """Produce and wait until all are acknowledged; order is kept per partition. Returns the offset of the last
+        record by topic and partition. Raises RecordRefusedError."""
         groups: dict[tuple[str, int], list[tuple[bytes | None, bytes | None, Headers]]] = {}
         for topic, key, value, partition, headers in outputs:
             if partition is None:
                 partition = partition_of(key or b"", await self.partitions(topic))
             groups.setdefault((topic, partition), []).append((key, value, headers))
-        if groups:
-            sent = [self._send_group(*where, records) for where, records in groups.items()]
-            # All of them: none may be under way when the caller goes on after one was refused.
-            ended = await asyncio.gather(*sent, return_exceptions=True)
-            for fault in ended:
-                if isinstance(fault, BaseException):
-                    raise fault
+        sent = [self._send_group(*where, records) for where, records in groups.items()]
+        # All of them: none may be under way when the caller goes on after one was refused.
+        ended = await asyncio.gather(*sent, return_exceptions=True) if sent else []
+        lasts = {}
+        for where, last in zip(groups, ended, strict=True):
+            if isinstance(last, BaseException):
+                raise last
+            lasts[where] = last.offset
+        return lasts
 
-    async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> int:
-        """One record per row, acknowledged; returns the offset of the last. Raises RecordRefusedError."""
+    async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> Appended:
+        """One record per row, acknowledged. Raises RecordRefusedError."""
         return await self._send_group(topic, partition, [(key, value, _NONE) for key, value in rows], self._rows)
 
     async def _send_group(
         self, topic: str, partition: int, records: Records, producer: AIOKafkaProducer | None = None
-    ) -> int:
+    ) -> Appended:
         line = self._lines.get((topic, partition))
         if line is None:
             line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
@@ -121,7 +133,7 @@ class _Put(NamedTuple):
     """Records that one caller waits for."""
 
     records: Records
-    acked: "asyncio.Future[int]"
+    acked: "asyncio.Future[Appended]"
 
 
 class _Line:
@@ -135,10 +147,10 @@ class _Line:
         self._pending: list[_Put] = []
         self._running: asyncio.Task[None] | None = None
 
-    def put(self, records: Records) -> "asyncio.Future[int]":
-        """The offset of the last record, once acknowledged. Raises RecordRefusedError."""
+    def put(self, records: Records) -> "asyncio.Future[Appended]":
+        """Where the last record is, once acknowledged. Raises RecordRefusedError."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[int] = loop.create_future()
+        future: asyncio.Future[Appended] = loop.create_future()
         self._pending.append(_Put(records, future))
         if self._running is None:
             self._running = loop.create_task(self._run())
@@ -159,9 +171,10 @@ class _Line:
         try:
             batches, ends = self._batches(taken)
             for number, batch in enumerate(batches):
-                last = await self._acked(batch)
+                appended = await self._acked(batch)
+                last = appended.offset
                 for one in ends[number]:
-                    _resolve(one.put, last - batch.record_count() + 1 + one.place)
+                    _resolve(one.put, appended._replace(offset=last - batch.record_count() + 1 + one.place))
         except RecordRefusedError as refused:
             if len(taken) == 1:
                 _fail(taken[0], RecordRefusedError(str(refused), last))
@@ -181,8 +194,8 @@ class _Line:
             ends[len(batches) - 1].append(_End(put, batches[-1].record_count() - 1))
         return batches, ends
 
-    async def _acked(self, batch: Any) -> int:
-        """The offset of the batch's last record."""
+    async def _acked(self, batch: Any) -> Appended:
+        """Where the batch's last record is."""
         count = batch.record_count()
         try:
             metadata = await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
@@ -190,8 +203,9 @@ class _Line:
             # Nothing was appended: the broker expects the numbers of this batch from the next one.
             self._producer._txn_manager._sequence_numbers[TopicPartition(self._topic, self._partition)] -= count
             raise RecordRefusedError(type(error).__name__) from error
-        last: int = metadata.offset + count - 1
-        return last
+        # -1: the topic keeps the producer's time, which was ours, a moment ago.
+        at_ms = metadata.timestamp if metadata.timestamp > 0 else clock.now_ms()
+        return Appended(metadata.offset + count - 1, at_ms)
 
 
 class _End(NamedTuple):
@@ -212,9 +226,9 @@ def _append(batch: Any, record: tuple[bytes | None, bytes | None, Headers]) -> b
         raise RecordRefusedError(f"cannot be encoded: {type(error).__name__}") from error
 
 
-def _resolve(put: _Put, offset: int) -> None:
+def _resolve(put: _Put, appended: Appended) -> None:
     if not put.acked.done():
-        put.acked.set_result(offset)
+        put.acked.set_result(appended)
 
 
 def _fail(put: _Put, refused: RecordRefusedError) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.streams.engine import points
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.exits import die
-from app.streams.engine.producer import LeasedProducer
+from app.streams.engine.producer import Appended, LeasedProducer
 from app.streams.engine.store import Rows
 
 Changed = Sequence[tuple[bytes, bytes | None]]
@@ -23,23 +23,22 @@ class RowWriter:
         for table, changed in encoded.items():
             rows = self._rows[table]
             if "store_first" in self._unsafe:
-                rows.write(changed, -1)
+                rows.write(changed, -1, 0)
             points.reach("before_changelog")
-            offset = await self._put(rows, changed)
-            rows.write(changed, offset)
+            rows.write(changed, *await self._put(rows, changed))
             self.written(table, (key for key, _ in changed))
 
-    async def _put(self, rows: Rows, changed: Changed) -> int:
-        """On the changelog; the offset of the last."""
+    async def _put(self, rows: Rows, changed: Changed) -> Appended:
+        """On the changelog."""
         try:
-            offset = await self._producer.changelog(rows.changelog, self._number, changed)
+            appended = await self._producer.changelog(rows.changelog, self._number, changed)
         except RecordRefusedError as refused:
             # Rows before it are on the changelog, and will be put again: the store may be behind it, never ahead.
             if refused.last_offset is not None:
                 rows.next_offset = refused.last_offset + 1
             raise
-        self._refuse_foreign(rows, offset, len(changed))
-        return offset
+        self._refuse_foreign(rows, appended.offset, len(changed))
+        return appended
 
     def written(self, table: str, keys: Iterable[bytes]) -> None:
         """Note rows for `put_again`."""
@@ -64,4 +63,4 @@ class RowWriter:
             rows = self._rows[table]
             if ordered:
                 again = list(zip(ordered, rows.get_many(ordered), strict=True))
-                rows.write((), await self._put(rows, again))
+                rows.write((), *await self._put(rows, again))

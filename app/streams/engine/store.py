@@ -1,12 +1,13 @@
 """The local rows of one partition of one table: Faust's RocksDB, written by the engine.
 
 A row is written here only after the broker acknowledged its changelog record, in one WriteBatch with the changelog
-offset, so the store is never ahead of the changelog, and after a crash catches up from it.
+offset, so the store is never ahead of the changelog, and after a crash catches up from it. Beside the offset stands up
+to when the store followed which changelog: see `freshness`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import rocksdict
 
@@ -20,17 +21,28 @@ OPTIONS = {
     "max_open_files": 256,
 }
 
-# Two bytes that no key of ours begins with mark Faust's own offset entry.
-_OFFSET = b"__faust\0offset__"
+# No key of ours begins like this: Faust's own offset entry, and ours beside it.
+_OWN = b"__faust\0"
+_OFFSET, _FOLLOWED = _OWN + b"offset__", _OWN + b"followed__"
+# Behind every key.
+_END = b"\xff" * 16
+
+
+class Followed(NamedTuple):
+    """Up to when a store followed its changelog: `at_ms` by the broker's clock, ms since the epoch; `log_id`: the
+    changelog's topic id, "" if the broker has none."""
+
+    at_ms: int
+    log_id: str
 
 
 class Rows:
     """Rows of one table in one partition. `table` is a `faust.Table` on rocksdb://; `restored_to` tells how far the
-    changelog is in the store: the next record on it must be ours (`next_offset`)."""
+    changelog is in the store: the next record on it must be ours (`next_offset`). `log_id`: see `Followed`."""
 
-    def __init__(self, table: Any, partition: int, restored_to: Callable[[str, int], int]) -> None:
+    def __init__(self, table: Any, partition: int, restored_to: Callable[[str, int], int], log_id: str = "") -> None:
         self.changelog: str = table.changelog_topic.get_topic_name()
-        self._table, self.partition = table, partition
+        self._table, self.partition, self._log_id = table, partition, log_id
         self.next_offset = restored_to(self.changelog, partition) + 1
 
     @property
@@ -52,13 +64,13 @@ class Rows:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row."""
         for key, value in self._db.items():
-            if key != _OFFSET:
+            if not key.startswith(_OWN):
                 yield key, value
 
-    def write(self, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int) -> None:
-        """Rows (None deletes) and the offset of their last changelog record, atomically."""
+    def write(self, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, at_ms: int) -> None:
+        """Rows (None deletes), and offset and log time (ms) of their last changelog record, atomically."""
         with _ending("write"):
-            write_rows(self._db, rows, changelog_offset)
+            write_rows(self._db, rows, changelog_offset, Followed(at_ms, self._log_id))
 
 
 @contextmanager
@@ -75,8 +87,28 @@ def is_new(db: Any) -> bool:
     return db.get(_OFFSET) is None
 
 
-def write_rows(db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int) -> None:
-    """One WriteBatch: rows, and how far the changelog is applied."""
+def offset_of(db: Any) -> int:
+    """The offset of the last changelog record applied, -1 if none was."""
+    stored = db.get(_OFFSET)
+    return -1 if stored is None else int(stored)
+
+
+def followed_of(db: Any) -> Followed | None:
+    """What `write_rows` noted; None for a store of an older build, or a new one."""
+    stored = db.get(_FOLLOWED)
+    at_ms, _, log_id = (stored or b"").decode().partition(" ")
+    return None if stored is None else Followed(int(at_ms), log_id)
+
+
+def wipe(db: Any) -> None:
+    """Delete all of it, at once: a crash leaves everything or nothing."""
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    batch.delete_range(b"", _END)
+    db.write(batch)
+
+
+def write_rows(db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, followed: Followed) -> None:
+    """One WriteBatch: rows, how far the changelog is applied, and up to when it was followed."""
     batch = rocksdict.WriteBatch(raw_mode=True)
     for key, value in rows:
         if value is None:
@@ -84,4 +116,5 @@ def write_rows(db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_of
         else:
             batch.put(key, value)
     batch.put(_OFFSET, str(changelog_offset).encode())
+    batch.put(_FOLLOWED, f"{followed.at_ms} {followed.log_id}".encode())
     db.write(batch)

@@ -90,17 +90,17 @@ def _where(thread: int) -> Iterator[str]:
         yield f"{Path(frame.filename).name}:{frame.lineno}:{frame.name}"
 
 
-async def watch(engine: Engine, stall: Stall, touch: Callable[[], None], blame: Callable[[int, Cause], None]) -> None:
+async def watch(engine: Engine, stall: Stall, blame: Callable[[int, Cause], None]) -> None:
     """Runs for the life of the process. `blame`: notes what a blocked thread has in hand."""
     pulse = Pulse(stall.limit_s, engine.progress, blame)
     threading.Thread(target=pulse.listen, name="pulse", daemon=True).start()
     try:
-        await _look(engine, stall, touch, pulse)
+        await _look(engine, stall, pulse)
     finally:
         pulse.end()
 
 
-async def _look(engine: Engine, stall: Stall, touch: Callable[[], None], pulse: Pulse) -> None:
+async def _look(engine: Engine, stall: Stall, pulse: Pulse) -> None:
     while True:
         await asyncio.sleep(LOOK_S)
         pulse.beat()
@@ -108,7 +108,6 @@ async def _look(engine: Engine, stall: Stall, touch: Callable[[], None], pulse: 
         if stall.look(clock.boot_s(), health):
             _log.error("process.stalled", cycles=engine.cycles(), tasks=sorted(where_tasks_wait()))
             die(f"no progress for {stall.limit_s:g} s with {health.waiting} slices waiting")
-        touch()
 
 
 def where_tasks_wait() -> Iterator[str]:
