@@ -40,7 +40,7 @@ def run(port: int | None, as_json: bool) -> None:
     \b
     Examples:
       heliograph read-model run
-      HELIOGRAPH_DATABASE_URL=postgresql://heliograph@db/heliograph heliograph read-model run --port 9099
+      heliograph read-model run --port 9099
     """
     settings = _settings()
     with running(settings), _reaching_database(settings) as engine:

@@ -50,7 +50,7 @@ ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
 @click.option("--send-at", help="RFC 3339 with offset.")
 @click.option("--expires-at", help="RFC 3339 with offset.")
 @click.option("--campaign")
-@click.option("--wait", is_flag=True, help="Wait for the outcomes and show them by line.")
+@click.option("--wait", is_flag=True, help="Wait for outcomes and conflicts, show them by line.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait at most.")
 @click.option("--dry-run", is_flag=True, help="Check everything, send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
@@ -60,8 +60,6 @@ def command(file: str | None, wait: bool, timeout: float, dry_run: bool, as_json
     CSV names its columns in the first line: to, body, media (URLs with blanks between), media_fallback, category,
     priority, sender, send_at, expires_at, campaign, idempotency_key, tenant. Beside FILE, --tenant, --campaign,
     --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
-
-    With --wait, a line whose key was used before for another payload ends as `conflict` and exit 1.
 
     The same file sent twice sends nothing the second time: lines without a key get one from their content. Media that
     Twilio may refuse, by a type or size that their URL tells or leaves open, are sent, with a warning.

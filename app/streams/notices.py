@@ -90,7 +90,7 @@ class Notices:
     ) -> None:
         message = _message(folded, event.key)  # type: ignore[union-attr] # events without a key are handled above
         message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
-        answered = dict(answer_fields(event, parsed))
+        answered = dict(answer_fields(event, parsed, message))
         update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answered)
         key = record_key(event, parsed, message_id)
         scope.emit(self._output(self._topics.updates, key, "notify.updated.v1", update, record))
@@ -237,10 +237,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield "revision", revision
             if word is Word.DELIVERED and message is not None and (took := _delivery_ms(message, event)) is not None:
                 yield "create_to_delivered_ms", took
-        case e.RequestConflicted():
-            yield from _said("conflicted", "conflict", "conflict")
-        case e.RequestRepeated():
-            yield from _said("repeated", message.word or message.stage if message else "", "requested")
+        case e.RequestConflicted() | e.RequestRepeated():
+            return  # see request_answers
         case e.CancelKept():
             yield from _said("cancel_kept", "canceled", "cancel_requested")
         case e.CancelNoted() | e.RecallWanted() | e.RecallEnded() | e.MediaDropped():

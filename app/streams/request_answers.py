@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from app.domain import events as e
+from app.domain.contact import Message
 from app.domain.inputs import Input, Rejected, Requested
 
 # As many digits in a row as a phone number may have without its country code.
 _NUMBER = re.compile(r"\d(?:[ .()\-]*\d){6}")
 
 
-def answer_fields(event: e.Event, parsed: Input) -> Iterator[tuple[str, object]]:
+def answer_fields(event: e.Event, parsed: Input, message: Message | None) -> Iterator[tuple[str, object]]:
     """Fields of the update that only an answer to a request has: none for other events."""
     if not isinstance(event, e.MessageOpened | e.RequestRepeated | e.RequestConflicted):
         return
@@ -26,6 +27,11 @@ def answer_fields(event: e.Event, parsed: Input) -> Iterator[tuple[str, object]]
     yield "masked", parsed.masked
     if isinstance(event, e.MessageOpened) and isinstance(parsed, Requested):
         yield "request_digest", parsed.fingerprint
+    if isinstance(event, e.RequestConflicted):
+        yield from (("event", "conflicted"), ("state", "conflict"), ("reason", "conflict"))
+    if isinstance(event, e.RequestRepeated):
+        state = (message.word or message.stage) if message else ""
+        yield from (("event", "repeated"), ("state", str(state)), ("reason", "requested"))
 
 
 def record_key(event: e.Event, parsed: Input, message_id: str) -> str:

@@ -42,7 +42,10 @@ def test_the_stack_is_whole_and_is_the_one_that_the_dev_broker_uses() -> None:
     assert set(SERVICES) == {
         "kafka", "topics", "simulator", "ingress", "worker", "bridge", "read-model", "prometheus", "grafana",
     }  # fmt: skip
-    assert set(OURS) == {"topics", "simulator", "ingress", "worker", "bridge", "read-model"} and FILE == ROOT / "docker-compose.yml"
+    assert (
+        set(OURS) == {"topics", "simulator", "ingress", "worker", "bridge", "read-model"}
+        and FILE == ROOT / "docker-compose.yml"
+    )
 
 
 @pytest.mark.parametrize("name", OURS)
