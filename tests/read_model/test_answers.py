@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.read_model.reader import ReadModel
-from app.read_model.tables import database_url, open_engine, read_models
+from app.read_model.tables import database_url, messages, open_engine, read_models
 from tests.support.door import PERSON, Door, door
 from tests.support.projected import SID, put, state
 
@@ -186,3 +186,10 @@ async def test_a_model_that_is_behind_is_read_all_the_same_and_says_so(tmp_path:
     assert known.status_code == 200 and said in known.headers[WARNING]
     assert unknown.status_code == 404 and said in unknown.headers[WARNING]
     engine.dispose()
+
+
+def test_p8_no_column_holds_a_number_a_text_or_an_idempotency_key(engine: sa.Engine) -> None:
+    put(engine, state("acme", PERSON, f"sms to {PERSON}", EVENT))
+    with engine.connect() as connection:
+        [row] = connection.execute(sa.select(messages)).mappings()
+    assert PERSON[2:] not in str(dict(row)) and "742" not in str(dict(row)) and "sms" not in str(dict(row))
