@@ -61,8 +61,15 @@ class Postgres:
 
     @property
     def _env(self) -> dict[str, str]:
-        libraries = self._bin.parents[3] / "lib" / f"{os.uname().machine}-linux-gnu"
+        libraries = self._root / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"
         return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "LD_LIBRARY_PATH": str(libraries)}
+
+    @property
+    def _root(self) -> Path:
+        """Of the file system that the package was unpacked in: /usr/lib/postgresql/VERSION/bin is below it."""
+        return next(
+            (self._bin.parents[n + 2] for n, part in enumerate(self._bin.parents) if part.name == "lib"), Path("/")
+        )
 
     @property
     def _as_user(self) -> dict[str, object]:
@@ -70,7 +77,7 @@ class Postgres:
 
     def _bring_into_reach(self) -> None:
         """Unpacked packages in root's home can be read by nobody else."""
-        whole = self._bin.parents[4]
+        whole = self._root
         if whole != Path("/") and any(not part.stat().st_mode & 1 for part in self._bin.parents):
             copy = self.path / "software"
             shutil.copytree(whole, copy, symlinks=True)
