@@ -60,7 +60,8 @@ class ReadModel:
         else:
             self._usable, self.problem = True, _behind(caught_up_ms)
         if self.problem != before and (self.problem == "") != (before == ""):
-            _log.warning("read_model.state", problem=self.problem)
+            say = _log.warning if self.problem else _log.info
+            say("read_model.state", problem=self.problem)
 
     async def of_ids(self, tenant: str, ids: Collection[str]) -> dict[str, MessageState] | None:
         """Those of this tenant's messages that are known; None if that cannot be said now."""

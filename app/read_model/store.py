@@ -48,7 +48,7 @@ class Store:
         insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         made = insert(messages)
         kept = {c.name: made.excluded[c.name] for c in messages.columns if not c.primary_key}
-        self._upsert = made.on_conflict_do_update(index_elements=["generation", "message_id"], set_=kept)
+        self._upsert = made.on_conflict_do_update(index_elements=["message_id", "generation"], set_=kept)
 
     def of_generation(self, generation: int) -> "Store":
         """The same database's rows of another generation."""
