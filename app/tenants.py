@@ -7,11 +7,13 @@ status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
 api_keys = ["..."]
 resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent again after so many seconds; else never
+stop_words = ["ARRET", "ALTO"]   # further words that mean STOP as the whole text, in any case, accents and punctuation
 invalid_after = {30003 = 5, 30005 = 3}   # messages that end so before a number is invalid, 0: never; these if not set
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
 rate = 10                        # segments a second, 0 = no limit
 schedule_at_twilio = true        # what has a send_at waits there, not here
+smart_encoding = false           # the service has it switched off; segments are counted so
 [tenants.acme.lanes.vip]
 messaging_service_sid = "MG..."
 from_number = "+14155550100"     # a sender of that service,
@@ -32,6 +34,7 @@ import msgspec
 from msgspec import Meta
 
 from app import declared, tables, values
+from app.domain.keywords import own_word_fault
 from app.domain.phone import mask, read_address
 from app.parameters import (
     InvalidAfter,
@@ -61,13 +64,15 @@ TENANT_SHAPES = {
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate. `service`: of the
     file, whose SID is then this lane's. `pinned`: of the service's senders `from_number` alone; `schedule_at_twilio`:
-    what has a `send_at` is given to Twilio ahead of it; `create`: parameters of its own, over the tenant's."""
+    what has a `send_at` is given to Twilio ahead of it; `smart_encoding`: as its service has it; `create`: parameters
+    of its own, over the tenant's."""
 
     messaging_service_sid: str = ""
     from_number: str = ""
     service: str = ""
     pinned: bool = False
     schedule_at_twilio: bool = False
+    smart_encoding: bool | None = None
     create: Parameters = Parameters()
     rate: NotNegative = 10.0
     burst: NotNegative = 0.0
@@ -270,6 +275,8 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     uncounted = {code: not_counted(code) for code in tenant.invalid_after}
     faults += [f"{where}.invalid_after.{code}: {rule}" for code, rule in uncounted.items() if rule]
     faults += [f"{where}.lookup.{name}: {rule}" for name in tenant.lookup if (rule := no_category(name))]
+    words = [own_word_fault(word) for word in tenant.stop_words]
+    faults += [f"{where}.stop_words[{at}]: {rule}" for at, rule in enumerate(words) if rule]
     resends = {name: never_again(name) for name in tenant.resend_after_s}
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
@@ -280,6 +287,7 @@ def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
     service = lane.messaging_service_sid or lane.service
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
     needs_service = {"create.shorten_urls": lane.create.shorten_urls, "schedule_at_twilio": lane.schedule_at_twilio}
+    needs_service["smart_encoding"] = bool(lane.smart_encoding)
     if not (service or tables.unread(told, where, "messaging_service_sid", "service")):
         faults += [f"{where}.{name}: needs a messaging_service_sid" for name, on in needs_service.items() if on]
     rule = sender_fault(service, lane.from_number, lane.pinned)

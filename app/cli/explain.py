@@ -21,6 +21,7 @@ from app.cli.workercheck import say_watching, silent, stopped_workers
 from app.domain.contact import Message
 from app.domain.fold import Folded
 from app.domain.inputs import Requested
+from app.domain.placement import own_rows
 from app.domain.words import Stage
 from app.records.fit import Unfit
 from app.records.requests import MESSAGE_ID
@@ -122,9 +123,9 @@ def _told(one: Told, message_id: str, sealer: Sealer | None) -> dict[str, Any] |
     """The step of an input that is about this message, or that was not folded: whom that was about cannot be told."""
     if one.folded is None:
         return _skipped(one.record)
-    key, named = message_id.partition("-")[2], getattr(one.parsed, "message_id", "")
+    key, named = message_id.partition("-")[2], () if one.parsed is None else own_rows(None, one.parsed)
     mine = [event for event in one.folded.events if getattr(event, "key", key) == key]
-    if named == message_id or (not named and mine):
+    if key in named or (not named and mine):
         return _step(one.parsed, one.record, mine, one.folded, sealer)
     return None
 

@@ -14,10 +14,10 @@ from app.records.lanes import Stopped
 from app.records.topics import Topics
 
 _contact, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(Message).decode
-# Messages of a row, by table: one that ended as soon as it was opened has a row of its own.
+# Messages of a row, by table. What a contact's row holds is newer than the row that the message may have of its own.
 _TABLES: Mapping[str, Callable[[bytes], Collection[Message]]] = {
-    "contacts": lambda row: _contact(row).messages.values(),
     "messages": lambda row: (_message(row),),
+    "contacts": lambda row: _contact(row).messages.values(),
 }
 Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
 Lanes = Mapping[tuple[str, str], Stopped]
@@ -30,10 +30,13 @@ async def taken_messages(
     found = dict[str, Message]()
     for table, messages_of in _TABLES.items():
         topic = topics.all[f"<app>-{table}-changelog"].name
+        held = dict[bytes, list[Message]]()
         async for record, _ in follow(topic, client, from_start=True, forever=False):
-            for message in messages_of(record.value):
-                if (message.tenant, message.idempotency_key, message.masked) in wanted:
-                    found[message.id] = message
+            # Of each row only the last record counts.
+            named = [m for m in messages_of(record.value) if (m.tenant, m.idempotency_key, m.masked) in wanted]
+            if named or record.key in held:
+                held[record.key] = named
+        found |= {message.id: message for messages in held.values() for message in messages}
     by_name: dict[Identity, list[Message]] = {}
     for message in sorted(found.values(), key=lambda message: message.stage is Stage.FINAL):
         by_name.setdefault((message.tenant, message.idempotency_key, message.masked), []).append(message)

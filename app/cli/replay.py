@@ -95,7 +95,7 @@ class _Progress:
 
 
 def _show(done: Replayed, as_json: bool) -> int:
-    """Each contact, its archived messages below it. Returns how many contacts."""
+    """Each contact, the messages that have rows of their own below it. Returns how many contacts."""
     shown = 0
     for view in _views(done):
         shown += view["table"] == CONTACTS
@@ -105,11 +105,14 @@ def _show(done: Replayed, as_json: bool) -> int:
 
 
 def _views(done: Replayed) -> Iterator[View]:
+    active: set[str] = set()
     for key, row in heapq.merge(done.rows[CONTACTS].items(), done.rows[MESSAGES].items()):
-        if b"-" in key:
+        if b"-" not in key:
+            view = contact_view(key.decode("latin-1"), done.partition, row)
+            active = {message["message_id"] for message in view["messages"]}
+            yield view
+        elif key.decode("latin-1") not in active:  # else it is the row from before the message came back
             yield message_view(done.partition, row)
-        else:
-            yield contact_view(key.decode("latin-1"), done.partition, row)
 
 
 class _Summary:

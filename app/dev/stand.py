@@ -123,13 +123,14 @@ class Stand:
         said = {name: part.ready for name, part in self.parts.items()}
         pids: dict[str, list[int]] = {}
         for name, part in self.parts.items():
-            pids.setdefault(name.partition("-")[0], []).append(part.pid)
+            pids.setdefault(name.rstrip("0123456789").rstrip("-"), []).append(part.pid)
         return {
             "kafka": self.env["KAFKA_BOOTSTRAP_SERVERS"],
             "ingress": said["ingress"]["ingress"],
             "internal": said["ingress"]["internal"],
             "simulator": said.get("simulator", {}).get("simulator"),
             "metrics": said.get("bridge", {}).get("metrics"),
+            "read_model": said.get("read-model", {}).get("read_model"),
             "pids": pids,
         }
 

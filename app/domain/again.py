@@ -1,13 +1,14 @@
 """When a further attempt may follow one that failed, by the class of its error; P2 rests on what is allowed here.
 
 A report of a failure is final: what it names was not delivered. The classes here allow another attempt; every failure
-that an attempt has met must allow it, so that no order of reports decides.
+that an attempt has met must allow it, so that no order of reports decides. Waits of ours have jitter
+(`timing.with_jitter`); those that Twilio names (Retry-After, a block, a time of day) have none.
 """
 
 from app.domain.attempt_retention import is_full
-from app.domain.contact import Attempt, Learnt, Message, may_arrive
+from app.domain.contact import Attempt, Learnt, Message, last_attempt_no, may_arrive
 from app.domain.policy import Policy
-from app.domain.timing import backoff_ms
+from app.domain.timing import backoff_ms, with_jitter
 from app.domain.words import Answer, ErrorClass, Progress
 
 FAILURES = (Progress.CANCELED, Progress.FAILED, Progress.UNDELIVERED)
@@ -35,7 +36,9 @@ def after_failure(message: Message, attempt: Attempt) -> int | None:
 def _after(message: Message, policy: Policy, attempt: Attempt, step: Learnt) -> int | None:
     error, delays = step.error, policy.retry_delays_ms
     if error in DELAYED:
-        return step.at_ms + delays[attempt.n - 1] if attempt.n <= len(delays) else None
+        if attempt.n > len(delays):
+            return None
+        return step.at_ms + with_jitter(delays[attempt.n - 1], message.id, attempt.n)
     if error in HELD:
         return max(step.at_ms, attempt.hold_ms) if attempt.hold_ms else None
     wait = _wait(message, attempt, error)
@@ -46,7 +49,7 @@ def _wait(message: Message, attempt: Attempt, error: ErrorClass | None) -> int |
     """Of the classes that answers and reports share, in ms."""
     if error is ErrorClass.CONFIGURATION:
         met = _met(message, attempt, error) + message.attempts_dropped
-        return min(STOPPED_MS << min(met, 16), LONGEST_STOPPED_MS)
+        return with_jitter(min(STOPPED_MS << min(met, 16), LONGEST_STOPPED_MS), message.id, attempt.n)
     if error is ErrorClass.FRAUD_BLOCK:
         return None if _met(message, attempt, error) else FRAUD_MS
     return 0 if error is ErrorClass.MMS_IMPOSSIBLE and drops_media(message, attempt) else None
@@ -66,10 +69,13 @@ def drops_media(message: Message, attempt: Attempt) -> bool:
 def after_refusal(message: Message, attempt: Attempt, error: ErrorClass | None, hints: tuple[int, int]) -> int | None:
     """The same after an answer that left nothing at Twilio. `hints`: Retry-After in ms, and what the door stamped."""
     now, (retry_after_ms, hold_ms) = attempt.answered_ms, hints
+    if is_full(message):
+        return None
     if error in (ErrorClass.THROTTLED, ErrorClass.TRANSIENT):
         refusals = sum(earlier.answer is Answer.REFUSED for earlier in message.attempts) + message.attempts_dropped
-        least = THROTTLED_MS if error is ErrorClass.THROTTLED else 0
-        return now + max(retry_after_ms or backoff_ms(refusals), least)
+        if not retry_after_ms:
+            return now + with_jitter(backoff_ms(refusals), message.id, attempt.n)
+        return now + (max(retry_after_ms, THROTTLED_MS) if error is ErrorClass.THROTTLED else retry_after_ms)
     if error in HELD:
         return hold_ms if now < hold_ms < _expires_ms(message) else None
     wait = _wait(message, attempt, error)
@@ -87,7 +93,9 @@ def after_abandonment(message: Message, now_ms: int) -> int | None:
         if attempt.answer is not Answer.ABANDONED:
             break
         in_a_row += 1
-    return now_ms + backoff_ms(in_a_row - 1) if in_a_row > 1 else None
+    if in_a_row < 2:
+        return None
+    return now_ms + with_jitter(backoff_ms(in_a_row - 1), message.id, last_attempt_no(message))
 
 
 def _expires_ms(message: Message) -> int:

@@ -14,8 +14,6 @@ from app.domain.words import Answer, ErrorClass, Progress, Reason, Stage, Word
 
 # The call was abandoned: too near to its time for Twilio to hold it, too early to send it.
 TOO_NEAR = "too_near"
-# What says something of the person, also when it is told again (see `reported_again`).
-PERSONAL = {ErrorClass.OPTED_OUT, ErrorClass.NUMBER_INVALID, ErrorClass.NUMBER_UNREACHABLE, ErrorClass.FILTERED}
 
 
 def turn_granted(case: Case, record: TurnGranted) -> None:
@@ -116,7 +114,7 @@ def reported(case: Case, record: Reported) -> None:
         message, attempt = _now(case, message, attempt)
     if not attempt.inferred and _known(attempt, record):
         return
-    case.happen(_progressed(case, record))
+    case.happen(progressed(case, record))
     after = _now(case, message, attempt)
     _learn(case, after, record, record.sid)
     tell_lane(case, *after, record)
@@ -140,21 +138,8 @@ def _known(attempt: Attempt, record: Reported) -> bool:
     return False
 
 
-def reported_again(case: Case, record: Reported) -> None:
-    """The message's row shows this report or a later one, the contact's row does not: a worker died between the two.
-
-    What the report says of the person is learnt again, if it was news: then it left a step of this very log time.
-    """
-    found = _attempt(case, record.message_id, record.attempt)
-    if found is None or (record.error not in PERSONAL and record.progress < Progress.DELIVERED):
-        return
-    step = (record.progress, record.code, case.place.log_ms)
-    if any((s.progress, s.code, s.at_ms) == step for s in found[1].learnt):
-        case.repeat(_progressed(case, record))
-        learn(case, found, record, record.at, record.sid)
-
-
-def _progressed(case: Case, record: Reported) -> AttemptProgressed:
+def progressed(case: Case, record: Reported) -> AttemptProgressed:
+    """The event of a report."""
     return AttemptProgressed(
         key=key_of(record.message_id),
         n=record.attempt,

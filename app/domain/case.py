@@ -1,5 +1,7 @@
 """The case under decision: rows that evolve with each event decided, so that later rules of one input see them."""
 
+from collections.abc import Mapping
+
 from app.domain.contact import Contact, Message, last_attempt_no, possible_duplicate, segments_of
 from app.domain.effects import Ask, Effect, TurnAnswered
 from app.domain.events import Event, OutcomeGiven, StageChanged
@@ -9,34 +11,39 @@ from app.domain.words import ErrorClass, Reason, Stage, Word
 
 
 class Case:
-    """Rows, and what was decided so far. Used within `decide` alone."""
+    """Rows, and what was decided so far. Used within `fold` alone.
 
-    __slots__ = ("archived", "contact", "effects", "events", "place")
+    `rows`: message rows that the input names, by key; `ahead`: those of them that show this input or a later one
+    already, as a worker died before it wrote the contact's row: nothing is decided on them.
+    """
 
-    def __init__(self, contact: Contact, archived: Message | None, place: Place) -> None:
-        self.contact, self.archived, self.place = contact, archived, place
+    __slots__ = ("ahead", "contact", "effects", "events", "place", "rows", "touched")
+
+    def __init__(
+        self, contact: Contact, rows: Mapping[str, Message], place: Place, ahead: Mapping[str, Message] | None = None
+    ) -> None:
+        self.contact, self.rows, self.place = contact, rows, place
+        self.ahead: Mapping[str, Message] = ahead or {}
         self.events: list[Event] = []
         self.effects: list[Effect] = []
+        # Keys of messages that changed, in the order of their first change.
+        self.touched: dict[str, None] = {}
 
     def happen(self, event: Event) -> None:
         """Decide an event."""
         self.events.append(event)
-        self.contact, self.archived = evolve(self.contact, self.archived, event, self.place)
-
-    def repeat(self, event: Event) -> None:
-        """An event that the rows show already: told once more under its old number, not folded again."""
-        self.events.append(event)
+        if key := getattr(event, "key", ""):
+            self.touched[key] = None
+        self.contact, self.rows = evolve(self.contact, self.rows, event, self.place)
 
     def effect(self, effect: Effect) -> None:
         """Decide an effect."""
         self.effects.append(effect)
 
     def find(self, message_id: str) -> Message | None:
-        """The message as it stands, in the contact's row or archived."""
+        """The message as it stands, in the contact's row or in its own."""
         key = key_of(message_id)
-        if (message := self.contact.messages.get(key)) is not None:
-            return message
-        return self.archived if self.archived is not None and self.archived.id == message_id else None
+        return self.contact.messages.get(key) or self.rows.get(key)
 
     def ask(self, message: Message, reason: Reason) -> None:
         """Ask the lane for a turn for the next attempt."""

@@ -1,7 +1,7 @@
-"""The row of one contact: consent, and its open and recent messages. The fold of its log, nothing else.
+"""The row of one contact: consent, number health, and its active messages. The fold of its log, nothing else.
 
-A `Message` lives in its contact's row until it has been final for 24 h, then alone in table `messages`; one that is
-final the moment it is opened (refused, suppressed, expired, canceled ahead) goes there at once.
+A `Message` is in its contact's row while it may still cause a create or cancel call, and in a row of its own in table
+`messages` at any other time (see `placement`). So the contact's row does not grow with the messages of its life.
 Times are ms since the epoch of the log (`Place.log_ms`) unless a docstring says otherwise. `gc=False`, here and in all
 that is frozen and made of values: it can be in no cycle, and the collector need not look at it.
 """
@@ -10,7 +10,7 @@ import msgspec
 
 from app.domain.listed import ListedText
 from app.domain.policy import Policy
-from app.domain.words import Answer, ErrorClass, LineType, Progress, Proof, Provenance, Reason, Stage, Word
+from app.domain.words import Answer, ErrorClass, Intent, LineType, Progress, Proof, Provenance, Reason, Stage, Word
 
 
 class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,8 +61,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     which left anything at Twilio.
     `recall`: why Twilio is to cancel the text that it holds, `recall_ms`: since when, 0 once it has said what it did.
     `logged_offset`: offset of the request that opened it. `revision` counts outcomes given; `duplicate`: the last of
-    them said possible_duplicate. `watermark` (offset of the last input that changed it) is set once it lives in table
-    `messages`. `plain`: further attempts go without media, as the text with the link whose digest is `fallback_digest`.
+    them said possible_duplicate. `watermark` (offset of the last input that changed it) is set in its own row only.
+    `plain`: further attempts go without media, as the text with the link whose digest is `fallback_digest`.
     """
 
     id: str
@@ -98,15 +98,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     recall: Reason | None = None
     recall_ms: int = 0
     watermark: int = -1
-    archive_after_ms: int = 86_400_000
     forget_after_ms: int = 2_592_000_000
     plain: bool = False
     fallback_digest: str = ""
 
 
+class ConsentText(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A STOP or START text by its MessageSid, and when its first delivery was received."""
+
+    sid: str
+    intent: Intent
+    received_ms: int
+
+
 class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Whether we may text. `stopped_received_ms` / `started_received_ms`: time of receipt at the door of the last STOP
-    and START, which order the two; `evidence` names the input (offset) that decided the present state."""
+    and START, which order the two; `evidence` names the input (offset) that decided the present state.
+
+    `texts`: the last STOP and START texts, by time of receipt, each of which counts once (`domain.consent_texts`).
+    `stopped_otherwise_ms`: the last STOP that is not among them, as Twilio's word or a text that was forgotten;
+    `started_forgotten_ms`: the last START that was forgotten."""
 
     opted_out: bool = False
     stopped_received_ms: int = 0
@@ -115,6 +126,9 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     started_received_ms: int = 0
     source: str = ""
     evidence: str = ""
+    texts: tuple[ConsentText, ...] = ()
+    stopped_otherwise_ms: int = 0
+    started_forgotten_ms: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -138,15 +152,30 @@ class Number(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 REACHABLE = Number()
 
 
+class Departed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An attempt whose message left the contact's row: its text on Twilio's list must not be taken for another's.
+
+    `sid` is empty if it is unknown; then `digest` is that of its text. `until_ms`: an attempt claimed later cannot be
+    confused with it. `inferred`: key of its message if the SID was only inferred, so that a proof that it is another's
+    finds the message.
+    """
+
+    sid: str
+    digest: str
+    until_ms: int
+    inferred: str = ""
+
+
 class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The row. `watermark`: offset of the last input folded; `messages`: by key (see Message).
+    """The row. `watermark`: offset of the last input that changed it; `messages`: the active ones, by key.
 
     `canceled_ahead`: message key to the log time of a cancel that came before its request; `texts`: the last
     inbound SIDs; `listed`: texts on Twilio's list that may be an attempt's whose SID is not known; `frozen`: a
     fault of ours stopped this contact, nothing may be claimed until the inputs at the offsets `frozen_by` are
     produced again; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`, `based_offset`: log time and
     offset of the input the row can be folded from again: the last checkpoint, or else the first input. `filtered`:
-    digests of texts that carriers filtered.
+    digests of texts that carriers filtered. `departed`: see Departed; `departed_until_ms`: attempts claimed up to then
+    may have rivals that are not kept any more.
     """
 
     tenant: str
@@ -165,6 +194,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     based_offset: int = -1
     number: Number = REACHABLE
     filtered: tuple[str, ...] = ()
+    departed: tuple[Departed, ...] = ()
+    departed_until_ms: int = 0
 
 
 def find_attempt(message: Message, attempt_no: int) -> Attempt | None:

@@ -6,7 +6,7 @@ from app.domain.bars import barred
 from app.domain.case import Case, key_of
 from app.domain.contact import Message, last_attempt_no
 from app.domain.effects import CheckpointWanted
-from app.domain.events import CheckpointKept, MessageArchived, MessageForgotten
+from app.domain.events import CheckpointKept, MessageForgotten
 from app.domain.inputs import Checkpointed, Due
 from app.domain.timing import dues
 from app.domain.verdicts import close, doubt, end, expire
@@ -22,7 +22,6 @@ def due(case: Case, record: Due) -> None:
     message = case.find(record.message_id)
     if message is None or (record.kind, record.due_ms) not in dues(message):
         return
-    key = key_of(message.id)
     match record.kind:
         case DueKind.START | DueKind.RETRY:
             _start(case, message, record.kind)
@@ -34,10 +33,8 @@ def due(case: Case, record: Due) -> None:
             close(case, message)
         case DueKind.LOOK | DueKind.RECALL:
             return
-        case DueKind.ARCHIVE:
-            case.happen(MessageArchived(key=key))
         case DueKind.FORGET:
-            case.happen(MessageForgotten(key=key))
+            case.happen(MessageForgotten(key=key_of(message.id)))
 
 
 def checkpointed(case: Case, record: Checkpointed) -> None:

@@ -6,6 +6,7 @@
 
 import msgspec
 
+from app.domain.consent_texts import ConsentTextRedated
 from app.domain.contact import Contact, Message
 from app.domain.frozen_contact import ContactUnfrozen
 from app.domain.listed import ListedText
@@ -207,12 +208,6 @@ class TextReceived(_Event, frozen=True, kw_only=True):
     intent: Intent
 
 
-class MessageArchived(_Event, frozen=True, kw_only=True):
-    """The message leaves the contact's row for table `messages`: final for 24 h, or as soon as it was opened."""
-
-    key: str
-
-
 class MessageForgotten(_Event, frozen=True, kw_only=True):
     """30 days after it became final: the row in table `messages` is dropped."""
 
@@ -256,12 +251,12 @@ Event = (
     | RecallWanted
     | RecallEnded
     | ConsentChanged
+    | ConsentTextRedated
     | NumberFailed
     | NumberChanged
     | FailuresForgotten
     | TextFiltered
     | TextReceived
-    | MessageArchived
     | MessageForgotten
     | CheckpointKept
     | InputRefused

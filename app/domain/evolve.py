@@ -1,13 +1,16 @@
 """Events folded into rows. No decision is taken here: what happened, happened."""
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from app.domain.attempt_retention import with_attempt
+from app.domain.consent_texts import ConsentTextRedated, consent_after, with_text
 from app.domain.contact import (
     REACHABLE,
     Attempt,
+    ConsentText,
     Contact,
     Failure,
     Learnt,
@@ -32,7 +35,6 @@ from app.domain.events import (
     LineLearnt,
     LookMade,
     MediaDropped,
-    MessageArchived,
     MessageForgotten,
     MessageOpened,
     OutcomeGiven,
@@ -57,45 +59,45 @@ from app.domain.limits import (
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.words import Answer, ErrorClass, Intent, Progress, Provenance, Stage
 
-Rows = tuple[Contact, Message | None]
+Messages = Mapping[str, Message]
+Rows = tuple[Contact, Messages]
 
 
-def evolve(contact: Contact, archived: Message | None, event: Event, place: Place) -> Rows:
-    """The rows after `event`: the contact's, and the archived message's that the input named (None if none)."""
+def evolve(contact: Contact, rows: Messages, event: Event, place: Place) -> Rows:
+    """The rows after `event`: the contact's, and those of messages that the input names, by key."""
     match event:
         case AttemptProgressed() | AttemptAnswered() | AttemptClaimed():  # most of what happens, found first
-            return _message(contact, archived, event, place)
+            return _message(contact, rows, event, place)
         case MessageOpened(key=key, message=message):
             ahead = {k: at for k, at in contact.canceled_ahead.items() if k != key}
-            return replace(contact, messages={**contact.messages, key: message}, canceled_ahead=ahead), archived
-        case MessageArchived(key=key):
-            rest = {k: m for k, m in contact.messages.items() if k != key}
-            return replace(contact, messages=rest), replace(contact.messages[key], watermark=place.offset)
-        case MessageForgotten():
-            return contact, None
+            return replace(contact, messages={**contact.messages, key: message}, canceled_ahead=ahead), rows
+        case MessageForgotten(key=key):
+            return contact, {k: m for k, m in rows.items() if k != key}
         case ConsentChanged():
-            return _consent(contact, event), archived
+            return _consent(contact, event), rows
+        case ConsentTextRedated(text=text):
+            return replace(contact, consent=with_text(contact.consent, text)), rows
         case TextReceived(sid=sid):
-            return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), archived
+            return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), rows
         case LineLearnt(line_type=line_type, at_ms=at):
-            return replace(contact, line_type=line_type, line_ms=at), archived
+            return replace(contact, line_type=line_type, line_ms=at), rows
         case TextsRemembered(texts=texts):
-            return replace(contact, listed=texts), archived
+            return replace(contact, listed=texts), rows
         case CancelKept(key=key, at_ms=at):
-            return replace(contact, canceled_ahead=_with_cancel(contact.canceled_ahead, key, at)), archived
+            return replace(contact, canceled_ahead=_with_cancel(contact.canceled_ahead, key, at)), rows
         case CheckpointKept(at_ms=at, offset=offset, restored=restored):
-            return replace(restored or contact, based_ms=at, based_offset=offset), archived
+            return replace(restored or contact, based_ms=at, based_offset=offset), rows
         case NumberFailed() | NumberChanged() | FailuresForgotten():
-            return replace(contact, number=_number(contact.number, event)), archived
+            return replace(contact, number=_number(contact.number, event)), rows
         case TextFiltered(digest=digest, lifted=lifted):
             others = tuple([known for known in contact.filtered if known != digest])
-            return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), archived
+            return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), rows
         case ContactUnfrozen():
-            return thaw(contact, event), archived
+            return thaw(contact, event), rows
         case InputRefused() | RequestConflicted() | RequestRepeated():
-            return contact, archived
+            return contact, rows
         case _:
-            return _message(contact, archived, event, place)
+            return _message(contact, rows, event, place)
 
 
 def _with_cancel(ahead: dict[str, int], key: str, at_ms: int) -> dict[str, int]:
@@ -120,12 +122,12 @@ MessageEvent = (
 )
 
 
-def _message(contact: Contact, archived: Message | None, event: MessageEvent, place: Place) -> Rows:
+def _message(contact: Contact, rows: Messages, event: MessageEvent, place: Place) -> Rows:
     message = contact.messages.get(event.key)
     if message is not None:
-        return replace(contact, messages={**contact.messages, event.key: _apply(message, event)}), archived
-    assert archived is not None, "an event names a message that is nowhere"
-    return contact, replace(_apply(archived, event), watermark=place.offset)
+        return replace(contact, messages={**contact.messages, event.key: _apply(message, event)}), rows
+    changed = replace(_apply(rows[event.key], event), watermark=place.offset)
+    return contact, {**rows, event.key: changed}
 
 
 def _apply(message: Message, event: MessageEvent) -> Message:
@@ -263,28 +265,15 @@ def _without_one(learnt: tuple[Learnt, ...], worst: Learnt) -> tuple[Learnt, ...
     return (*learnt[:at], *learnt[at + 1 :])
 
 
-# A START reopens only if it was received this long after the last STOP: the two travel different ways.
-REOPEN_MS = 2000
-
-
 def _consent(contact: Contact, event: ConsentChanged) -> Contact:
     stop, consent = event.intent is Intent.STOP, contact.consent
     evidence = f"{event.source}:{event.sid}@{event.offset}" if event.changed else consent.evidence
     consent = replace(
-        consent,
+        consent_after(consent, ConsentText(event.sid, event.intent, event.received_ms), event.source),
         opted_out=event.opted_out,
         source=event.source if event.changed else consent.source,
         evidence=evidence,
-        stopped_received_ms=max(consent.stopped_received_ms, event.received_ms if stop else 0),
-        started_received_ms=max(consent.started_received_ms, 0 if stop else event.received_ms),
         stopped_log_ms=event.log_ms if stop else consent.stopped_log_ms,
         stopped_offset=event.offset if stop else consent.stopped_offset,
     )
     return replace(contact, consent=consent)
-
-
-def opted_out_after(contact: Contact, intent: Intent, received_ms: int) -> bool:
-    """Consent after one more STOP or START, whatever the order they come in: only the times of receipt decide."""
-    stopped = max(contact.consent.stopped_received_ms, received_ms if intent is Intent.STOP else 0)
-    started = max(contact.consent.started_received_ms, received_ms if intent is Intent.START else 0)
-    return stopped > 0 and started <= stopped + REOPEN_MS

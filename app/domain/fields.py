@@ -70,6 +70,9 @@ KeyFingerprint = Annotated[
     ),
 ]
 Keyword = Annotated[str, Meta(description="The known keyword that was texted, or empty.")]
+IntentRule = Annotated[
+    str, Meta(description="The rule by which the intent was read, such as keyword or stop_texting, or empty.")
+]
 AnsweredBy = Annotated[
     str,
     Meta(

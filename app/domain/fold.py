@@ -1,15 +1,16 @@
 """The fold of a contact's log: pure, and reading nothing but the rows and the record."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from app.domain.attempts import answered, reported, reported_again, turn_granted
+from app.domain.attempts import answered, reported, turn_granted
 from app.domain.case import Case
 from app.domain.contact import Contact, Message
 from app.domain.deadlines import checkpointed, due
 from app.domain.effects import Effect
-from app.domain.events import Event, InputRefused
+from app.domain.events import Event, InputRefused, MessageForgotten
 from app.domain.freeze import retried
 from app.domain.inputs import (
     Answered,
@@ -27,51 +28,104 @@ from app.domain.inputs import (
     Texted,
     TurnGranted,
 )
+from app.domain.limits import CANCEL_KEPT_MS
 from app.domain.listing import listed, settle
+from app.domain.order import ask_next
 from app.domain.person import texted
+from app.domain.placement import place_messages
 from app.domain.recalls import recalled
+from app.domain.repeats import repeated
 from app.domain.requests import canceled, rejected, requested
 
 # Their writers made the contact's id from tenant and address; the others took it from what they were told.
 Proving = Requested | Rejected | Texted
 
 
+Messages = Mapping[str, Message]
+
+
 class Folded(NamedTuple):
-    """What one input made of the rows, what was decided, and what the world must be told."""
+    """What one input made of the rows, what was decided, and what the world must be told.
+
+    `contact` is the row as it stands; it is written only if `changed`. `written`: message rows to write, by message key
+    (None: dropped). `known`: message rows that were looked up. `ends_cycle`: see `fold`.
+    """
 
     contact: Contact
-    archived: Message | None
+    changed: bool
+    written: Mapping[str, Message | None]
+    known: Messages
     events: tuple[Event, ...]
     effects: tuple[Effect, ...]
+    ends_cycle: bool
+
+    def find(self, key: str) -> Message | None:
+        """The message as it stands after the input."""
+        return self.contact.messages.get(key) or self.written.get(key) or self.known.get(key)
 
 
-def fold(contact: Contact | None, archived: Message | None, record: Input, place: Place) -> Folded | None:
-    """Fold one input. None if the row's watermark says that it was folded before.
+def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -> Folded | None:
+    """Fold one input. None if the contact's watermark says that it was folded before.
 
-    `archived`: the row of table `messages` for the message the record names, if the contact's row does not hold it.
+    `rows`: of table `messages`, by message key, those that the record names and the contact's row does not hold.
+
+    A worker may die after it wrote message rows and before it wrote the contact's. Such a message row shows this input
+    already: nothing is decided on it again, but what the input says of the contact is (`repeats`). That is exact only
+    if no later input has changed the message row, so an input that changes both ends its cycle (`ends_cycle`): all that
+    it changed is durable before another input is folded. `ops/decisions/0015` goes through every place to die.
     """
-    if contact is None:
-        contact = _begun(record, place)
+    stored = contact
+    contact = _owned(contact or _begun(record, place), record, place)
     if place.offset <= contact.watermark:
         return None
-    if record.tenant != contact.tenant and isinstance(record, Proving) and _nobodys(contact):
-        contact = _begun(record, place)
-    if not contact.tenant and isinstance(record, Proving):
-        # Frozen before any input could be read.
-        contact = replace(contact, tenant=record.tenant)
-    if archived is not None and archived.logged_offset >= place.offset:
-        # A worker died after it wrote this row and before it wrote the contact's: the request is still to be folded.
-        archived = None
-    case = Case(contact, archived, place)
+    rows = {key: row for key, row in rows.items() if _is_begun(row, place)}
+    ahead = {key: row for key, row in rows.items() if row.watermark >= place.offset}
+    case = Case(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
     if record.tenant != contact.tenant and contact.tenant:
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
-    elif archived is None or archived.watermark < place.offset:
+    else:
         decide(case, record)
         retried(case, place.retry_of)
-    elif isinstance(record, Reported):
-        reported_again(case, record)
-    after = replace(case.contact, watermark=place.offset, touched_ms=place.log_ms)
-    return Folded(after, case.archived, tuple(case.events), tuple(case.effects))
+        if case.touched:
+            ask_next(case)
+    place_messages(case)
+    # Whose contact it is must be known from its first input that proves it on, though nothing else be kept of that.
+    new = contact is not stored and isinstance(record, Proving | Checkpointed)
+    return _folded(contact, rows, case, new=new)
+
+
+def _is_begun(row: Message, place: Place) -> bool:
+    """False if the request of the message is still to be folded: then its row, written before a worker died, says
+    nothing yet. One that ended with its request is as it was left then."""
+    return row.logged_offset < place.offset or row.logged_offset == row.watermark == place.offset
+
+
+def _owned(contact: Contact, record: Input, place: Place) -> Contact:
+    """The row as the input finds it: its own tenant's, if that is proved only now."""
+    if place.offset <= contact.watermark or not isinstance(record, Proving):
+        return contact
+    if record.tenant != contact.tenant and _nobodys(contact):
+        return _begun(record, place)
+    # Frozen before any input could be read.
+    return contact if contact.tenant else replace(contact, tenant=record.tenant)
+
+
+def _folded(before: Contact, rows: Messages, case: Case, *, new: bool) -> Folded:
+    """`new`: the row is to be written even if the input changed nothing in it."""
+    changed = new or (case.contact is not before and case.contact != before)
+    written: dict[str, Message | None] = {key: row for key, row in case.rows.items() if row is not rows.get(key)}
+    written |= {event.key: None for event in case.events if isinstance(event, MessageForgotten)}
+    both = changed and (bool(case.ahead) or any(case.rows.get(key) is not row for key, row in rows.items()))
+    contact = _pruned(case.contact, case.place) if changed else before
+    return Folded(contact, changed, written, rows, tuple(case.events), tuple(case.effects), both)
+
+
+def _pruned(contact: Contact, place: Place) -> Contact:
+    """The row as it is written: without cancels that hold no longer. They are in the order of their times."""
+    ahead = contact.canceled_ahead
+    if ahead and place.log_ms - next(iter(ahead.values())) > CANCEL_KEPT_MS:
+        ahead = {key: at for key, at in ahead.items() if place.log_ms - at <= CANCEL_KEPT_MS}
+    return replace(contact, canceled_ahead=ahead, watermark=place.offset, touched_ms=place.log_ms)
 
 
 def _begun(record: Input, place: Place) -> Contact:
@@ -93,7 +147,10 @@ def _nobodys(contact: Contact) -> bool:
 
 def decide(case: Case, record: Input) -> None:
     """One decision per type of input; then whatever it says of texts that wait on Twilio's list."""
-    _decide(case, record)
+    if getattr(record, "message_id", "").partition("-")[2] in case.ahead:
+        repeated(case, record)
+    else:
+        _decide(case, record)
     if case.contact.listed:
         settle(case)
 

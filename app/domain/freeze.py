@@ -8,7 +8,7 @@ from app.domain.words import Reason, Stage
 def retried(case: Case, offset: int) -> None:
     """The input at `offset` was produced again, and is folded: the contact thaws if no other one is missing.
 
-    What waits asks for its permit anew, as the one that it was granted meanwhile was turned down.
+    What had asked for its turn asks anew, as the one that it was granted meanwhile was turned down.
     """
     if offset not in case.contact.frozen_by:
         return
@@ -16,5 +16,5 @@ def retried(case: Case, offset: int) -> None:
     case.happen(ContactUnfrozen(offset=offset, last=last))
     if last:
         for message in tuple(case.contact.messages.values()):
-            if message.stage is Stage.WAITING:
+            if message.stage is Stage.WAITING and message.asked:
                 case.ask(message, message.reason or Reason.REQUESTED)

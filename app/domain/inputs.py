@@ -173,6 +173,7 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     provenance: Provenance = Provenance.CALLBACK
     token: f.EventToken = ""
     raw: f.SealedWebhook = ""
+    rule: f.IntentRule = ""
 
 
 class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):

@@ -7,12 +7,13 @@ between two rows, tells the same.
 from typing import Protocol
 
 from app.domain.case import Case, key_of
+from app.domain.consent_texts import remembers
 from app.domain.contact import Attempt, Failure, Message, digest_of, last_attempt_no
 from app.domain.events import TextReceived
 from app.domain.inputs import Texted
 from app.domain.limits import FAILURES_KEPT_MS
 from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
-from app.domain.optout import change, learn_opt_out
+from app.domain.optout import learn_consent_text, learn_opt_out
 from app.domain.verdicts import suppress
 from app.domain.words import ErrorClass, Intent, Progress, Provenance
 
@@ -33,18 +34,17 @@ class Told(Protocol):
 def texted(case: Case, record: Texted) -> None:
     """STOP closes and ends what has not left; START reopens; the number is alive; the text is told once per SID.
 
-    One found on Twilio's list is nothing new if its webhook came.
+    A repeat, by whatever way, is nothing new, but that a STOP or START may have been received earlier than was known.
     """
-    found = record.provenance is Provenance.RECONCILED
-    if found and record.sid in case.contact.texts:
-        return
+    found, known = record.provenance is Provenance.RECONCILED, record.sid in case.contact.texts
+    known = known or remembers(case.contact.consent, record.sid)
     if record.intent in (Intent.STOP, Intent.START):
-        source = "opt_out_type" if record.opt_out_type else "keyword"
-        change(case, record.intent, record.at, source, record.sid)
+        learn_consent_text(case, record)
+    if known:
+        return
     if not found or record.at > case.contact.number.since_ms:
         _reached(case, "texted")
-    if record.sid not in case.contact.texts:
-        case.happen(TextReceived(sid=record.sid, intent=record.intent))
+    case.happen(TextReceived(sid=record.sid, intent=record.intent))
 
 
 def learn(case: Case, held: tuple[Message, Attempt], told: Told, received_ms: int, sid: str) -> None:

@@ -31,9 +31,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     handed_over: Annotated[bool, Meta(description="Twilio holds the text until start_ms.")] = False
     retry_delays_ms: tuple[f.Ms, ...] = ()
     doubt_after_ms: f.Ms = 60_000
-    archive_after_ms: f.Ms = 86_400_000
     forget_after_ms: f.Ms = 2_592_000_000
-    max_open: Annotated[int, f.BOUNDS, Meta(description="Most open messages of one contact.")] = 200
+    max_open: Annotated[int, f.BOUNDS, Meta(description="Most active messages of one contact.")] = 200
     resend_after_ms: f.Ms | None = None
     lookup: Annotated[bool, Meta(description="Ask for the line type first, unless it is known.")] = False
     look_after_ms: tuple[f.Ms, ...] = LOOK_AFTER_MS

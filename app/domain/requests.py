@@ -7,28 +7,29 @@ from app.domain.events import (
     CancelKept,
     CancelNoted,
     InputRefused,
-    MessageArchived,
     MessageOpened,
     RequestConflicted,
     RequestRepeated,
     StageChanged,
 )
 from app.domain.inputs import CancelRequested, Rejected, Requested
-from app.domain.limits import CANCEL_KEPT_MS, MOST_CANCELS_AHEAD, REQUEST_BYTES, row_bytes
+from app.domain.limits import ACTIVE_BYTES, CANCEL_KEPT_MS, MOST_CANCELS_AHEAD, content_bytes
+from app.domain.placement import is_active
 from app.domain.recalls import recall
 from app.domain.words import Reason, Stage, Word
 
 # What the outcome says of a reason that is no rule of the request's own: field and rule.
 EXPLAINED = {
-    Reason.CONTACT_ROW_FULL: (
+    Reason.TOO_MANY_OPEN: (
         "to",
-        "names a contact of whom as much is kept as may be; a message leaves 24 h after its outcome",
+        "names a contact for whom as many messages, or as much text, wait to be sent as may be",
     )
 }
 
 
 def requested(case: Case, record: Requested) -> None:
-    """A new key opens a message; the same request again is nothing new; the same key with other content a conflict."""
+    """A new key opens a message, which asks for its turn when it is the first of its order (see `order`); the same
+    request again is nothing new; the same key with other content a conflict."""
     if _known(case, record):
         return
     ahead_ms = case.contact.canceled_ahead.get(key_of(record.message_id))
@@ -36,9 +37,7 @@ def requested(case: Case, record: Requested) -> None:
     case.happen(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
-        _end_at_once(case, message, word, reason, *EXPLAINED.get(reason, ()))
-    elif message.stage is Stage.WAITING:
-        case.ask(message, Reason.REQUESTED)
+        case.conclude(message, word, reason, *EXPLAINED.get(reason, ()))
 
 
 def rejected(case: Case, record: Rejected) -> None:
@@ -63,7 +62,7 @@ def rejected(case: Case, record: Rejected) -> None:
         forget_after_ms=record.forget_after_ms,
     )
     case.happen(MessageOpened(key=key_of(record.message_id), message=message))
-    _end_at_once(case, message, Word.REJECTED, record.reason, record.field, record.rule)
+    case.conclude(message, Word.REJECTED, record.reason, record.field, record.rule)
 
 
 def canceled(case: Case, record: CancelRequested) -> None:
@@ -98,12 +97,6 @@ def _keep_ahead(case: Case, key: str) -> None:
         case.happen(CancelKept(key=key, at_ms=now))
 
 
-def _end_at_once(case: Case, message: Message, word: Word, reason: Reason, field: str = "", rule: str = "") -> None:
-    """Give the outcome and archive the message: one that never had a chance takes no room in the contact's row."""
-    case.conclude(message, word, reason, field, rule)
-    case.happen(MessageArchived(key=key_of(message.id)))
-
-
 def _known(case: Case, record: Requested | Rejected) -> bool:
     message = case.find(record.message_id)
     if message is None:
@@ -118,18 +111,21 @@ def _known(case: Case, record: Requested | Rejected) -> bool:
 
 def _refusal(case: Case, record: Requested, ahead_ms: int | None) -> tuple[Word | None, Reason]:
     """Why the message ends before it begins, if it does."""
-    open_now = sum(m.stage is not Stage.FINAL for m in case.contact.messages.values())
     if ahead_ms is not None and case.place.log_ms - ahead_ms <= CANCEL_KEPT_MS:
         return Word.CANCELED, Reason.CANCEL_REQUESTED
     if (bar := bar_of(case.contact, record.digest)) is not None:
         return Word.SUPPRESSED, bar
     if record.policy.expires_ms <= case.place.log_ms:
         return Word.EXPIRED, Reason.EXPIRED
-    if open_now > record.policy.max_open:
+    if _is_full(case, record.policy.max_open):
         return Word.REJECTED, Reason.TOO_MANY_OPEN
-    if row_bytes(case.contact) > REQUEST_BYTES:
-        return Word.REJECTED, Reason.CONTACT_ROW_FULL
     return None, Reason.REQUESTED
+
+
+def _is_full(case: Case, max_open: int) -> bool:
+    """Whether more is active, with the new message among it, than a contact's row may hold."""
+    active = [m for m in case.contact.messages.values() if is_active(m, case.place.log_ms)]
+    return len(active) > max_open or sum(map(content_bytes, active)) > ACTIVE_BYTES
 
 
 def _message(case: Case, record: Requested) -> Message:
@@ -154,6 +150,5 @@ def _message(case: Case, record: Requested) -> Message:
         campaign=record.campaign,
         metadata=record.metadata,
         traceparent=record.traceparent,
-        archive_after_ms=record.policy.archive_after_ms,
         forget_after_ms=record.policy.forget_after_ms,
     )

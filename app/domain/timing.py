@@ -1,5 +1,7 @@
 """When something of a message comes due, and how long a retry waits."""
 
+import hashlib
+
 from app.domain.contact import Attempt, Message, in_doubt
 from app.domain.policy import Policy
 from app.domain.words import Answer, DueKind, Progress, Stage
@@ -7,14 +9,14 @@ from app.domain.words import Answer, DueKind, Progress, Stage
 Dues = tuple[tuple[DueKind, int], ...]
 
 FIRST_BACKOFF_MS, LAST_BACKOFF_MS = 1_000, 60_000
+# Jitter is at most this part of a wait, either way.
+JITTER_SHARE = 5
 
 
 def dues(message: Message) -> Dues:
     """The next due times (ms since the epoch) of a message as it stands; the last of them is its deadline."""
     if message.stage is Stage.FINAL:
-        if message.watermark >= 0:
-            return ((DueKind.FORGET, message.final_ms + message.forget_after_ms),)
-        return ((DueKind.ARCHIVE, message.final_ms + message.archive_after_ms),)
+        return ((DueKind.FORGET, message.final_ms + message.forget_after_ms),)
     policy = message.policy
     assert policy is not None, "only a refused request has no policy, and it is final"
     if message.stage is Stage.FLYING:
@@ -67,5 +69,15 @@ def _look_ms(attempt: Attempt, policy: Policy) -> int:
 
 
 def backoff_ms(failures: int) -> int:
-    """1, 2, 4 ... 60 s after the first, second, third ... refusal that left nothing at Twilio."""
+    """1, 2, 4 ... 60 s after the first, second, third ... refusal that left nothing at Twilio; without jitter."""
     return min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS << min(failures - 1, 16))
+
+
+def with_jitter(wait_ms: int, message_id: str, attempt_no: int) -> int:
+    """A wait made up to 20 % shorter or longer, so that messages that failed together do not come back together.
+
+    A hash of the message and its attempt decides by how much: a replay of the log, and any order of reports, agree.
+    """
+    band_ms = wait_ms // JITTER_SHARE
+    digest = hashlib.blake2b(f"{message_id}:{attempt_no}".encode(), digest_size=8).digest()
+    return wait_ms - band_ms + int.from_bytes(digest) % (2 * band_ms + 1)

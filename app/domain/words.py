@@ -117,7 +117,6 @@ class Reason(StrEnum):
     NO_ANSWER = "no_answer"
     INVALID_REQUEST = "invalid_request"
     TOO_MANY_OPEN = "too_many_open"
-    CONTACT_ROW_FULL = "contact_row_full"
     CONFLICT = "conflict"
     ABANDONED = "abandoned"
     NUMBER_INVALID = "number_invalid"
@@ -168,7 +167,6 @@ class DueKind(StrEnum):
     LOOK = "look"
     RECALL = "recall"
     OUTCOME = "outcome"
-    ARCHIVE = "archive"
     FORGET = "forget"
     CHECKPOINT = "checkpoint"
 

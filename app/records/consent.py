@@ -39,6 +39,7 @@ class NotifyConsentChanged(
             extra_json_schema={"pattern": "^([0-9a-f]{20}-[0-9a-f]{20})?$"},
         ),
     ] = ""
+    rule: f.IntentRule = ""
 
 
 class NotifyInboundOpened(msgspec.Struct, frozen=True, kw_only=True, tag="notify.inbound_opened.v1", tag_field="type"):

@@ -4,10 +4,13 @@ import msgspec
 
 from app.domain.identity import contact_id, key_fingerprint
 from app.domain.inputs import Texted
-from app.domain.keywords import Reading
+from app.domain.keywords import KEYWORD, OPT_OUT_TYPE, Reading
 from app.domain.phone import read_address
 from app.domain.words import Intent, Provenance
 from app.records.seal import Content, Sealer
+
+# Twilio answers single keywords; a phrase or a tenant's own word is ordinary text to it.
+TWILIO_ANSWERS = {KEYWORD, OPT_OUT_TYPE}
 
 
 class Came(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +58,10 @@ class Texting:
             opt_out_type=came.opt_out_type,
             sender=came.service,
             country=address.country,
-            answered_by="heliograph" if ours else "twilio" if known else "",
+            answered_by="heliograph" if ours else "twilio" if reading.rule in TWILIO_ANSWERS else "",
             media_count=came.media_count,
             provenance=came.provenance,
             token=came.token,
             raw=self._sealer.seal(came.raw, tenant, came.sid) if came.raw else "",
+            rule=reading.rule,
         )

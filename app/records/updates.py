@@ -23,7 +23,7 @@ EVENTS = [
     "conflicted",
     "repeated",
 ]
-EVENTS += ["cancel_kept", "cancel_noted", "recall_wanted", "recall_ended", "archived", "forgotten"]
+EVENTS += ["cancel_kept", "cancel_noted", "recall_wanted", "recall_ended", "forgotten"]
 
 
 class NotifyUpdated(

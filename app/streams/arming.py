@@ -27,12 +27,12 @@ class Arming:
         see: Callable[[Message], None],
         see_contact: Callable[[str, Contact], None],
         contacts: Iterable[tuple[bytes, Contact]],
-        archived: Iterable[tuple[bytes, Message]],
+        messages: Iterable[tuple[bytes, Message]],
         note: Callable[[str, Exception], None],
     ) -> None:
         self._note = note
         self._timers, self._checkpoints, self._see, self._see_contact = timers, checkpoints, see, see_contact
-        self._contacts, self._archived = iter(contacts), iter(archived)
+        self._contacts, self._messages = iter(contacts), iter(messages)
         self._bases: list[tuple[Base, str]] = []
         self.fresh: set[str] = set()
 
@@ -42,7 +42,7 @@ class Arming:
         for key, contact in islice(self._contacts, count):
             self._try(self._contact, key.decode("latin-1"), contact, now)
             left = True
-        for key, message in islice(self._archived, count):
+        for key, message in islice(self._messages, count):
             self._try(self._message, key.decode("latin-1"), message, now)
             left = True
         if not left:
@@ -65,5 +65,7 @@ class Arming:
             self._bases.append((base_of(contact), contact_id))
         for message in contact.messages.values():
             if message.id not in self.fresh:
+                # It may have an older row of its own, whose timers say nothing.
+                self.fresh.add(message.id)
                 self._timers.arm(message, now)
                 self._see(message)

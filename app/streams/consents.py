@@ -15,7 +15,7 @@ def consent_record(
 ) -> NotifyConsentChanged:
     """As everything that is told: from rows, input and place alone."""
     told_by = getattr(parsed, "message_id", "")
-    message = folded.contact.messages.get(told_by.partition("-")[2]) or folded.archived
+    message = folded.find(told_by.partition("-")[2])
     shown = parsed if isinstance(parsed, Texted) else message
     return NotifyConsentChanged(
         id=f"{contact_id}@{record.partition}-{record.offset}",
@@ -31,4 +31,5 @@ def consent_record(
         masked=shown.masked if shown else "",
         cause=cause,
         message_id=told_by,
+        rule=parsed.rule if isinstance(parsed, Texted) else "",
     )

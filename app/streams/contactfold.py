@@ -10,13 +10,13 @@ import msgspec
 
 from app import telemetry
 from app.domain.contact import Contact, Message
-from app.domain.events import MessageForgotten
 from app.domain.fold import Folded, fold
 from app.domain.frozen_contact import freeze
 from app.domain.identity import is_contact_id
-from app.domain.inputs import Checkpointed, Listed, Place, SetAside, Texted
+from app.domain.inputs import Checkpointed, Listed, Place, SetAside
 from app.domain.inputs import Input as ContactInput
 from app.domain.limits import encode_row
+from app.domain.placement import own_rows
 from app.domain.row_check import row_fault
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
@@ -28,7 +28,6 @@ from app.streams.rowguard import RowGuard
 log = telemetry.logger(__name__)
 
 CONTACTS, MESSAGES = "contacts", "messages"
-_OF_NO_MESSAGE = (Texted, Listed, Checkpointed, SetAside)
 # No writer of ours comes near it (see `records.requests`), and outcomes and message rows that follow from it fit.
 MAX_INPUT_BYTES = 900_000
 _input = msgspec.json.Decoder(ContactInput)
@@ -52,7 +51,7 @@ def _watermark(row: bytes) -> int:
 
 
 _contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, encode_row, _watermark, vital=True)
-# Written, and acknowledged, before the contact row that drops the message: the order of `tables`.
+# Written, and acknowledged, before the contact row that the message leaves: the order of `tables`.
 _message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, encode_row, _watermark)
 
 
@@ -79,7 +78,7 @@ class ContactFold:
         return self._dead_letter(record, field, rule)
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
-        """One input changes one row."""
+        """The contact's row. Which message rows it needs only the decoded record tells."""
         return ((CONTACTS, record.key),) if record.key else ()
 
     def fold(self, record: Input, scope: Scope) -> None:
@@ -87,16 +86,15 @@ class ContactFold:
         longer than it may be."""
         key, parsed = self._read(record)
         contact = scope.get(CONTACTS, key)
-        archived = _archived(contact, parsed, scope)
+        contact_id = key.decode()
+        rows = _message_rows(contact, contact_id, parsed, scope)
         place = Place(record.partition, record.offset, record.at_ms, retry_of(record))
-        folded = fold(contact, archived, parsed, place)
+        folded = fold(contact, rows, parsed, place)
         if folded is None:
             return
         if (limit := self._guard.limit_broken(key, contact, parsed, len(record.value or b""), folded)) is not None:
             raise Unreadable("value", f"would make the contact's row longer than {limit} bytes")
-        scope.put(CONTACTS, key, folded.contact)
-        self._keep_archived(folded, archived, scope)
-        contact_id = key.decode()
+        _keep(contact_id, folded, scope)
         for refused in self._notices.emit(record, contact_id, parsed, folded, scope):
             scope.emit(self._dead_letter(record, refused.field, refused.rule))
         self.folded(record.partition, contact_id, folded)
@@ -123,7 +121,7 @@ class ContactFold:
         if isinstance(parsed, Checkpointed) and (fault := row_fault(contact_id, parsed.row)):
             raise Unreadable("row", fault)
         for name in parsed.message_ids if isinstance(parsed, Listed) else (named,) if named else ():
-            if name and name.partition("-")[0] != contact_id:
+            if name.partition("-")[0] != contact_id:
                 raise Unreadable("message_id", "belongs to another contact than the record's key")
         return record.key, parsed
 
@@ -133,12 +131,6 @@ class ContactFold:
         if parsed.pk != self._pk:
             self.is_foreign(record, parsed)
             raise Unreadable("pk", "is the fingerprint of another HELIOGRAPH_PSEUDONYM_KEY")
-
-    def _keep_archived(self, folded: Folded, before: Message | None, scope: Scope) -> None:
-        if folded.archived is not None and folded.archived is not before:
-            scope.put(MESSAGES, folded.archived.id.encode(), folded.archived)
-        elif folded.archived is None and before is not None and _forgets(folded):
-            scope.drop(MESSAGES, before.id.encode())
 
     def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
         """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
@@ -193,15 +185,22 @@ def retry_of(record: Any) -> int:
     return int(offset) if place == f"{record.topic}-{record.partition}" else -1
 
 
-def _forgets(folded: Folded) -> bool:
-    return any(isinstance(event, MessageForgotten) for event in folded.events)
+def _keep(contact_id: str, folded: Folded, scope: Scope) -> None:
+    if folded.changed:
+        scope.put(CONTACTS, contact_id.encode(), folded.contact)
+    for key, message in folded.written.items():
+        if message is None:
+            scope.drop(MESSAGES, f"{contact_id}-{key}".encode())
+        else:
+            scope.put(MESSAGES, message.id.encode(), message)
+    if folded.ends_cycle:
+        scope.end_cycle()
 
 
-def _archived(contact: Contact | None, parsed: ContactInput, scope: Scope) -> Message | None:
-    """The row of table `messages` the input names, looked up only if the contact's row does not hold the message."""
-    if isinstance(parsed, _OF_NO_MESSAGE) or not parsed.message_id:
-        return None
-    if contact is not None and parsed.message_id.partition("-")[2] in contact.messages:
-        return None
-    row: Message | None = scope.get(MESSAGES, parsed.message_id.encode())
-    return row
+def _message_rows(contact: Contact | None, contact_id: str, parsed: ContactInput, scope: Scope) -> dict[str, Message]:
+    """The message rows that the fold needs, by message key."""
+    rows = {}
+    for key in own_rows(contact, parsed):
+        if (row := scope.get(MESSAGES, f"{contact_id}-{key}".encode())) is not None:
+            rows[key] = row
+    return rows

@@ -64,7 +64,7 @@ class ContactsAgent(ContactFold):
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what is to be done once the rows are durable; a STOP holds calls back at once."""
-        if folded.contact.based_offset == folded.contact.watermark:
+        if folded.changed and folded.contact.based_offset == folded.contact.watermark:
             self._based.setdefault(partition, set()).add(contact_id)
         touched = self._touched.setdefault(partition, set())
         for event in folded.events:
@@ -96,8 +96,16 @@ class ContactsAgent(ContactFold):
         if (arming := self._arming.get(partition)) is not None:
             arming.fresh.update(based, (f"{contact_id}-{key}" for contact_id, key in touched))
             arming.fresh.update(key.decode() for key in changed.get(MESSAGES, ()))
+        for message_id, row in changed.get(MESSAGES, {}).items():
+            if row is None:
+                timers.disarm(message_id.decode())
+            else:
+                timers.arm(row, now)
+                self._doubts.see(partition, row)
+        # What a contact's row holds is newer than the row that the message had before it came back.
         for contact_id, key in touched:
-            message = rows[contact_id.encode()].messages.get(key)
+            contact = rows.get(contact_id.encode())
+            message = contact.messages.get(key) if contact is not None else None
             if message is not None:
                 timers.arm(message, now)
                 self._doubts.see(partition, message)
@@ -105,11 +113,6 @@ class ContactsAgent(ContactFold):
             self.frozen_contacts.see(partition, contact_key.decode("latin-1"), contact)
         for contact_id in based:
             self.checkpoints[partition].arm(contact_id, rows[contact_id.encode()], now[0])
-        for message_id, archived in changed.get(MESSAGES, {}).items():
-            if archived is None:
-                timers.disarm(message_id.decode())
-            else:
-                timers.arm(archived, now)
 
     def _start(self, partition: int, contact: Contact, contact_id: str, key: str, n: int) -> None:
         """Start the call of a claim, unless an input of the same slice has answered it, or it is not kept any more."""

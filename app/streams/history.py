@@ -57,8 +57,8 @@ class History(ContactFold):
         """The message after the inputs taken so far, in whichever row it lives."""
         contact_id, _, key = message_id.partition("-")
         contact = self.contact(contact_id)
-        archived: Message | None = self._tables[MESSAGES].row(message_id.encode())
-        return contact.messages.get(key, archived) if contact else archived
+        own: Message | None = self._tables[MESSAGES].row(message_id.encode())
+        return contact.messages.get(key, own) if contact else own
 
     def folded(self, partition: int, contact_id: str, folded: Folded) -> None:
         """Note what was decided."""

@@ -1,20 +1,20 @@
 """Lister: one task per tenant that asks Twilio's list, for looks that are due and for texts that came in."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
 
 from app import clock
-from app.domain.contact import Contact
+from app.domain.contact import Contact, Message
 from app.provider.listing import Catalogue
 from app.records.seal import Sealer
 from app.records.texting import Texting
 from app.records.topics import Topics
 from app.settings import Settings
-from app.streams.contactfold import CONTACTS
+from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.contained import ContainedFaults, TolerantSender
 from app.streams.engine.engine import Engine
 from app.streams.engine.producer import partition_of
@@ -23,7 +23,7 @@ from app.streams.looks import Looks
 from app.streams.pages import Pages
 from app.tenants import Tenant
 
-_decode = msgspec.json.Decoder(Contact).decode
+_decode, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(Message).decode
 # Between two rounds of a tenant; longer and longer while they fail.
 ROUND_S, LONGEST_S = 0.5, 60.0
 
@@ -59,7 +59,7 @@ class Lister:
         self._inboxed: dict[str, int] = {}
         for name, tenant in tenants.items():
             pages = Pages(name, catalogues[name], lines[name])
-            self._looks[name] = Looks(tenant, pages, self.row, put, sealer, key, self._topics.contacts, faults)
+            self._looks[name] = Looks(tenant, pages, self.messages, put, sealer, key, self._topics.contacts, faults)
             shared = accounts.count(tenant.account_sid) > 1
             self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, faults, shared=shared)
 
@@ -99,3 +99,11 @@ class Lister:
         """The contact's row as it stands."""
         raw = self._engine.row(self._topics.contacts, partition, CONTACTS, contact.encode())
         return None if raw is None else _decode(raw)
+
+    def messages(self, partition: int, contact: str, named: Iterable[str]) -> list[Message]:
+        """The messages in the contact's row, and those of the ids `named` that have rows of their own."""
+        row, topic = self.row(partition, contact), self._topics.contacts
+        active = row.messages if row is not None else {}
+        others = (name.encode() for name in named if name.partition("-")[2] not in active)
+        own = (self._engine.row(topic, partition, MESSAGES, key) for key in others)
+        return [*active.values(), *(_message(raw) for raw in own if raw is not None)]

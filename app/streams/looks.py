@@ -14,12 +14,12 @@ from itertools import pairwise
 import msgspec
 
 from app import clock, telemetry
-from app.domain.contact import Contact, Message, in_doubt, may_arrive
+from app.domain.contact import Message, in_doubt, may_arrive
 from app.domain.identity import contact_id, key_fingerprint, text_digest
 from app.domain.inputs import Listed
 from app.domain.listed import ListedText
-from app.domain.listing import SKEW_MS
 from app.domain.phone import read_address
+from app.domain.placement import SKEW_MS
 from app.domain.timing import looks
 from app.provider.listing import Found, Query
 from app.provider.stamps import About, stamp
@@ -41,7 +41,7 @@ MOST_TEXTS = 500
 # Rows read, or records written, between two breaths of the loop.
 AT_ONCE = 200
 
-Rows = Callable[[int, str], Contact | None]
+Rows = Callable[[int, str, Iterable[str]], list[Message]]
 Put = Callable[[Sequence[Output]], Awaitable[object]]
 
 
@@ -61,7 +61,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Looks:
-    """See the module. `want` is told what came due; `round` asks and writes."""
+    """See the module. `want` is told what came due; `round` asks and writes. `rows`: of a partition and a contact, the
+    messages in its row, and those of the given ids that have rows of their own."""
 
     def __init__(
         self,
@@ -79,13 +80,13 @@ class Looks:
         self._tenant, self._pages, self._rows, self._put = tenant, pages, rows, put
         self._sealer, self._key, self._pk, self._topic = sealer, key, key_fingerprint(key), topic
         self._few, self._next_pass_s = few, 0.0
-        self._wanted: dict[str, int] = {}
+        self._wanted: dict[str, tuple[int, set[str]]] = {}
         self._doubtful: dict[str, Look] = {}
         self._plain: dict[str, Look] = {}
 
     def want(self, partition: int, message_id: str) -> None:
         """A look of this message is due."""
-        self._wanted[message_id.partition("-")[0]] = partition
+        self._wanted.setdefault(message_id.partition("-")[0], (partition, set()))[1].add(message_id)
 
     async def round(self) -> None:
         """Ask for some of what is wanted; the rest stays wanted. What could not be asked comes due again."""
@@ -104,8 +105,8 @@ class Looks:
     async def _sort(self) -> None:
         """What is wanted, as its rows stand; the loop breathes in between, for there may be many."""
         wanted, self._wanted = self._wanted, {}
-        for n, (contact, partition) in enumerate(wanted.items(), 1):
-            if (look := self._try_look(contact, partition)) is not None:
+        for n, (contact, (partition, named)) in enumerate(wanted.items(), 1):
+            if (look := self._try_look(contact, partition, named)) is not None:
                 (self._doubtful if look.doubtful else self._plain)[contact] = look
             if n % AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -114,17 +115,17 @@ class Looks:
         for contact in tuple(looks)[: self._few]:
             await self._one(looks.pop(contact))
 
-    def _try_look(self, contact: str, partition: int) -> Look | None:
+    def _try_look(self, contact: str, partition: int, named: Iterable[str]) -> Look | None:
         try:
-            return self._look(contact, partition)
+            return self._look(contact, partition, named)
         except Exception as error:  # noqa: BLE001 - the other contacts are looked for
             self._faults.note("lister", error, contact=contact)
             return None
 
-    def _look(self, contact: str, partition: int) -> Look | None:
-        """From the row as it stands; None if nothing is due any more."""
-        row, now = self._rows(partition, contact), clock.now_ms()
-        messages = [m for m in row.messages.values() if any(at <= now for _, at in looks(m))] if row else []
+    def _look(self, contact: str, partition: int, named: Iterable[str]) -> Look | None:
+        """From the rows as they stand; None if nothing is due any more."""
+        now = clock.now_ms()
+        messages = [m for m in self._rows(partition, contact, named) if any(at <= now for _, at in looks(m))]
         if not messages:
             return None
         try:

@@ -13,6 +13,7 @@ from app.clock import iso
 from app.domain import effects, numbers
 from app.domain import events as e
 from app.domain.circuit import LaneProved
+from app.domain.consent_texts import ConsentTextRedated
 from app.domain.contact import Message, last_attempt_no, segments_of
 from app.domain.fold import Folded
 from app.domain.frozen_contact import ContactUnfrozen
@@ -53,7 +54,9 @@ class Notices:
                     self._update(record, contact_id, parsed, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
-                case e.LookMade() | e.TextsRemembered() | e.LineLearnt() | e.CheckpointKept() | ContactUnfrozen():
+                case e.LookMade() | e.TextsRemembered() | e.LineLearnt() | ConsentTextRedated():
+                    continue
+                case e.CheckpointKept() | ContactUnfrozen():
                     continue  # changes nothing that a team could see
                 case numbers.NumberFailed() | numbers.FailuresForgotten() | numbers.TextFiltered():
                     continue
@@ -88,7 +91,7 @@ class Notices:
         cause: Cause,
         scope: Scope,
     ) -> None:
-        message = _message(folded, event.key)  # type: ignore[union-attr] # events without a key are handled above
+        message = folded.find(event.key)  # type: ignore[union-attr] # events without a key are handled above
         message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
         answered = dict(answer_fields(event, parsed, message))
         update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answered)
@@ -120,7 +123,7 @@ class Notices:
     def _number(
         self, record: Input, contact_id: str, folded: Folded, event: numbers.NumberChanged, cause: Cause
     ) -> Output:
-        message = _message(folded, event.told_by)
+        message = folded.find(event.told_by)
         changed = NotifyNumberChanged(
             id=f"{contact_id}@{cause.partition}-{cause.offset}-{cause.index}",
             at=iso(event.at_ms),
@@ -165,10 +168,6 @@ class Notices:
     ) -> Output:
         made = headers(kind, value.id, value.at, traced)  # type: ignore[attr-defined] # every notice has both
         return Output(topic, key.encode(), _encode(value), record.partition, made)
-
-
-def _message(folded: Folded, key: str) -> Message | None:
-    return folded.contact.messages.get(key) or folded.archived
 
 
 def _updated(
@@ -243,13 +242,13 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("cancel_kept", "canceled", "cancel_requested")
         case e.CancelNoted() | e.RecallWanted() | e.RecallEnded() | e.MediaDropped():
             yield from _standing(message, event)
-        case e.MessageArchived() | e.MessageForgotten():
-            yield from _said("archived" if isinstance(event, e.MessageArchived) else "forgotten", "final", "final")
+        case e.MessageForgotten():
+            yield from _said("forgotten", "final", "final")
         case e.ConsentChanged() | numbers.NumberChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
             raise AssertionError("has a record of its own")
         case numbers.TextFiltered() | e.LineLearnt() | numbers.NumberFailed() | numbers.FailuresForgotten():
             raise AssertionError("has no record")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | ContactUnfrozen():
+        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | ContactUnfrozen() | ConsentTextRedated():
             raise AssertionError("has no record")
         case _:
             assert_never(event)

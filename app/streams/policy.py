@@ -36,7 +36,7 @@ class Policies:
         begins = max(now_ms, start_ms)
         expires = _epoch_ms(request.expires_at) if request.expires_at else begins + EXPIRY_MS[request.category]
         link = request.media_fallback if request.media else ""
-        encoded = smart if tenant.parameters(lane).smart_encoded else str
+        encoded = smart if has_smart_encoding(tenant, lane) else str
         resend_s = tenant.resend_after_s.get(request.category.value)
         return Policy(
             lane=lane,
@@ -55,6 +55,18 @@ class Policies:
             doubt_look_after_ms=self._doubt_looks,
             fallback_segments=count(encoded(with_link(request.body, link))).parts if link else 0,
         )
+
+
+def has_smart_encoding(tenant: Tenant, lane_name: str) -> bool:
+    """Whether Twilio replaces typographic characters of this lane's texts before it counts their segments.
+
+    What the create call says goes before what the lane and its service say. A Messaging Service has it unless it was
+    switched off (Twilio, Messaging Services, "Smart Encoding"); a number without a service has it not.
+    """
+    lane = tenant.lanes[lane_name]
+    service = tenant.services[lane.service].smart_encoding if lane.service in tenant.services else None
+    said = (tenant.parameters(lane_name).smart_encoded, lane.smart_encoding, service)
+    return next((on for on in said if on is not None), bool(lane.messaging_service_sid or lane.service))
 
 
 def _epoch_ms(at: datetime) -> int:

@@ -6,6 +6,7 @@ which the workers committed is different too: an update was lost.
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -45,8 +46,14 @@ class Proof:
         self.compared = {CONTACTS: 0, MESSAGES: 0}
         self.not_provable = {CONTACTS: 0, MESSAGES: 0}
         self._unsure: set[bytes] = set()
-        self._wrong: set[tuple[str, bytes]] = set()
-        self.told: list[Different] = []
+        self._doubted: set[tuple[str, bytes]] = set()
+        self._wrong: dict[tuple[str, bytes], Difference] = {}
+
+    @property
+    def told(self) -> list[Different]:
+        """The first of them, in words."""
+        some = islice(self._wrong.items(), TOLD)
+        return [Different(table=t, key=key.decode("latin-1"), **found._asdict()) for (t, key), found in some]
 
     @property
     def different(self) -> int:
@@ -70,8 +77,11 @@ class Proof:
             self._differs(table, key, dropped if row is None else stale)
 
     def unsure(self, key: bytes) -> None:
-        """See `replay.Watch`."""
+        """See `replay.Watch`. What was found of its row before counts no more."""
         self._unsure.add(key)
+        for table in self._live:
+            if self._wrong.pop((table, key), None) is not None:
+                self._doubt(table, key)
 
     def _without_row(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
         """A contact's row is for ever; that of a message may have been dropped by an input still to come."""
@@ -84,12 +94,8 @@ class Proof:
 
     def _compare(self, table: str, key: bytes, row: Any, live: bytes) -> None:
         self._live[table].put(key, _COMPARED)
-        found = first_difference(self._encode[table](row), live)
-        if found is not None and key in self._unsure:
-            self.not_provable[table] += 1
-            return
         self.compared[table] += 1
-        if found is not None:
+        if (found := first_difference(self._encode[table](row), live)) is not None:
             self._differs(table, key, found)
 
     def finish(self) -> None:
@@ -99,7 +105,7 @@ class Proof:
                 self._differs(MESSAGES, key, Difference("row", "a row", "nothing"))
         for table in (CONTACTS, MESSAGES):
             for key, live in self._live[table].items():
-                if live != _COMPARED:
+                if live != _COMPARED and (table, key) not in self._doubted:
                     self._unmet(table, key, live)
 
     def _unmet(self, table: str, key: bytes, live: bytes) -> None:
@@ -114,11 +120,19 @@ class Proof:
         return self._rows[table].get(key) is not None or (table == CONTACTS and based_offset(live) >= self._start)
 
     def _differs(self, table: str, key: bytes, found: Difference) -> None:
-        if (table, key) in self._wrong:
+        if key in self._unsure:
+            self._doubt(table, key)
+        else:
+            self._wrong.setdefault((table, key), found)
+
+    def _doubt(self, table: str, key: bytes) -> None:
+        """Count a live row as not provable, once, and not as compared."""
+        live = self._live[table].get(key)
+        if live is None or (table, key) in self._doubted:
             return
-        self._wrong.add((table, key))
-        if len(self.told) < TOLD:
-            self.told.append(Different(table=table, key=key.decode("latin-1"), **found._asdict()))
+        self._doubted.add((table, key))
+        self.not_provable[table] += 1
+        self.compared[table] -= live == _COMPARED
 
 
 def based_offset(live: bytes) -> int:

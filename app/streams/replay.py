@@ -66,7 +66,7 @@ class Replay:
     ) -> None:
         self._fold, self.rows, self._watch, self._skipped = fold, rows, watch, skipped
         self._bases, self._until_ms = bases, until_ms
-        self._messages = _Leaning(rows[MESSAGES], None if bases is None else live, fold)
+        self._messages = _Leaning(rows[MESSAGES], None if bases is None else live, fold, watch)
         self.inputs = 0
 
     def take(self, records: Iterable[Input]) -> bool:
@@ -171,10 +171,13 @@ _due = msgspec.json.Decoder(_Fallen).decode
 
 
 class _Leaning:
-    """Message rows as replayed; what the replay does not know but the live table had before `offset` is taken as is."""
+    """Message rows as replayed; what the replay does not know but the live table had before `offset` is taken as is.
 
-    def __init__(self, replayed: Shelf, live: Shelf | None, fold: ContactFold) -> None:
-        self._replayed, self._live = replayed, live
+    One that shows later inputs already does not tell what this one said of the contact, whose row is unsure from here.
+    """
+
+    def __init__(self, replayed: Shelf, live: Shelf | None, fold: ContactFold, watch: Watch) -> None:
+        self._replayed, self._live, self._watch = replayed, live, watch
         self._decode = next(spec.decode for spec in fold.tables if spec.name == MESSAGES)
         self.offset = 0
 
@@ -184,7 +187,11 @@ class _Leaning:
         if value is not None or self._live is None or not (live := self._live.get(key)):
             return value
         message: Message = self._decode(live)
-        return live if message.logged_offset < self.offset else None
+        if message.logged_offset >= self.offset:
+            return None
+        if message.watermark > self.offset:
+            self._watch.unsure(key.partition(b"-")[0])
+        return live
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
         """Rows in the order of `keys`."""

@@ -5,8 +5,9 @@ same. To encode every row after every input would double the cost of long ones, 
 encoded only when the bound is over the limit.
 """
 
+from app.domain.consent_texts import ConsentTextRedated
 from app.domain.contact import Contact
-from app.domain.events import CheckpointKept, ConsentChanged, MessageArchived, OutcomeGiven
+from app.domain.events import CheckpointKept, ConsentChanged, OutcomeGiven
 from app.domain.fold import Folded
 from app.domain.inputs import Due
 from app.domain.inputs import Input as ContactInput
@@ -17,7 +18,7 @@ from app.domain.numbers import NumberChanged
 EVENT_BYTES = 2_048
 # Rows whose bound is known; then all are forgotten, and encoded once when they are next folded.
 MOST_KNOWN = 4_096
-_MUST_PASS = (OutcomeGiven, ConsentChanged, NumberChanged, MessageArchived, CheckpointKept)
+_MUST_PASS = (OutcomeGiven, ConsentChanged, ConsentTextRedated, NumberChanged, CheckpointKept)
 
 
 class RowGuard:
@@ -31,8 +32,10 @@ class RowGuard:
     ) -> int | None:
         """The limit in bytes that the row would break after this input (`length`: of its record), None if none.
 
-        A row that does not grow breaks none.
+        A row that is not written, or does not grow, breaks none.
         """
+        if not folded.changed:
+            return None
         bound = self.bound(key, before) + length + EVENT_BYTES * (1 + len(folded.events))
         if bound > GROWTH_BYTES:
             bound, limit = row_bytes(folded.contact), _limit(record, folded)

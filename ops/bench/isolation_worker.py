@@ -16,10 +16,10 @@ class PlantedError(Exception):
 def plant() -> None:
     inner = contactfold.fold
 
-    def fold(contact: Any, archived: Any, record: Any, place: Any) -> Any:
+    def fold(contact: Any, rows: Any, record: Any, place: Any) -> Any:
         if isinstance(record, Requested) and record.campaign == RAISING:
             raise PlantedError
-        return inner(contact, archived, record, place)
+        return inner(contact, rows, record, place)
 
     contactfold.fold = fold
 

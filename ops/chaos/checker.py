@@ -218,17 +218,25 @@ def lost_reports(seen: Evidence) -> list[str]:
 
 
 def rows_behind(seen: Evidence) -> list[str]:
-    """Every readable record of a contact's log is folded into its row, and no row went back for good."""
+    """Every readable request of a contact's log is in a row, every text in the contact's; no row went back for good.
+
+    An input that says nothing new changes no row: of those with the same message or SID the first one counts."""
     last, highest = rows_of(seen)
-    refused, wanted = _refused(seen), {}
-    for record in seen.topics["contacts"]:
-        if record.value is not None and (record.partition, record.offset) not in refused:
-            wanted[record.key] = record.offset
+    rows, refused, known = messages_of(seen), _refused(seen), set[str]()
     problems = []
-    for key, offset in wanted.items():
-        watermark = last.get(key, {}).get("watermark", -1)
-        if watermark < max(offset, highest.get(key, -1)):
-            problems.append(f"contact {key}: its row stands at {watermark}, its log at {offset}")
+    for key, top in highest.items():
+        if (stands := last[key].get("watermark", -1)) < top:
+            problems.append(f"contact {key}: its row stands at {stands}, and stood at {top}")
+    for record in seen.inputs("contact.requested.v1", "contact.rejected.v1", "contact.texted.v1"):
+        value = record.value or {}
+        name = value.get("message_id") or value.get("sid", "")
+        if name in known or (record.partition, record.offset) in refused:
+            continue
+        known.add(name)
+        if "message_id" in value and name not in rows:
+            problems.append(f"message {name}: is in no row")
+        elif "sid" in value and last.get(record.key, {}).get("watermark", -1) < record.offset:
+            problems.append(f"contact {record.key}: its row does not show the text at {record.offset}")
     return problems
 
 

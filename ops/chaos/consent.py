@@ -1,7 +1,8 @@
 """Consent of one contact, read off its log by the checker's own reckoning.
 
 A STOP closes; a START reopens if it was received more than two seconds after the last STOP. Both count by time of
-receipt, whatever their order on the log. Twilio's word that a person opted out is as good as a STOP.
+receipt, whatever their order on the log; a text that was delivered again counts once, as it was first received.
+Twilio's word that a person opted out is as good as a STOP.
 """
 
 from collections.abc import Sequence
@@ -26,15 +27,17 @@ class Consent:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._steps: list[Step] = []
-        stopped = started = 0
+        stops, starts = dict[str, int](), dict[str, int]()
         for record in records:
             value = record.value or {}
-            if record.kind == "contact.texted.v1" and value["intent"] == "start":
-                started = max(started, value["at"])
-            elif is_stop(record):
-                stopped = max(stopped, value["at"])
-            else:
+            start = record.kind == "contact.texted.v1" and value["intent"] == "start"
+            if not (start or is_stop(record)):
                 continue
+            # Twilio's word has no text of its own: each is one.
+            text = value["sid"] if record.kind == "contact.texted.v1" else f"@{record.offset}"
+            times = starts if start else stops
+            times[text] = min(times.get(text, value["at"]), value["at"])
+            stopped, started = max(stops.values(), default=0), max(starts.values(), default=0)
             closed = stopped > 0 and started <= stopped + REOPEN_MS
             self._steps.append(Step(record.offset, record.at_ms, closed))
 

@@ -63,9 +63,9 @@ def row_guard_off() -> None:
 
     inner = contactfold.fold  # type: ignore[attr-defined]
 
-    def fold(contact: Any, archived: Any, record: Any, place: Any) -> Any:
+    def fold(contact: Any, rows: Any, record: Any, place: Any) -> Any:
         unguarded = None if contact is None else msgspec.structs.replace(contact, watermark=-1)
-        return inner(unguarded, archived, record, place)
+        return inner(unguarded, rows, record, place)
 
     contactfold.fold = fold  # type: ignore[attr-defined]
 
@@ -157,8 +157,8 @@ def start_overtakes_stop() -> None:
     """Consent by order of arrival, not by time of receipt."""
     from app.domain import optout
 
-    def opted_out_after(contact: Any, intent: Intent, received_ms: int) -> bool:
-        return intent is Intent.STOP
+    def opted_out_after(consent: Any, stop_or_start: Any, source: str) -> bool:
+        return bool(stop_or_start.intent is Intent.STOP)
 
     optout.opted_out_after = opted_out_after  # type: ignore[attr-defined]
 

@@ -82,7 +82,7 @@ def no_row_limit() -> None:
     from app.streams import rowguard
 
     limit = 1 << 40
-    requests.REQUEST_BYTES = rowguard.GROWTH_BYTES = rowguard.ROW_BYTES = limit  # type: ignore[attr-defined]
+    requests.ACTIVE_BYTES = rowguard.GROWTH_BYTES = rowguard.ROW_BYTES = limit  # type: ignore[attr-defined]
 
 
 def campaigns_in_line() -> None:

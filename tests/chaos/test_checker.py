@@ -110,6 +110,11 @@ def test_a_start_received_well_after_the_stop_reopens_whatever_their_order_on_th
     ) == {0}
 
 
+def test_a_start_delivered_again_after_the_stop_does_not_reopen():
+    story = Story().text("start", 100, "SM1").text("stop", 5000, "SM2").text("start", 9000, "SM1")
+    assert len(only(story.turn().call(9500).row(3), "sends_after_stop")) == 1
+
+
 def test_a_start_received_too_soon_after_the_stop_does_not_reopen():
     assert len(only(Story().text("stop", 100).text("start", 1500).turn().call(2500).row(2), "sends_after_stop")) == 1
 
@@ -154,8 +159,14 @@ def test_attempts_that_a_row_keeps_no_more_leave_the_others_their_numbers():
 def test_a_row_behind_its_log_or_gone_back_is_found():
     story = good()
     story.topics["contacts-changelog"].clear()
-    assert len(only(story.row(2, {"progress": 10}), "lost_acknowledged")) == 1
+    assert f"message {MESSAGE}: is in no row" in only(story, "lost_acknowledged")
     assert len(only(good().row(1, {"progress": 10}), "lost_acknowledged")) == 2
+
+
+def test_a_text_that_the_row_does_not_show_is_found_and_one_that_says_nothing_new_is_not_waited_for():
+    assert len(only(good().text("stop", 3500), "lost_acknowledged")) == 1
+    told = good().text("stop", 3500).row(4, {"progress": 10, "sid": "SM1", "answer": "taken"}).text("stop", 3600)
+    assert set(checker.counts(told.judged()).values()) == {0}
 
 
 def test_a_row_that_goes_back_is_found_though_it_is_put_right_again_unless_the_network_held_it():

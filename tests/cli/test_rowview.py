@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.cli.rowview import contact_view, lines
+from app.cli.rowview import contact_view, lines, message_view
 from app.domain.words import DueKind, ErrorClass, Progress
 from tests.support.given import CONTACT, Log, due, given, pictured, refused, report, requested, taken, turn
 
@@ -34,6 +34,6 @@ def test_filtered_texts_are_counted_and_attempts_without_media_told() -> None:
     log = given(pictured(), turn(), refused(ErrorClass.MMS_IMPOSSIBLE))
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, "SM2"))
     log.then(report(Progress.UNDELIVERED, 2, "SM2", 30007, ErrorClass.FILTERED))
-    view = seen(log)
-    assert view["filtered_texts"] == 1
-    assert [attempt["without_media"] for attempt in view["messages"][0]["attempts"]] == [False, True]
+    assert seen(log)["filtered_texts"] == 1
+    view = message_view(0, msgspec.json.encode(log.message()))
+    assert [attempt["without_media"] for attempt in view["attempts"]] == [False, True]

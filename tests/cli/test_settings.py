@@ -85,6 +85,18 @@ def test_a_server_that_is_no_url_is_told_as_such(text: str) -> None:
     assert (done.returncode, faults(done)) == (2, ["TWILIO_API_BASE_URL: must be an http or https URL"])
 
 
+def test_a_stop_word_that_cannot_be_one_is_named_by_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.toml"
+    file.write_text(
+        '[tenants.a]\nlanes.x.from_number = "+15005550006"\nstop_words = ["Arrêt", "-", "yes", "a\\u0007b"]\n'
+    )
+    rules = ["[1]: holds no letter and no digit", "[2]: means START", "[3]: holds a control character"]
+    named = [f"HELIOGRAPH_CONFIG: {file}: tenants.a.stop_words{rule}" for rule in rules]
+    for command in (("worker",), ("config", "check")):
+        done = heliograph(*command, **KEYS, HELIOGRAPH_CONFIG=str(file))
+        assert (done.returncode, faults(done)) == (2, named)
+
+
 def test_a_field_that_cannot_be_read_hides_no_other_of_its_tenant(tmp_path: Path) -> None:
     file = tmp_path / "tenants.toml"
     file.write_text(FILE)

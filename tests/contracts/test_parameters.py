@@ -254,9 +254,26 @@ def test_segments_are_those_of_the_text_as_smart_encoding_leaves_it(tmp_path: Pa
     text = "“" + "x" * 100 + "”"
     request = NotifyRequested(to=PERSON, body=text, category=Category.OTP)
     policies = Policies(Settings.read({}))
-    plain = policies.resolve(request, tenant(tmp_path, HEAD + LANE), "main", 0)
-    smart = tenant(tmp_path, HEAD + LANE + "[tenants.acme.create]\nsmart_encoded = true\n")
-    assert (plain.segments, policies.resolve(request, smart, "main", 0).segments) == (2, 1)
+    named = '[tenants.acme.lanes.main]\nservice = "s"\n[tenants.acme.services.s]\nsid = "MG00000000000000000000000000000001"\n'
+    number = NUMBER.replace(".number]", ".main]")
+    counted = {
+        LANE: 1,
+        LANE + "smart_encoding = false\n": 2,
+        LANE + "[tenants.acme.create]\nsmart_encoded = false\n": 2,
+        LANE + "smart_encoding = false\n[tenants.acme.create]\nsmart_encoded = true\n": 1,
+        named: 1,
+        named + "smart_encoding = false\n": 2,
+        number: 2,
+        number + "[tenants.acme.create]\nsmart_encoded = true\n": 1,
+    }
+    owners = {text: tenant(tmp_path, HEAD + text) for text in counted}
+    assert {text: policies.resolve(request, owner, "main", 0).segments for text, owner in owners.items()} == counted
+
+
+def test_smart_encoding_is_of_a_service(tmp_path: Path) -> None:
+    assert told(tmp_path, HEAD + NUMBER + "smart_encoding = true\n") == [
+        "lanes.number.smart_encoding: needs a messaging_service_sid"
+    ]
 
 
 def test_media_of_a_type_that_is_whole_at_twilio_need_no_warning_and_others_say_their_place() -> None:

@@ -7,7 +7,7 @@ from app.domain.contact import in_doubt
 from app.domain.effects import Ask
 from app.domain.events import AttemptClaimed, AttemptDoubted, OutcomeGiven
 from app.domain.timing import dues
-from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
+from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Reason, Stage, Word
 from app.records.envelope import Cause
 from app.streams.outcomes import outcome_record
 from tests.support.given import (
@@ -31,11 +31,13 @@ from tests.support.given import (
 )
 
 TWIN = "b" * 20
+# Of another priority: calls of one are made one after the other.
+AT_ONCE = {"priority": Priority.URGENT}
 
 
 def in_doubt_twice() -> Log:
     """The same text to the same person twice, both calls without an answer."""
-    return given(requested(), requested(TWIN), turn(), turn(1, TWIN), doubtful(), doubtful(1, TWIN))
+    return given(requested(), requested(TWIN, **AT_ONCE), turn(), turn(1, TWIN), doubtful(), doubtful(1, TWIN))
 
 
 def bound(log: Log, key: str = KEY) -> list[str]:
@@ -70,19 +72,21 @@ def test_one_text_that_fits_two_doubts_resolves_neither():
 
 
 def test_a_text_may_be_that_of_a_call_still_under_way_and_is_then_nobodys():
-    log = given(requested(), requested(TWIN), turn(), turn(1, TWIN), doubtful(), listed(seen("SM7")))
+    log = given(requested(), requested(TWIN, **AT_ONCE), turn(), turn(1, TWIN), doubtful(), listed(seen("SM7")))
     assert bound(log) == [""]
 
 
 def test_once_the_other_call_is_answered_the_remembered_text_resolves_the_doubt():
-    log = given(requested(), requested(TWIN), turn(), turn(1, TWIN), doubtful(), listed(seen("SM7")))
+    log = given(requested(), requested(TWIN, **AT_ONCE), turn(), turn(1, TWIN), doubtful(), listed(seen("SM7")))
     log.then(taken(1, "SM8", TWIN))
     assert bound(log) == ["SM7"] and log.contact.listed == ()
 
 
 def test_a_text_that_is_another_messages_is_never_taken_for_the_one_in_doubt():
-    log = given(requested(), requested(TWIN), turn(), turn(1, TWIN), doubtful(), taken(1, "SM8", TWIN))
+    log = given(requested(), requested(TWIN, **AT_ONCE), turn(), turn(1, TWIN), doubtful(), taken(1, "SM8", TWIN))
     log.then(listed(seen("SM8", Progress.DELIVERED)))
+    assert bound(log) == [""] and in_doubt(log.message().attempts[0])
+    log.then(listed(seen("SM8", Progress.DELIVERED), keys=(KEY, TWIN)))
     assert bound(log) == [""] and in_doubt(log.message().attempts[0])
     assert log.message(TWIN).word is Word.DELIVERED
 
@@ -106,10 +110,19 @@ def test_a_part_of_the_list_cannot_show_that_a_text_has_no_rival():
     assert bound(log) == [""] and log.contact.listed == ()
 
 
-def test_a_doubt_older_than_what_final_messages_stay_in_the_row_is_not_resolved_by_the_list():
+def test_a_doubt_is_resolved_by_the_list_however_old_it_is():
     log = given(requested(expires_ms=START_MS + 90 * HOUR_MS, outcome_ms=START_MS + 99 * HOUR_MS), turn(), doubtful())
     log.then(listed(seen("SM7")), after_ms=25 * HOUR_MS)
-    assert bound(log) == [""]
+    assert bound(log) == ["SM7"]
+
+
+def test_a_text_may_be_that_of_a_message_that_ended_in_doubt_and_left_the_row_and_is_then_nobodys():
+    log = given(
+        requested(), requested(TWIN, outcome_ms=START_MS + HOUR_MS, **AT_ONCE), turn(), turn(1, TWIN), doubtful()
+    )
+    log.then(due(DueKind.OUTCOME, START_MS + HOUR_MS, TWIN))
+    assert TWIN not in log.contact.messages and log.message(TWIN).word is Word.IN_DOUBT
+    assert bound(log.then(listed(seen("SM7")))) == [""]
 
 
 def test_a_report_with_our_id_outweighs_what_the_list_made_us_infer():

@@ -4,14 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain.effects import Ask, LaneSlowed, TurnAnswered
-from app.domain.events import (
-    InputRefused,
-    MessageArchived,
-    MessageOpened,
-    OutcomeGiven,
-    RequestConflicted,
-    RequestRepeated,
-)
+from app.domain.events import InputRefused, MessageOpened, OutcomeGiven, RequestConflicted, RequestRepeated
 from app.domain.timing import dues
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from tests.support.given import (
@@ -266,13 +259,12 @@ def test_a_cancel_before_its_request_holds():
     assert given(cancel(), requested()).message().word is Word.CANCELED
 
 
-def test_a_final_message_moves_to_the_archive_and_still_learns():
+def test_a_final_message_has_a_row_of_its_own_and_still_learns():
     log = given(requested(), turn(), taken(), report(Progress.SENT))
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    log.then(due(DueKind.ARCHIVE, log.message().final_ms + log.message().archive_after_ms))
-    assert log.contact.messages == {} and MESSAGE in log.archive
+    assert log.contact.messages == {} and KEY in log.rows
     log.then(report(Progress.DELIVERED))
-    assert (log.archive[MESSAGE].word, log.archive[MESSAGE].revision) == (Word.DELIVERED, 2)
+    assert (log.rows[KEY].word, log.rows[KEY].revision) == (Word.DELIVERED, 2)
 
 
 ENDS_AT_ONCE = [
@@ -288,9 +280,9 @@ ENDS_AT_ONCE = [
 @pytest.mark.parametrize(("before", "request_", "word"), ENDS_AT_ONCE)
 def test_a_message_that_is_final_as_soon_as_it_is_opened_takes_no_room_in_the_contacts_row(before, request_, word):
     log = given(*before, request_)
-    assert [type(event) for event in log.events] == [MessageOpened, OutcomeGiven, MessageArchived]
+    assert [type(event) for event in log.events] == [MessageOpened, OutcomeGiven]
     assert KEY not in log.contact.messages and log.contact.canceled_ahead == {}
-    assert (log.archive[MESSAGE].word, log.archive[MESSAGE].watermark) == (word, log.offset)
+    assert (log.rows[KEY].word, log.rows[KEY].watermark) == (word, log.offset)
     assert dues(log.message()) == ((DueKind.FORGET, log.now_ms + 30 * 24 * HOUR_MS),)
 
 
@@ -299,7 +291,7 @@ def test_its_key_is_known_until_it_is_forgotten(before, request_, word):
     log = given(*before, request_, request_)
     assert log.events == []
     log.then(replace(request_, fingerprint="other"), cancel(), report(Progress.DELIVERED))
-    assert log.said(InputRefused) and log.archive[MESSAGE].word is word
+    assert log.said(InputRefused) and log.rows[KEY].word is word
     log.then(due(DueKind.FORGET, log.message().final_ms + log.message().forget_after_ms), request_)
     assert log.said(MessageOpened)
 

@@ -155,10 +155,9 @@ def test_what_twilios_list_tells_of_a_number_counts_as_a_report_does() -> None:
     assert changes(log) == [(INVALID, "number_invalid")]
 
 
-def test_a_report_on_an_archived_message_is_learnt_too() -> None:
+def test_a_report_on_a_message_that_is_over_is_learnt_too() -> None:
     log = given(requested(), turn(), taken(), report(Progress.SENT))
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    log.then(due(DueKind.ARCHIVE, log.message().final_ms + log.message().archive_after_ms))
     log.then(report(Progress.UNDELIVERED, code=30006, error=INVALID, invalid_after=1))
     assert changes(log) == [(INVALID, "number_invalid")] and log.said(InputRefused) == []
 

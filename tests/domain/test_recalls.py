@@ -161,4 +161,4 @@ def test_p3_while_a_stop_stands_before_its_time_nothing_that_is_known_to_be_held
         if held and log.contact.consent.opted_out and not asked_in_vain:
             assert recall_due(message)
         assert sum(told.revision == 1 for told in log.said(OutcomeGiven)) <= 1
-    assert log.contact.messages[KEY].id == f"{CONTACT}-{KEY}"
+    assert log.message().id == f"{CONTACT}-{KEY}"

@@ -1,35 +1,35 @@
 """What a contact's row may hold, as sentences: each collection at its limit and one above."""
 
-from bisect import bisect_left
-
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from app.domain.contact import Failure, Learnt
-from app.domain.events import AttemptProgressed, CancelKept, InputRefused, LookMade, MessageArchived, OutcomeGiven
+from app.domain.events import AttemptProgressed, CancelKept, InputRefused, LookMade, OutcomeGiven
 from app.domain.inputs import Checkpointed, Requested
 from app.domain.limits import (
+    ACTIVE_BYTES,
     CANCEL_KEPT_MS,
     FAILURES_KEPT_MS,
     GROWTH_BYTES,
     KEPT_FAILURES,
     MOST_CANCELS_AHEAD,
+    MOST_DEPARTED,
     MOST_LISTED,
     MOST_STEPS,
-    REQUEST_BYTES,
     ROW_BYTES,
+    content_bytes,
     row_bytes,
 )
-from app.domain.words import DueKind, ErrorClass, Progress, Reason, Word
+from app.domain.words import Category, ErrorClass, Progress, Reason, Stage, Word
 from app.records.topics import Topics
 from tests.support.given import (
     BASE,
     KEY,
+    START_MS,
     Log,
     cancel,
     doubtful,
-    due,
     given,
     listed,
     report,
@@ -104,59 +104,79 @@ def test_more_texts_that_may_be_an_attempts_than_are_remembered_are_refused_toge
         requested(), turn(), doubtful(), requested("b" * 20), turn(key="b" * 20), taken(sid="SM-b", key="b" * 20)
     )
     texts = [seen(f"SM{n}") for n in range(count)]
-    known.then(listed(*texts, seen("SM-b", Progress.SENT)))
+    known.then(listed(*texts, seen("SM-b", Progress.SENT), keys=(KEY, "b" * 20)))
     assert len(known.contact.listed) == kept
     assert [event.field for event in known.said(InputRefused)] == ([] if kept else ["texts"])
     assert known.said(LookMade) and known.message("b" * 20).attempts[0].progress is Progress.SENT
 
 
 def padded(n: int, size: int) -> Requested:
-    """A request whose message has so many bytes of metadata."""
-    return replace(requested(key(n), max_open=10_000), metadata={"pad": "x" * size})
+    """A request that brings so many bytes of content."""
+    short = replace(requested(key(n)), metadata={"pad": ""})
+    return replace(short, metadata={"pad": "x" * (size - content_bytes(given(short).message(key(n))))})
 
 
 def filled(size: int) -> Log:
-    """A contact whose row has so many bytes, of open messages."""
-    log = Log()
-    while log.contact is None or row_bytes(log.contact) < size - 50_000:
-        log.then(padded(log.offset + 1, 40_000))
-    log.then(padded(log.offset + 1, 0))
-    log.then(padded(log.offset + 1, 0))
-    last = log.contact.messages[key(log.offset)]
-    missing = size - row_bytes(log.contact)
-    longer = replace(last, metadata={"pad": "x" * missing})
-    log.contact = replace(log.contact, messages={**log.contact.messages, key(log.offset): longer})
-    assert row_bytes(log.contact) == size
+    """A contact whose active messages have so much content."""
+    log, count = Log(), size // 16_000
+    for n in range(count):
+        log.then(padded(n, size // count + (size % count if n == 0 else 0)))
+    assert sum(map(content_bytes, log.contact.messages.values())) == size
     return log
 
 
-def copy(log: Log) -> Log:
-    other = Log()
-    other.contact, other.offset, other.now_ms = log.contact, log.offset, log.now_ms
-    return other
-
-
-def test_a_request_that_just_fits_is_taken_and_with_one_byte_more_it_is_rejected_with_a_reason_of_its_own():
-    log = filled(1_000_000)
-    longest = bisect_left(
-        range(600_000), True, key=lambda pad: bool(copy(log).then(padded(999, pad)).said(OutcomeGiven))
-    )
-    fits, over = copy(log).then(padded(999, longest - 1)), copy(log).then(padded(999, longest))
-    assert fits.message(key(999)).word is None and REQUEST_BYTES <= row_bytes(fits.contact) < REQUEST_BYTES + 100
+def test_a_request_that_just_fits_is_taken_and_with_one_byte_more_of_content_it_is_rejected():
+    fits, over = filled(ACTIVE_BYTES - 500).then(padded(999, 500)), filled(ACTIVE_BYTES - 500).then(padded(999, 501))
+    assert fits.message(key(999)).word is None
     [told] = over.said(OutcomeGiven)
-    assert (told.word, told.reason, told.field) == (Word.REJECTED, Reason.CONTACT_ROW_FULL, "to")
-    assert over.said(MessageArchived) and over.contact.messages == log.contact.messages
+    assert (told.word, told.reason, told.field) == (Word.REJECTED, Reason.TOO_MANY_OPEN, "to")
+    assert key(999) not in over.contact.messages
 
 
-def test_a_full_row_takes_requests_again_once_messages_have_left_it():
-    log = filled(REQUEST_BYTES)
-    assert log.then(padded(999, 0)).message(key(999)).reason is Reason.CONTACT_ROW_FULL
-    first = log.message(key(0))
-    log.then(due(DueKind.EXPIRE, first.policy.expires_ms, key(0)))
-    final = log.message(key(0))
-    log.then(due(DueKind.ARCHIVE, final.final_ms + final.archive_after_ms, key(0)))
-    late = replace(requested(key(1000), max_open=10_000, expires_ms=log.now_ms + 60_000), metadata={})
-    assert log.then(late).message(key(1000)).word is None
+def test_content_makes_room_as_soon_as_its_message_is_accepted_or_over():
+    log = filled(ACTIVE_BYTES)
+    assert log.then(padded(997, 500)).message(key(997)).reason is Reason.TOO_MANY_OPEN
+    log.then(turn(key=key(0)), taken(key=key(0)))
+    assert log.then(padded(998, 500)).message(key(998)).word is None
+    log.then(cancel(key(1)))
+    assert log.then(padded(999, 500)).message(key(999)).word is None
+
+
+def test_of_200_active_messages_the_last_is_taken_and_one_more_is_rejected():
+    log = given(*(requested(key(n)) for n in range(200)))
+    assert len(log.contact.messages) == 200 and log.message(key(199)).word is None
+    assert log.then(requested(key(200))).message(key(200)).reason is Reason.TOO_MANY_OPEN
+    assert log.then(cancel(key(0)), requested(key(201))).message(key(201)).word is None
+
+
+def test_texts_that_wait_for_their_receipts_are_not_active_and_keep_out_no_code():
+    """A carrier without receipts: none of 400 texts has one, and a code still leaves at once."""
+    log = Log()
+    for n in range(400):
+        log.then(requested(key(n)), turn(key=key(n)), taken(sid=f"SM{n}", key=key(n)), after_ms=10)
+    assert log.contact.messages == {} and {row.stage for row in log.rows.values()} == {Stage.FLYING}
+    log.then(requested(KEY, category=Category.OTP, expires_ms=log.now_ms + 300_000))
+    assert log.message().stage is Stage.WAITING and log.message().word is None
+    assert row_bytes(log.contact) < 8_000
+
+
+def test_attempts_that_left_the_row_are_remembered_by_their_sid_while_they_may_be_confused_and_no_longer():
+    log = given(requested(), turn(), taken())
+    assert [departed.sid for departed in log.contact.departed] == ["SM1"]
+    log.now_ms += 130_000
+    log.then(requested("b" * 20), turn(key="b" * 20), taken(sid="SM2", key="b" * 20))
+    assert [departed.sid for departed in log.contact.departed] == ["SM2"]
+
+
+def test_of_more_attempts_than_are_remembered_the_oldest_go_and_nothing_is_inferred_that_may_be_theirs():
+    doubt = (requested(KEY), turn(), doubtful())
+    found = seen("SM-own", created_ms=START_MS + 2000)
+    assert given(*doubt, listed(found)).message().attempts[0].sid == "SM-own"
+    log = given(*doubt)
+    for n in range(MOST_DEPARTED + 1):
+        log.then(requested(key(n)), turn(key=key(n)), taken(sid=f"SM{n}", key=key(n)), after_ms=10)
+    assert len(log.contact.departed) == MOST_DEPARTED
+    assert log.then(listed(found)).message().attempts[0].sid == ""
 
 
 def test_the_topics_take_the_longest_row_and_the_checkpoint_that_carries_it():
@@ -167,5 +187,5 @@ def test_the_topics_take_the_longest_row_and_the_checkpoint_that_carries_it():
     around = msgspec.json.encode(
         Checkpointed(**{**BASE, "tenant": "t" * 200, "id": "i" * 60}, row=given(cancel()).contact)
     )
-    assert REQUEST_BYTES < GROWTH_BYTES < ROW_BYTES < changelog - 1_000
+    assert 4 * ACTIVE_BYTES < GROWTH_BYTES < ROW_BYTES < changelog - 1_000
     assert ROW_BYTES + len(around) < contacts - 1_000

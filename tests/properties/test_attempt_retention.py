@@ -1,8 +1,8 @@
 """However often a message is tried: its row stays bounded, and forgets nothing that may have reached Twilio."""
 
 import msgspec
+from hypothesis import example, settings
 from hypothesis import given as cases
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.domain.attempt_retention import KEPT_ATTEMPTS, may_drop
@@ -37,6 +37,7 @@ RUNS = st.lists(st.tuples(st.sampled_from([*["abandoned"] * 3, *ANSWERS]), st.in
 
 
 @settings(max_examples=150, deadline=None)
+@example([("doubt", 19), ("fraud", 2)])
 @cases(RUNS)
 def test_a_row_is_bounded_keeps_what_may_have_arrived_and_folds_again_to_the_same(runs):
     log, other = Log().then(ASKED), Log().then(ASKED)

@@ -1,15 +1,16 @@
 """Timers of a partition that became ours, armed bit by bit while its rows go on changing."""
 
+import pytest
 from hypothesis import given as cases
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.contact import Message
-from app.domain.words import DueKind, Progress
+from app.domain.words import DueKind, ErrorClass, Progress, Stage
 from app.streams.arming import Arming
 from app.streams.checkpoints import PartitionCheckpoints
 from app.streams.timers import Entry, PartitionTimers
-from tests.support.given import CONTACT, START_MS, Log, due, given, report, requested, taken, turn
+from tests.support.given import CONTACT, KEY, START_MS, Log, given, report, requested, taken, turn
 
 NOW, FAR_S = (START_MS + 1000, 5000.0), 1e9
 KEYS = tuple(f"{n:020x}" for n in range(4))
@@ -22,14 +23,14 @@ class Owned:
         self.timers, self.checkpoints = PartitionTimers(), PartitionCheckpoints(1000)
         self.seen, self.odd = list[str](), list[str]()
         contacts = [(cid.encode(), log.contact) for cid, log in logs.items()]
-        archived = [(mid.encode(), m) for log in logs.values() for mid, m in log.archive.items()]
+        messages = [(m.id.encode(), m) for log in logs.values() for m in log.rows.values()]
         self.arming = Arming(
             self.timers,
             self.checkpoints,
             lambda m: self.seen.append(m.id),
             lambda *_: None,
             contacts,
-            archived,
+            messages,
             self.note,
         )
 
@@ -60,15 +61,13 @@ def people(steps: list[int]) -> dict[str, Log]:
 
 def entries(log: Log) -> set[Entry]:
     timers = PartitionTimers()
-    for message in (*log.contact.messages.values(), *log.archive.values()):
+    for message in {**log.rows, **log.contact.messages}.values():
         timers.arm(message, NOW)
     return set(timers.due(FAR_S))
 
 
-def archived_and_forgotten() -> tuple[Log, Message]:
+def delivered() -> tuple[Log, Message]:
     log = given(requested(), turn(), taken(), report(Progress.DELIVERED))
-    message = log.message()
-    log.then(due(DueKind.ARCHIVE, message.final_ms + message.archive_after_ms))
     return log, log.message()
 
 
@@ -76,16 +75,25 @@ def test_in_the_end_everything_is_armed_that_the_rows_say_is_due():
     logs = people([0, 1, 2, 3])
     owned = Owned(logs)
     assert owned.finish() == set().union(*(entries(log) for log in logs.values()))
-    assert len(owned.checkpoints) == 4 and len(owned.seen) == 4
+    assert len(owned.checkpoints) == 4 and len(owned.seen) == 2
 
 
-def test_an_archived_message_is_armed_too():
-    log, message = archived_and_forgotten()
+def test_a_message_in_its_own_row_is_armed_too():
+    log, message = delivered()
     assert {entry[:2] for entry in Owned({CONTACT: log}).finish()} == {(message.id, DueKind.FORGET)}
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_of_a_message_that_came_back_what_the_contacts_row_says_is_armed(count):
+    failed = report(Progress.UNDELIVERED, code=30017, error=ErrorClass.TRANSIENT)
+    log = given(requested(), turn(), taken(), failed)
+    assert log.rows[KEY].stage is Stage.FLYING and log.contact.messages[KEY].stage is Stage.RETRYING
+    kinds = {entry[1] for entry in Owned({CONTACT: log}).finish(count)}
+    assert kinds == {DueKind.RETRY, DueKind.EXPIRE}
+
+
 def test_a_row_that_cannot_be_armed_keeps_no_other_from_its_timers():
-    logs = people([3, 3])
+    logs = people([1, 1])
     odd, sound = logs.values()
     [(key, message)] = odd.contact.messages.items()
     odd.contact = replace(odd.contact, messages={key: replace(message, attempts=())})
@@ -95,7 +103,7 @@ def test_a_row_that_cannot_be_armed_keeps_no_other_from_its_timers():
 
 def test_what_was_dropped_meanwhile_is_not_armed_again():
     """Else it would come due every half minute for as long as the partition is ours."""
-    log, message = archived_and_forgotten()
+    log, message = delivered()
     owned = Owned({CONTACT: log})
     owned.change(None, message.id)
     assert owned.finish() == set()

@@ -142,7 +142,7 @@ async def test_a_fault_of_ours_freezes_the_contact_and_a_turn_after_it_is_not_ta
     twilio, answers, overlay = await called(0.0, text(Intent.NONE), turn())
     assert (twilio.created, answers) == ([], [])
     contact = overlay.get("contacts", CONTACT.encode())
-    assert (contact.frozen, contact.watermark) == ("RuntimeError", 2)
+    assert (contact.frozen, contact.watermark) == ("RuntimeError", 1)
     assert [o.topic for o in overlay.outputs].count("notify.deadletters") == 1
     [told] = [
         value for o in overlay.outputs if (value := msgspec.json.decode(o.value or b"{}")).get("taken") is not None

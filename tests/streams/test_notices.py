@@ -52,7 +52,7 @@ class Told:
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self._contact: Contact | None = None
-        self._archived: Message | None = None
+        self._own: Message | None = None
         self._offset = 0
 
     def emit(self, output: Output) -> None:
@@ -67,7 +67,7 @@ class Told:
         """The timer of each kind comes due."""
         for kind in kinds:
             assert self._contact is not None
-            message = self._contact.messages.get(KEY) or self._archived
+            message = self._contact.messages.get(KEY) or self._own
             assert message is not None
             self.then(due(kind, dict(dues(message))[kind]))
         return self
@@ -76,9 +76,10 @@ class Told:
         self._offset += 1
         at = START_MS + 1000 * self._offset
         kept = self._contact is not None and KEY in self._contact.messages
-        folded = fold(self._contact, None if kept else self._archived, given, Place(0, self._offset, at))
+        own = {} if kept or self._own is None else {KEY: self._own}
+        folded = fold(self._contact, own, given, Place(0, self._offset, at))
         assert folded is not None
-        self._contact, self._archived = folded.contact, folded.archived
+        self._contact, self._own = folded.contact, folded.written.get(KEY, self._own)
         record = Input("contacts", 0, self._offset, at, CONTACT.encode(), msgspec.json.encode(given), [])
         Notices(Topics("", "heliograph")).emit(record, CONTACT, given, folded, self)  # type: ignore[arg-type]
 
@@ -89,8 +90,8 @@ def written(given: ContactInput) -> ContactInput:
 
 
 LIVES: dict[str, Callable[[], Told]] = {
-    "delivered, archived, forgotten": lambda: (
-        Told().then(requested(), turn(), taken(), report(Progress.DELIVERED)).when(DueKind.ARCHIVE, DueKind.FORGET)
+    "delivered, forgotten": lambda: (
+        Told().then(requested(), turn(), taken(), report(Progress.DELIVERED)).when(DueKind.FORGET)
     ),
     "refused, retried, failed, delivered after all": lambda: (
         Told()

@@ -97,7 +97,7 @@ def test_a_row_that_says_something_else_voids_what_was_armed():
     timers = armed(log)
     timers.arm(log.then(turn(), taken(), report(Progress.DELIVERED)).message(), NOW)
     assert kinds(timers, BOOT_S + 2 * HOUR_MS / 1000) == []
-    assert kinds(timers, BOOT_S + 30 * HOUR_MS / 1000) == [DueKind.ARCHIVE]
+    assert kinds(timers, BOOT_S + 31 * 24 * HOUR_MS / 1000) == [DueKind.FORGET]
 
 
 def test_a_row_that_is_gone_has_no_timers():

@@ -38,7 +38,7 @@ class Crashing:
         self.fold = contact_fold(TOPICS, str(BASE["pk"]))
         self.log: list[Input] = []
         self.rows: dict[str, Kept] = {CONTACTS: Kept(), MESSAGES: Kept()}
-        self.committed, self.now_ms = 0, START_MS
+        self.committed, self._folded, self.now_ms = 0, 0, START_MS
 
     def write(self, record: ContactInput | bytes, contact: str = CONTACT) -> None:
         self.now_ms += 1000
@@ -47,11 +47,11 @@ class Crashing:
 
     def fire(self, pick: int) -> None:
         """One of the timers that the rows have armed, as the owner would write it."""
-        rows = [msgspec.json.decode(row, type=Message) for row in self.rows[MESSAGES].values()]
+        rows = {m.id: m for m in (msgspec.json.decode(row, type=Message) for row in self.rows[MESSAGES].values())}
         for contact in self.contacts():
-            rows += contact.messages.values()
+            rows |= {message.id: message for message in contact.messages.values()}
         armed: list[Any] = [
-            due(kind, at, message.id.partition("-")[2]) for message in rows for kind, at in dues(message)
+            due(kind, at, message.id.partition("-")[2]) for message in rows.values() for kind, at in dues(message)
         ]
         armed += [self.checkpoint_due(contact) for contact in self.contacts()]
         if armed:
@@ -67,23 +67,34 @@ class Crashing:
         return Due(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=at, based=contact.based_offset)
 
     def cycle(self, dies_after: int | None = None) -> list[Output]:
-        """Fold what is not committed; die after so many rows, if told to. Returns what was put out."""
-        end = len(self.log)
-        overlay = Overlay(self.fold.tables, self.rows)
-        for record in self.log[self.committed :]:
+        """Fold what is not committed, in as many cycles as it takes; die after so many rows, if told to. Returns what
+        was put out."""
+        outputs, end, left = list[Output](), len(self.log), dies_after
+        while self.committed < end:
+            made, written = self._one(end)
+            outputs += made
+            for table, key, row in written[:left]:
+                if row is None:
+                    self.rows[table].pop(key, None)
+                else:
+                    self.rows[table][key] = row
+            if left is not None and left < len(written):
+                break
+            self.committed, left = self._folded, None if left is None else left - len(written)
+        return outputs
+
+    def _one(self, end: int) -> tuple[list[Output], list[tuple[str, bytes, bytes | None]]]:
+        """One cycle: what it puts out, and the rows to write, in order."""
+        overlay, self._folded = Overlay(self.fold.tables, self.rows), self.committed
+        for record in self.log[self.committed : end]:
             fold_whole(self.fold, record, overlay)
+            self._folded += 1
+            if overlay.ends:
+                break
         for output in overlay.outputs:
             if output.topic == TOPICS.contacts:
                 self.write(output.value)
-        written = [(t, key, row) for t, rows in overlay.encoded().items() for key, row in rows]
-        for table, key, row in written[:dies_after]:
-            if row is None:
-                self.rows[table].pop(key, None)
-            else:
-                self.rows[table][key] = row
-        if dies_after is None or dies_after >= len(written):
-            self.committed = end
-        return overlay.outputs
+        return overlay.outputs, [(t, key, row) for t, rows in overlay.encoded().items() for key, row in rows]
 
     def bases(self, start: int) -> dict[bytes, int] | None:
         """Where a replay begins when what lies before `start` is deleted."""

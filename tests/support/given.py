@@ -21,6 +21,7 @@ from app.domain.inputs import (
     TurnGranted,
 )
 from app.domain.listed import ListedText
+from app.domain.placement import own_rows
 from app.domain.policy import Policy
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Proof
 
@@ -159,7 +160,7 @@ class Log:
 
     def __init__(self) -> None:
         self.contact: Contact | None = None
-        self.archive: dict[str, Message] = {}
+        self.rows: dict[str, Message] = {}
         self.offset = -1
         self.now_ms = START_MS
         self.events: list[Event] = []
@@ -175,21 +176,17 @@ class Log:
         return self
 
     def fold(self, record: Input, place: Place) -> None:
-        named = getattr(record, "message_id", "")
-        kept = self.contact is not None and named.partition("-")[2] in self.contact.messages
-        folded = fold(self.contact, None if kept else self.archive.get(named), record, place)
+        own = {key: self.rows[key] for key in own_rows(self.contact, record) if key in self.rows}
+        folded = fold(self.contact, own, record, place)
         if folded is None:
             return
-        self.contact, self.last = folded.contact, (record, folded)
-        if folded.archived is not None:
-            self.archive[folded.archived.id] = folded.archived
-        elif not kept:
-            self.archive.pop(named, None)
+        self.contact, self.last = folded.contact if folded.changed else self.contact, (record, folded)
+        self.rows = {key: row for key, row in {**self.rows, **folded.written}.items() if row is not None}
         self.events, self.effects = list(folded.events), list(folded.effects)
 
     def message(self, key: str = KEY) -> Message:
         assert self.contact is not None
-        return self.contact.messages.get(key) or self.archive[f"{CONTACT}-{key}"]
+        return self.contact.messages.get(key) or self.rows[key]
 
     def said(self, kind: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -92,8 +92,11 @@ class Table:
     def emit(self, output: Output) -> None:
         self.outputs.append(output)
 
+    def end_cycle(self) -> None:
+        """Every input is a cycle of its own."""
+
     def encoded(self) -> dict[str, bytes]:
-        """The contact's row under its table's name, archived messages under theirs and their id."""
+        """The contact's row under its table's name, messages under theirs and their id."""
         return {
             table if table == CONTACTS else f"{table} {key.decode()}": self._specs[table].encode(row)
             for (table, key), row in sorted(self._rows.items())

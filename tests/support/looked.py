@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from app.domain.contact import Contact, Message
+from app.domain.contact import Message
 from app.domain.identity import contact_id, key_fingerprint, text_digest
 from app.domain.inputs import Input, Place
 from app.domain.phone import read_address
@@ -46,13 +46,16 @@ class House:
         self.pages = Pages(TENANT, self.provider, asyncio.Semaphore(2), 0.0)
         topics, self.faults = Topics("", "heliograph"), ContainedFaults()
         self.looks = Looks(
-            self.tenant, self.pages, self.row, self.put, self.sealer, KEY, topics.contacts, self.faults, few
+            self.tenant, self.pages, self.messages, self.put, self.sealer, KEY, topics.contacts, self.faults, few
         )
         texting = Texting(self.sealer, KEY)
         self.inbox = Inbox(self.tenant, self.pages, self.put, texting, topics, self.faults, shared=shared)
 
-    def row(self, _partition: int, contact: str) -> Contact | None:
-        return self.people[contact].contact if contact in self.people else None
+    def messages(self, _partition: int, contact: str, named: Iterable[str]) -> list[Message]:
+        if contact not in self.people or self.people[contact].contact is None:
+            return []
+        active, rows = self.people[contact].contact.messages, self.people[contact].rows
+        return [*active.values(), *(rows[key] for name in named if (key := name[21:]) in rows and key not in active)]
 
     async def put(self, outputs: Sequence[Output]) -> None:
         """Onto the logs."""

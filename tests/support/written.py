@@ -23,7 +23,7 @@ def fingerprint(stand: Stand) -> str:
 
 
 def rejected(stand: Stand, contact: str, key: str, **given: int) -> Rejected:
-    """A message that is final at once, and archived with it."""
+    """A message that is final at once."""
     return Rejected(
         id="by-hand",
         tenant="default",

@@ -86,6 +86,10 @@ class Scope(Protocol):
         """Produce this, before the rows."""
         ...
 
+    def end_cycle(self) -> None:
+        """Make all rows durable before another record of this partition is folded."""
+        ...
+
 
 class Folding(Protocol):
     """The part of an agent that rows follow from: the same in a cycle and in a replay."""

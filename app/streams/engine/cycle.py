@@ -172,7 +172,7 @@ class Partition:
                 await self._fold_one(record, overlay, budget)
                 self._backlog.taken += 1
                 budget.folded(len(record.value or b""))
-                if self._alone(record) or budget.spent(len(overlay.outputs), overlay.bytes):
+                if overlay.ends or self._alone(record) or budget.spent(len(overlay.outputs), overlay.bytes):
                     self._leave()
                     return
                 if budget.breath_due():

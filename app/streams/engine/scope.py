@@ -24,7 +24,8 @@ class Stored(Protocol):
 class Overlay:
     """Reads through to the store once per row; keeps changes apart until they are durable; can undo one record.
 
-    `bytes`: encoded rows read and outputs made, as a measure of the memory that it holds.
+    `bytes`: encoded rows read and outputs made, as a measure of the memory that it holds. `ends`: the cycle must end
+    behind the record that was folded last.
     """
 
     def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, Stored]) -> None:
@@ -36,6 +37,7 @@ class Overlay:
         self._undo: list[tuple[str, bytes, Any, Any]] = []
         self._mark = 0
         self.bytes = 0
+        self.ends = False
 
     def preload(self, wanted: Iterable[tuple[str, bytes]]) -> None:
         """Read many rows in one call to the store. One that cannot be decoded is left to `get`, which raises in the
@@ -79,6 +81,10 @@ class Overlay:
         """See `Scope`."""
         self.outputs.append(output)
         self.bytes += len(output.value or b"")
+
+    def end_cycle(self) -> None:
+        """See `Scope`."""
+        self.ends = True
 
     def take_outputs(self) -> list[Output]:
         """What was emitted so far, to be produced now; `undo` reaches no further back."""
