@@ -53,6 +53,16 @@ FIELDS = (
     Field("HELIOGRAPH_DATA_DIR", "data_dir", Path("run/worker"), Path, "tables and journal of one worker"),
     Field("HELIOGRAPH_SPOOL_DIR", "spool_dir", Path("run/spool"), Path, "the ingress's spool"),
     Field(
+        "HELIOGRAPH_DATABASE_URL",
+        "database_url",
+        Secret(""),
+        values.database,
+        "read model: postgresql://...; empty: an SQLite file",
+        secret=True,
+    ),
+    Field("HELIOGRAPH_READ_MODEL_DIR", "read_model_dir", Path("run/read-model"), Path, "place of that SQLite file"),
+    Field("HELIOGRAPH_READ_MODEL_PORT", "read_model_port", 9099, values.port, "health and metrics of its writer"),
+    Field(
         "HELIOGRAPH_PSEUDONYM_KEY",
         "pseudonym_key",
         b"",
@@ -169,6 +179,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     replication: int
     data_dir: Path
     spool_dir: Path
+    database_url: Secret
+    read_model_dir: Path
+    read_model_port: int
     pseudonym_key: bytes
     seal_keys: dict[str, bytes]
     api_keys: tuple[str, ...]

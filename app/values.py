@@ -129,6 +129,13 @@ def secrets(text: str) -> tuple[Secret, ...]:
     return tuple(Secret(part) for part in words(text))
 
 
+def database(text: str) -> Secret:
+    """The URL of a database, which may hold a password."""
+    if not text.startswith(("postgresql://", "postgres://", "sqlite:///")):
+        raise ValueError("must begin with postgresql:// or sqlite:///")
+    return Secret(text)
+
+
 def unshown(text: str) -> tuple[Secret, ...]:
     """Parts between commas that nobody is shown."""
     return tuple(Secret(part) for part in names(text))

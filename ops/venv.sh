@@ -53,6 +53,28 @@ ensure_broker_tools() {
   command -v mvn >/dev/null || fail "Maven is missing (it fetches Kafka): apt-get install maven"
 }
 
+# The read model is tested on a real PostgreSQL too: the one installed, or Debian's packages unpacked beside our caches.
+ensure_postgresql() {
+  local cache=${HELIOGRAPH_CACHE:-$HOME/.cache/heliograph}/postgresql scratch bin names
+  for bin in "$(dirname "$(command -v initdb || echo /none/)")" /usr/lib/postgresql/*/bin "$cache"/usr/lib/postgresql/*/bin; do
+    [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ] && { export PATH="$bin:$PATH"; return; }
+  done
+  if command -v apt-get >/dev/null; then
+    echo "fetching PostgreSQL ..." >&2
+    scratch=$(mktemp -d)
+    # What apt would install beside what is there already, libraries included.
+    names='apt-get install --print-uris -qq --no-install-recommends postgresql'
+    (cd "$scratch" && { $names >list || { apt-get update -qq && $names >list; }; } &&
+      apt-get download -qq $(cut -d' ' -f2 list | cut -d_ -f1)) >/dev/null 2>&1 &&
+      mkdir -p "$cache" && for deb in "$scratch"/*.deb; do dpkg -x "$deb" "$cache"; done
+    rm -rf "$scratch"
+  fi
+  for bin in "$cache"/usr/lib/postgresql/*/bin; do
+    [ -x "$bin/initdb" ] && { export PATH="$bin:$PATH"; return; }
+  done
+  fail "PostgreSQL is missing (the read model is tested on it): apt-get install postgresql"
+}
+
 # Alerts and board are run on a real Prometheus: the one on the PATH, or Debian's package unpacked beside our other caches.
 ensure_prometheus() {
   command -v prometheus >/dev/null && command -v promtool >/dev/null && return

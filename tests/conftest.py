@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.dev.broker import DevBroker, free_port
+from tests.support.postgres import Postgres
 
 
 def pytest_configure() -> None:
@@ -24,3 +25,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     broker = DevBroker(free_port(), Path(tmp_path_factory.mktemp("kafka")))
     yield broker.start()
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL for the whole run."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

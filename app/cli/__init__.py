@@ -23,6 +23,7 @@ COMMANDS = {
     "ingress": "app.cli.ingress",
     "worker": "app.cli.worker",
     "bridge": "app.cli.bridge",
+    "read-model": "app.cli.readmodel",
     "simulator": "app.cli.simulator",
     "topics": "app.cli.topics",
     "schemas": "app.cli.schemas",

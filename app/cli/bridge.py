@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-import signal
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from app import kafka, telemetry
 from app.cli import PORT, running, settings_or_exit
+from app.cli.process import until_signal
 from app.cli.shown import say, say_json
 from app.settings import Settings
 from app.tenants import Tenant
@@ -55,7 +55,7 @@ async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, 
         served = _page(reader, counters, settings.internal_host, port)
         await served.listening()
         try:
-            await _until_signal(_read(reader, served.url, as_json))
+            await until_signal(_read(reader, served.url, as_json))
         finally:
             await served.stop()
     finally:
@@ -72,21 +72,6 @@ def _page(reader: "Reader", counters: "Counters", host: str, port: int) -> "Serv
     registry.register(counters)
     ProcessCollector(registry=registry)
     return Served(internal_app(reader.alive, reader.waiting, registry, reader.waiting), host, port)
-
-
-async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Raises what ended the work before a signal came."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            await working
-    finally:
-        working.cancel()
-        stopping.cancel()
 
 
 async def _read(reader: "Reader", url: str, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import click
 from app import telemetry
 from app.cli import PORT, running, settings_or_exit
 from app.cli.again import on_hangup
+from app.cli.database import engine_or_exit
 from app.cli.shown import say, say_json
 from app.settings import Settings
 from app.tenants import Tenant
@@ -50,6 +51,7 @@ async def _serve(
     from app.ingress.api import Ingress
     from app.ingress.gate import Gate
     from app.internal import Served
+    from app.read_model.reader import ANSWER_S, ReadModel
     from app.records.monitor import WorkerMonitor
 
     stop, faults = asyncio.Event(), list[BaseException]()
@@ -60,7 +62,10 @@ async def _serve(
         faults.append(fault)
         stop.set()
 
-    ingress = Ingress(settings, tenants, Gate(settings).open, fail, workers=WorkerMonitor.of(settings))
+    read_model = ReadModel(engine_or_exit(settings, ANSWER_S, read_only=True))
+    ingress = Ingress(
+        settings, tenants, Gate(settings).open, fail, workers=WorkerMonitor.of(settings), read_model=read_model
+    )
     on_hangup(tenants, ingress.take)
     await ingress.start()
     served: list[Served] = []

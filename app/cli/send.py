@@ -19,7 +19,8 @@ from app.cli.counted import plural
 from app.cli.sendchecks import DROPPED, REPEATED, bad_numbers, repeats, without
 from app.cli.sendcsv import BadFile
 from app.cli.sendfile import Asked, Line, asked, read_lines, single
-from app.cli.sendwait import Awaited, awaited, show, wait_for
+from app.cli.sendmatch import Awaited, awaited
+from app.cli.sendwait import show, wait_for
 from app.cli.sendwarnings import Warned, by_words, in_json, media_warned, tell
 from app.cli.shown import say, say_json
 from app.cli.topicio import produce
@@ -54,7 +55,7 @@ ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
 @click.option("--send-at", help="RFC 3339 with offset.")
 @click.option("--expires-at", help="RFC 3339 with offset.")
 @click.option("--campaign")
-@click.option("--wait", is_flag=True, help="Wait for the outcomes and show them by line.")
+@click.option("--wait", is_flag=True, help="Wait for outcomes and conflicts, show them by line.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait at most.")
 @click.option("--once-per-person", "once", is_flag=True, help="Drop lines that repeat a text to one person.")
 @click.option("--dry-run", is_flag=True, help="Check every line and number, send nothing; exit 1 for bad numbers.")
@@ -88,16 +89,16 @@ def command(
         tell(ready.problems, named=file is not None, kind="error" if dry_run else "warning")
     if dry_run:
         _dry_run(ready, as_json)
-    _produce(ready, settings, as_json)
+    sent_ms = _produce(ready, settings, as_json)
     if not wait:
         told = {"sent": len(ready.lines), **in_json(ready.warnings), **in_json(ready.problems, "problem")}
         say_json(told) if as_json else say(f"{len(ready.lines)} sent")
         sys.exit(OK)
     messages = awaited(ready.asked)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        asyncio.run(_wait(settings, messages, timeout, found))
+        asyncio.run(_wait(settings, messages, timeout, found, sent_ms))
     show(messages, as_json=as_json)
-    sys.exit(PROBLEMS if any(message.outcome is None for message in messages) else OK)
+    sys.exit(PROBLEMS if any(message.failed for message in messages) else OK)
 
 
 class Ready(NamedTuple):
@@ -119,15 +120,18 @@ def _dry_run(ready: Ready, as_json: bool) -> NoReturn:
     sys.exit(PROBLEMS if bad else OK)
 
 
-def _produce(ready: Ready, settings: Settings, as_json: bool) -> None:
+def _produce(ready: Ready, settings: Settings, as_json: bool) -> int:
+    """Log time of the first request, ms."""
     values = [orjson.dumps(line.event) for line in ready.lines]
     with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
-        asyncio.run(produce(_topics(settings).requests, values, kafka.client(settings), acked))
+        return asyncio.run(produce(_topics(settings).requests, values, kafka.client(settings), acked))
 
 
-async def _wait(settings: Settings, messages: list[Awaited], timeout_s: float, found: Callable[[], None]) -> None:
+async def _wait(
+    settings: Settings, messages: list[Awaited], timeout_s: float, found: Callable[[], None], sent_ms: int
+) -> None:
     client, workers = kafka.client(settings), WorkerMonitor.of(settings)
-    await wait_for(_topics(settings), messages, timeout_s, client, found, workers)
+    await wait_for(_topics(settings), messages, timeout_s, client, found, workers, sent_ms)
 
 
 def _topics(settings: Settings) -> Topics:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from app import clock
 from app.cli.sendcsv import BadFile, Event, read_rows
 from app.records.codec import InvalidJsonError, Unreadable, decode_tolerant
 from app.records.requests import NotifyRequest, read_request
@@ -54,7 +55,17 @@ def read_lines(
 
 
 def keyed(lines: list[Line], salt: bytes = b"") -> list[Line]:
-    """A key for each line without one, from its content, its ordinal among equal lines and the `salt`."""
+    """A key for each line without one, from its content, its ordinal among equal lines and the `salt`; and an id of the
+    event for each without one, by which its answer on notify.updates is known."""
+    lines = _keyed(lines, salt)
+    for _, event in lines:
+        own = own_fields(event)
+        if not (own.get("id") or event.get("id")):
+            own["id"] = clock.new_id()
+    return lines
+
+
+def _keyed(lines: list[Line], salt: bytes) -> list[Line]:
     seen: Counter[bytes] = Counter()
     for _, event in lines:
         own = own_fields(event)

@@ -1,7 +1,8 @@
 """What became of the lines of `heliograph send --wait`: one message per recipient, each with its outcome or none."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any
 
 from rich.console import Console
@@ -12,74 +13,19 @@ from app import kafka
 from app.cli.counted import plural
 from app.cli.outcomes import why
 from app.cli.parked import parked_requests, parked_words
-from app.cli.pending import Identity, not_taken, state, taken_messages
-from app.cli.sendfile import Asked
+from app.cli.pending import not_taken, state, taken_messages
+from app.cli.sendmatch import Awaited, Matching, Outcome
 from app.cli.shown import escaped, say, say_json
 from app.cli.stopped import stopped_lanes
 from app.cli.topicio import follow
-from app.domain.media import media_warnings
-from app.domain.phone import read_address
-from app.domain.words import Priority
-from app.records.bulk import MOST_AT_ONCE
 from app.records.fit import Unfit
 from app.records.monitor import WorkerMonitor
-from app.records.requests import NotifyRequested, recipients_of
 from app.records.topics import Topics
 
-Outcome = dict[str, Any]
 # For what the missing ones wait for.
 LOOK_S = 20.0
-
-
-class Awaited:
-    """One message: the same number twice, or the same key and number on two lines, is one. `warnings`: of its media;
-    `message_id`, `waits`: of one without an outcome, what it is and what it waits for, as far as it is known; `parks`:
-    whether its request names so many recipients that it is expanded in the background."""
-
-    def __init__(self, identity: Identity, warnings: Sequence[str] = (), *, parks: bool = False) -> None:
-        self.identity, self.lines, self.warnings, self.parks = identity, list[int](), warnings, parks
-        self.outcome: Outcome | None = None
-        self.message_id, self.waits = "", ""
-
-
-def awaited(asked: Iterable[Asked]) -> list[Awaited]:
-    """Every message of the lines, in their order; a cancel has none."""
-    messages: dict[tuple[str, str, str], Awaited] = {}
-    for line, request in asked:
-        if not isinstance(request, NotifyRequested):
-            continue
-        key, recipients = request.idempotency_key or request.id or "", recipients_of(request)
-        parks = len(recipients) > MOST_AT_ONCE and request.priority is not Priority.URGENT
-        for raw in recipients:
-            address = read_address(raw)
-            made = Awaited((request.tenant, key, address.masked), media_warnings(request.media), parks=parks)
-            message = messages.setdefault((request.tenant, key, address.canonical), made)
-            message.lines += [line] if line not in message.lines else []
-    return list(messages.values())
-
-
-class Matching:
-    """Gives outcomes to the messages that wait. Two numbers may share a mask: then each gets an outcome of its own."""
-
-    def __init__(self, messages: list[Awaited]) -> None:
-        self._open: dict[Identity, list[Awaited]] = {}
-        for message in messages:
-            self._open.setdefault(message.identity, []).append(message)
-        self._known: dict[str, Awaited] = {}
-        self.left = len(messages)
-
-    def take(self, outcome: Outcome) -> bool:
-        """Whether it is the first outcome of a message that waited; a later revision replaces an earlier one."""
-        if (known := self._known.get(outcome["message_id"])) is not None:
-            known.outcome = outcome
-            return False
-        waiting = self._open.get((outcome["tenant"], outcome["idempotency_key"], outcome["recipient"]["masked"]))
-        if not waiting:
-            return False
-        message = self._known[outcome["message_id"]] = waiting.pop(0)
-        message.outcome = outcome
-        self.left -= 1
-        return True
+# By which the clocks of two brokers may differ.
+SKEW_MS = 1000
 
 
 async def wait_for(
@@ -89,54 +35,67 @@ async def wait_for(
     client: dict[str, Any],
     found: Callable[[], None],
     workers: WorkerMonitor,
+    sent_ms: int,
 ) -> None:
-    """Until every message has its outcome or the time is over; `found` is called for each. `workers` is observed
-    meanwhile, for what the missing ones wait for."""
+    """Until every message has its outcome or is a conflict, or the time is over; `found` is called for each. `workers`
+    is observed meanwhile, for what the missing ones wait for; `sent_ms`: log time of the first request, which is
+    answered after it."""
+    matching = Matching(messages)
+    outcomes = _read(follow(topics.outcomes, client, from_start=True, forever=True), matching.take, found, matching)
+    answers = follow(topics.updates, client, from_start=True, forever=True, since_ms=sent_ms - SKEW_MS)
     workers.start(logged=False)
     try:
-        await _wait_for(topics, messages, timeout_s, client, found, workers)
-    finally:
-        await workers.stop()
-
-
-async def _wait_for(
-    topics: Topics,
-    messages: list[Awaited],
-    timeout_s: float,
-    client: dict[str, Any],
-    found: Callable[[], None],
-    workers: WorkerMonitor,
-) -> None:
-    matching = Matching(messages)
-    try:
         async with asyncio.timeout(timeout_s):
-            async for _, value in follow(topics.outcomes, client, from_start=True, forever=True):
-                if matching.take(value):
-                    found()
-                if not matching.left:
-                    return
+            await _first(outcomes, _read(answers, matching.answer, found, matching))
     except TimeoutError:
         missing = plural(matching.left, "outcome is", "outcomes are")
         say(f"{missing} not there after {timeout_s:g} s", err=True)
         await _told(topics, client, messages, workers)
+    finally:
+        await workers.stop()
+
+
+async def _read(
+    records: AsyncIterator[tuple[Any, dict[str, Any]]],
+    take: Callable[[dict[str, Any]], bool],
+    found: Callable[[], None],
+    matching: Matching,
+) -> None:
+    """Until nothing is left to wait for."""
+    async with aclosing(records) as opened:  # type: ignore[type-var] # an asynchronous generator
+        async for _, value in opened:
+            if take(value):
+                found()
+            if not matching.left:
+                return
+
+
+async def _first(*reads: Coroutine[Any, Any, None]) -> None:
+    """Run all until one returns; raises what one raised."""
+    tasks = [asyncio.ensure_future(read) for read in reads]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _told(topics: Topics, client: dict[str, Any], messages: list[Awaited], workers: WorkerMonitor) -> None:
     """As far as it can be known: whoever may read outcomes need not be allowed to read a worker's tables."""
     missing = [message for message in messages if message.outcome is None]
-    over = {message.outcome["message_id"] for message in messages if message.outcome is not None}
     try:
         async with asyncio.timeout(LOOK_S):
-            await _look(topics, client, missing, over, workers)
+            await _look(topics, client, missing, workers)
     except (kafka.errors(), OSError, Unfit) as error:
         for message in missing:
             message.waits = f"not known: the tables cannot be read ({type(error).__name__})"
 
 
-async def _look(
-    topics: Topics, client: dict[str, Any], missing: list[Awaited], over: set[str], workers: WorkerMonitor
-) -> None:
-    """What each of them waits for; `over`: ids of those that have their outcome."""
+async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], workers: WorkerMonitor) -> None:
+    """What each of them waits for. One whose request was not answered yet is in no row that is its own."""
     stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
     parked = await parked_requests(topics, client) if any(message.parks for message in missing) else 0
     known = await taken_messages(topics, client, {message.identity for message in missing})
@@ -144,10 +103,9 @@ async def _look(
         message.waits = not_taken(workers.stopped)
         if message.parks and parked:
             message.waits = parked_words(parked) + (f"; {workers.stopped}" if workers.stopped else "")
-        if rows := [row for row in known.get(message.identity, ()) if row.id not in over]:
-            row = rows[0]
-            over.add(row.id)
-            message.message_id, message.waits = row.id, state(row, stopped, workers.stopped)
+        for row in known.get(message.identity, ()):
+            if row.id == message.message_id:
+                message.waits = state(row, stopped, workers.stopped)
 
 
 def show(messages: list[Awaited], *, as_json: bool) -> None:

@@ -12,16 +12,20 @@ from app.records.fit import must_exist
 
 async def produce(
     topic: str, values: Iterable[bytes], client: dict[str, Any], acked: Callable[[], None] = lambda: None
-) -> None:
-    """Produce and wait for every acknowledgement; `acked` is called for each. Raises KafkaError if one is refused."""
+) -> int:
+    """Produce and wait for every acknowledgement; `acked` is called for each. Returns the log time of the first record
+    in ms, 0 without one. Raises KafkaError if one is refused."""
     producer = AIOKafkaProducer(acks="all", linger_ms=5, max_request_size=1 << 21, **client)
     try:
         await must_exist(client, [topic])
         await producer.start()
         under_way = [await producer.send(topic, value) for value in values]
+        first_ms = 0
         for acknowledgement in under_way:
-            await acknowledgement
+            at_ms = int((await acknowledgement).timestamp or 0)
+            first_ms = min(first_ms or at_ms, at_ms)
             acked()
+        return first_ms
     finally:
         await producer.stop()
 

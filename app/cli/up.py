@@ -21,7 +21,7 @@ LOOK_S = 0.2
 KEPT = "up.env"
 KAFKA_PORT, INGRESS_PORT = 19092, 8080
 # Where ops/prometheus/prometheus.yml looks. INTERNAL: health and metrics of the ingress; WORKER: of the first worker.
-INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT = 9101, 9102, 9103
+INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT, READ_MODEL_PORT = 9101, 9102, 9103, 9099
 
 
 @click.command("up")
@@ -33,7 +33,7 @@ INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT = 9101, 9102, 9103
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses when ready.")
 def command(workers: int, directory: str, live: bool, port: int | None, as_json: bool) -> None:
-    """Kafka, simulator, ingress, workers and bridge in the foreground; a part that dies is started again.
+    """Kafka, simulator, ingress, workers, bridge and read model in the foreground; a part that dies is started again.
 
     Without --live any TWILIO_* and HELIOGRAPH_CONFIG of the environment is ignored: all goes to the simulator, and
     up.env beside the logs holds the settings of the parts, for `doctor`, `explain` and the other commands.
@@ -47,7 +47,8 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
     if live:
         _complete_or_exit()
     place = Path(directory).absolute()
-    plan = Plan(directory=place, workers=workers, live=live, ports=_ports(port, workers, live=live))
+    ports = _ports(port, workers, live=live)
+    plan = Plan(directory=place, workers=workers, live=live, read_model=True, ports=ports)
     stand = Stand(plan, os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _told)
@@ -106,7 +107,13 @@ def _complete_or_exit() -> None:
 
 def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:
     """A port that was asked for is used or it is an error; a default gives way when it is taken."""
-    defaults = {"kafka": KAFKA_PORT, "internal": INTERNAL_PORT, "worker-1": WORKER_PORT, "bridge": BRIDGE_PORT}
+    defaults = {
+        "kafka": KAFKA_PORT,
+        "internal": INTERNAL_PORT,
+        "worker-1": WORKER_PORT,
+        "bridge": BRIDGE_PORT,
+        "read-model": READ_MODEL_PORT,
+    }
     defaults |= {f"worker-{number}": WORKER_PORT + number for number in range(2, workers + 1)}
     ports = {name: number for name, number in defaults.items() if is_free(number)}
     told = int(os.environ.get("PORT") or INGRESS_PORT) if port is None and live else port

@@ -33,7 +33,8 @@ __all__ = ["ACCOUNT", "SERVICE", "Plan", "Stand"]
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to bring up.
 
-    `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`: whether it runs;
+    `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`, `read_model`:
+    whether it runs;
     `ports`: of ingress, internal (the ingress's metrics), worker-1 ..., simulator, bridge, kafka (else any free one);
     `program`: what Python runs as each part (tests plant faults in it).
     """
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     live: bool = False
     bridge: bool = True
+    read_model: bool = False
     extra: dict[str, str] = {}
     simulator: list[str] = []
     ports: dict[str, int] = {}
@@ -76,6 +78,9 @@ class Stand:
             self.add_worker(number)
         if self.plan.bridge:
             self._add("bridge", ["bridge", "--port", str(self.plan.ports.get("bridge", 0))])
+        if self.plan.read_model:
+            port = str(self.plan.ports.get("read-model", 0))
+            self._add("read-model", ["read-model", "run", "--port", port])
         for part in self.parts.values():
             part.wait()
         return self.addresses()
@@ -118,13 +123,14 @@ class Stand:
         said = {name: part.ready for name, part in self.parts.items()}
         pids: dict[str, list[int]] = {}
         for name, part in self.parts.items():
-            pids.setdefault(name.partition("-")[0], []).append(part.pid)
+            pids.setdefault(name.rstrip("0123456789").rstrip("-"), []).append(part.pid)
         return {
             "kafka": self.env["KAFKA_BOOTSTRAP_SERVERS"],
             "ingress": said["ingress"]["ingress"],
             "internal": said["ingress"]["internal"],
             "simulator": said.get("simulator", {}).get("simulator"),
             "metrics": said.get("bridge", {}).get("metrics"),
+            "read_model": said.get("read-model", {}).get("read_model"),
             "pids": pids,
         }
 
@@ -147,7 +153,7 @@ class Stand:
     def stop(self) -> None:
         """Everything down, in reverse; workers together."""
         for part in self.parts.values():
-            if part.name.startswith(("worker", "bridge")):
+            if part.name.startswith(("worker", "bridge", "read-model")):
                 part.terminate()
         for part in reversed(self.parts.values()):
             part.stop()
@@ -168,6 +174,7 @@ class Stand:
             "KAFKA_BOOTSTRAP_SERVERS": address,
             "PYTHONUNBUFFERED": "1",
             "HELIOGRAPH_SPOOL_DIR": seen.get("HELIOGRAPH_SPOOL_DIR") or str(plan.directory / "spool"),
+            "HELIOGRAPH_READ_MODEL_DIR": seen.get("HELIOGRAPH_READ_MODEL_DIR") or str(plan.directory / "read-model"),
             **surroundings.keys(plan.directory / "keys.json", seen),
         }
         if plan.prefix:

@@ -144,6 +144,13 @@ class RequestConflicted(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
+class RequestRepeated(_Event, frozen=True, kw_only=True):
+    """Same key, same payload, another record: the message that it opened stands for this request too."""
+
+    key: str
+    at_ms: int
+
+
 class CancelKept(_Event, frozen=True, kw_only=True):
     """A cancel arrived before its request; it holds for 24 h."""
 
@@ -237,6 +244,7 @@ Event = (
     | MediaDropped
     | OutcomeGiven
     | RequestConflicted
+    | RequestRepeated
     | CancelKept
     | CancelNoted
     | LineLearnt

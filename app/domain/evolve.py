@@ -41,6 +41,7 @@ from app.domain.events import (
     RecallEnded,
     RecallWanted,
     RequestConflicted,
+    RequestRepeated,
     StageChanged,
     TextReceived,
     TextsRemembered,
@@ -93,7 +94,7 @@ def evolve(contact: Contact, rows: Messages, event: Event, place: Place) -> Rows
             return replace(contact, filtered=others if lifted else (*others, digest)[-KEPT_FILTERED:]), rows
         case ContactUnfrozen():
             return thaw(contact, event), rows
-        case InputRefused() | RequestConflicted():
+        case InputRefused() | RequestConflicted() | RequestRepeated():
             return contact, rows
         case _:
             return _message(contact, rows, event, place)

@@ -45,6 +45,9 @@ TimedMessageId = Annotated[
 IdempotencyKey = Annotated[
     str, Meta(description="The caller's key; without one the event's id, without both the record's place.")
 ]
+RequestId = Annotated[
+    str, Meta(description="Id of the request's event, as its producer set it; without one its place; else empty.")
+]
 Attempt = Annotated[int, Meta(ge=0, le=LARGEST, description="Number of the create call, from 1; 0: none.")]
 Lane = Annotated[str, Meta(description="The sender's outgoing line: a name from the tenant's configuration.")]
 Segments = Annotated[int, Meta(ge=0, le=LARGEST, description="Billed parts of the text.")]

@@ -60,6 +60,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     metadata: f.Metadata = {}
     traceparent: f.Traceparent = ""
     warnings: f.Warnings = ()
+    request_id: f.RequestId = ""
 
 
 class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
@@ -82,6 +83,7 @@ class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     forget_after_ms: f.Ms = 2_592_000_000
     reason: Reason = Reason.INVALID_REQUEST
     traceparent: f.Traceparent = ""
+    request_id: f.RequestId = ""
 
 
 class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.cancel_requested.v1"):

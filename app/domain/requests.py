@@ -9,6 +9,7 @@ from app.domain.events import (
     InputRefused,
     MessageOpened,
     RequestConflicted,
+    RequestRepeated,
     StageChanged,
 )
 from app.domain.inputs import CancelRequested, Rejected, Requested
@@ -102,6 +103,9 @@ def _known(case: Case, record: Requested | Rejected) -> bool:
         return False
     if message.fingerprint != record.fingerprint:
         case.happen(RequestConflicted(key=key_of(record.message_id), at_ms=case.place.log_ms))
+    elif message.source != record.source:
+        # Another record. One record expanded twice has the same source, and was answered when it opened the message.
+        case.happen(RequestRepeated(key=key_of(record.message_id), at_ms=case.place.log_ms))
     return True
 
 

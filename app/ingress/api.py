@@ -24,9 +24,11 @@ from app.ingress.mistakes import Mistake
 from app.ingress.receipts import Receipts
 from app.ingress.rejections import Rejections, Why
 from app.ingress.spool import Spool
+from app.ingress.states import States
 from app.ingress.webhooks import Webhooks
 from app.ingress.workers import WorkersCollector
 from app.internal import internal_app
+from app.read_model.reader import ReadModel
 from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -39,7 +41,8 @@ class Ingress:
 
     `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on; `body_s`:
     how long a body may take, `head_s` the head of a request. `connections` is what the public server is to be run with.
-    `workers`: observed while the ingress runs; None observes nothing.
+    `workers`: observed while the ingress runs; None observes nothing. `read_model`: read while it runs; None: no state
+    of a message is known.
     """
 
     def __init__(
@@ -51,14 +54,16 @@ class Ingress:
         body_s: float = BODY_S,
         head_s: float = HEAD_S,
         workers: WorkerMonitor | None = None,
+        read_model: ReadModel | None = None,
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
-        self.workers = workers
-        self.messages = Messages(tenants, self.log, topics, key, body_s, lambda: workers.stopped if workers else "")
+        self.workers, self.read_model = workers, read_model
+        stopped = (lambda: workers.stopped) if workers is not None else (lambda: "")
+        self.messages = Messages(tenants, self.log, topics, key, body_s, States(read_model, key), stopped)
         self.connections = Connections(body_s, head_s)
 
     def take(self, tenants: Mapping[str, Tenant]) -> None:
@@ -71,6 +76,8 @@ class Ingress:
         await self.log.start()
         if self.workers is not None:
             self.workers.start()
+        if self.read_model is not None:
+            await self.read_model.start()
 
     async def stop(self) -> None:
         """After the last request."""
@@ -78,12 +85,23 @@ class Ingress:
         await self.log.stop()
         if self.workers is not None:
             await self.workers.stop()
+        if self.read_model is not None:
+            await self.read_model.stop()
+
+    def degraded(self) -> str:
+        """What is wrong with the workers, or with the read model, or ""."""
+        parts = (self.workers.problem if self.workers else "", self.read_model.problem if self.read_model else "")
+        return "; ".join(filter(None, parts))
 
     def routes(self) -> list[Route]:
         """Of the public port, webhooks apart (see `hooks.read_path`)."""
         return [
-            Route("/v1/messages", self.messages.create, methods=["POST"]),
-            Route("/v1/messages/{id}", self.messages.cancel, methods=["DELETE"]),
+            Route("/v1/messages", _by_method(self.messages.find, POST=self.messages.create), methods=["GET", "POST"]),
+            Route(
+                "/v1/messages/{id}",
+                _by_method(self.messages.show, DELETE=self.messages.cancel),
+                methods=["GET", "DELETE"],
+            ),
         ]
 
     def public(self) -> Any:
@@ -109,9 +127,19 @@ class Ingress:
         if workers is not None:
             registry.register(WorkersCollector(workers))
         ProcessCollector(registry=registry)
-        return internal_app(
-            lambda: "", self.log.fault, registry, degraded=lambda: workers.problem if workers is not None else ""
-        )
+        return internal_app(lambda: "", self.log.fault, registry, degraded=self.degraded)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def _by_method(get: Handler, **others: Handler) -> Handler:
+    """One route for each path: its 405 names every method. A HEAD is answered as GET."""
+
+    async def handler(request: Request) -> Response:
+        return await others.get(request.method, get)(request)
+
+    return handler
 
 
 async def _refused(_request: Request, error: HTTPException) -> Response:
@@ -129,7 +157,9 @@ _REFUSALS = (400, 403, 405, 413, 415, 500, 503)
 # Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
 ANSWERS = {
     **{name: (204 if kind is Kind.STATUS else 200, *_REFUSALS) for name, kind in KINDS.items()},
-    "messages": (202, 400, 401, 408, 413, 415, 422, 500, 503),
+    "messages": (200, 202, 400, 401, 408, 409, 413, 415, 422, 500, 503),
+    "find": (200, 401, 422, 500, 503),
+    "show": (200, 401, 404, 500, 503),
     "cancel": (202, 401, 404, 500, 503),
 }
 

@@ -15,9 +15,10 @@ from app import clock
 from app.domain.identity import contact_id, message_id
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
-from app.ingress.answers import problem
 from app.ingress.log import Log, Unavailable
+from app.ingress.problems import Problem, broken
 from app.ingress.record import Record
+from app.ingress.states import MAX_KEY, NO_MESSAGE, States
 from app.records.codec import Unreadable, decode, decode_tolerant
 from app.records.requests import (
     CONTROL,
@@ -33,34 +34,18 @@ from app.records.topics import Topics
 from app.tenants import Tenant
 
 _encode, _anything = msgspec.json.Encoder().encode, msgspec.json.Decoder()
-MAX_KEY = 200
-# Of an answer 202 while no worker folds anything: the record is kept all the same.
+# Of an answer while no worker folds anything, or while the read model is away or behind: a request is kept anyway.
 WARNING = "Heliograph-Warning"
+# What is kept, and what the read model was asked for.
+WARNED = (200, 202, 404)
 KINDS = ("application/json", "application/cloudevents+json")
-
-
-class Problem(Exception):
-    """RFC 9457: `status`, `title`, and the field and rule that were broken."""
-
-    def __init__(self, status: int, title: str, field: str = "", rule: str = "") -> None:
-        super().__init__(title)
-        self.status, self.answer = status, problem(status, title, field, rule)
-
-    def response(self) -> Response:
-        """application/problem+json."""
-        status, body, kind = self.answer
-        return Response(body, status, {"WWW-Authenticate": "Bearer"} if status == 401 else {}, kind.decode())
-
-
-def _broken(field: str, rule: str) -> Problem:
-    return Problem(422, "a rule is broken", field, rule)
 
 
 class Messages:
     """Handlers of /v1/messages. Bearer keys are compared by their SHA-256, in constant time.
 
-    `body_s`: seconds that a body may take; `answered` counts answers by handler and HTTP status. `warning`: why nothing
-    that is kept now will be done soon, or "".
+    `body_s`: seconds that a body may take; `answered` counts answers by handler and HTTP status. `states`: of messages
+    that were asked for before; `warning`: why nothing that is kept now will be done soon, or "".
     """
 
     def __init__(
@@ -70,9 +55,10 @@ class Messages:
         topics: Topics,
         key: bytes,
         body_s: float,
+        states: States,
         warning: Callable[[], str] = lambda: "",
     ) -> None:
-        self._body_s, self._warning = body_s, warning
+        self._body_s, self._states, self._warning = body_s, states, warning
         self._log, self._topics, self._key = log, topics, key
         self.take(tenants)
         self.answered: Counter[tuple[str, int]] = Counter()
@@ -82,49 +68,72 @@ class Messages:
         self._keys = [(_digest(key), tenant) for tenant in tenants.values() for key in tenant.api_keys if key]
 
     async def create(self, request: Request) -> Response:
-        """POST: 202 with the ids of the messages; 400, 401, 408, 413, 415, 422, 503 as problem+json."""
+        """POST: 202 with the ids of the messages, or 200 with their states if the same request was made before; 400,
+        401, 408, 409, 413, 415, 422, 503 as problem+json."""
         return await self._answered("messages", request, self._create)
+
+    async def find(self, request: Request) -> Response:
+        """GET by `idempotency_key`: 200 with the state of each recipient's message, none is an empty list."""
+        return await self._answered("find", request, self._find)
+
+    async def show(self, request: Request) -> Response:
+        """GET: 200 with the message's state; 404 for what is no message of this tenant, or not known yet."""
+        return await self._answered("show", request, self._show)
 
     async def cancel(self, request: Request) -> Response:
         """DELETE: 202; what became of it is an update or outcome. 404 for what is no message id."""
         return await self._answered("cancel", request, self._cancel)
 
     async def _answered(
-        self, name: str, request: Request, act: Callable[[Request, Tenant], Awaitable[dict[str, Any]]]
+        self, name: str, request: Request, act: Callable[[Request, Tenant], Awaitable[tuple[int, dict[str, Any]]]]
     ) -> Response:
         try:
-            content = await act(request, self._tenant(request))
-            headers = {WARNING: warning} if (warning := self._warning()) else {}
-            response = Response(_encode(content), 202, headers, media_type="application/json")
+            status, content = await act(request, self._tenant(request))
+            response = Response(_encode(content), status, media_type="application/json")
         except Problem as wrong:
             response = wrong.response()
         except Exception:
             self.answered[name, 500] += 1
             raise
+        if response.status_code in WARNED and (warning := "; ".join(filter(None, self._warnings()))):
+            response.headers[WARNING] = warning
         self.answered[name, response.status_code] += 1
         return response
 
-    async def _create(self, request: Request, tenant: Tenant) -> dict[str, Any]:
+    async def _find(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
+        return 200, await self._states.of_key(tenant.name, request.query_params.get("idempotency_key", ""))
+
+    async def _show(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
+        return 200, await self._states.of_message(tenant.name, request.path_params["id"])
+
+    async def _create(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
         try:
             async with asyncio.timeout(self._body_s):
                 raw = await _body(request)
         except TimeoutError:
             raise Problem(408, f"the body took longer than {self._body_s:g} s") from None
         body, replaced = _object(raw)
-        given = self._request(body, _header_key(request), tenant)
+        given, made = self._request(body, _header_key(request), tenant)
         key = given.idempotency_key or ""
-        await self._put(key, _encode(given), tenant)
         contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
-        ids = dict.fromkeys(message_id(tenant.name, key, contact) for contact in contacts)
+        ids = {message_id(tenant.name, key, contact): contact for contact in contacts}
         said: dict[str, Any] = {"message_ids": list(ids), "idempotency_key": key}
-        return said | ({"warnings": warnings} if (warnings := replaced + media_warnings(given.media)) else {})
+        said |= {"warnings": warnings} if (warnings := replaced + media_warnings(given.media)) else {}
+        # A key that was made just now cannot have been used before.
+        if not made and (known := await self._states.of_request(given, ids)) is not None:
+            return 200, said | {"messages": known}
+        await self._put(key, _encode(given), tenant)
+        return 202, said
 
-    async def _cancel(self, request: Request, tenant: Tenant) -> dict[str, Any]:
+    async def _cancel(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
         named = request.path_params["id"]
         if not MESSAGE_ID.match(named):
-            raise Problem(404, "there is no such message")
+            raise Problem(404, NO_MESSAGE)
         await self._put(named, _encode(NotifyCanceled(message_id=named, tenant=tenant.name)), tenant)
-        return {"message_id": named}
+        return 202, {"message_id": named}
+
+    def _warnings(self) -> tuple[str, str]:
+        return self._warning(), self._states.problem
 
     def _tenant(self, request: Request) -> Tenant:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -136,26 +145,27 @@ class Messages:
             raise Problem(401, "a bearer key of a tenant is required")
         return found
 
-    def _request(self, body: dict[str, Any], header_key: str, tenant: Tenant) -> NotifyRequested:
-        """What will be produced: the tenant of the key stamped on it, whatever form it came in."""
+    def _request(self, body: dict[str, Any], header_key: str, tenant: Tenant) -> tuple[NotifyRequested, bool]:
+        """What will be produced: the tenant of the key stamped on it, whatever form it came in; and whether its
+        idempotency key was made here."""
         value = _encode({"type": "notify.requested.v1", **body})
         if len(value) > MAX_VALUE_BYTES:
             raise _too_long()
         try:
             given = read_request(value)
         except Unreadable as bad:
-            raise _broken(bad.field, bad.rule) from None
+            raise broken(bad.field, bad.rule) from None
         if not isinstance(given, NotifyRequested):
-            raise _broken("type", "must be notify.requested.v1")
+            raise broken("type", "must be notify.requested.v1")
         if _named_tenant(body) not in (None, tenant.name):
-            raise _broken("tenant", "is not the tenant of this key")
+            raise broken("tenant", "is not the tenant of this key")
         if len(header_key) > MAX_KEY:
-            raise _broken("Idempotency-Key", f"must be text of at most {MAX_KEY} characters")
+            raise broken("Idempotency-Key", f"must be text of at most {MAX_KEY} characters")
         if CONTROL.search(header_key):
-            raise _broken("Idempotency-Key", CONTROL_RULE)
+            raise broken("Idempotency-Key", CONTROL_RULE)
         _check(given, tenant)
-        key = header_key or given.idempotency_key or given.id or clock.new_id()
-        return msgspec.structs.replace(given, tenant=tenant.name, idempotency_key=key)
+        own = header_key or given.idempotency_key or given.id
+        return msgspec.structs.replace(given, tenant=tenant.name, idempotency_key=own or clock.new_id()), not own
 
     async def _put(self, key: str, value: bytes, tenant: Tenant) -> None:
         if len(value) > MAX_VALUE_BYTES:
@@ -210,11 +220,11 @@ def _named_tenant(body: Mapping[str, Any]) -> Any:
 
 def _check(given: NotifyRequested, tenant: Tenant) -> None:
     if given.sender and given.sender not in tenant.lanes:
-        raise _broken("sender", "is not a lane of this tenant")
+        raise broken("sender", "is not a lane of this tenant")
     recipients = recipients_of(given)
     # One bad number among several is told by its own outcome and never stops the others.
     if len(recipients) == 1 and (wrong := read_address(recipients[0], tenant.strict_numbers).problem):
-        raise _broken("to", wrong)
+        raise broken("to", wrong)
 
 
 def _too_long() -> Problem:

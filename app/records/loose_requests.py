@@ -32,6 +32,7 @@ class Loose(msgspec.Struct, frozen=True):
     idempotency_key: str
     campaign: str
     metadata: dict[str, str] = {}
+    request_id: str = ""
 
 
 def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | None:
@@ -47,7 +48,8 @@ def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | N
     if not recipients or len(recipients) > MAX_RECIPIENTS or _text(whole, "type") != "notify.requested.v1":
         return None
     key = _text(whole, "idempotency_key") or _text(whole, "id") or place
-    return Loose(_text(whole, "tenant") or "default", recipients, key, _text(whole, "campaign"), _metadata(whole))
+    tenant, campaign = _text(whole, "tenant") or "default", _text(whole, "campaign")
+    return Loose(tenant, recipients, key, campaign, _metadata(whole), _text(whole, "id"))
 
 
 def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:

@@ -77,4 +77,8 @@ class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outco
     cause: Cause
     field: f.FaultyField = ""
     rule: f.Rule = ""
+    request_digest: Annotated[
+        f.Fingerprint,
+        Meta(description="Keyed hash of the payload that opened the message; empty if a rule was broken."),
+    ] = ""
     attempts_dropped: AttemptsDropped | msgspec.UnsetType = msgspec.UNSET

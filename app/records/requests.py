@@ -274,3 +274,10 @@ def _link_rule(request: NotifyRequested) -> str | None:
 def recipients_of(request: NotifyRequested) -> tuple[str, ...]:
     """Every recipient once, in order."""
     return tuple(dict.fromkeys([request.to] if isinstance(request.to, str) else request.to))
+
+
+def payload_fields(request: NotifyRequested) -> tuple[str, ...]:
+    """What makes two requests under one key the same: what would be sent, from where, and when."""
+    times = [t.isoformat() if t else "" for t in (request.send_at, request.expires_at)]
+    link = [request.media_fallback] if request.media_fallback else []
+    return request.body, *request.media, request.sender or "", request.category, *times, *link

@@ -21,6 +21,7 @@ EVENTS = [
     "media_dropped",
     "outcome",
     "conflicted",
+    "repeated",
 ]
 EVENTS += ["cancel_kept", "cancel_noted", "recall_wanted", "recall_ended", "forgotten"]
 
@@ -42,6 +43,7 @@ class NotifyUpdated(
     attempt: f.Attempt = 0
     error_class: Annotated[str, Meta(description="Kind of refusal or failure, empty without one.")] = ""
     error_code: f.Code | None = None
+    message_sid: f.Sid = ""
     provenance: Annotated[str, Meta(description="How a report was learnt: answer, callback, reconciled.")] = ""
     country: f.Country = ""
     lane: f.Lane = ""
@@ -53,6 +55,12 @@ class NotifyUpdated(
     request_to_create_ms: Annotated[f.Ms, Meta(description="With event taken: ms from request to create.")] | None = (
         None
     )
+    request_id: Annotated[
+        f.RequestId, Meta(description="Of the request that this answers (opened, repeated, conflicted).")
+    ] = ""
+    idempotency_key: Annotated[str, Meta(description="Of that request.")] = ""
+    request_digest: Annotated[f.Fingerprint, Meta(description="With event opened: keyed hash of the payload.")] = ""
+    masked: Annotated[f.Masked, Meta(description="Recipient of that request.")] = ""
     create_to_delivered_ms: (
         Annotated[f.Ms, Meta(description="With outcome delivered: ms from create to delivery.")] | None
     ) = None

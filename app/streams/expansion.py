@@ -69,7 +69,8 @@ class RequestExpansion:
 
     def _accepted(self, record: Input, request: NotifyRequested, warnings: tuple[str, ...]) -> Expansion:
         key = request.idempotency_key or request.id or source_of(record)
-        loose = Loose(request.tenant, recipients_of(request), key, request.campaign, request.metadata)
+        own = request.id or ""
+        loose = Loose(request.tenant, recipients_of(request), key, request.campaign, request.metadata, own)
         tenant = self._tenants[request.tenant]
         if (request.sender or tenant.lane) not in tenant.lanes:
             return Expansion(record, loose, None, BadRecord("sender", "is not a lane of this tenant"))

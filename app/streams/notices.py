@@ -29,6 +29,7 @@ from app.records.updates import NotifyUpdated
 from app.streams.consents import consent_record
 from app.streams.engine.agent import Input, Output, Scope
 from app.streams.outcomes import outcome_record
+from app.streams.request_answers import answer_fields, record_key
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,11 +51,13 @@ class Notices:
             cause = Cause(record.partition, record.offset, index)
             match event:
                 case e.AttemptProgressed():
-                    self._update(record, contact_id, folded, event, cause, scope)
+                    self._update(record, contact_id, parsed, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
                 case e.LookMade() | e.TextsRemembered() | e.LineLearnt() | ConsentTextRedated():
                     continue
+                case e.CheckpointKept() | ContactUnfrozen():
+                    continue  # changes nothing that a team could see
                 case numbers.NumberFailed() | numbers.FailuresForgotten() | numbers.TextFiltered():
                     continue
                 case numbers.NumberChanged():
@@ -68,11 +71,9 @@ class Notices:
                     )
                 case e.RequestConflicted():
                     refused.append(CONFLICT)
-                    self._update(record, contact_id, folded, event, cause, scope)
-                case e.CheckpointKept() | ContactUnfrozen():
-                    continue  # changes nothing that a team could see
+                    self._update(record, contact_id, parsed, folded, event, cause, scope)
                 case _:
-                    self._update(record, contact_id, folded, event, cause, scope)
+                    self._update(record, contact_id, parsed, folded, event, cause, scope)
         for effect in folded.effects:
             if isinstance(effect, effects.CheckpointWanted):
                 scope.emit(self._checkpoint(record, contact_id, parsed, folded))
@@ -81,12 +82,21 @@ class Notices:
         return refused
 
     def _update(
-        self, record: Input, contact_id: str, folded: Folded, event: e.Event, cause: Cause, scope: Scope
+        self,
+        record: Input,
+        contact_id: str,
+        parsed: ContactInput,
+        folded: Folded,
+        event: e.Event,
+        cause: Cause,
+        scope: Scope,
     ) -> None:
         message = folded.find(event.key)  # type: ignore[union-attr] # events without a key are handled above
         message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
-        update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant)
-        scope.emit(self._output(self._topics.updates, message_id, "notify.updated.v1", update, record))
+        answered = dict(answer_fields(event, parsed, message))
+        update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answered)
+        key = record_key(event, parsed, message_id)
+        scope.emit(self._output(self._topics.updates, key, "notify.updated.v1", update, record))
         if isinstance(event, e.OutcomeGiven) and message is not None:
             outcome = outcome_record(message, event, cause)
             traced = message.traceparent
@@ -161,7 +171,13 @@ class Notices:
 
 
 def _updated(
-    message_id: str, message: Message | None, event: e.Event, cause: Cause, at_ms: int, tenant: str
+    message_id: str,
+    message: Message | None,
+    event: e.Event,
+    cause: Cause,
+    at_ms: int,
+    tenant: str,
+    answered: dict[str, object],
 ) -> NotifyUpdated:
     policy = message.policy if message else None
     words = _progressed(event) if type(event) is e.AttemptProgressed else dict(_words(message, event))
@@ -178,6 +194,7 @@ def _updated(
         priority=policy.priority if policy else "",
         segments=segments_of(message) if message else 0,
         **words,  # type: ignore[arg-type]
+        **answered,  # type: ignore[arg-type]
     )
 
 
@@ -188,6 +205,7 @@ def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
         "state": PROGRESS_WORDS[event.progress],
         "reason": event.error or "reported",
         "attempt": event.n,
+        "message_sid": event.sid,
         "error_class": event.error or "",
         "error_code": event.code,
         "provenance": event.provenance,
@@ -206,6 +224,7 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield from _said("claimed", "claimed", "turn_granted", n)
         case e.AttemptAnswered(n=n, answer=answer, error=error, code=code, why=why):
             yield from _said(answer.value, answer.value, error or why or answer.value, n, error, code)
+            yield "message_sid", event.sid
             if answer is Answer.TAKEN and message is not None and event.started_ms:
                 yield "request_to_create_ms", max(0, event.started_ms - message.requested_ms)
         case e.AttemptDoubted(n=n):
@@ -217,8 +236,8 @@ def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, objec
             yield "revision", revision
             if word is Word.DELIVERED and message is not None and (took := _delivery_ms(message, event)) is not None:
                 yield "create_to_delivered_ms", took
-        case e.RequestConflicted():
-            yield from _said("conflicted", "conflict", "conflict")
+        case e.RequestConflicted() | e.RequestRepeated():
+            return  # see request_answers
         case e.CancelKept():
             yield from _said("cancel_kept", "canceled", "cancel_requested")
         case e.CancelNoted() | e.RecallWanted() | e.RecallEnded() | e.MediaDropped():

@@ -39,6 +39,7 @@ def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> Notif
         cause=cause,
         field=event.field,
         rule=event.rule,
+        request_digest=message.fingerprint if message.policy is not None else "",
         attempts_dropped=message.attempts_dropped or UNSET,
     )
 

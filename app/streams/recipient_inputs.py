@@ -16,7 +16,7 @@ from app.domain.segments import with_link
 from app.domain.words import Reason
 from app.records.codec import Unreadable as BadRecord
 from app.records.loose_requests import Loose
-from app.records.requests import NotifyRequested
+from app.records.requests import NotifyRequested, payload_fields
 from app.records.seal import Content, Sealer
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope
@@ -58,6 +58,7 @@ class RejectedInputs:
             "campaign": loose.campaign,
             "metadata": loose.metadata,
             "traceparent": traceparent,
+            "request_id": loose.request_id,
         }
 
     def put(self, raw: str, bad: BadRecord, reason: Reason = Reason.INVALID_REQUEST) -> None:
@@ -115,7 +116,7 @@ class RequestedInputs:
         self._request, self._tenant, self._rejected, self._key = request, tenant, rejected, context.pseudonym_key
         self._link = request.media_fallback if request.media else ""
         self._linked_text = with_link(request.body, self._link) if self._link else ""
-        self._asked = _asked(request)
+        self._payload = payload_fields(request)
         self._shared = rejected.shared | {
             "policy": policy,
             "warnings": (*warnings, *media_warnings(request.media)),
@@ -141,7 +142,7 @@ class RequestedInputs:
         value = Requested(
             **self._shared,
             message_id=message,
-            fingerprint=payload_fingerprint(self._key, contact, *self._asked),
+            fingerprint=payload_fingerprint(self._key, contact, *self._payload),
             sealed=self._rejected.seal(content, message),
             sealed_to=self._rejected.seal(Content(address.canonical), message),
             masked=address.masked,
@@ -150,10 +151,3 @@ class RequestedInputs:
             fallback_digest=text_digest(self._key, contact, self._linked_text, 0) if self._link else "",
         )
         self._rejected.emit(contact, value)
-
-
-def _asked(request: NotifyRequested) -> tuple[str, ...]:
-    """What makes two requests under one key the same: what would be sent, from where, and when."""
-    times = [t.isoformat() if t else "" for t in (request.send_at, request.expires_at)]
-    link = [request.media_fallback] if request.media_fallback else []
-    return request.body, *request.media, request.sender or "", request.category, *times, *link

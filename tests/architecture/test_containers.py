@@ -40,9 +40,12 @@ def seconds(text: str) -> float:
 
 def test_the_stack_is_whole_and_is_the_one_that_the_dev_broker_uses() -> None:
     assert set(SERVICES) == {
-        "kafka", "topics", "simulator", "ingress", "worker", "bridge", "prometheus", "grafana",
+        "kafka", "topics", "simulator", "ingress", "worker", "bridge", "read-model", "prometheus", "grafana",
     }  # fmt: skip
-    assert set(OURS) == {"topics", "simulator", "ingress", "worker", "bridge"} and FILE == ROOT / "docker-compose.yml"
+    assert (
+        set(OURS) == {"topics", "simulator", "ingress", "worker", "bridge", "read-model"}
+        and FILE == ROOT / "docker-compose.yml"
+    )
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -114,11 +117,12 @@ def test_ports_are_of_this_machine_alone_and_told_at_the_top() -> None:
 def test_prometheus_looks_where_the_processes_listen_and_has_the_same_jobs_as_without_containers() -> None:
     ours = yaml.safe_load((ROOT / "ops" / "docker" / "prometheus.yml").read_text())
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in ours["scrape_configs"]}
-    ports = {name: Settings.read(environment(name) | KEYS) for name in ("ingress", "worker", "bridge")}
+    ports = {name: Settings.read(environment(name) | KEYS) for name in ("ingress", "worker", "bridge", "read-model")}
     assert targets == {
         "heliograph-ingress": [f"ingress:{ports['ingress'].internal_port}"],
         "heliograph-worker": [f"worker:{ports['worker'].internal_port}"],
         "heliograph-bridge": [f"bridge:{ports['bridge'].bridge_port}"],
+        "heliograph-read-model": [f"read-model:{ports['read-model'].read_model_port}"],
     }
     assert {settings.internal_host for settings in ports.values()} == {"0.0.0.0"}
 

@@ -41,7 +41,12 @@ def service(unit: Path) -> dict[str, list[str]]:
 
 
 def test_there_is_a_unit_for_each_process_of_production() -> None:
-    names = ["heliograph-bridge.service", "heliograph-ingress.service", "heliograph-worker@.service"]
+    names = [
+        "heliograph-bridge.service",
+        "heliograph-ingress.service",
+        "heliograph-read-model.service",
+        "heliograph-worker@.service",
+    ]
     assert [unit.name for unit in UNITS] == names
 
 
@@ -117,3 +122,8 @@ def test_a_unit_is_well_formed(unit: Path) -> None:
     parser = configparser.RawConfigParser(strict=False)
     parser.read_string(unit.read_text())
     assert parser.sections() == ["Unit", "Service", "Install"]
+
+
+def test_the_ingress_may_read_the_file_that_the_read_model_writes() -> None:
+    ingress, read_model = service(UNITS[1]), service(UNITS[2])
+    assert ingress["User"] == read_model["User"] and read_model["StateDirectory"][0] in ingress["StateDirectory"]

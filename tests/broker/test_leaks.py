@@ -17,6 +17,7 @@ from tests.support.leaks import Canary, Searcher
 from tests.support.raising import CALL, DOOR, FOLD, WAY
 from tests.support.sites import event, prefix
 from tests.support.story import (
+    BEARER,
     CANARIES,
     MEDIA,
     OTHER,
@@ -118,9 +119,12 @@ def crashes(story: Story, leaks: Searcher) -> None:
 
 
 def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
-    """Place and bytes: every topic, what commands say, every process's metrics and first words, Twilio's callback URLs."""
+    """Place and bytes: every topic, what commands and the API say, every process's metrics and first words, Twilio's
+    callback URLs."""
     yield from records(story)
     told = story.ended("k1")["k1"]["message_id"]
+    for answer in until(lambda: known(story, told)):
+        yield "states over HTTP", answer.content
     for words in (["outcomes"], ["outcomes", "--json"], ["explain", told], ["explain", told, "--json"]):
         done = heliograph(*words, **story.stand.env)
         assert done.returncode == 0, done.stderr
@@ -128,13 +132,20 @@ def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
     parts = story.stand.parts.values()
     yield "first words", json.dumps([part.ready for part in parts]).encode()
     pages = {url for part in parts if (url := part.ready.get("internal") or part.ready.get("metrics"))}
-    assert len(pages) == 3
+    assert len(pages) == 4
     for page in sorted(pages):
         answer = story.http.get(page.removesuffix("/metrics") + "/metrics")
         assert answer.status_code == 200
         yield "metrics", answer.content
     creates = story.http.get(f"{story.stand.addresses()['simulator']}/_sim/creates").json()["creates"]
     yield "callback URLs", "\n".join(create["status_callback"] for create in creates).encode()
+
+
+def known(story: Story, message: str) -> list[httpx.Response]:
+    """The API's answers about a message, by its id and by its key, once it has its outcome."""
+    url, headers = f"{story.stand.addresses()['ingress']}/v1/messages", {"Authorization": f"Bearer {BEARER}"}
+    found = [story.http.get(f"{url}{end}", headers=headers) for end in (f"/{message}", "?idempotency_key=k1")]
+    return found if found[0].status_code == 200 and found[0].json()["outcome"] else []
 
 
 def records(story: Story) -> Iterator[tuple[str, bytes]]:
@@ -172,7 +183,7 @@ def test_the_search_looked_at_every_place_that_speaks_of_people(told: Told) -> N
     places = {leak.place for leak in told.control.leaks if leak.kind == "person"}
     looked_for = [
         *("contacts: value", "notify.outcomes: key", "notify.updates: header", "contacts-changelog: value"),
-        *("callback URLs", "outcomes command", "explain command"),
+        *("callback URLs", "outcomes command", "explain command", "states over HTTP", "read-model.sqlite"),
         *("answers.journal", "/tables/", "rows of contacts-", "data/", "contacts-changelog-", "notify.outcomes-"),
     ]
     assert [word for word in looked_for if not any(word in place for place in places)] == []

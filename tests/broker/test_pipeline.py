@@ -11,7 +11,7 @@ import pytest
 
 from app.dev.stand import ACCOUNT, Stand
 from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing
+from tests.support.sites import event, produce, read, standing, whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,8 +45,9 @@ def test_p2_the_same_request_twice_is_sent_once(stand):
 def test_the_same_key_with_another_text_is_a_conflict_and_not_sent(stand):
     produce(stand, event(4))
     outcome(stand, "k4")
-    produce(stand, event(4, body="Another text."))
-    until(lambda: any(u.get("event") == "conflicted" for u in read(stand, "notify.updates")))
+    produce(stand, event(4, body="Another text.", id="request-2"))
+    told = until(lambda: [u for u in whole(stand, "notify.updates") if b'"conflicted"' in (u[1] or b"")])
+    assert [key for key, *_ in told] == [b"request-2"]
     assert "idempotency_key" in [letter["field"] for letter in read(stand, "notify.deadletters")]
     assert not [c for c in creates(stand) if c["body"] == "Another text."]
 

@@ -172,7 +172,8 @@ def test_the_keys_are_what_the_topics_say(stand: Stand) -> None:
         for key, value, _ in whole(stand, topic.name):
             record = json.loads(value or b"{}") if value != b"{broken" else {}
             if topic.name == "notify.updates":
-                assert (key or b"").decode() == record["contact_id" if "contact_id" in record else "message_id"]
+                named = "request_id" if record.get("event") == "conflicted" else "message_id"
+                assert (key or b"").decode() == record["contact_id" if "contact_id" in record else named]
             elif topic.key in ("message_id", "tenant"):
                 assert (key or b"").decode() == record[topic.key]
             elif topic.key == "contact_id":

@@ -9,7 +9,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from app.cli.up import BRIDGE_PORT, INTERNAL_PORT, WORKER_PORT
+from app.cli.up import BRIDGE_PORT, INTERNAL_PORT, READ_MODEL_PORT, WORKER_PORT
 from app.ingress.api import Ingress
 from app.settings import Settings
 from tests.support.board import (
@@ -156,6 +156,7 @@ def test_prometheus_looks_where_up_listens():
         "heliograph-bridge": [f"127.0.0.1:{BRIDGE_PORT}"],
         "heliograph-ingress": [f"127.0.0.1:{INTERNAL_PORT}"],
         "heliograph-worker": [f"127.0.0.1:{WORKER_PORT}"],
+        "heliograph-read-model": [f"127.0.0.1:{READ_MODEL_PORT}"],
     }
 
 

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain.effects import Ask, LaneSlowed, TurnAnswered
-from app.domain.events import InputRefused, MessageOpened, OutcomeGiven, RequestConflicted
+from app.domain.events import InputRefused, MessageOpened, OutcomeGiven, RequestConflicted, RequestRepeated
 from app.domain.timing import dues
 from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
 from tests.support.given import (
@@ -88,6 +88,13 @@ def test_a_report_of_an_unknown_message_is_refused():
 def test_the_same_request_twice_is_nothing_new():
     log = given(requested(), requested())
     assert log.events == [] and log.effects == []
+
+
+def test_the_same_request_in_another_record_is_answered_as_a_repeat_and_in_the_same_record_not_at_all():
+    again = replace(requested(), source="notify.requests-0-9")
+    assert given(requested(), requested()).said(RequestRepeated) == []
+    assert len(given(requested(), again).said(RequestRepeated)) == 1
+    assert given(requested(), again).said(RequestConflicted) == []
 
 
 def test_the_same_key_with_other_content_is_a_conflict_and_sends_nothing():

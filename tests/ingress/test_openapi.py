@@ -16,14 +16,18 @@ from app.ingress.hooks import KINDS, read_path
 from app.ingress.record import Record
 from app.internal import Served, internal_app
 from app.provider.forms import MAX_BODY_BYTES
+from app.read_model.reader import ReadModel
+from app.read_model.tables import database_url, messages, open_engine
 from app.records.requests import MAX_VALUE_BYTES
 from app.records.schemas import STRUCTS
 from tests.support.door import ACME, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, FakeKafka, FakeLine, door
 from tests.support.openapi import PATH, answer_faults, document, followed, judge, operations
+from tests.support.projected import put, state
 from tests.support.references import references, resolved
 from tests.support.wire import exchange, head
 
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
+AT = "2026-03-03T10:00:00.000Z"
 Send = Callable[[Door], Awaitable[httpx.Response]]
 Case = tuple[tuple[str, str], int, Send]
 
@@ -39,18 +43,43 @@ class FaultyKafka(FakeKafka):
         return Faulty(self)
 
 
+class FaultyModel(ReadModel):
+    """A read model with a fault that nobody expects."""
+
+    async def of_ids(self, tenant: str, ids: Any) -> Any:
+        raise ZeroDivisionError
+
+    async def of_key(self, tenant: str, key_hash: str) -> Any:
+        raise ZeroDivisionError
+
+
 @asynccontextmanager
 async def behind(status: int, path: Path) -> AsyncIterator[Door]:
     """The door in front of what makes it answer so: a fault of ours, neither Kafka nor disk, or all well."""
     kafka = FaultyKafka() if status == 500 else FakeKafka()
+    engine = open_engine(database_url("", path / "rows"))
+    put(engine, KNOWN, KNOWN_FINAL)
+    model = (FaultyModel if status == 500 else ReadModel)(engine)
     async with door(
-        path, kafka, body_s=0.05 if status == 408 else 10.0, keyword_replies="heliograph", help_text="Reply STOP."
+        path,
+        kafka,
+        body_s=0.05 if status == 408 else 10.0,
+        read_model=model,
+        keyword_replies="heliograph",
+        help_text="Reply STOP.",
     ) as made:
         if status == 503:
+            with engine.begin() as connection:
+                messages.drop(connection)
             kafka.here = False
             (path / "spool").rmdir()
             (path / "spool").touch()
         yield made
+    engine.dispose()
+
+
+def looking(target: str, key: str = "key-of-acme", method: str = "GET") -> Send:
+    return lambda made: made.http.request(method, target, headers={"Authorization": f"Bearer {key}"})
 
 
 def asking(body: Any = EVENT, key: str = "key-of-acme", **headers: str) -> Send:
@@ -65,13 +94,18 @@ def canceling(named: str = MESSAGE, key: str = "key-of-acme", method: str = "DEL
 SIGNED = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
 ASKING = {"Authorization": "Bearer key-of-acme", "Content-Type": "application/json"}
 CREATE, CANCEL = ("POST", "/v1/messages"), ("DELETE", "/v1/messages/{id}")
+FIND, SHOW = ("GET", "/v1/messages"), ("GET", "/v1/messages/{id}")
+KNOWN = state("acme", PERSON, "known", EVENT)
+KNOWN_FINAL = state("acme", PERSON, "ended", EVENT, outcome="delivered", reason="reported", revision=1, final_at=AT)
 MESSAGES: list[Case] = [
+    (CREATE, 200, asking(Idempotency_Key="known")),
     (CREATE, 202, asking()),
     (CREATE, 202, asking({**EVENT, "to": [PERSON, "+1212"]}, Idempotency_Key="k1")),
     (CREATE, 400, asking(b"{broken")),
     (CREATE, 400, asking([1])),
     (CREATE, 401, asking(key="wrong")),
     (CREATE, 405, lambda made: made.http.put("/v1/messages")),
+    (CREATE, 409, asking({**EVENT, "body": "Other."}, Idempotency_Key="known")),
     (CREATE, 408, lambda made: unfinished(made, "/v1/messages", ASKING)),
     (CREATE, 413, asking({**EVENT, "metadata": {"a": "x" * MAX_VALUE_BYTES}})),
     (CREATE, 415, asking(Content_Type="text/plain")),
@@ -84,10 +118,27 @@ MESSAGES: list[Case] = [
     (CANCEL, 202, canceling()),
     (CANCEL, 401, canceling(key="wrong")),
     (CANCEL, 404, canceling("nonsense")),
-    (CANCEL, 405, canceling(method="GET")),
+    (CANCEL, 405, canceling(method="PUT")),
     (CANCEL, 431, lambda made: too_long(made, "DELETE", f"/v1/messages/{MESSAGE}")),
     (CANCEL, 500, canceling()),
     (CANCEL, 503, canceling()),
+]
+READS: list[Case] = [
+    (FIND, 200, looking("/v1/messages?idempotency_key=known")),
+    (FIND, 200, looking("/v1/messages?idempotency_key=ended")),
+    (FIND, 401, looking("/v1/messages?idempotency_key=known", "wrong")),
+    (FIND, 405, looking("/v1/messages", method="PUT")),
+    (FIND, 422, looking("/v1/messages")),
+    (FIND, 431, lambda made: too_long(made, "GET", "/v1/messages")),
+    (FIND, 500, looking("/v1/messages?idempotency_key=known")),
+    (FIND, 503, looking("/v1/messages?idempotency_key=known")),
+    (SHOW, 200, looking(f"/v1/messages/{KNOWN.message_id}")),
+    (SHOW, 401, looking(f"/v1/messages/{KNOWN.message_id}", "wrong")),
+    (SHOW, 404, looking(f"/v1/messages/{MESSAGE}")),
+    (SHOW, 405, looking(f"/v1/messages/{MESSAGE}", method="PUT")),
+    (SHOW, 431, lambda made: too_long(made, "GET", f"/v1/messages/{MESSAGE}")),
+    (SHOW, 500, looking(f"/v1/messages/{KNOWN.message_id}")),
+    (SHOW, 503, looking(f"/v1/messages/{KNOWN.message_id}")),
 ]
 
 
@@ -143,7 +194,7 @@ async def too_long(made: Door, method: str, target: str) -> httpx.Response:
 HOOKS = [
     case for kind in KINDS for path in (f"/twilio/{kind}", f"/twilio/{{tenant}}/{kind}") for case in hook(kind, path)
 ]
-PUBLIC_CASES = MESSAGES + HOOKS
+PUBLIC_CASES = MESSAGES + READS + HOOKS
 INTERNAL = [(("GET", path), status) for path in ("/healthz", "/readyz", "/metrics") for status in (200, 503)]
 OPERATIONS = {(method, path): operation for method, path, operation in operations()}
 
@@ -208,7 +259,7 @@ def test_every_public_route_refuses_whoever_shows_neither_key_nor_signature() ->
 
 
 def test_the_answers_that_are_counted_from_zero_are_those_documented() -> None:
-    names = {("POST", "/v1/messages"): "messages", ("DELETE", "/v1/messages/{id}"): "cancel"}
+    names = {CREATE: "messages", CANCEL: "cancel", FIND: "find", SHOW: "show"}
     names |= {("POST", f"/twilio/{kind}"): kind for kind in KINDS}
     for where, name in names.items():
         # Starlette answers another method of /v1 before the handler that counts; the connection ends heads that are

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+import pytest
 
 from app.domain.contact import Contact, Message
 from app.domain.fold import fold
@@ -104,7 +105,7 @@ LIVES: dict[str, Callable[[], Told]] = {
         requested(),
         turn(),
         doubtful(),
-        listed(seen("SM9", created_ms=START_MS + 2000)),
+        listed(seen("SM" + "9" * 32, created_ms=START_MS + 2000)),
         report(Progress.SENT, sid="SM1"),
     ),
     "doubtful": lambda: Told().then(requested(), turn(), doubtful()).when(DueKind.OUTCOME),
@@ -119,6 +120,9 @@ LIVES: dict[str, Callable[[], Told]] = {
         requested(handed_over=True, start_ms=START_MS * 2), turn(), taken(sid=SID), cancel(), recalled(False)
     ),
     "conflicted": lambda: Told().then(requested(), requested(fingerprint="other")),
+    "asked for again": lambda: Told().then(
+        requested(), msgspec.structs.replace(requested(), source="notify.requests-0-9")
+    ),
     "rejected": lambda: Told().then(rejected()),
     "warned of": lambda: Told().then(msgspec.structs.replace(requested(), warnings=("media[0]: is pdf",))),
     "throttled": lambda: Told().then(requested(), turn(), refused(ErrorClass.THROTTLED, code=20429)),
@@ -191,3 +195,54 @@ def test_an_opt_out_that_twilio_told_names_the_message_and_the_masked_number_and
         ("twilio_21610", MESSAGE, SID, "+1415•••0123"),
         ("keyword", "", SID, "+1415•••0123"),
     ]
+
+
+def answers(*inputs: ContactInput) -> list[tuple[str, str, str, str]]:
+    """Event, record key, request id and digest of each update that answers a request."""
+    told = [(json.loads(o.value or b""), o.key) for o in Told().then(*inputs).outputs if o.topic == "notify.updates"]
+    return [
+        (value["event"], (key or b"").decode(), value["request_id"], value.get("request_digest", ""))
+        for value, key in told
+        if "request_id" in value
+    ]
+
+
+def asked(request_id: str, source: str, **given: Any) -> ContactInput:
+    return msgspec.structs.replace(requested(**given), request_id=request_id, source=source)
+
+
+def test_every_request_is_answered_once_by_its_id_or_its_place() -> None:
+    first, again = asked("r1", "notify.requests-0-1"), asked("r2", "notify.requests-0-2")
+    other = asked("", "notify.requests-0-3", fingerprint="other")
+    assert answers(first, first, again, other) == [
+        ("opened", MESSAGE, "r1", first.fingerprint),  # type: ignore[union-attr] # a request
+        ("repeated", MESSAGE, "r2", ""),
+        ("conflicted", "notify.requests-0-3", "notify.requests-0-3", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_id", "key"),
+    [
+        ("deploy-742", "deploy-742"),
+        ("12345678-1234-4234-8234-123456789012", "12345678-1234-4234-8234-123456789012"),
+        ("12345678123442348234123456789012", "12345678123442348234123456789012"),
+        ("2026-11-30", "notify.requests-0-3"),
+        ("sms to +1 (415) 555-0123", "notify.requests-0-3"),
+        ("4155550123", "notify.requests-0-3"),
+    ],
+)
+def test_p8_a_conflict_is_keyed_by_the_requests_id_unless_that_may_hold_a_number(request_id: str, key: str) -> None:
+    told = answers(asked("r1", "notify.requests-0-1"), asked(request_id, "notify.requests-0-3", fingerprint="other"))
+    assert told[1:] == [("conflicted", key, request_id, "")]
+
+
+def test_a_rejected_request_has_no_digest_to_compare_another_with() -> None:
+    [(event, _, _, digest)] = answers(rejected())
+    assert (event, digest) == ("opened", "")
+
+
+def test_updates_of_an_attempt_name_its_message_sid() -> None:
+    told = Told().then(requested(), turn(), taken(sid=SID), report(Progress.SENT, sid=SID))
+    updates = [json.loads(o.value or b"") for o in told.outputs if o.topic == "notify.updates"]
+    assert {u["event"]: u["message_sid"] for u in updates if "message_sid" in u} == {"taken": SID, "progressed": SID}

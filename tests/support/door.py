@@ -17,6 +17,7 @@ from app.ingress.api import Ingress
 from app.ingress.record import Record
 from app.internal import Served
 from app.provider.webhooks import signature
+from app.read_model.reader import ReadModel
 from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.settings import Settings
@@ -159,6 +160,7 @@ async def door(
     body_s: float = 10.0,
     head_s: float = 5.0,
     workers: WorkerMonitor | None = None,
+    read_model: ReadModel | None = None,
     **acme: Any,
 ) -> AsyncIterator[Door]:
     """Tenants acme and beta; topics without prefix."""
@@ -166,7 +168,7 @@ async def door(
     tenants = {"acme": tenant("acme", ACME, **acme), "beta": tenant("beta", BETA)}
     settings = Settings.read({**KEYS, "HELIOGRAPH_SPOOL_DIR": str(path / "spool")})
     faults: list[BaseException] = []
-    ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s, head_s, workers)  # type: ignore[arg-type] # a fake line
+    ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s, head_s, workers, read_model)  # type: ignore[arg-type] # a fake line
     await ingress.start()
     public = Served(ingress.public(), "127.0.0.1", 0, ingress.connections)
     internal = Served(ingress.internal(), "127.0.0.1", 0)

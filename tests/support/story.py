@@ -131,7 +131,13 @@ def telling(path: Path) -> Iterator[Story]:
     broker.start()
     try:
         delivered = ["--mix", '{"delivered": 1.0}']
-        given = {"program": ("-m", "tests.support.raising"), "bridge": True, "extra": SETTINGS, "simulator": delivered}
+        given = {
+            "program": ("-m", "tests.support.raising"),
+            "bridge": True,
+            "read_model": True,
+            "extra": SETTINGS,
+            "simulator": delivered,
+        }
         with standing(broker.address, path, **given) as stand:
             story = Story(stand, broker, path)
             yield story

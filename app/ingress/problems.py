@@ -1,0 +1,23 @@
+"""What is wrong with a request to `/v1/messages`, as an exception that knows its answer."""
+
+from starlette.responses import Response
+
+from app.ingress.answers import problem
+
+
+class Problem(Exception):
+    """RFC 9457: `status`, `title`, and the field and rule that were broken."""
+
+    def __init__(self, status: int, title: str, field: str = "", rule: str = "") -> None:
+        super().__init__(title)
+        self.status, self.answer = status, problem(status, title, field, rule)
+
+    def response(self) -> Response:
+        """application/problem+json."""
+        status, body, kind = self.answer
+        return Response(body, status, {"WWW-Authenticate": "Bearer"} if status == 401 else {}, kind.decode())
+
+
+def broken(field: str, rule: str) -> Problem:
+    """422: a rule of the request is broken."""
+    return Problem(422, "a rule is broken", field, rule)

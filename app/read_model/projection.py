@@ -1,0 +1,172 @@
+"""Reads `notify.updates` and `notify.outcomes` into the store: every partition, from the offsets in the database.
+
+No consumer group: the database holds the offsets, in the transaction of their rows. A record that cannot be read is
+counted and passed over; a database that is away ends the process, and the next start goes on where it stood.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app import clock, telemetry
+from app.kafka.batch_fetching import read_in_turns
+from app.read_model.state import MessageState, after_outcome, after_update, key_hash
+from app.read_model.store import Change, Place, Store
+from app.records.codec import Unreadable, decode
+from app.records.numbers import NotifyNumberChanged
+from app.records.outcomes import NotifyOutcome
+from app.records.updates import NotifyUpdated
+
+log = telemetry.logger(__name__)
+
+# Records of one transaction, and of all partitions fetched at once: what is in memory.
+BATCH, POLL_MS = 500, 500
+EMPTY_POLLS = 20
+NOTE_S, FORGET_S, FORGET_ROWS = 1.0, 60.0, 2000
+STALLED_MS = 60_000
+_decoder = msgspec.json.Decoder(NotifyUpdated | NotifyNumberChanged | NotifyOutcome)
+
+
+class Projection:
+    """Start, then `run` until cancelled, or `read_to_end`.
+
+    `topics`: their names; `keep_ms`: a row goes so long after its last change. `unreadable`, `projected`: records so
+    far; `lag`: records not projected yet, as last seen; `oldest_ms`: log time of the first record that was projected.
+    """
+
+    def __init__(
+        self, topics: Sequence[str], client: dict[str, Any], store: Store, pseudonym_key: bytes, keep_ms: int
+    ) -> None:
+        self.topics, self._key, self._keep_ms = topics, pseudonym_key, keep_ms
+        self.store = store
+        self._next: dict[Place, int] = {}
+        self._noted_s = self._forgot_s = 0.0
+        self._alive_ms = clock.now_ms()
+        self.unreadable = self.projected = self.lag = 0
+        self.oldest_ms = 0
+        self._consumer = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            # What retention deleted while no writer ran cannot be projected any more.
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            **client,
+        )
+
+    def alive(self) -> str:
+        """What is wrong, or ""."""
+        return "no progress" if clock.now_ms() - self._alive_ms > STALLED_MS else ""
+
+    async def start(self) -> None:
+        """Assign every partition, each at its offset. Raises KafkaError without a broker."""
+        await self._consumer.start()
+        read_in_turns(self._consumer, BATCH)
+        places = []
+        for topic in self.topics:
+            await self._consumer._client.add_topic(topic)
+            places += [TopicPartition(topic, n) for n in sorted(self._consumer.partitions_for_topic(topic) or ())]
+        self._consumer.assign(places)
+        await self._seek()
+
+    async def _seek(self) -> None:
+        """To where the store stands; what retention has taken meanwhile is logged, and lost to it."""
+        places = list(self._consumer.assignment())
+        self._next = await asyncio.to_thread(self.store.next_offsets)
+        begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
+        for place in places:
+            wanted = self._next.get(Place(place.topic, place.partition), begins[place])
+            if not begins[place] <= wanted <= ends[place]:
+                log.warning("read_model.gap", topic=place.topic, partition=place.partition, wanted=wanted)
+            self._consumer.seek(place, wanted if begins[place] <= wanted <= ends[place] else begins[place])
+
+    async def run(self) -> None:
+        """Project for ever."""
+        while True:
+            await self._project(await self._consumer.getmany(timeout_ms=POLL_MS))
+            if await self._behind() == 0:
+                await self._note()
+            await self._forget()
+            self._alive_ms = clock.now_ms()
+
+    async def read_to_end(self) -> None:
+        """Project what is there now, up to the ends as they are at the call."""
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        empty = 0
+        # A partition may end in a gap that no record fills: the broker then has nothing to send, however often asked.
+        while await self._behind(ends) and empty < EMPTY_POLLS:
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
+            empty = 0 if fetched else empty + 1
+            await self._project(fetched)
+
+    async def _behind(self, ends: Mapping[Any, int] | None = None) -> int:
+        """Records not projected: up to `ends`, or to the ends that the last fetches told of; 1 of a partition of which
+        nothing was fetched yet."""
+        left = 0
+        for place in self._consumer.assignment():
+            end = ends[place] if ends is not None else self._consumer.last_stable_offset(place)
+            at = await self._consumer.position(place)
+            left += 1 if end is None else max(0, end - at)
+        self.lag = left
+        return left
+
+    async def _project(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
+        for where, records in fetched.items():
+            place = Place(where.topic, where.partition)
+            for start in range(0, len(records), BATCH):
+                await self._write(place, records[start : start + BATCH])
+
+    async def _write(self, place: Place, records: Sequence[Any]) -> None:
+        changes = [change for record in records if (change := self._change(record)) is not None]
+        after = records[-1].offset + 1
+        await asyncio.to_thread(self.store.apply, place, self._next.get(place), after, changes)
+        self._next[place] = after
+        self.projected += len(records)
+        first = records[0].timestamp
+        self.oldest_ms = min(self.oldest_ms or first, first)
+
+    def _change(self, record: Any) -> tuple[str, str, Change] | None:
+        try:
+            parsed = decode(_decoder, record.value)
+        except Unreadable as bad:
+            self.unreadable += 1
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.warning("read_model.unreadable", field=bad.field, rule=bad.rule, **place)
+            return None
+        if isinstance(parsed, NotifyNumberChanged):
+            return None
+        return parsed.message_id, parsed.tenant, self._folded(parsed, record.timestamp)
+
+    def _folded(self, parsed: NotifyUpdated | NotifyOutcome, at_ms: int) -> Change:
+        given = parsed.idempotency_key
+        hashed = key_hash(self._key, parsed.tenant, given) if given else ""
+
+        def change(state: MessageState) -> MessageState:
+            if isinstance(parsed, NotifyUpdated):
+                return after_update(state, parsed, hashed)
+            return after_outcome(state, parsed, hashed, at_ms)
+
+        return change
+
+    async def _note(self) -> None:
+        """Say that all is projected, so that a reader knows it; go over to the generation that a rebuild made."""
+        if clock.boot_s() - self._noted_s < NOTE_S:
+            return
+        self._noted_s = clock.boot_s()
+        generation = await asyncio.to_thread(self.store.caught_up, clock.now_ms())
+        if generation != self.store.generation:
+            log.info("read_model.generation", generation=generation)
+            self.store = self.store.of_generation(generation)
+            await self._seek()
+
+    async def _forget(self) -> None:
+        """Delete old rows, in small bites."""
+        if clock.boot_s() - self._forgot_s < FORGET_S:
+            return
+        if await asyncio.to_thread(self.store.forget, clock.now_ms() - self._keep_ms, FORGET_ROWS) < FORGET_ROWS:
+            self._forgot_s = clock.boot_s()
+
+    async def stop(self) -> None:
+        """Let go of the topics."""
+        await self._consumer.stop()

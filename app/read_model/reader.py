@@ -1,0 +1,129 @@
+"""Reading, beside whatever else a process does: with a short time for each question, and no question to a database that
+did not answer the last look. It is asked from an event loop and answers from a few threads.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from app import clock, telemetry
+from app.read_model.state import MessageState
+from app.read_model.store import MOST_IDS, state_of
+from app.read_model.tables import SchemaError, check_schema, messages, read_models
+
+_log = telemetry.logger(__name__)
+T = TypeVar("T")
+
+# Seconds: for one answer; between two looks; without the note of a writer that has projected all.
+ANSWER_S, LOOK_S, BEHIND_S = 0.25, 2.0, 15.0
+THREADS = 4
+MOST_OF_KEY = 1000
+_generation = sa.select(read_models.c.generation).scalar_subquery()
+_current = sa.select(messages).where(messages.c.generation == _generation)
+
+
+class ReadModel:
+    """Use between `start` and `stop`. `problem`: why an answer may be missing or old, in words; "" if none may be."""
+
+    def __init__(self, engine: sa.Engine, answer_s: float = ANSWER_S, look_s: float = LOOK_S) -> None:
+        self._engine, self._answer_s, self._look_s = engine, answer_s, look_s
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="read-model")
+        self._asked = 0
+        self._task: asyncio.Task[None] | None = None
+        self._usable, self.problem = False, "the read model was not looked at yet"
+
+    async def start(self) -> None:
+        """Look once, and again at intervals until `stop`."""
+        await self.look()
+        self._task = asyncio.get_running_loop().create_task(self._watch(), name="read model")
+
+    async def stop(self) -> None:
+        """Ask nothing more. A thread that waits for its database is not waited for."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def look(self) -> None:
+        """Whether it can be read, and whether it is behind."""
+        before = self.problem
+        try:
+            caught_up_ms = await self._answer(self._look)
+        except SchemaError as error:
+            self._usable, self.problem = False, str(error)
+        except (sa.exc.SQLAlchemyError, TimeoutError) as error:
+            kind = type(error).__name__
+            self._usable, self.problem = False, f"the read model cannot be read ({kind})"
+        else:
+            self._usable, self.problem = True, _behind(caught_up_ms)
+        if self.problem != before and (self.problem == "") != (before == ""):
+            say = _log.warning if self.problem else _log.info
+            say("read_model.state", problem=self.problem)
+
+    async def of_ids(self, tenant: str, ids: Collection[str]) -> dict[str, MessageState] | None:
+        """Those of this tenant's messages that are known; None if that cannot be said now."""
+        found = await self._asking(lambda connection: _of_ids(connection, tenant, list(ids)))
+        return None if found is None else {state.message_id: state for state in found}
+
+    async def of_key(self, tenant: str, key_hash: str) -> Sequence[MessageState] | None:
+        """The messages of an idempotency key, at most 1,000; None if that cannot be said now."""
+        own = (messages.c.tenant == tenant, messages.c.key_hash == key_hash)
+        query = _current.where(*own).order_by(messages.c.message_id).limit(MOST_OF_KEY)
+        return await self._asking(lambda connection: [state_of(row) for row in connection.execute(query)])
+
+    async def _asking(self, ask: Callable[[sa.Connection], list[MessageState]]) -> list[MessageState] | None:
+        """None at once while the last look found it unusable, or while every thread waits."""
+        if not self._usable or self._asked >= THREADS:
+            return None
+        try:
+            return await self._answer(ask)
+        except (sa.exc.SQLAlchemyError, TimeoutError) as error:
+            # The next look says whether it can be asked again; until then nobody waits for it.
+            self._usable, self.problem = False, f"the read model cannot be read ({type(error).__name__})"
+            return None
+
+    async def _answer(self, ask: Callable[[sa.Connection], T]) -> T:
+        """Raises TimeoutError after `answer_s`; the thread ends when its database lets it."""
+        if self._asked >= THREADS:
+            raise TimeoutError
+        self._asked += 1
+        asked = self._threads.submit(self._connected, ask)
+        loop = asyncio.get_running_loop()
+        asked.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._done))
+        return await asyncio.wait_for(asyncio.wrap_future(asked), self._answer_s)
+
+    def _done(self) -> None:
+        self._asked -= 1
+
+    def _connected(self, ask: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return ask(connection)
+
+    def _look(self, connection: sa.Connection) -> int:
+        check_schema(connection)
+        return int(connection.execute(sa.select(read_models.c.caught_up_ms)).scalar_one())
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_s)
+            await self.look()
+
+
+def _behind(caught_up_ms: int) -> str:
+    if not caught_up_ms:
+        return "the read model has not caught up yet"
+    if clock.now_ms() - caught_up_ms > BEHIND_S * 1000:
+        return f"the read model is behind since {clock.iso(caught_up_ms // 1000 * 1000)}"
+    return ""
+
+
+def _of_ids(connection: sa.Connection, tenant: str, ids: list[str]) -> list[MessageState]:
+    found: list[MessageState] = []
+    for start in range(0, len(ids), MOST_IDS):
+        wanted = messages.c.message_id.in_(ids[start : start + MOST_IDS])
+        query = _current.where(messages.c.tenant == tenant, wanted)
+        found += [state_of(row) for row in connection.execute(query)]
+    return found
