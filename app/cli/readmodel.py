@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from app import clock, kafka, telemetry
 from app.cli import CONFIG, FAULT, PORT, give_up, running, settings_or_exit
 from app.cli.counted import plural
 from app.cli.database import engine_or_exit
 from app.cli.process import until_signal
+from app.cli.shown import say, say_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def rebuild(as_json: bool) -> None:
         projected, since_ms = asyncio.run(_rebuild(settings, engine))
     since = clock.iso(since_ms) if since_ms else None
     if as_json:
-        click.echo(orjson.dumps({"records": projected, "since": since}).decode())
+        say_json({"records": projected, "since": since})
     else:
-        click.echo(f"rebuilt from {plural(projected, 'record', 'records')}" + (f", since {since}" if since else ""))
+        say(f"rebuilt from {plural(projected, 'record', 'records')}" + (f", since {since}" if since else ""))
 
 
 def _settings() -> Settings:
@@ -149,7 +149,7 @@ def _page(projection: "Projection", host: str, port: int) -> "Served":
 
 def _say_ready(url: str, as_json: bool) -> None:
     ready = {"read_model": url, "internal": url, "pid": os.getpid()}
-    click.echo(orjson.dumps(ready).decode() if as_json else f"read model runs, health on {url}")
+    say_json(ready) if as_json else say(f"read model runs, health on {url}")
 
 
 async def _rebuild(settings: Settings, engine: "sa.Engine") -> tuple[int, int]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from app.cli.explain import _lines
 from app.cli.sendfile import Line, asked
-from app.cli.sendwait import Matching, awaited, show
+from app.cli.sendmatch import Matching, awaited
+from app.cli.sendwait import show
 from app.cli.shown import escaped, json_line, raw, say, say_json
 
 ROOT = Path(__file__).parents[2]
