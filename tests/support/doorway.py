@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from app.read_model.reader import ReadModel
+from app.read_model.tables import database_url, open_engine
 from tests.support.door import Door, door
+from tests.support.projected import put
 
 
 class Said(NamedTuple):
@@ -49,12 +52,14 @@ class Doorway:
 
 @contextmanager
 def doorway(path: Path, **acme: object) -> Iterator[Doorway]:
-    """Tenants acme and beta, and a Kafka that takes all."""
+    """Tenants acme and beta, a Kafka that takes all, and a read model that knows no message."""
+    engine = open_engine(database_url("", path / "rows"))
+    put(engine)
     loop, stop, made = asyncio.new_event_loop(), asyncio.Event(), list[Door]()
     up = threading.Event()
 
     async def run() -> None:
-        async with door(path, **acme) as opened:  # type: ignore[arg-type] # fields of a tenant
+        async with door(path, read_model=ReadModel(engine, answer_s=10.0), **acme) as opened:  # type: ignore[arg-type] # fields of a tenant
             made.append(opened)
             up.set()
             await stop.wait()
@@ -70,3 +75,4 @@ def doorway(path: Path, **acme: object) -> Iterator[Doorway]:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
         loop.close()
+        engine.dispose()
