@@ -90,9 +90,11 @@ def outcome(**told: Any) -> dict[str, Any]:
 
 
 def test_a_table_of_outcomes_holds_no_more_than_its_text(capsys: pytest.CaptureFixture[str]) -> None:
-    event = {"type": "notify.requested.v1", "to": "+14155550123", "body": "Hi.", "idempotency_key": "k"}
+    event = {"type": "notify.requested.v1", "to": "+14155550123", "body": "Hi.", "idempotency_key": "k", "id": "e1"}
     messages = awaited(asked([Line(2, event)]))
-    Matching(messages).take(outcome(reason=f"[red]{HOSTILE}"))
+    matching, told = Matching(messages), outcome(reason=f"[red]{HOSTILE}")
+    answer = {"event": "opened", "request_id": "e1", "masked": told["recipient"]["masked"]}
+    assert not matching.answer({**told, **answer}) and matching.take(told)
     show(messages, as_json=False)
     said = capsys.readouterr().out
     assert HARMFUL.search(said.replace("\n", "")) is None and "[red]" in said and "\\x1b" in said
