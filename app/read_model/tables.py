@@ -108,7 +108,9 @@ def _sqlite(url: sa.URL, lock_s: float, read_only: bool) -> sa.Engine:
     named = sa.URL.create(
         "sqlite", database=f"file:{path}", query={"mode": "rw" if read_only else "rwc", "uri": "true"}
     )
-    engine = sa.create_engine(named, connect_args={"timeout": lock_s, "check_same_thread": False})
+    # A reader that kept its connection would go on in a file that was deleted and made anew.
+    pool = sa.NullPool if read_only else sa.QueuePool
+    engine = sa.create_engine(named, connect_args={"timeout": lock_s, "check_same_thread": False}, poolclass=pool)
 
     def prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined] # a DB-API connection
