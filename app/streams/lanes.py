@@ -25,6 +25,7 @@ from app.records import lanes as wire
 from app.records.codec import Unreadable as BadRecord
 from app.records.codec import decode
 from app.streams.circuits import Circuits, circuit_of, row_key, row_of, tell_going, tell_stopped
+from app.streams.contained import ContainedFaults
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
 from app.tenants import Tenant
@@ -34,6 +35,8 @@ _encode = msgspec.json.Encoder().encode
 _spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked | wire.InboundLooked | wire.Stopped).decode, _encode)
 
 LaneKey = tuple[str, str]
+# How long a lane rests that raised a fault of ours.
+FAULT_MS = 60_000
 
 
 class LanesAgent:
@@ -53,6 +56,7 @@ class LanesAgent:
         pk: str,
         dead_letters: DeadLetters,
         circuits: Circuits,
+        faults: ContainedFaults | None = None,
     ) -> None:
         self.topic, self._contacts, self._tenants, self._pk = topic, contacts, tenants, pk
         self.dead_letter = dead_letters
@@ -61,6 +65,9 @@ class LanesAgent:
         self._lanes, self._probe_after_ms = circuits.lanes, circuits.probe_after_ms
         self.looked: dict[str, int] = {}
         self._alarms: dict[int, asyncio.TimerHandle] = {}
+        self._faults = faults or ContainedFaults()
+        # Lanes whose last turn raised, and when they are tried again, ms of the boot clock.
+        self._faulted: dict[LaneKey, int] = {}
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
         """Rows are written, never read: what waits is in memory."""
@@ -141,15 +148,30 @@ class LanesAgent:
 
     def tick(self, partition: int, scope: Scope) -> None:
         """Grant what may go now, and set the alarm for what may go next."""
-        now, nexts, lanes = clock.boot_ms(), [], self._lanes.get(partition, {})
+        now, lanes = clock.boot_ms(), self._lanes.get(partition, {})
         busy = Counter(tenant for (tenant, _), lane in lanes.items() if len(lane))
-        for (tenant, name), lane in lanes.items():
-            most = self._share(tenant, busy[tenant])
-            for ask in lane.grants(now, most):
-                scope.emit(self._turn(tenant, name, ask, lane.circuit.proof if lane.circuit else None))
-            if (at := lane.next_at(now, most)) is not None:
-                nexts.append(at)
-        self._alarm(partition, max(0, min(nexts) - now) / 1000 if nexts else None)
+        nexts = [
+            self._contained(key, lane, self._share(key[0], busy[key[0]]), now, scope) for key, lane in lanes.items()
+        ]
+        after_ms = min((at - now for at in nexts if at is not None), default=None)
+        self._alarm(partition, None if after_ms is None else max(0, after_ms) / 1000)
+
+    def _contained(self, key: LaneKey, lane: Lane, most: int, now: int, scope: Scope) -> int | None:
+        """Grant what one lane may, and when it is to be looked at next. A fault stops this lane for a while and no
+        other; its messages end at their deadlines."""
+        if (at := self._faulted.get(key, now)) > now:
+            return at
+        try:
+            self._grant(key, lane, most, now, scope)
+            at_next = lane.next_at(now, most)
+        except Exception as error:  # noqa: BLE001 - one lane must not stop those of others
+            self._faults.note("lane", error, tenant=key[0], lane=key[1])
+            at_next = self._faulted[key] = now + FAULT_MS
+        return at_next
+
+    def _grant(self, key: LaneKey, lane: Lane, most: int, now: int, scope: Scope) -> None:
+        for ask in lane.grants(now, most):
+            scope.emit(self._turn(*key, ask, lane.circuit.proof if lane.circuit else None))
 
     def _share(self, tenant: str, busy: int) -> int:
         """Of the tenant's room, for one of its lanes that have asks: none may keep the others from their calls."""

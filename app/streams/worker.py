@@ -100,7 +100,9 @@ class Worker:
             topics.contacts, notices, composer, letters, self._pk, self.doubts, checkpoint_after_ms, self._contained
         )
         self.contacts.frozen_contacts = self._frozen
-        self._lanes = LanesAgent(topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits)
+        self._lanes = LanesAgent(
+            topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits, self._contained
+        )
         context = InputContext(topics.contacts, self._sealer, settings.pseudonym_key, self._pk, letters)
         expansion = RequestExpansion(self._tenants, Policies(settings), context)
         self._bulk_pacer = BulkPacer(settings.bulk_rate)

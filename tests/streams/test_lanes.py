@@ -11,7 +11,7 @@ from app.records.seal import Sealer
 from app.streams.circuits import Circuits
 from app.streams.deadletters import DeadLetters
 from app.streams.engine.agent import Output
-from app.streams.lanes import LanesAgent
+from app.streams.lanes import FAULT_MS, LanesAgent
 from app.tenants import Lane, Tenant
 
 
@@ -76,3 +76,19 @@ async def test_where_no_room_is_left_nothing_is_granted_and_where_some_is_every_
     assert made.granted() == {}
     made.room = {"acme": 1}
     assert sum(made.granted().values()) == 3
+
+
+async def test_a_lane_that_raises_stops_no_other_and_is_tried_again_after_a_while(monkeypatch):
+    now = [1_000]
+    monkeypatch.setattr("app.clock.boot_ms", lambda: now[0])
+    made = Granting(acme=1, beta=2)
+    for tenant, lane in (("acme", 0), ("beta", 0), ("beta", 1)):
+        made.ask(tenant, lane, 3)
+    with monkeypatch.context() as broken:
+        broken.setattr(made.agent._lanes[0]["acme", "lane-0"], "grants", lambda *given: 1 / 0)
+        assert made.granted() == {("beta", "lane-0"): 3, ("beta", "lane-1"): 3}
+    now[0] += FAULT_MS - 1
+    assert ("acme", "lane-0") not in made.granted()
+    now[0] += 1
+    assert made.granted()["acme", "lane-0"] == 3
+    assert made.agent._faults.counts["lane"] == 1

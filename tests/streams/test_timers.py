@@ -1,5 +1,7 @@
 """When what is due becomes a record: from the rows, at its time, and again until the row drops it."""
 
+from itertools import pairwise
+
 import msgspec
 from hypothesis import given as cases
 from hypothesis import strategies as st
@@ -71,6 +73,14 @@ def test_a_due_entry_is_sent_again_after_thirty_seconds_until_its_row_drops_it()
     log.then(due(DueKind.EXPIRE, START_MS + HOUR_MS))
     timers.arm(log.message(), (START_MS + HOUR_MS, at_s + RESEND_S))
     assert kinds(timers, at_s + 3 * RESEND_S) == []
+
+
+def test_one_whose_record_is_folded_and_changes_nothing_is_sent_ever_more_seldom():
+    """Each may have been a dead letter: 24 hours of them at an interval of 30 s would be 2,880."""
+    timers, at_s = armed(given(requested())), NOW[1] + HOUR_MS / 1000
+    sent = [at for at in range(0, 24 * 3600, 15) if list(timers.due(at_s + at))]
+    gaps = [later - at for at, later in pairwise(sent)]
+    assert gaps[:3] == [30, 60, 120] and max(gaps) == 3600 and len(sent) < 40
 
 
 def test_while_its_record_waits_to_be_folded_a_due_entry_is_not_sent_again_and_then_it_is():
