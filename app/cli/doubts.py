@@ -1,8 +1,8 @@
-"""`heliograph doubts`: attempts that may have been sent, and nobody knows; from the changelog of table contacts."""
+"""`heliograph doubts`: attempts that may have been sent, and nobody knows; from the changelogs of all rows."""
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -19,7 +19,7 @@ from app.domain.timing import looks
 from app.domain.words import Answer, Stage
 from app.records.topics import Topics
 
-_decode = msgspec.json.Decoder(Contact).decode
+_contact, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(Message).decode
 
 
 @click.command("doubts")
@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder(Contact).decode
 def command(tenant: str | None, since: int | None, as_json: bool) -> None:
     """List attempts in doubt: since when, and what was tried. The oldest come first.
 
-    A message that ended `in_doubt` is listed for as long as it stays with its contact (24 h).
+    A message that ended `in_doubt` is listed for as long as it is kept (30 days).
 
     \b
     Examples:
@@ -39,10 +39,10 @@ def command(tenant: str | None, since: int | None, as_json: bool) -> None:
       heliograph doubts --since 1h --json
     """
     settings, _ = settings_or_exit(dict(os.environ))
-    topic = Topics(settings.topic_prefix, settings.group).all["<app>-contacts-changelog"].name
+    topics = Topics(settings.topic_prefix, settings.group)
     with reaching_kafka(settings):
-        rows = asyncio.run(_rows(topic, kafka.client(settings)))
-    found = [told for contact in rows for told in _doubts(contact) if since is None or told["since_ms"] >= since]
+        messages = asyncio.run(_messages(topics, kafka.client(settings)))
+    found = [told for message in messages for told in _doubts(message) if since is None or told["since_ms"] >= since]
     for told in sorted(found, key=lambda told: told["since_ms"]):
         since_ms = told.pop("since_ms")
         told = {"since": clock.iso(since_ms), **told}
@@ -50,23 +50,36 @@ def command(tenant: str | None, since: int | None, as_json: bool) -> None:
             say_json(told) if as_json else say(_line(told))
 
 
-async def _rows(topic: str, client: dict[str, Any]) -> list[Contact]:
-    """The last row of each contact that has an attempt in doubt."""
-    rows: dict[bytes, Contact] = {}
+async def _messages(topics: Topics, client: dict[str, Any]) -> list[Message]:
+    """Messages with an attempt in doubt. The row of a message that is active again stays as it was: what the contact's
+    row holds counts."""
+    own = await _rows(topics.all["<app>-messages-changelog"].name, client, lambda value: [_message(value)])
+    of_contacts = await _rows(
+        topics.all["<app>-contacts-changelog"].name, client, lambda value: list(_contact(value).messages.values())
+    )
+    found = {message.id: message for messages in (*own.values(), *of_contacts.values()) for message in messages}
+    now_ms = clock.now_ms()
+    return [one for one in found.values() if not one.final_ms or one.final_ms + one.forget_after_ms > now_ms]
+
+
+async def _rows(
+    topic: str, client: dict[str, Any], messages_of: Callable[[bytes], list[Message]]
+) -> dict[bytes, list[Message]]:
+    """The messages of the last row of each key, where one of them has an attempt in doubt."""
+    rows: dict[bytes, list[Message]] = {}
     async for record, _ in follow(topic, client, from_start=True, forever=False):
-        contact = _decode(record.value)
-        if any(in_doubt(attempt) for message in contact.messages.values() for attempt in message.attempts):
-            rows[record.key] = contact
+        messages = messages_of(record.value)
+        if any(in_doubt(attempt) for message in messages for attempt in message.attempts):
+            rows[record.key] = messages
         else:
             rows.pop(record.key, None)
-    return list(rows.values())
+    return rows
 
 
-def _doubts(contact: Contact) -> Iterator[dict[str, Any]]:
-    for message in contact.messages.values():
-        for attempt in message.attempts:
-            if in_doubt(attempt):
-                yield _told(message, attempt)
+def _doubts(message: Message) -> Iterator[dict[str, Any]]:
+    for attempt in message.attempts:
+        if in_doubt(attempt):
+            yield _told(message, attempt)
 
 
 def _told(message: Message, attempt: Attempt) -> dict[str, Any]:

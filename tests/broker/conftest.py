@@ -1,5 +1,6 @@
 """What several rooms of the broker tests share."""
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,3 +15,11 @@ def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
     made = Lab(kafka, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def one_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No other test has an `up` meanwhile: it takes its usual ports where they are free as it looks."""
+    with (tmp_path_factory.getbasetemp().parent / "up.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -150,6 +150,7 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
             "heliograph-bridge": [site.part.ready["metrics"]],
             "heliograph-ingress": [ingress.internal, blind.url],
             "heliograph-worker": [hung.url, restarting.url, f"http://127.0.0.1:{free_port()}"],
+            "heliograph-read-model": [f"http://127.0.0.1:{free_port()}"],
         }
         made = stack.enter_context(await asyncio.to_thread(running, path, targets))
         for seen in (

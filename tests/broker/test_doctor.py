@@ -66,6 +66,7 @@ def test_p4_a_probe_of_each_public_url_is_found_on_the_log_and_put_away(public: 
     assert [(letter["handled"]["how"], letter["handled"]["by"]) for letter in letters] == [("dropped", "doctor")] * 3
 
 
+@pytest.mark.usefixtures("one_up")
 def test_nothing_is_wrong_with_what_up_brings_up_as_the_settings_that_it_kept_tell(kafka: str, tmp_path: Path) -> None:
     env = {"PATH": "/usr/bin:/bin", "KAFKA_BOOTSTRAP_SERVERS": kafka, "HELIOGRAPH_TOPIC_PREFIX": f"{tmp_path.name}."}
     words = [sys.executable, "-m", "app", "up", "--port", "0", "--dir", str(tmp_path), "--json"]

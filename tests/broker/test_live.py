@@ -108,7 +108,7 @@ class Up:
 
 
 @pytest.fixture
-def up(kafka: str, tmp_path: Path, twilio: type[Forty], request: pytest.FixtureRequest) -> Iterator[Up]:
+def up(one_up: None, kafka: str, tmp_path: Path, twilio: type[Forty], request: pytest.FixtureRequest) -> Iterator[Up]:
     made = Up(kafka, tmp_path, twilio.url, request.param)  # type: ignore[attr-defined]
     yield made
     if made.process.poll() is None:
@@ -161,9 +161,14 @@ def test_up_live_asks_what_twilio_documents_and_follows_its_signed_reports(
 
 @pytest.mark.parametrize("up", [BY_NUMBER], indirect=True)
 def test_up_prints_where_everything_is_and_leaves_no_process_behind(up: Up) -> None:
-    assert set(up.said) == {"kafka", "ingress", "internal", "simulator", "metrics", "pids"}
+    assert set(up.said) == {"kafka", "ingress", "internal", "simulator", "metrics", "read_model", "pids"}
     assert (up.said["kafka"], up.said["simulator"]) == (up.kafka, None)
     assert up.public.startswith(up.said["ingress"])
-    assert {name: len(pids) for name, pids in up.said["pids"].items()} == {"ingress": 1, "worker": 1, "bridge": 1}
-    assert len(up.left()) == 4
+    assert {name: len(pids) for name, pids in up.said["pids"].items()} == {
+        "ingress": 1,
+        "worker": 1,
+        "bridge": 1,
+        "read-model": 1,
+    }
+    assert len(up.left()) == 5
     assert (up.stop(), up.left()) == (0, [])

@@ -29,7 +29,7 @@ def test_p3_p6_a_lost_changelog_is_folded_again_from_the_log(kafka, tmp_path):
         shutil.rmtree(stand.plan.directory / "worker-1" / "tables")
         worker.start()
         until(lambda: worker.dead() is not None)
-        assert worker.dead() == 78 and "is empty, but inputs" in worker.log.read_text()
+        assert worker.dead() == 78 and "changelog was re-created" in worker.log.read_text()
         fold_again(stand)
         worker.start()
         worker.wait()

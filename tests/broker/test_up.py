@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import ROOT
 from tests.support.lab import until
 
 
+@pytest.mark.usefixtures("one_up")
 def test_up_starts_a_dead_kafka_again_and_goes_on(tmp_path: Path) -> None:
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONUNBUFFERED": "1"}
     env |= {name: value for name, value in os.environ.items() if name == "HELIOGRAPH_CACHE"}
