@@ -144,7 +144,7 @@ class Projection:
 
         def change(state: MessageState) -> MessageState:
             if isinstance(parsed, NotifyUpdated):
-                return after_update(state, parsed, hashed)
+                return after_update(state, parsed, hashed, at_ms)
             return after_outcome(state, parsed, hashed, at_ms)
 
         return change

@@ -71,8 +71,9 @@ def key_hash(pseudonym_key: bytes, tenant: str, idempotency_key: str) -> str:
     return hmac.digest(pseudonym_key, b"read model key" + name, hashlib.sha256).hex()[:32]
 
 
-def after_update(state: MessageState, update: NotifyUpdated, key_hash: str) -> MessageState:
-    """The row after an update. `key_hash`: of the idempotency key that the update carries, or ""."""
+def after_update(state: MessageState, update: NotifyUpdated, key_hash: str, at_ms: int) -> MessageState:
+    """The row after an update. `key_hash`: of the idempotency key that the update carries, or ""; `at_ms`: log time of
+    the update's record, by which the row is kept."""
     position = update.cause.offset, update.cause.index
     if position <= (state.update_offset, state.update_index):
         return state
@@ -85,7 +86,7 @@ def after_update(state: MessageState, update: NotifyUpdated, key_hash: str) -> M
         changes |= {"opened_ms": update.at_ms, "key_hash": key_hash or state.key_hash}
         changes |= {"request_digest": update.request_digest or state.request_digest}
         changes |= {"masked": update.masked or state.masked}
-    changes["changed_ms"] = max(state.changed_ms, update.at_ms)
+    changes["changed_ms"] = max(state.changed_ms, at_ms)
     return msgspec.structs.replace(state, **changes)
 
 

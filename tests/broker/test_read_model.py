@@ -101,7 +101,7 @@ def folded(message: str, *records: NotifyUpdated | NotifyOutcome) -> MessageStat
     state = MessageState(message_id=message, tenant="acme")
     for record in records:
         if isinstance(record, NotifyUpdated):
-            state = after_update(state, record, "")
+            state = after_update(state, record, "", 0)
         else:
             state = after_outcome(state, record, key_hash(KEY, "acme", record.idempotency_key), 0)
     return timeless(state)

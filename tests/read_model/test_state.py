@@ -31,7 +31,7 @@ def fold(*records: NotifyUpdated | NotifyOutcome) -> MessageState:
     for record in records:
         is_update = isinstance(record, NotifyUpdated)
         state = (
-            after_update(state, record, "h" * (record.event == "opened"))
+            after_update(state, record, "h" * (record.event == "opened"), record.at_ms)
             if is_update
             else after_outcome(state, record, "h", 5000)
         )
@@ -49,6 +49,10 @@ def test_a_message_goes_from_opened_over_its_attempt_to_its_outcome() -> None:
     assert (state.stage, state.request_digest, state.opened_ms, state.changed_ms) == ("sent", "d1", 1001, 1004)
     assert [(one.state, one.message_sid) for one in state.attempts] == [("sent", SID)]
     assert (fold(*way, outcome(1)).outcome, fold(*way, outcome(1)).revision) == ("delivered", 1)
+
+
+def test_a_row_is_kept_by_the_log_time_of_its_records_not_by_what_they_say() -> None:
+    assert after_update(BARE, update(1, "opened", "waiting"), "", 77).changed_ms == 77
 
 
 def test_a_report_that_outran_its_answer_is_not_taken_back_by_it_and_the_answer_tells_the_sid() -> None:

@@ -108,6 +108,12 @@ class Lab:
         resource = ConfigResource(ResourceType.TOPIC, self.prefix + name, incremental_configs=[entry])
         for future in self.admin.incremental_alter_configs([resource]).values():
             future.result()
+        # The controller answers before the broker has it.
+        until(lambda: self._configured(name)[setting].value == value)
+
+    def _configured(self, name: str) -> dict[str, Any]:
+        (future,) = self.admin.describe_configs([ConfigResource(ResourceType.TOPIC, self.prefix + name)]).values()
+        return future.result()
 
     def delete(self, name: str) -> None:
         for future in self.admin.delete_topics([self.prefix + name]).values():
