@@ -2,11 +2,11 @@
 
 The heap is built from the rows at assignment and kept in step by each durable change. A due entry becomes an input
 (`contact.due.v1`), which is void unless the row still says the same; it stays armed until the row drops it. It is sent
-again after `RESEND_S`, and ever more seldom, but never while the record sent before waits to be folded: a partition
-that is behind has one record of each due timer in its backlog, however long it is behind. Doubt is armed as a duration
-from when this owner folded or inherited the claim: the log's clock and ours may differ, and an inherited claim deserves
-its whole time. A recall is due as soon as its row says so. All else comes due by our clock, so it is as early or late
-as that differs from the broker's.
+again after `RESEND_S`, and ever more seldom once a record of it was folded. It is never sent while the record sent
+before waits to be folded: a partition that is behind has one record of each due timer in its backlog. Doubt is armed as
+a duration from when this owner folded or inherited the claim: the log's clock and ours may differ, and an inherited
+claim deserves its whole time. A recall is due as soon as its row says so. All else comes due by our clock, so it is as
+early or late as that differs from the broker's.
 """
 
 import heapq
@@ -19,8 +19,6 @@ from app.domain.words import DueKind
 RESEND_S = 30.0
 # One whose record was folded and changed nothing is sent ever more seldom: each may have been a dead letter.
 MOST_RESEND_S = 3600.0
-# Questions to Twilio, which are asked again until the row says that they were answered.
-ASKED = frozenset({DueKind.LOOK, DueKind.RECALL})
 ALL_READ = 1 << 62
 
 Entry = tuple[str, DueKind, int, str]  # message id, kind, due time (ms, as the row says), tenant
@@ -58,9 +56,9 @@ class PartitionTimers:
         self._armed.pop(message_id, None)
 
     def due(self, boot_s: float, folded_to: int = ALL_READ) -> Iterator[Entry]:
-        """Entries that came due by `boot_s`; each is armed again `RESEND_S` later, and twice as long each further time,
-        unless its row has dropped it. One whose record was not folded yet is passed over. `folded_to`: first offset of
-        the log that is not folded."""
+        """Entries that came due by `boot_s`; each is armed again `RESEND_S` later, unless its row has dropped it. One
+        whose record was not folded yet is passed over; one whose record was folded waits twice as long each time.
+        `folded_to`: first offset of the log that is not folded."""
         while self._heap and self._heap[0][0] <= boot_s:
             _, entry = heapq.heappop(self._heap)
             if entry not in self._armed.get(entry[0], ()):
@@ -68,11 +66,13 @@ class PartitionTimers:
                 self._sent.pop(entry, None)
                 self._again_s.pop(entry, None)
                 continue
-            unread = self._sent.get(entry, -1) >= folded_to
-            again_s = RESEND_S if unread else self._again_s.get(entry, RESEND_S)
+            sent = self._sent.get(entry)
+            folded, again_s = sent is not None and sent < folded_to, RESEND_S
+            if folded:
+                again_s = self._again_s.get(entry, RESEND_S)
+                self._again_s[entry] = min(MOST_RESEND_S, 2 * again_s)
             heapq.heappush(self._heap, (boot_s + again_s, entry))
-            if not unread:
-                self._again_s[entry] = RESEND_S if entry[1] in ASKED else min(MOST_RESEND_S, 2 * again_s)
+            if folded or sent is None:
                 yield entry
 
     def sent(self, entry: Entry, offset: int) -> None:
