@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.streams.engine import freshness
-from app.streams.engine.freshness import ASKED, Facts, Freshness, why_in_full
+from app.streams.engine.freshness import ASKED, Facts, Freshness, followed_ms, why_in_full
 from app.streams.engine.producer import Appended
 from app.streams.engine.store import Followed, followed_of, is_new, offset_of, wipe, write_rows
 
@@ -104,3 +104,15 @@ def test_no_store_is_read_on_that_followed_for_the_last_time_before_tombstones_c
         assert why_in_full(Followed(at, "id1"), now, kept)
     if why_in_full(Followed(at, "id1"), now, kept):
         assert now - at >= kept * 0.9
+
+
+def test_a_restore_that_was_cut_short_followed_until_its_last_record_and_not_until_now() -> None:
+    """A tombstone that it did not reach may be hardly younger than that record, and be compacted away soon."""
+    old_ms = NOW_MS - DAY_MS
+    assert followed_ms(6, old_ms, 9, NOW_MS) == followed_ms(6, old_ms, None, NOW_MS) == old_ms
+    assert why_in_full(Followed(old_ms, "id1"), NOW_MS, DAY_MS) != ""
+
+
+def test_a_whole_restore_followed_until_its_reading_began() -> None:
+    assert followed_ms(9, NOW_MS - DAY_MS, 9, NOW_MS) == NOW_MS
+    assert followed_ms(9, NOW_MS + 5, 9, NOW_MS) == NOW_MS + 5

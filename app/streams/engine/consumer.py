@@ -17,6 +17,7 @@ from app.streams.engine.backlog import Slice
 from app.streams.engine.book import Book
 from app.streams.engine.exits import die
 from app.streams.engine.fetching import ConsumerThread
+from app.streams.engine.freshness import followed_ms
 from app.streams.engine.log_checks import refuse_deleted
 from app.streams.engine.positions import Commit, read_metadata
 from app.streams.engine.restore import Restore, Restores
@@ -104,7 +105,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         watermark_of = self.app.engine.watermark_of
         new = lambda: Restore(db.get, watermark_of(tp.topic), is_new(db))  # noqa: E731 - asked for the first slice alone
         restore = self.restores.begin((tp.topic, tp.partition), new)
-        at_ms = max(last.timestamp, self.takeover.freshness.read_ms.get((tp.topic, tp.partition), 0))
+        end, began_ms = (
+            recovery.active_highwaters.get(tp),
+            self.takeover.freshness.read_ms.get((tp.topic, tp.partition), 0),
+        )
+        at_ms = followed_ms(last.offset, last.timestamp, end, began_ms)
         followed = Followed(at_ms, self.takeover.facts.ids.get(tp.topic, ""))
         write_rows(db, restore.rows(records).items(), last.offset, followed)
         self.restores.bound()

@@ -68,6 +68,20 @@ def why_in_full(followed: Followed | None, now_ms: int, kept_ms: int | None) -> 
     return f"it followed until {age_ms // 1000} s ago" if age_ms >= kept_ms * (1 - MARGIN) else ""
 
 
+def followed_ms(offset: int, at_ms: int, end: int | None, began_ms: int) -> int:
+    """Up to when a store has followed its changelog, by the broker's clock, after a record was restored.
+
+    Only with the last record has it all that was there when the reading began. Before that, a tombstone behind the
+    record may be hardly younger than the record itself: what a later start may miss counts from there.
+
+    Args:
+        offset, at_ms: of the record, its log time in ms.
+        end: offset of the last record to restore, None if it is not known.
+        began_ms: when the reading began, 0 if it is not known.
+    """
+    return max(at_ms, began_ms) if end is not None and offset >= end else at_ms
+
+
 class Freshness:
     """See the module. `read_ms`: by changelog partition, the broker's time when the reading of what the store lacks
     began: what is read from there on is as the log was then, or later."""

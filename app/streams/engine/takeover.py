@@ -86,7 +86,8 @@ class Takeover:
     def _source(self, tp: Any, first: int, commit: Commit | None, before: Position | None) -> Source:
         ids = self.facts.ids
         logs = {log: ids[log] for log in self._engine.changelogs_of(tp.topic) if log in ids}
-        offset = first if commit is None and before is None else commit.offset if commit else before.offset  # type: ignore[union-attr]
+        known = commit or before
+        offset = known.offset if known else first
         now = Position(offset=offset, first=first, topic_id=ids.get(tp.topic, ""), changelogs=logs)
         return Source(tuple(tp), now, commit, before, self._engine.guarded(tp.topic))
 
