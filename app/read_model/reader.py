@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from app import clock, telemetry
 from app.read_model.state import MessageState
-from app.read_model.store import MOST_IDS, state_of
+from app.read_model.store import MOST_IDS, UNREADABLE_STATE, state_of
 from app.read_model.tables import SchemaError, check_schema, messages, read_models
 
 _log = telemetry.logger(__name__)
@@ -80,6 +80,10 @@ class ReadModel:
             return None
         try:
             return await self._answer(ask)
+        except UNREADABLE_STATE as error:
+            # That row concerns whoever asks for it, and nobody else.
+            _log.error("read_model.row_unreadable", error=type(error).__name__)
+            return None
         except (sa.exc.SQLAlchemyError, TimeoutError) as error:
             # The next look says whether it can be asked again; until then nobody waits for it.
             self._usable, self.problem = False, f"the read model cannot be read ({type(error).__name__})"

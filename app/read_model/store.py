@@ -25,6 +25,8 @@ _decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _JSON.ite
 Change = Callable[[MessageState], MessageState]
 # SQLite, which has one writer at a time, leaves out the FOR UPDATE.
 _LOCK = sa.select(read_models.c.id).with_for_update()
+# What decoding a row raises that is none of ours, or another build's.
+UNREADABLE_STATE = (msgspec.MsgspecError, TypeError)
 # Bind parameters of one SELECT.
 MOST_IDS = 500
 

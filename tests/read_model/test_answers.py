@@ -193,3 +193,19 @@ def test_p8_no_column_holds_a_number_a_text_or_an_idempotency_key(engine: sa.Eng
     with engine.connect() as connection:
         [row] = connection.execute(sa.select(messages)).mappings()
     assert PERSON[2:] not in str(dict(row)) and "742" not in str(dict(row)) and "sms" not in str(dict(row))
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_request_from_being_taken_and_nobody_else_from_answers(
+    url: sa.URL, engine: sa.Engine, tmp_path: Path
+) -> None:
+    odd, known = state("acme", PERSON, "k1", EVENT), state("acme", OTHER, "k2", EVENT)
+    put(engine, odd, known)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(messages).where(messages.c.message_id == odd.message_id).values(attempts="{broken")
+        )
+    async with reading(tmp_path, url) as made:
+        headers = {"Authorization": "Bearer key-of-acme", "Idempotency-Key": "k1"}
+        assert (await made.http.post("/v1/messages", json=EVENT, headers=headers)).status_code == 202
+        assert (await get(made, f"/v1/messages/{odd.message_id}")).status_code == 503
+        assert (await get(made, f"/v1/messages/{known.message_id}")).status_code == 200
