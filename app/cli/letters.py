@@ -144,5 +144,5 @@ def about(letter: Letter) -> dict[str, str]:
 
 
 def topic_of(settings: Settings) -> str:
-    """Where letters are."""
+    """Name of the topic of dead letters, with the prefix in force."""
     return Topics(settings.topic_prefix, settings.group).deadletters

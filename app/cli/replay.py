@@ -130,7 +130,7 @@ class _Summary:
         self._cut: list[str] = []
 
     def add(self, done: Replayed, shown: int, until: int | None) -> None:
-        """One partition more."""
+        """Count the result of one partition."""
         self._inputs, self._shown = self._inputs + done.inputs, self._shown + shown
         self._different += done.different
         for sums, more in ((self._compared, done.compared), (self._not_provable, done.not_provable)):

@@ -61,7 +61,7 @@ def say_json(value: Any) -> None:
 
 
 def json_line(value: Any) -> str:
-    """See `say_json`."""
+    """One line of JSON, with what acts on a terminal escaped."""
     text = orjson.dumps(value).decode()
     if text.isascii() and text.isprintable():
         return text

@@ -82,7 +82,7 @@ class Projection:
             self._consumer.seek(place, wanted if begins[place] <= wanted <= ends[place] else begins[place])
 
     async def run(self) -> None:
-        """Project for ever."""
+        """Project records until cancelled. Raises KafkaError; SQLAlchemyError while the database is away."""
         while True:
             await self._project(await self._consumer.getmany(timeout_ms=POLL_MS))
             if await self._behind() == 0:

@@ -114,7 +114,7 @@ class Freshness:
 
 
 def refuse_foreign_store(place: Place, followed: Followed | None, log_id: str) -> None:
-    """The store followed a changelog that is gone: another topic has its name now."""
+    """Ends the process if the store followed another changelog of that name, which is gone."""
     if followed is not None and followed.log_id and log_id and followed.log_id != log_id:
         where = f"{place[0]}-{place[1]}"
         die(f"the rows of {where} are of a former one: the changelog was re-created (runbook worker-exits-78)", CONFIG)
