@@ -23,7 +23,7 @@ GROWTH_BYTES = 2_000_000
 
 CANCEL_KEPT_MS = 24 * 3600 * 1000
 MOST_CANCELS_AHEAD = 1_000
-# Sealed content and metadata of a contact's active messages, bytes as encoded; their number is the policy's `max_open`.
+# What the requests of a contact's active messages brought, bytes as encoded; their number is the policy's `max_open`.
 ACTIVE_BYTES = 256_000
 # Attempts of messages that left the row lately, or may be confused with one whose SID is not known.
 MOST_DEPARTED = 64
@@ -46,5 +46,6 @@ def row_bytes(contact: Contact) -> int:
 
 
 def content_bytes(message: Message) -> int:
-    """Length of what a request brought with it."""
-    return len(message.sealed) + len(message.sealed_to) + len(encode_row(message.metadata))
+    """Length of all in the row that a request chose the length of, as encoded: a control character has 6 bytes."""
+    chosen = (message.idempotency_key, message.campaign, message.traceparent, message.metadata)
+    return len(message.sealed) + len(message.sealed_to) + len(encode_row(chosen))

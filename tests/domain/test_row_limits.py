@@ -133,6 +133,15 @@ def test_a_request_that_just_fits_is_taken_and_with_one_byte_more_of_content_it_
     assert key(999) not in over.contact.messages
 
 
+@pytest.mark.parametrize("name", ["campaign", "idempotency_key", "traceparent"])
+def test_whatever_a_request_chooses_the_length_of_counts_as_it_stands_in_the_row(name):
+    """A control character has one byte in the request, and six in the row."""
+    short, long = requested(key(0)), replace(requested(key(0)), **{name: "\x01" * 200})
+    grown = row_bytes(given(long).contact) - row_bytes(given(short).contact)
+    assert grown >= 1_100
+    assert content_bytes(given(long).message(key(0))) - content_bytes(given(short).message(key(0))) >= 1_100
+
+
 def test_content_makes_room_as_soon_as_its_message_is_accepted_or_over():
     log = filled(ACTIVE_BYTES)
     assert log.then(padded(997, 500)).message(key(997)).reason is Reason.TOO_MANY_OPEN
