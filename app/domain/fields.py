@@ -55,7 +55,7 @@ Country = Annotated[
     str,
     Meta(description="Country of the number, ISO 3166-1 alpha-2; ZZ or 001 without one, empty before it is known."),
 ]
-Masked = Annotated[str, Meta(description="The other party as it may be shown: +1415•••0123.")]
+Masked = Annotated[str, Meta(description="The other party as it may be shown: •••0123.")]
 Sid = Annotated[str, Meta(description="Twilio's SID, empty without one.", extra_json_schema={"pattern": _SID})]
 Code = Annotated[int, Meta(ge=1, le=LARGEST, description="Twilio's error code.")]
 Source = Annotated[str, Meta(description="Where the request was read: topic-partition-offset of its record.")]

@@ -57,7 +57,7 @@ def opening(n: int, pk: str, now: int) -> tuple[bytes, list[bytes], str]:
         fingerprint="0123456789abcdef",
         sealed="k1." + "x" * 180,
         sealed_to="k1." + "x" * 80,
-        masked="+1415•••0123",
+        masked="•••0123",
         country="US",
         policy=policy,
         requested_ms=now,

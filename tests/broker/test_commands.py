@@ -164,7 +164,7 @@ def outcome(number: int) -> dict[str, Any]:
         "message_id": f"m{number}",
         "tenant": "default",
         "at": "2026-03-03T10:00:00.000Z",
-        "recipient": {"masked": "+1415•••0123"},
+        "recipient": {"masked": "•••0123"},
         "outcome": "delivered",
         "reason": "reported",
         "error_code": None,

@@ -56,7 +56,7 @@ def requested(
         fingerprint=fingerprint,
         sealed="sealed-text",
         sealed_to="sealed-to",
-        masked="+1415•••0123",
+        masked="•••0123",
         country="US",
         policy=policy(**given),
         requested_ms=START_MS,
@@ -139,7 +139,7 @@ def listed(*texts: ListedText, keys: tuple[str, ...] = (KEY,), look_ms: int = 0,
 
 def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Texted:
     given = {**BASE, "at": received_ms}
-    return Texted(**given, sid=sid, intent=intent, sealed="sealed", masked="+1415•••0123")
+    return Texted(**given, sid=sid, intent=intent, sealed="sealed", masked="•••0123")
 
 
 def cancel(key: str = KEY) -> CancelRequested:
