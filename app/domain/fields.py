@@ -65,7 +65,7 @@ TwilioStatus = Annotated[str, Meta(description="Twilio's own word for it.")]
 KeyFingerprint = Annotated[
     str,
     Meta(
-        description="Fingerprint of the pseudonym key, for life: another one is not ours to read.",
+        description="Fingerprint of the pseudonym key and of the form of inputs: another one is not ours to read.",
         extra_json_schema={"pattern": "^[0-9a-f]{8}$"},
     ),
 ]

@@ -87,7 +87,9 @@ class RejectedInputs:
     def identities(self, address: Address) -> tuple[str, str]:
         """Contact id and message id."""
         contact = contact_id(self._context.pseudonym_key, self._loose.tenant, address.canonical)
-        return contact, message_id(self._loose.tenant, self._loose.idempotency_key, contact)
+        return contact, message_id(
+            self._context.pseudonym_key, self._loose.tenant, self._loose.idempotency_key, contact
+        )
 
     def seal(self, content: Content, message: str) -> str:
         """The content, sealed for this tenant and message."""

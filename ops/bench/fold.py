@@ -39,8 +39,12 @@ encode = msgspec.json.Encoder().encode
 
 def opening(n: int, pk: str, now: int) -> tuple[bytes, list[bytes], str]:
     """Key, and the records that make message `n` accepted by Twilio."""
-    contact = contact_id(b"bench" * 8, "default", f"+1{n}")
-    message, base = message_id("default", str(n), contact), {"id": str(n), "tenant": "default", "pk": pk, "at": now}
+    bench = b"bench" * 8
+    contact = contact_id(bench, "default", f"+1{n}")
+    message, base = (
+        message_id(bench, "default", str(n), contact),
+        {"id": str(n), "tenant": "default", "pk": pk, "at": now},
+    )
     policy = Policy(
         lane="default",
         priority=Priority.NORMAL,

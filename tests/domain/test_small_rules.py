@@ -21,8 +21,20 @@ from tests.support.given import cancel, given, rejected, report, requested, text
 def test_a_message_id_names_its_contact_and_repeats_for_the_same_request():
     contact = identity.contact_id(b"k" * 32, "acme", "+14155550123")
     assert len(contact) == 20
-    assert identity.message_id("acme", "k1", contact) == identity.message_id("acme", "k1", contact)
-    assert identity.message_id("acme", "k1", contact).startswith(f"{contact}-")
+    named = identity.message_id(b"k" * 32, "acme", "k1", contact)
+    assert named == identity.message_id(b"k" * 32, "acme", "k1", contact) and named.startswith(f"{contact}-")
+
+
+def test_p8_an_idempotency_key_cannot_be_found_from_a_message_id_without_the_pseudonym_key():
+    contact = "c" * 20
+    assert len({identity.message_id(key, "acme", "+14155550123", contact) for key in (b"a", b"b")}) == 2
+
+
+def test_the_fingerprint_of_a_key_as_an_older_build_made_it_is_known_and_no_other():
+    key = b"k" * 32
+    assert not identity.is_older_form(key, identity.key_fingerprint(key))
+    assert identity.is_older_form(key, identity.key_fingerprint(key, 1))
+    assert not identity.is_older_form(key, identity.key_fingerprint(b"o" * 32, 1))
 
 
 def of(tenant, record):

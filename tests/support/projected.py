@@ -24,7 +24,7 @@ def state(tenant: str, to: str, key: str, event: dict[str, object], **given: obj
     assert isinstance(request, NotifyRequested)
     contact = contact_id(KEY, tenant, to)
     made = MessageState(
-        message_id=message_id(tenant, key, contact),
+        message_id=message_id(KEY, tenant, key, contact),
         tenant=tenant,
         key_hash=key_hash(KEY, tenant, key),
         request_digest=payload_fingerprint(KEY, contact, *payload_fields(request)),

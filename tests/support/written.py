@@ -29,7 +29,7 @@ def rejected(stand: Stand, contact: str, key: str, **given: int) -> Rejected:
         tenant="default",
         pk=fingerprint(stand),
         at=1,
-        message_id=message_id("default", key, contact),
+        message_id=message_id(Settings.read(stand.env).pseudonym_key, "default", key, contact),
         idempotency_key=key,
         fingerprint="f",
         sealed_to="sealed",
