@@ -101,7 +101,8 @@ FaultyField = Annotated[str, Meta(description="Path of the field that broke a ru
 Warnings = Annotated[
     tuple[str, ...],
     Meta(
-        description="What may go wrong with its media, each with its place in the list; what was replaced to read it."
+        description="What may go wrong with its media, each with its place in the list; what was replaced to read it; "
+        "what is left out because its seal could not be opened."
     ),
 ]
 Rule = Annotated[str, Meta(description="The rule that was broken, without the content that broke it.")]
@@ -139,6 +140,9 @@ def sealed(holds: str, subject: str) -> Meta:
 
 
 SealedContent = Annotated[str, sealed("{to, body, media, link}", "tenant and message_id")]
+SealedCallerFields = Annotated[
+    str, sealed("[idempotency_key, campaign, metadata, request_id] (MessagePack)", "tenant and message_id")
+]
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
 SealedEnvelope = Annotated[

@@ -41,7 +41,7 @@ def text() -> Texted:
     )
     content = Content(PERSON, HOSTILE, (), HOSTILE)
     return Texted(
-        id="t", tenant=TENANT, pk=PK, at=clock.now_ms(), sid=SID, intent=Intent.NONE, masked="+1415\u2022\u2022\u20220123",
+        id="t", tenant=TENANT, pk=PK, at=clock.now_ms(), sid=SID, intent=Intent.NONE, masked="\u2022\u2022\u20220123",
         sealed=SEALER.seal_content(content, TENANT, SID), raw=SEALER.seal(msgspec.json.encode(raw), TENANT, SID),
     )  # fmt: skip
 
