@@ -15,6 +15,7 @@ from app import clock
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Requested, Texted
 from app.domain.words import Intent
+from app.records.caller_fields import CallerFields, encode_caller_fields
 from app.records.deadletters import Lost, dead_letter
 from app.records.seal import Content, Sealer
 from app.records.webhooks import RawWebhook
@@ -31,8 +32,9 @@ SEALER = Sealer({"k1": bytes.fromhex("22" * 32)})
 
 def request() -> Requested:
     content = Content(PERSON, HOSTILE, (HOSTILE,))
-    names = {"idempotency_key": HOSTILE, "campaign": HOSTILE, "metadata": {HOSTILE: HOSTILE}}
-    return replace(requested(), pk=PK, sealed=SEALER.seal_content(content, TENANT, MESSAGE), **names)
+    fields = encode_caller_fields(CallerFields(HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE))
+    sealed = {"sealed_caller_fields": SEALER.seal(fields, TENANT, MESSAGE)}
+    return replace(requested(), pk=PK, sealed=SEALER.seal_content(content, TENANT, MESSAGE), **sealed)
 
 
 def text() -> Texted:

@@ -20,6 +20,10 @@ def contact_of(stand: Stand, number: str) -> str:
     return contact_id(Settings.read(stand.env).pseudonym_key, "default", number)
 
 
+def message_of(stand: Stand, number: str, key: str) -> str:
+    return message_id(Settings.read(stand.env).pseudonym_key, "default", key, contact_of(stand, number))
+
+
 def fingerprint(stand: Stand) -> str:
     return key_fingerprint(Settings.read(stand.env).pseudonym_key)
 
