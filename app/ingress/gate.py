@@ -1,9 +1,10 @@
-"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key."""
+"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key,
+with every right that this process needs."""
 
 from app import kafka
 from app.domain.identity import key_fingerprint
 from app.ingress.line import Line
-from app.records.fit import must_be_ours, must_exist
+from app.records.fit import must_be_allowed, must_be_ours, must_exist
 from app.records.topics import Topics
 from app.settings import Settings
 
@@ -25,5 +26,6 @@ class Gate:
 
     async def _look(self) -> None:
         topics = self._topics
+        await must_be_allowed(self._client, topics, "ingress")
         await must_exist(self._client, (topics.contacts, topics.requests, topics.deadletters))
         await must_be_ours(self._client, topics.contacts, self._fingerprint)
