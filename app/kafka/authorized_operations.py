@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request
 
 from app import clock
 from app.kafka.topic_facts import described
 
-_UNKNOWN_TOPIC, _TOPIC_FORBIDDEN, _GROUP_FORBIDDEN = 3, 29, 30
+_UNKNOWN_TOPIC, _TOPIC_FORBIDDEN = 3, 29
 _NOT_TOLD = -(2**31)
 # A broker that has just started needs a moment until it knows of groups.
 PATIENCE_S, LOOK_S = 30.0, 0.2
@@ -70,14 +70,21 @@ async def group_operations(admin: AIOKafkaAdminClient, groups: Iterable[str]) ->
     return {group: await _of_group(admin, group) for group in groups}
 
 
+def told_of_group(answer: DescribeGroupsResponse_v3) -> frozenset[Operation]:
+    """What an answer about one group says. Raises the KafkaError of the group: a coordinator that is
+    not ready tells no operations, which does not mean that there are none."""
+    ((error_code, *_, bits),) = answer.groups
+    if error_code:
+        raise for_code(error_code)
+    return frozenset(Operation) if bits == _NOT_TOLD else operations(bits)
+
+
 async def _of_group(admin: AIOKafkaAdminClient, group: str) -> frozenset[Operation]:
     until = clock.boot_s() + PATIENCE_S
     while True:
         try:
             coordinator = await admin.find_coordinator(group)
-            answer = await admin._client.send(coordinator, _DescribeGroups(group))
-            ((error_code, *_, bits),) = answer.groups
-            return frozenset() if error_code == _GROUP_FORBIDDEN else operations(bits)
+            return told_of_group(await admin._client.send(coordinator, _DescribeGroups(group)))
         except GroupAuthorizationFailedError:
             return frozenset()
         except KafkaError as error:

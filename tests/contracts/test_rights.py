@@ -1,8 +1,16 @@
 """Rights follow from the declaration of topics and groups, and each is there for what a process really does."""
 
 import pytest
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
+from aiokafka.protocol.admin import DescribeGroupsResponse_v3
 
-from app.kafka.authorized_operations import Operation, operations
+from app.kafka.authorized_operations import Operation, operations, told_of_group
 from app.records.rights import Right, processes, rights_of
 from app.records.topics import Topics
 
@@ -61,3 +69,24 @@ def test_nobody_but_the_workers_may_join_their_group_and_nobody_but_the_topics_j
 )
 def test_the_bit_of_an_operation_is_that_of_its_code(bits: int, told: set[Operation]) -> None:
     assert operations(bits) == told
+
+
+def group(error_code: int, bits: int) -> DescribeGroupsResponse_v3:
+    return DescribeGroupsResponse_v3(0, [(error_code, "p.app", "", "", "", [], bits)])
+
+
+@pytest.mark.parametrize(
+    "error", [NotCoordinatorForGroupError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError]
+)
+def test_a_coordinator_that_is_not_ready_says_nothing_of_rights_and_is_asked_again(error: type[KafkaError]) -> None:
+    """On a broker that has just started; its answer tells no operations."""
+    with pytest.raises(error) as raised:
+        told_of_group(group(error.errno, -(2**31)))
+    assert raised.value.retriable
+
+
+def test_what_a_broker_says_of_a_group_is_taken_as_it_is_and_silence_is_no_refusal() -> None:
+    assert told_of_group(group(0, 1 << 8)) == {Operation.DESCRIBE}
+    assert told_of_group(group(0, -(2**31))) == set(Operation)
+    with pytest.raises(GroupAuthorizationFailedError):
+        told_of_group(group(30, -(2**31)))
