@@ -200,6 +200,11 @@ class IngressCollector(Collector):
         yield CounterMetricFamily("heliograph_ingress_refused_records", refused, value=log.refused)
         yield GaugeMetricFamily("heliograph_ingress_spool_bytes", "bytes waiting in the spool", value=log.spooled_bytes)
         yield GaugeMetricFamily("heliograph_ingress_kafka_away", "1 while records go to the spool", value=log.away)
+        model = self._ingress.read_model
+        behind = "1 while states of messages may be missing or old"
+        yield GaugeMetricFamily(
+            "heliograph_ingress_read_model_behind", behind, value=float(bool(model and model.problem))
+        )
 
     def _refused(self) -> Iterator[Metric]:
         webhooks = self._ingress.webhooks

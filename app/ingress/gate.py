@@ -2,7 +2,6 @@
 with every right that this process needs."""
 
 from app import kafka
-from app.domain.identity import key_fingerprint
 from app.ingress.line import Line
 from app.records.fit import must_be_allowed, must_be_ours, must_exist
 from app.records.topics import Topics
@@ -15,7 +14,7 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         self._topics = Topics(settings.topic_prefix, settings.group)
         self._client = kafka.client(settings)
-        self._fingerprint, self._fit = key_fingerprint(settings.pseudonym_key), False
+        self._key, self._fit = settings.pseudonym_key, False
 
     async def open(self) -> Line:
         """A new line. Raises Unfit, or one of `line.BROKEN` while Kafka cannot be reached."""
@@ -28,4 +27,4 @@ class Gate:
         topics = self._topics
         await must_be_allowed(self._client, topics, "ingress")
         await must_exist(self._client, (topics.contacts, topics.requests, topics.deadletters))
-        await must_be_ours(self._client, topics.contacts, self._fingerprint)
+        await must_be_ours(self._client, topics.contacts, self._key)
