@@ -48,10 +48,11 @@ class BrokerFault(Exception):
 
 
 class DevBroker:
-    """See the module. `directory` holds the properties, the log of the process, its pid and the data."""
+    """See the module. `directory` holds the properties, the log of the process, its pid and the data. `more`: further
+    properties, which win over ours of the same name; {port} and {controller} stand for the ports."""
 
-    def __init__(self, port: int, directory: Path, cache: Path | None = None) -> None:
-        self.port, self.directory = port, directory
+    def __init__(self, port: int, directory: Path, cache: Path | None = None, more: str = "") -> None:
+        self.port, self.directory, self._more = port, directory, more
         self.address = f"127.0.0.1:{port}"
         self._cache = cache or Path(os.environ.get("HELIOGRAPH_CACHE") or Path.home() / ".cache" / "heliograph")
 
@@ -145,7 +146,8 @@ class DevBroker:
         if shutil.disk_usage(self.directory).free < LEAST_DISK_BYTES:
             raise BrokerFault(f"less than {LEAST_DISK_BYTES >> 20} MB free at {self.directory}: make room")
         data, config = self.directory / "data", self.directory / "server.properties"
-        _write(config, PROPERTIES.format(port=self.port, controller=_free_port(), data=data))
+        properties = PROPERTIES + self._more
+        _write(config, properties.format(port=self.port, controller=_free_port(), data=data))
         if (data / "meta.properties").exists():
             return
         command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", "heliographDevBroker000", "-c"]
