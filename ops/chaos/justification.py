@@ -49,14 +49,11 @@ class _Matter:
         self.texts: list[Text] = view.texts.get(self.message, [])
 
     def reported(self, *words: str) -> list[Text]:
-        """Texts that Twilio's side gave such a status, as the log knew by then."""
-        told = {self._sid(record) for record in self.known if _status(record) in words}
-        listed = {text["sid"] for record in self.known for text in (record.value or {}).get("texts", ())}
-        by_then = [text for text in self.texts if text.sid in told | listed]
-        return [text for text in by_then if any(word in words for word, _ in text.fates)]
-
-    def _sid(self, record: Record) -> str:
-        return str((record.value or {}).get("sid", ""))
+        """Texts that Twilio's side gave such a status, as reports or its list had told by then."""
+        told = {(record.value or {})["sid"] for record in self.known if _status(record) in words}
+        listed = (text for record in self.known for text in (record.value or {}).get("texts", ()))
+        told |= {text["sid"] for text in listed if text["status"] in words}
+        return [text for text in self.texts if text.sid in told and any(word in words for word, _ in text.fates)]
 
     def arriving(self) -> list[Text]:
         """Texts that were taken by then, and that no report says have failed."""

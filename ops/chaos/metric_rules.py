@@ -19,6 +19,7 @@ BOUNDS_S = {
 }
 # Sums of seconds are of floating point.
 NEAR = 1e-6
+OTHER = "other"
 
 Key = tuple[str, tuple[tuple[str, str], ...], int, int]  # metric, labels, window, shard
 Counted = tuple[str, tuple[str, ...], float]  # metric, names of its labels, amount
@@ -66,15 +67,25 @@ def _counted(view: View) -> dict[Key, _Series]:
     found: defaultdict[Key, _Series] = defaultdict(_Series)
     for updates in view.updates.values():
         for update in updates:
-            for metric, names, amount in _adds(update):
-                labels = tuple(sorted((name, _label(update, name)) for name in names))
-                window_ms = update["at_ms"] - update["at_ms"] % WINDOW_MS
-                found[metric, labels, window_ms, cause_of(update)[0]].add(metric, amount)
+            window_ms, shard = update["at_ms"] - update["at_ms"] % WINDOW_MS, cause_of(update)[0]
+            for metric, labels, amount in _series(update):
+                found[metric, tuple(sorted(labels.items())), window_ms, shard].add(metric, amount)
     return dict(found)
 
 
+def _series(update: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
+    """What one update adds to which series; labels without a value count as other, and that is counted."""
+    other = set[str]()
+    for metric, names, amount in _adds(update):
+        labels = {name: _label(update, name) for name in names}
+        other |= {name for name, value in labels.items() if value == OTHER}
+        yield metric, labels, amount
+    yield from (("unlisted", {"label": name}, 1) for name in other)
+
+
 def _label(update: dict[str, Any], name: str) -> str:
-    return str(update["state"] if name == "outcome" else update.get(name, ""))
+    value = update["state"] if name == "outcome" else update.get(name)
+    return str(value or OTHER)
 
 
 def _adds(update: dict[str, Any]) -> Iterator[Counted]:
