@@ -194,8 +194,15 @@ class Run:
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             creates = (await answer.json())["creates"]
         deadlines, diary = self._plan.deadlines, read_diary(self._diary.path)
-        settings = {"claim_ttl_s": deadlines.claim_ttl, "grace_s": deadlines.grace, "prefix": PREFIX}
-        seen = Evidence(topics, creates, diary, **settings, retries=len(RETRIES_S), longest_retry_s=1.2 * RETRIES_S[-1])
+        seen = Evidence(
+            *(topics, creates, diary),
+            claim_ttl_s=deadlines.claim_ttl,
+            grace_s=deadlines.grace,
+            look_after_s=deadlines.looks,
+            retries=len(RETRIES_S),
+            longest_retry_s=1.2 * RETRIES_S[-1],
+            prefix=PREFIX,
+        )
         evidence_file.save(seen, self._directory / evidence_file.NAME)
         return seen
 

@@ -1,6 +1,6 @@
 """Evidence: the topics as they stand, the simulator's list of creates, the diary. Read here, judged in `checker`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urldefrag, urlsplit
@@ -68,14 +68,15 @@ class RowHistory:
 @dataclass(frozen=True)
 class Evidence:
     """`topics`: by the names of TOPICS, in order within each partition; `creates`: as /_sim/creates tells them;
-    `claim_ttl_s`, `grace_s` (for reports, after a message expired), `retries` of a failed text, `longest_retry_s` until
-    one of them: settings of the product."""
+    `claim_ttl_s`, `grace_s` (for reports, after a message expired), `look_after_s` (at Twilio's list, after a claim),
+    `retries` of a failed text, `longest_retry_s` until one of them: settings of the product."""
 
     topics: dict[str, list[Record]]
     creates: list[dict[str, Any]] = field(default_factory=list)
     diary: list[Entry] = field(default_factory=list)
     claim_ttl_s: float = 5.0
     grace_s: float = 10.0
+    look_after_s: Sequence[float] = (12.0, 25.0)
     retries: int = 2
     longest_retry_s: float = 4.0
     prefix: str = "chaos."

@@ -16,7 +16,7 @@ import orjson
 from ops.chaos.evidence import TOPICS, Evidence, Record, json_object
 
 NAME = "evidence.jsonl.gz"
-SETTINGS = ("claim_ttl_s", "grace_s", "retries", "longest_retry_s", "prefix")
+SETTINGS = ("claim_ttl_s", "grace_s", "look_after_s", "retries", "longest_retry_s", "prefix")
 _SEALED = re.compile(rb'"[A-Za-z0-9]+\.[A-Za-z0-9_-]{40,}={0,2}"')
 
 

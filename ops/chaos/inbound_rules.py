@@ -87,7 +87,7 @@ def _untrue(view: View, value: dict[str, Any], texting: Entry) -> Iterator[str]:
 def wrong_consent(view: View) -> list[str]:
     """Each STOP and START that is new has one record on `notify.consent`, with the state it led to by the times of
     receipt. What Twilio says of an opt-out may have one, too."""
-    told = {cause_of(r.value)[:2]: r.value for r in _changes(view)}
+    told = {cause_of(value)[:2]: value for value in _changes(view)}
     problems, wanted = [], set[tuple[int, int]]()
     for contact, records in view.logs.items():
         for record, state, changed in _expected(records):
@@ -101,9 +101,9 @@ def wrong_consent(view: View) -> list[str]:
     return problems
 
 
-def _changes(view: View) -> Iterator[Record]:
+def _changes(view: View) -> Iterator[dict[str, Any]]:
     records = view.seen.topics["consent"]
-    return (record for record in records if record.kind == "notify.consent_changed.v1" and record.value)
+    return (record.value for record in records if record.value and record.kind == "notify.consent_changed.v1")
 
 
 def _expected(records: list[Record]) -> Iterator[tuple[Record, str, bool]]:

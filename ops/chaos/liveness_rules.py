@@ -1,12 +1,15 @@
 """Rules over what did not happen: a message that could be sent was sent. Pure."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from ops.chaos.view import View, contact_of
+from ops.chaos.view import Text, View, cause_of, contact_of
 
 # While nothing is wrong a message leaves within a second or two; after a fault those that waited leave at the lane's
 # rate. So much time without a fault must have been enough, ms.
 ENOUGH_MS = 10_000
+# From when a look at Twilio's list is due until what it shows is on the log, ms.
+LOOK_MS = 8_000
 # After the product has caught up, for what still waits its turn, ms.
 SETTLE_MS = 2_000
 
@@ -61,10 +64,23 @@ def _calm_ms(begin: int, end: int, spans: list[Span]) -> int:
 
 
 def unlearnt(view: View) -> list[str]:
-    """No message stays unconfirmed or in doubt whose end Twilio's list showed while nothing was wrong."""
+    """No message stays unconfirmed or in doubt whose end Twilio's list shows: one of the looks at it was made without
+    a fault, or the rule demands nothing."""
+    faults = list(_faults(view))
     problems = []
     for message, outcomes in view.outcomes.items():
-        if outcomes[-1]["outcome"] in ("unconfirmed", "in_doubt"):
-            ended = [text for text in view.texts.get(message, ()) if text.fates]
-            problems += [f"message {message}: stays {outcomes[-1]['outcome']}, {t.sid} has its end" for t in ended]
+        last, texts = outcomes[-1], view.texts.get(message, [])
+        # Of two texts of one message the list does not tell which attempt is whose.
+        if last["outcome"] in ("unconfirmed", "in_doubt") and len(texts) == len(last["attempts"]) == 1:
+            if texts[0].fates and _was_looked_for(view, texts[0], last, faults):
+                problems.append(f"message {message}: stays {last['outcome']}, and text {texts[0].sid} has its end")
     return problems
+
+
+def _was_looked_for(view: View, text: Text, outcome: dict[str, Any], faults: list[Span]) -> bool:
+    """Whether the last look fell due, and had the time it takes, when nothing was wrong and no outcome was given."""
+    look_ms = text.at_ms + int(view.seen.look_after_s[-1] * 1000)
+    closed = view.inputs.get(cause_of(outcome)[:2])
+    end_ms = look_ms + LOOK_MS
+    in_time = closed is not None and end_ms < closed.at_ms
+    return in_time and not any(start < end_ms and look_ms - SETTLE_MS < stop for start, stop in faults)

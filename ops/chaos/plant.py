@@ -175,7 +175,7 @@ def every_second_ask_dropped() -> None:
         if not isinstance(decided, Ask) or next(count) % 2:
             inner(self, decided)
 
-    Case.effect = effect  # type: ignore[method-assign]
+    Case.effect = effect  # type: ignore[assignment, method-assign]
 
 
 PLANTS = {

@@ -288,6 +288,12 @@ def an_outcome_unconfirmed_while_reports_may_come(changed: Changed) -> None:
     changed.edit("outcomes", delivered_at_once, setting(outcome="unconfirmed", reason="no_receipt"), 1)
 
 
+@caught_by("unlearnt")
+def receipts_that_nobody_looked_for(changed: Changed) -> None:
+    names = {value["message_id"] for value in changed.values("outcomes", having(outcome="unconfirmed"))}
+    changed.take(lambda create: attempt_of(create)[0] in names, setting(status="delivered"))
+
+
 @caught_by("wrong_inbound", "conflicting_outcomes")
 def an_inbound_record_again_with_other_content(changed: Changed) -> None:
     changed.add("inbound", anything, setting(answered_by="nobody"))
