@@ -3,6 +3,7 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ops.chaos.diary import Entry
 from ops.chaos.evidence import Record
@@ -38,12 +39,15 @@ def reversed_calls(view: View) -> list[str]:
     first = _first_calls(view)
     problems = []
     for line in _lines(view):
-        for earlier, later in itertools.pairwise(line):
-            a, b = first.get(earlier), first.get(later)
-            if a and b and b < a and not _is_over(view, earlier, later):
-                problems.append(f"message {later}: was called before {earlier}, which stands before it on the log")
-            elif b and not _is_over(view, earlier, later):
+        for earlier, later in pairwise(line):
+            if later not in first:
+                continue
+            heard, let_go = _waited(view, earlier, later)
+            if not heard and not let_go:
                 problems.append(f"message {later}: got its turn while {earlier}, before it on the log, had no result")
+            # What was let go may have been held on its way, and be seen late.
+            elif heard and first[later] < first.get(earlier, 0):
+                problems.append(f"message {later}: was called before {earlier}, which stands before it on the log")
     return problems + _reordered(view)
 
 
@@ -76,15 +80,21 @@ def _offset(view: View, message: str) -> int:
     return -1 if opening is None else opening.offset
 
 
-def _is_over(view: View, earlier: str, later: str) -> bool:
-    """Whether the wait for the first attempt of `earlier` had ended when `later` was granted its turn."""
+def _waited(view: View, earlier: str, later: str) -> tuple[bool, bool]:
+    """What was known of the first message when the second was granted its turn: whether Twilio had told of its text,
+    and whether it was in doubt, abandoned, put off or over."""
     turns = [r.offset for r in view.histories[later] if r.kind == "contact.turn_granted.v1"]
-    turn = min(turns, default=-1)
-    heard = ("contact.answered.v1", "contact.reported.v1", "contact.listed.v1")
-    if any(record.offset < turn and record.kind in heard for record in view.histories[earlier]):
-        return True
-    ends = [update for update in view.updates.get(earlier, ()) if update["event"] in ("outcome", "doubted", "stage")]
-    return any(end["cause"]["offset"] < turn and end["state"] != "waiting" for end in ends)
+    turn, heard, let_go = min(turns, default=-1), False, False
+    for record in view.histories[earlier]:
+        if record.offset < turn and record.kind in ("contact.reported.v1", "contact.listed.v1"):
+            heard = True
+        elif record.offset < turn and record.kind == "contact.answered.v1":
+            told = (record.value or {})["answer"] in ("taken", "refused")
+            heard, let_go = heard or told, let_go or not told
+    events = ("outcome", "doubted", "stage")
+    ends = [update for update in view.updates.get(earlier, ()) if update["event"] in events]
+    over = any(end["cause"]["offset"] < turn and end["state"] != "waiting" for end in ends)
+    return heard, let_go or over
 
 
 def _reordered(view: View) -> list[str]:
