@@ -7,15 +7,21 @@ from itertools import pairwise
 
 from ops.chaos.diary import Entry
 from ops.chaos.evidence import Record
-from ops.chaos.view import Asked, View, contact_of
+from ops.chaos.view import Asked, Text, View, contact_of
 
 
 def wrong_texts(view: View) -> list[str]:
-    """Each create is of a message that was asked for, to its recipient and with its text; so is each call."""
+    """Each create is of a message that was asked for, to its recipient, with its text and in its time, and no attempt
+    begins after a cancel; each call is, too."""
     problems = []
-    for texts in view.texts.values():
+    for message, texts in view.texts.items():
         for text in texts:
-            problems += [f"text {text.sid}: {fault}" for fault in _faults(view, text.attempt[0], text.to, text.body)]
+            problems += [f"text {text.sid}: {fault}" for fault in _faults(view, message, text.to, text.body)]
+            problems += [f"text {text.sid}: {fault}" for fault in _untimely(view, text)]
+    for message, updates in view.updates.items():
+        claims = [update["cause"]["offset"] for update in updates if update["event"] == "claimed"]
+        if any(claim > _canceled_at(view, message) for claim in claims):
+            problems.append(f"message {message}: an attempt begins after it was canceled")
     for call in view.seen.told("called"):
         faults = _faults(view, call["message_id"], call["to"], call["body"])
         problems += [f"message {call['message_id']}: its call {fault}" for fault in faults]
@@ -31,6 +37,20 @@ def _faults(view: View, message_id: str, to: str, body: str) -> Iterator[str]:
         yield f"of message {message_id} is to another person"
     if body != asked.body:
         yield f"of message {message_id} has another text"
+
+
+def _untimely(view: View, text: Text) -> Iterator[str]:
+    asked = view.asked.get(text.attempt[0])
+    if asked is not None and text.at_ms < asked.start_ms:
+        yield "was taken before its time"
+    if asked is not None and asked.expires_ms and text.at_ms > asked.expires_ms + view.seen.claim_ttl_s * 1000:
+        yield "was taken after it had expired"
+
+
+def _canceled_at(view: View, message: str) -> int:
+    """Offset of the first cancel on the log."""
+    cancels = (r.offset for r in view.histories.get(message, ()) if r.kind == "contact.cancel_requested.v1")
+    return next(cancels, 1 << 62)
 
 
 def reversed_calls(view: View) -> list[str]:

@@ -125,6 +125,24 @@ def a_text_that_nobody_asked_for(changed: Changed) -> None:
     changed.creates.append({**changed.creates[0], "status_callback": callback.replace(asked_for, asked_for[::-1])})
 
 
+@caught_by("wrong_texts")
+def a_text_after_its_message_had_expired(changed: Changed) -> None:
+    changed.tell(having(did="asking"), lambda entry: {**entry, "expires_ms": entry["expires_ms"] - 3_600_000}, 1)
+
+
+@caught_by("wrong_texts")
+def a_text_before_its_time(changed: Changed) -> None:
+    changed.tell(having(did="asking"), lambda entry: {**entry, "start_ms": entry["at"] + 3_600_000}, 1)
+
+
+@caught_by("wrong_texts")
+def an_attempt_after_a_cancel(changed: Changed) -> None:
+    claimed = changed.values("updates", having(event="claimed"))[0]
+    first = next(r for r in changed.topics["contacts"] if r.attempt[0] == claimed["message_id"])
+    cancel = rewritten(first, {"type": "contact.cancel_requested.v1", "message_id": claimed["message_id"]})
+    changed.topics["contacts"] = [cancel if record == first else record for record in changed.topics["contacts"]]
+
+
 @caught_by("unsent")
 def half_of_the_messages_never_sent(changed: Changed) -> None:
     names = sorted({value["message_id"] for value in changed.values("outcomes", delivered_at_once)})
