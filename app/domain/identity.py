@@ -8,6 +8,8 @@ import hmac
 import re
 from typing import TypeGuard
 
+from app.domain.segments import smart
+
 DIGITS = 20
 _CONTACT_ID = re.compile(rb"[0-9a-f]{%d}" % DIGITS)
 
@@ -36,9 +38,10 @@ def text_digest(pseudonym_key: bytes, contact: str, body: str, media: int) -> st
     """16 hex digits by which a text to this contact is known again on Twilio's list; `media`: how many pictures.
 
     Keyed, and bound to the contact: it tells nothing of the text, and not that two people were sent the same. Runs of
-    white space count as one blank, for what Twilio keeps of them is not promised.
+    white space count as one blank, for what Twilio keeps of them is not promised; typographic characters as what smart
+    encoding puts in their place, for the list has the body as it was sent.
     """
-    fields = _joined("text", contact, " ".join(body.split()), str(media))
+    fields = _joined("text", contact, " ".join(smart(body).split()), str(media))
     return hmac.digest(pseudonym_key, fields, "sha256").hex()[:16]
 
 

@@ -38,7 +38,7 @@ class Load:
 
     def __init__(self, stand: Stand, diary: Diary, deadlines: Deadlines, rng: random.Random, rate: float) -> None:
         self._stand, self._diary, self._deadlines, self._rng, self._rate = stand, diary, deadlines, rng, rate
-        self._key, self._pseudonym_key = stand.api_key(), stand.settings().pseudonym_key
+        self._key, self._pseudonym_key = stand.api_key, stand.settings().pseudonym_key
         self._open: set[asyncio.Task[None]] = set()
         self._running: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None

@@ -158,6 +158,16 @@ def test_smart_encoding_replaces_typography():
     assert count(smart("“so”")).encoding == "GSM-7"
 
 
+@for_all(st.text(st.sampled_from("“”…— \u00a0\u200babc½Ａ"), max_size=12))
+def test_a_text_is_known_again_whether_or_not_twilio_lists_it_as_smart_encoding_left_it(body):
+    assert identity.text_digest(b"k", "c", smart(body), 0) == identity.text_digest(b"k", "c", body, 0)
+
+
+def test_texts_that_differ_otherwise_have_different_digests():
+    bodies = ["Code 1", "Code 2", "code 1", "Code 1.", ""]
+    assert len({identity.text_digest(b"k", "c", body, media) for body in bodies for media in (0, 1)}) == 10
+
+
 def ask(n: int, priority: Priority = Priority.NORMAL, segments: int = 1) -> Ask:
     return Ask(message_id=f"c-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=10**15)
 
