@@ -108,7 +108,7 @@ class Changed:
         later = ("contact.turn_granted.v1", "contact.answered.v1", "contact.reported.v1")
         self.drop("contacts", lambda value: value.get("message_id") in gone and value["type"] in later)
         self.drop(
-            "updates", lambda value: value["message_id"] in gone and value.get("event") not in ("opened", "stage")
+            "updates", lambda value: value.get("message_id") in gone and value.get("event") not in ("opened", "stage")
         )
         outcomes = self.topics["outcomes"]
         later_ones = [record for record in outcomes if record.value and record.value["revision"] > 1]
