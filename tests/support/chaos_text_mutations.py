@@ -57,7 +57,7 @@ def an_attempt_after_a_cancel(changed: Changed) -> None:
 @caught_by("lost_acknowledged")
 def answers_lost_around_a_workers_death(changed: Changed) -> None:
     """38 of them, each passed on to the worker shortly before it died."""
-    death = changed.told("died")[0]
+    death = changed.told("died")[-1]
     answered = [e for e in changed.told("answered") if e["status"] == 201 and e["at"] <= death["at"]][-38:]
     assert len(answered) == 38
     gone = {entry["sid"] for entry in answered}
