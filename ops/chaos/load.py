@@ -17,14 +17,16 @@ from aiokafka.errors import KafkaError
 from app.dev.cast import number
 from app.dev.surroundings import ACCOUNT, SERVICE, TOKEN
 from app.simulator.signing import sign
+from ops.chaos.asking import note_asking
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
+from ops.chaos.identity import TENANT
 from ops.chaos.stand import PREFIX, Stand
 
 # A contact's row holds all its messages of a day: few messages each keep rows as small as in real life.
 PEOPLE, WOBBLERS = 4000, 24
 CATEGORIES = ("transactional", "transactional", "otp", "alert", "marketing")
-HTTP_SHARE, AGAIN_SHARE, WOBBLER_SHARE = 0.4, 0.05, 0.3
+HTTP_SHARE, AGAIN_SHARE, WOBBLER_SHARE, PAIR_SHARE = 0.4, 0.05, 0.3, 0.1
 TRIES, ANSWER_S, TOLD_S = 6, 15.0, 120.0
 STEP_S = 0.4
 # The last is received too soon after the STOP to count: the two may have overtaken one another.
@@ -36,7 +38,7 @@ class Load:
 
     def __init__(self, stand: Stand, diary: Diary, deadlines: Deadlines, rng: random.Random, rate: float) -> None:
         self._stand, self._diary, self._deadlines, self._rng, self._rate = stand, diary, deadlines, rng, rate
-        self._key = stand.api_key
+        self._key, self._pseudonym_key = stand.api_key, stand.settings().pseudonym_key
         self._open: set[asyncio.Task[None]] = set()
         self._running: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None
@@ -75,35 +77,47 @@ class Load:
         while True:
             await asyncio.sleep(self._rng.expovariate(self._rate))
             count += 1
-            event = self._event(count)
-            self.asked += 1
+            event = self._event(count, self._person())
             again = self._rng.random() < AGAIN_SHARE
-            by_http = self._rng.random() < HTTP_SHARE
-            self._spawn(self._post(event, again=again) if by_http else self._produce(event, again=again))
+            if self._rng.random() < PAIR_SHARE:
+                count += 1
+                self._spawn(self._produce(event, self._event(count, event["to"], event["category"])))
+            elif self._rng.random() < HTTP_SHARE:
+                self._spawn(self._post(event, again=again))
+            else:
+                self._spawn(self._produce(event, *([event] if again else [])))
 
-    def _event(self, count: int) -> dict[str, Any]:
+    def _person(self) -> str:
         wobbly = self._rng.random() < WOBBLER_SHARE
-        person = self._rng.randrange(WOBBLERS) if wobbly else WOBBLERS + self._rng.randrange(PEOPLE)
+        return number(self._rng.randrange(WOBBLERS) if wobbly else WOBBLERS + self._rng.randrange(PEOPLE))
+
+    def _event(self, count: int, person: str, category: str = "") -> dict[str, Any]:
+        self.asked += 1
+        category = category or self._rng.choice(CATEGORIES)
         expires = datetime.fromtimestamp(time.time() + self._deadlines.expires, UTC)
-        return {
+        event = {
             "type": "notify.requested.v1",
-            "to": number(person),
+            "to": person,
             "body": f"Build {count} is deployed.",
             "idempotency_key": f"chaos-{count}",
-            "category": self._rng.choice(CATEGORIES),
+            "category": category,
+            "priority": "urgent" if category == "otp" else "normal",
             "expires_at": expires.isoformat(),
         }
+        note_asking(self._diary, self._pseudonym_key, event)
+        return event
 
-    async def _produce(self, event: dict[str, Any], *, again: bool) -> None:
+    async def _produce(self, *events: dict[str, Any]) -> None:
+        """One after the other, keyed by recipient: in this order on one partition."""
         assert self._producer is not None, "it was started"
-        for _ in range(2 if again else 1):
+        for event in events:
             try:
                 async with asyncio.timeout(TOLD_S):
-                    sent = await self._producer.send(f"{PREFIX}notify.requests", orjson.dumps(event))
-                    await sent
+                    topic, key = f"{PREFIX}notify.requests", event["to"].encode()
+                    kept = await self._producer.send_and_wait(topic, orjson.dumps(event), key=key)
             except (KafkaError, TimeoutError):
                 return  # never acknowledged: nothing was promised
-            self._acknowledged(event, "topic")
+            self._acknowledged(event, "topic", partition=kept.partition, offset=kept.offset)
 
     async def _post(self, event: dict[str, Any], *, again: bool) -> None:
         url = f"http://127.0.0.1:{self._stand.ingress_port}/v1/messages"
@@ -113,13 +127,13 @@ class Load:
             for attempt in range(TRIES):
                 status, content = await self._asked(url, orjson.dumps(event), headers)
                 if status == 202:
-                    self._acknowledged(event, "http", orjson.loads(content)["message_ids"])
+                    self._acknowledged(event, "http", message_ids=orjson.loads(content)["message_ids"])
                     break
                 await asyncio.sleep(0.3 * 2**attempt)
 
-    def _acknowledged(self, event: dict[str, Any], way: str, ids: list[str] | None = None) -> None:
+    def _acknowledged(self, event: dict[str, Any], way: str, **where: Any) -> None:
         self.acked += 1
-        self._diary.note("requested", key=event["idempotency_key"], way=way, message_ids=ids or [])
+        self._diary.note("requested", key=event["idempotency_key"], way=way, **where)
 
     async def _asked(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """Status and body; 0 when there was no answer."""
@@ -151,6 +165,7 @@ class Load:
         headers = {"X-Twilio-Signature": sign(TOKEN, url, fields)}
         headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = urlencode(fields).encode()
+        self._diary.note("texting", sid=sid, word=word, sender=person, tenant=TENANT)
         for attempt in range(TRIES):
             status, _ = await self._asked(url, body, headers)
             if 200 <= status < 300:

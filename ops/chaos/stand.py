@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
+from typing import Any
+
+import aiohttp
 
 from app.dev import surroundings
 from app.dev.parts import Part
@@ -27,6 +30,8 @@ PREFIX = "chaos."
 # The lane of campaigns, so that they do not use up the rate of the others.
 SLOW_LANE, SLOW_SERVICE = "slow", surroundings.SERVICE[:-1] + "2"
 LOOK_S = 0.05
+# Waits before the first, second ... further attempt after a failure that allows one.
+RETRIES_S = [1.0, 3.0]
 
 TENANTS = """\
 [tenants.default]
@@ -34,7 +39,7 @@ account_sid = "{account}"
 auth_tokens = ["{token}"]
 status_callback_url = "{door}/twilio/status"
 inbound_url = "{door}/twilio/inbound"
-retry_delays_s = [1.0, 3.0]
+retry_delays_s = {retries}
 resend_after_s = {{alert = 2.0}}
 [tenants.default.lanes.main]
 messaging_service_sid = "{service}"
@@ -129,6 +134,12 @@ class Stand:
         await asyncio.to_thread(self._wait_all)
         self._guard = asyncio.get_running_loop().create_task(self._revive())
 
+    async def configure_simulator(self, **changes: Any) -> None:
+        """Change its configuration (see `app.simulator.config.Changeable`)."""
+        url = f"http://127.0.0.1:{self.simulator_port}/_sim/config"
+        async with aiohttp.ClientSession() as http, http.post(url, json=changes) as answer:
+            answer.raise_for_status()
+
     def _wait_all(self) -> None:
         for part in self.parts.values():
             part.wait()
@@ -205,6 +216,7 @@ class Stand:
             service=surroundings.SERVICE,
             door=f"http://127.0.0.1:{self.door_port}",
             rate=self.rate,
+            retries=RETRIES_S,
             slow=SLOW_LANE,
             slow_service=SLOW_SERVICE,
         )

@@ -21,18 +21,24 @@ class Calls:
 
         def asked(exchange: Exchange) -> None:
             if exchange.method == "POST":
-                self._diary.note("called", worker=worker, **_attempt(exchange))
+                form = _form(exchange)
+                content = {"to": form.get("To", [""])[0], "body": form.get("Body", [""])[0]}
+                self._diary.note("called", worker=worker, **_attempt(form), **content)
 
         def answered(exchange: Exchange) -> None:
             if exchange.method == "POST":
                 sid = orjson.loads(exchange.answer).get("sid", "") if exchange.status == 201 else ""
-                self._diary.note("answered", worker=worker, status=exchange.status, sid=sid, **_attempt(exchange))
+                told = {"worker": worker, "status": exchange.status, "sid": sid}
+                self._diary.note("answered", **told, **_attempt(_form(exchange)))
 
         return HttpTap(asked, answered)
 
 
-def _attempt(exchange: Exchange) -> dict[str, Any]:
-    form = parse_qs(exchange.body.decode("utf-8", "replace"))
+def _form(exchange: Exchange) -> dict[str, list[str]]:
+    return parse_qs(exchange.body.decode("utf-8", "replace"))
+
+
+def _attempt(form: dict[str, list[str]]) -> dict[str, Any]:
     return attempt_of(form.get("StatusCallback", [""])[0])
 
 
@@ -43,18 +49,22 @@ def attempt_of(callback: str) -> dict[str, Any]:
 
 
 def door_tap(diary: Diary) -> Callable[[], HttpTap]:
-    """Webhooks answered 2xx by the ingress, whoever posted them: `webhook`."""
+    """Webhooks on their way to the ingress, whoever posted them: `reporting` a status before it is there, and `webhook`
+    when it was answered 2xx."""
+
+    def asked(exchange: Exchange) -> None:
+        if exchange.target.startswith("/twilio/status"):
+            diary.note("reporting", **_hook(exchange))
 
     def answered(exchange: Exchange) -> None:
-        if not exchange.target.startswith("/twilio/") or not 200 <= exchange.status < 300:
-            return
-        form = parse_qs(exchange.body.decode("utf-8", "replace"))
-        diary.note(
-            "webhook",
-            path=urlsplit(exchange.target).path,
-            sid=form.get("MessageSid", [""])[0],
-            status=form.get("MessageStatus", [""])[0],
-            **attempt_of(exchange.target),
-        )
+        if exchange.target.startswith("/twilio/") and 200 <= exchange.status < 300:
+            diary.note("webhook", path=urlsplit(exchange.target).path, **_hook(exchange))
 
-    return lambda: HttpTap(lambda _: None, answered)
+    return lambda: HttpTap(asked, answered)
+
+
+def _hook(exchange: Exchange) -> dict[str, Any]:
+    form = _form(exchange)
+    code = form.get("ErrorCode", ["0"])[0]
+    told = {"sid": form.get("MessageSid", [""])[0], "status": form.get("MessageStatus", [""])[0]}
+    return {**told, "code": int(code), **attempt_of(exchange.target)}

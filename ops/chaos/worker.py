@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from app.records.seal import Sealer
+from app.records.caller_fields import open_caller_fields
+from app.records.seal import Sealer, Unsealable
 from app.settings import Settings
 from app.streams import contactfold
 from app.streams.engine.agent import Output
-from ops.chaos.evidence import idempotency_key
 
 # A name is the file that arms the trap; in an idempotency key it is followed by "-".
 CRASH, REFUSED_OUTPUT = "crash", "refused_output"
@@ -57,7 +57,16 @@ def _lay_refused_output(file: Path) -> None:
 def _springs(file: Path, value: bytes | None) -> bool:
     if value is None or b'"type":"contact.requested.v1"' not in value or not file.exists():
         return False
-    return idempotency_key(msgspec.json.decode(value), _sealer()).startswith(f"{file.name}-")
+    return _idempotency_key(msgspec.json.decode(value)).startswith(f"{file.name}-")
+
+
+def _idempotency_key(value: dict[str, Any]) -> str:
+    """Of the request that a record of topic contacts is; "" of any other record."""
+    sealed, tenant, message = (str(value.get(name, "")) for name in ("sealed_caller_fields", "tenant", "message_id"))
+    try:
+        return open_caller_fields(_sealer(), sealed, tenant, message).idempotency_key
+    except Unsealable:
+        return ""
 
 
 @cache

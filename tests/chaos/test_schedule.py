@@ -29,7 +29,7 @@ def test_only_the_kinds_asked_for_come():
 
 def test_every_planted_fault_names_kinds_that_there_are():
     assert {kind for plant in PLANTS.values() for kind in plant.kinds} <= set(KINDS)
-    assert len(PLANTS) == 20
+    assert len(PLANTS) == 21
 
 
 def test_every_kind_that_may_end_a_process_is_one_that_there_is():
