@@ -24,7 +24,7 @@ from app.tenants import Tenant
 def command(host: str, port: int | None, internal_port: int | None, as_json: bool) -> None:
     """Take Twilio's webhooks and /v1/messages; answer once the record is on the log, or fsynced in the spool.
 
-    SIGHUP reads secrets in files (NAME_FILE) and the tenants file again.
+    SIGHUP reads secrets in files (NAME_FILE) and the tenants file again; a new tenant's requests need a restart.
 
     \b
     Example:
@@ -62,10 +62,9 @@ async def _serve(
         faults.append(fault)
         stop.set()
 
+    gate, workers = Gate(settings, tenants), WorkerMonitor.of(settings, tenants)
     read_model = ReadModel(engine_or_exit(settings, ANSWER_S, read_only=True))
-    ingress = Ingress(
-        settings, tenants, Gate(settings).open, fail, workers=WorkerMonitor.of(settings), read_model=read_model
-    )
+    ingress = Ingress(settings, tenants, gate.open, fail, workers=workers, read_model=read_model)
     on_hangup(tenants, ingress.take)
     await ingress.start()
     served: list[Served] = []

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -27,9 +28,9 @@ def plan(as_json: bool) -> None:
     Example:
       heliograph topics plan --json
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
-        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=False)))
+        sys.exit(asyncio.run(_run(settings, tenants, as_json=as_json, carry_out=False)))
 
 
 @command.command("apply")
@@ -37,22 +38,25 @@ def plan(as_json: bool) -> None:
 def apply(as_json: bool) -> None:
     """Create what is missing, alter what differs; stop before anything if a change is refused.
 
+    Each tenant has a request topic, notify.requests.TENANT: run it after a tenant came into the tenants file, then
+    restart workers and ingresses.
+
     \b
     Example:
       HELIOGRAPH_PARTITIONS=32 HELIOGRAPH_REPLICATION=3 heliograph topics apply
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
-        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=True)))
+        sys.exit(asyncio.run(_run(settings, tenants, as_json=as_json, carry_out=True)))
 
 
-async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
+async def _run(settings: Settings, tenants: Iterable[str], *, as_json: bool, carry_out: bool) -> int:
     from aiokafka.admin import AIOKafkaAdminClient
 
     from app.records import setup
     from app.records.topics import Topics
 
-    topics = Topics(settings.topic_prefix, settings.group).all
+    topics = Topics(settings.topic_prefix, settings.group, tenants).all
     admin = AIOKafkaAdminClient(**kafka.client(settings))
     try:
         await admin.start()

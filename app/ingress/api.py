@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app import telemetry
 from app.domain.identity import key_fingerprint
 from app.ingress.answers import problem
 from app.ingress.connections import BODY_S, HEAD_S, Connections
@@ -35,6 +36,8 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.tenants import Tenant
 
+_log = telemetry.logger(__name__)
+
 
 class Ingress:
     """Both apps and the log they write. Start and stop inside the running loop.
@@ -56,20 +59,23 @@ class Ingress:
         workers: WorkerMonitor | None = None,
         read_model: ReadModel | None = None,
     ) -> None:
-        topics = Topics(settings.topic_prefix, settings.group)
+        topics = Topics(settings.topic_prefix, settings.group, tenants)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
-        self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
+        self.log = Log(Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants)), open_line, fail)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
         self.workers, self.read_model = workers, read_model
         stopped = (lambda: workers.stopped) if workers is not None else (lambda: "")
         self.messages = Messages(tenants, self.log, topics, key, body_s, States(read_model, key), stopped)
-        self.connections = Connections(body_s, head_s)
+        self.connections, self._known = Connections(body_s, head_s), frozenset(tenants)
 
     def take(self, tenants: Mapping[str, Tenant]) -> None:
-        """These tenants from the next request on."""
+        """These tenants from the next request on. One that is new has no requests taken before a restart, which looks
+        for its topic: a record for a topic that is missing would hold up those of all tenants."""
         self.webhooks.hooks = Hooks(tenants)
-        self.messages.take(tenants)
+        self.messages.take({name: tenant for name, tenant in tenants.items() if name in self._known})
+        if new := sorted(set(tenants) - self._known):
+            _log.warning("tenants.need_restart", tenants=new)
 
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""

@@ -1,5 +1,7 @@
 """The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key."""
 
+from collections.abc import Iterable
+
 from app import kafka
 from app.domain.identity import key_fingerprint
 from app.ingress.line import Line
@@ -9,10 +11,10 @@ from app.settings import Settings
 
 
 class Gate:
-    """Looks once, before the first record of this process goes there."""
+    """Looks once, before the first record of this process goes there. `tenants`: each has its request topic."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._topics = Topics(settings.topic_prefix, settings.group)
+    def __init__(self, settings: Settings, tenants: Iterable[str]) -> None:
+        self._topics = Topics(settings.topic_prefix, settings.group, tenants)
         self._client = kafka.client(settings)
         self._fingerprint, self._fit = key_fingerprint(settings.pseudonym_key), False
 
@@ -25,5 +27,5 @@ class Gate:
 
     async def _look(self) -> None:
         topics = self._topics
-        await must_exist(self._client, (topics.contacts, topics.requests, topics.deadletters))
+        await must_exist(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
         await must_be_ours(self._client, topics.contacts, self._fingerprint)

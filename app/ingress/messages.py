@@ -1,4 +1,4 @@
-"""`/v1/messages`: what teams ask for over HTTP, onto `notify.requests`. 202 says it is kept, not what became of it."""
+"""`/v1/messages`: what teams ask for over HTTP, onto the request topic of their tenant. 202 says that it is kept."""
 
 import asyncio
 import hashlib
@@ -173,7 +173,7 @@ class Messages:
         # The key keeps repeats together and shows nothing: what a caller uses as a key may hold a number.
         name = hashlib.sha256(f"{tenant.name}\0{key}".encode()).hexdigest()[:20]
         try:
-            await self._log.put(Record(self._topics.requests, name.encode(), value))
+            await self._log.put(Record(self._topics.requests_of(tenant.name), name.encode(), value))
         except Unavailable:
             raise Problem(503, "neither Kafka nor the spool takes it") from None
 

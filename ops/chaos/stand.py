@@ -35,6 +35,7 @@ auth_tokens = ["{token}"]
 status_callback_url = "{door}/twilio/status"
 inbound_url = "{door}/twilio/inbound"
 api_keys = ["{api_key}"]
+shared_requests = true
 retry_delays_s = [1.0, 3.0]
 resend_after_s = {{alert = 2.0}}
 [tenants.default.lanes.main]
