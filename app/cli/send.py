@@ -97,8 +97,7 @@ def command(
         sys.exit(OK)
     messages = awaited(ready.asked)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        workers = WorkerMonitor.of(settings, tenants)
-        asyncio.run(_wait(settings, messages, timeout, found, sent_ms, workers))
+        asyncio.run(_wait(settings, tenants, messages, timeout, found, sent_ms))
     show(messages, as_json=as_json)
     sys.exit(PROBLEMS if any(message.failed for message in messages) else OK)
 
@@ -131,13 +130,14 @@ def _produce(ready: Ready, topics: list[str], settings: Settings, as_json: bool)
 
 async def _wait(
     settings: Settings,
+    tenants: Collection[str],
     messages: list[Awaited],
     timeout_s: float,
     found: Callable[[], None],
     sent_ms: int,
-    workers: WorkerMonitor,
 ) -> None:
-    await wait_for(_topics(settings), messages, timeout_s, kafka.client(settings), found, workers, sent_ms)
+    client, workers = kafka.client(settings), WorkerMonitor.of(settings, tenants)
+    await wait_for(_topics(settings), messages, timeout_s, client, found, workers, sent_ms)
 
 
 def _topics(settings: Settings) -> Topics:
