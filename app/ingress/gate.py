@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from app import kafka
-from app.domain.identity import key_fingerprint
 from app.ingress.line import Line
 from app.records.fit import must_be_ours, must_exist
 from app.records.topics import Topics
@@ -16,7 +15,7 @@ class Gate:
     def __init__(self, settings: Settings, tenants: Iterable[str]) -> None:
         self._topics = Topics(settings.topic_prefix, settings.group, tenants)
         self._client = kafka.client(settings)
-        self._fingerprint, self._fit = key_fingerprint(settings.pseudonym_key), False
+        self._key, self._fit = settings.pseudonym_key, False
 
     async def open(self) -> Line:
         """A new line. Raises Unfit, or one of `line.BROKEN` while Kafka cannot be reached."""
@@ -28,4 +27,4 @@ class Gate:
     async def _look(self) -> None:
         topics = self._topics
         await must_exist(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
-        await must_be_ours(self._client, topics.contacts, self._fingerprint)
+        await must_be_ours(self._client, topics.contacts, self._key)

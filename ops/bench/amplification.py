@@ -1,4 +1,4 @@
-"""What one request makes of its bytes: growth on the broker's disk by topic and changelog, until its outcomes are there.
+"""What one request makes of its bytes: growth on the broker's disk by topic and changelog, once all is delivered.
 
 Broker, simulator and one worker, no lane limit; each message is delivered, with four reports. Kinds: a text to one
 person, a text to 1,000, and the most that a request may ask for (recipients times bytes of content).

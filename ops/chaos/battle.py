@@ -14,10 +14,11 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer
 
+from app.records.seal import Sealer
 from ops.chaos import checker, doubt, sight
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary, read_diary
-from ops.chaos.evidence import TOPICS, Evidence, read_topic, topic_name
+from ops.chaos.evidence import TOPICS, Evidence, read_topic, topic_name, with_keys
 from ops.chaos.ground import Ground
 from ops.chaos.lag import Lag
 from ops.chaos.load import Load
@@ -184,8 +185,9 @@ class Run:
             await consumer.stop()
 
     async def _evidence(self) -> Evidence:
-        servers, group = f"127.0.0.1:{self._stand.kafka_port}", self._stand.settings().group
-        topics = {short: await read_topic(topic_name(short, PREFIX, group), servers) for short in TOPICS}
+        servers, settings = f"127.0.0.1:{self._stand.kafka_port}", self._stand.settings()
+        topics = {short: await read_topic(topic_name(short, PREFIX, settings.group), servers) for short in TOPICS}
+        topics["contacts"] = with_keys(topics["contacts"], Sealer(settings.seal_keys))
         url = f"http://127.0.0.1:{self._stand.simulator_port}/_sim/creates"
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             creates = (await answer.json())["creates"]

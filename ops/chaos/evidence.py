@@ -9,6 +9,8 @@ import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.records.caller_fields import open_caller_fields
+from app.records.seal import Sealer, Unsealable
 from ops.chaos.diary import Entry
 
 ROWS = ("contacts-changelog", "messages-changelog")
@@ -95,6 +97,21 @@ def topic_name(short: str, prefix: str, group: str) -> str:
     if short.endswith("-changelog"):
         return f"{group}-{short}"
     return prefix + (short if short == "contacts" else f"notify.{short}")
+
+
+def idempotency_key(value: dict[str, Any], sealer: Sealer) -> str:
+    """The idempotency key of the request that a record of topic contacts is; "" of any other record."""
+    sealed, tenant, message = (str(value.get(name, "")) for name in ("sealed_caller_fields", "tenant", "message_id"))
+    try:
+        return open_caller_fields(sealer, sealed, tenant, message).idempotency_key
+    except Unsealable:
+        return ""
+
+
+def with_keys(contacts: list[Record], sealer: Sealer) -> list[Record]:
+    """Records of topic contacts, requests among them with their `idempotency_key`, as the rules want it."""
+    opened = [(record, idempotency_key(record.value or {}, sealer)) for record in contacts]
+    return [r._replace(value={**(r.value or {}), "idempotency_key": key}) if key else r for r, key in opened]
 
 
 async def read_topic(name: str, servers: str) -> list[Record]:

@@ -41,7 +41,7 @@ class PoisonOversized:
             requests.record(event, promise=Promise.OUTCOME, record_key=contact.encode()) for event in events
         )
         for event in events[self.SENT :]:
-            value = self._cancel(message_id(TENANT, event["idempotency_key"], contact))
+            value = self._cancel(message_id(key, TENANT, event["idempotency_key"], contact))
             producer.put(Poison(value, Promise.ANSWERED, record_key=contact.encode()))
         await asyncio.to_thread(producer.flush)
         producer.acknowledged.clear()  # what a cancel leads to is told by the outcome of its message

@@ -36,7 +36,7 @@ class Load:
 
     def __init__(self, stand: Stand, diary: Diary, deadlines: Deadlines, rng: random.Random, rate: float) -> None:
         self._stand, self._diary, self._deadlines, self._rng, self._rate = stand, diary, deadlines, rng, rate
-        self._key = "".join(stand.settings().api_keys[0])
+        self._key = stand.api_key
         self._open: set[asyncio.Task[None]] = set()
         self._running: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None

@@ -34,7 +34,6 @@ account_sid = "{account}"
 auth_tokens = ["{token}"]
 status_callback_url = "{door}/twilio/status"
 inbound_url = "{door}/twilio/inbound"
-api_keys = ["{api_key}"]
 shared_requests = true
 retry_delays_s = [1.0, 3.0]
 resend_after_s = {{alert = 2.0}}
@@ -122,6 +121,7 @@ class Stand:
             await proxy.start()
         self.traps.mkdir()
         self.write_tenants()
+        surroundings.api_key(self.directory, self.api_key_store)
         await apply_topics(self.environment(""))
         self._add("simulator", ["simulator", "--port", str(self.simulator_port), "--latency-ms", "25"])
         self._add("ingress", ["ingress", "--port", str(self.ingress_port), "--internal-port", "0"])
@@ -176,6 +176,7 @@ class Stand:
             "HELIOGRAPH_TOPIC_PREFIX": PREFIX,
             "HELIOGRAPH_PARTITIONS": str(PARTITIONS),
             "HELIOGRAPH_CONFIG": str(self.directory / "tenants.toml"),
+            "HELIOGRAPH_API_KEY_STORE": str(self.api_key_store),
             "HELIOGRAPH_SPOOL_DIR": str(self.directory / "spool"),
             "HELIOGRAPH_DATA_DIR": str(self.data_dir(name)),
             "HELIOGRAPH_INTERNAL_PORT": "0",
@@ -183,19 +184,27 @@ class Stand:
         }
         return ours | {"CHAOS_PLANT": self._plant, "CHAOS_TRAPS": str(self.traps)} if name in WORKERS else ours
 
+    @property
+    def api_key_store(self) -> Path:
+        """Hashes of the keys for /v1."""
+        return self.directory / "api-keys.json"
+
+    @property
+    def api_key(self) -> str:
+        """The key of the load generator."""
+        return surroundings.api_key(self.directory, self.api_key_store)
+
     def settings(self) -> Settings:
         """As the harness reads them."""
         return Settings.read(self.environment(""))
 
     def write_tenants(self) -> None:
         """The tenants file as of `rate`."""
-        keys = surroundings.keys(self.directory / "keys.json", {})
         text = TENANTS.format(
             account=surroundings.ACCOUNT,
             token=surroundings.TOKEN,
             service=surroundings.SERVICE,
             door=f"http://127.0.0.1:{self.door_port}",
-            api_key=keys["HELIOGRAPH_API_KEYS"],
             rate=self.rate,
             slow=SLOW_LANE,
             slow_service=SLOW_SERVICE,

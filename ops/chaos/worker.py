@@ -6,11 +6,17 @@ trap, each `contact.requested.v1` record with the trap's mark in its idempotency
 
 import ctypes
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from app.records.seal import Sealer
+from app.settings import Settings
 from app.streams import contactfold
 from app.streams.engine.agent import Output
+from ops.chaos.evidence import idempotency_key
 
 # A name is the file that arms the trap; in an idempotency key it is followed by "-".
 CRASH, REFUSED_OUTPUT = "crash", "refused_output"
@@ -49,8 +55,14 @@ def _lay_refused_output(file: Path) -> None:
 
 
 def _springs(file: Path, value: bytes | None) -> bool:
-    marked = value is not None and b'"idempotency_key":"%b-' % file.name.encode() in value
-    return marked and b'"type":"contact.requested.v1"' in (value or b"") and file.exists()
+    if value is None or b'"type":"contact.requested.v1"' not in value or not file.exists():
+        return False
+    return idempotency_key(msgspec.json.decode(value), _sealer()).startswith(f"{file.name}-")
+
+
+@cache
+def _sealer() -> Sealer:
+    return Sealer(Settings.read(dict(os.environ)).seal_keys)
 
 
 def main() -> None:

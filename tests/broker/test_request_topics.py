@@ -11,6 +11,7 @@ from app.dev.broker import free_port
 from app.dev.stand import Stand
 from app.dev.surroundings import simulated
 from tests.support.commands import heliograph
+from tests.support.keyring import ACME_KEY, api_key, store_of
 from tests.support.lab import until
 from tests.support.sites import event, prefix, produce, read, standing
 
@@ -20,7 +21,6 @@ account_sid = "{TWILIO_ACCOUNT_SID}"
 auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
 status_callback_url = "http://127.0.0.1:{ingress}/twilio/{name}/status"
 inbound_url = "http://127.0.0.1:{ingress}/twilio/{name}/inbound"
-api_keys = ["key-of-{name}"]
 {more}
 [tenants.{name}.lanes.main]
 messaging_service_sid = "{TWILIO_MESSAGING_SERVICE_SID}"
@@ -61,7 +61,9 @@ def place(kafka: str, tmp_path: Path) -> Iterator[Place]:
     given = {**simulated(*ports.values()), "ingress": ports["ingress"]}
     named = {"acme": "", "beta": "shared_requests = true"}
     file.write_text("".join(TENANT.format(name=name, more=more, **given) for name, more in named.items()))
-    extra, mix = {"HELIOGRAPH_CONFIG": str(file), "HELIOGRAPH_SESSION_TIMEOUT_S": "6"}, ["--mix", '{"delivered": 1.0}']
+    keys = store_of(tmp_path / "keys.json", api_key(ACME_KEY, "acme"))
+    extra = {"HELIOGRAPH_CONFIG": str(file), "HELIOGRAPH_SESSION_TIMEOUT_S": "6", "HELIOGRAPH_API_KEY_STORE": keys}
+    mix = ["--mix", '{"delivered": 1.0}']
     with standing(kafka, tmp_path, extra=extra, ports=ports, simulator=mix) as stand:
         yield Place(stand, file, given)
 
@@ -75,7 +77,7 @@ def test_p7_a_tenant_acts_through_its_own_topic_and_a_new_one_needs_its_topic_an
     posted = httpx.post(
         f"{stand.addresses()['ingress']}/v1/messages",
         json={"to": "+12125550107", "body": "7"},
-        headers={"Authorization": "Bearer key-of-acme", "Idempotency-Key": "k7"},
+        headers={"Authorization": f"Bearer {ACME_KEY}", "Idempotency-Key": "k7"},
     )
     assert posted.status_code == 202
     told = {

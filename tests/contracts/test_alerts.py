@@ -60,6 +60,12 @@ CASES: list[tuple[str, Series, Series]] = [
         {f"heliograph_ingress_refused_records_total{INGRESS}}}": "3x30"},
         {f"heliograph_ingress_refused_records_total{INGRESS}}}": "0x25 1x5"},
     ),
+    # A restart of the writer is no trouble.
+    (
+        "HeliographReadModelBehind",
+        {f"heliograph_ingress_read_model_behind{INGRESS}}}": "0x10 1x3 0x17"},
+        {f"heliograph_ingress_read_model_behind{INGRESS}}}": "0x20 1x10"},
+    ),
     (
         "HeliographOpenTransaction",
         {f"heliograph_ingress_held_partitions{INGRESS}{TOPIC}": "0x30"},

@@ -6,17 +6,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.api_keys import ApiKeys
 from app.domain.identity import contact_id, message_id
 from app.domain.surrogates import WARNING
 from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
 from tests.support.door import MESSAGE, PERSON, door, tenant
+from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key, key_of
 
 KEY = bytes.fromhex("11" * 32)
+NEW_KEY = key_of("new")
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
 
 
 def id_of(to: str, key: str, tenant: str = "acme") -> str:
-    return message_id(tenant, key, contact_id(KEY, tenant, to))
+    return message_id(KEY, tenant, key, contact_id(KEY, tenant, to))
 
 
 async def test_p4_202_names_the_messages_of_a_request_that_is_on_the_log(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ async def test_p7_a_key_asks_for_its_own_tenant_only(tmp_path: Path) -> None:
         for event in ({**EVENT, "tenant": "beta"}, {**structured, "data": {**EVENT, "tenant": "beta"}}):
             answer = await made.ask(event)
             assert (answer.status_code, answer.json()["field"]) == (422, "tenant")
-        assert (await made.ask({**structured, "data": EVENT}, "key-of-beta")).status_code == 202
+        assert (await made.ask({**structured, "data": EVENT}, BETA_KEY)).status_code == 202
         for name in ("acme", "beta"):
             assert [value["tenant"] for value in made.kafka.of(f"notify.requests.{name}")] == [name]
         last = read_request(made.kafka.records[-1].value)
@@ -103,13 +106,14 @@ async def test_p7_a_tenant_that_is_new_to_a_running_ingress_has_no_requests_take
 ) -> None:
     """Its topic was not looked for, and a record for a topic that is missing would hold up those of all tenants."""
     async with door(tmp_path) as made:
-        made.ingress.take({name: tenant(name, f"AC{'7' * 32}") for name in ("acme", "new")})
-        assert [(await made.ask(EVENT, f"key-of-{name}")).status_code for name in ("acme", "new")] == [202, 401]
+        keys = [api_key(ACME_KEY, "acme"), api_key(NEW_KEY, "new")]
+        made.ingress.take({name: tenant(name, f"AC{'7' * 32}") for name in ("acme", "new")}, ApiKeys(keys))
+        assert [(await made.ask(EVENT, key)).status_code for key in (ACME_KEY, NEW_KEY)] == [202, 503]
 
 
 async def test_without_a_known_bearer_key_nothing_is_asked(tmp_path: Path) -> None:
-    async with door(tmp_path, api_keys=("key-of-acme", "")) as made:
-        for header in ("", "Bearer", "Bearer wrong", "Basic key-of-acme", "key-of-acme"):
+    async with door(tmp_path) as made:
+        for header in ("", "Bearer", "Bearer wrong", f"Bearer {WRONG_KEY}", f"Basic {ACME_KEY}", ACME_KEY):
             headers = {"Authorization": header, "Content-Type": "application/json"}
             answer = await made.http.post("/v1/messages", content=msgspec.json.encode(EVENT), headers=headers)
             assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
@@ -220,7 +224,7 @@ async def test_an_idempotency_key_has_at_most_200_characters(tmp_path: Path) -> 
 
 
 async def test_a_cancel_is_kept_for_its_tenant_and_what_is_no_message_id_is_404(tmp_path: Path) -> None:
-    headers = {"Authorization": "Bearer key-of-beta"}
+    headers = {"Authorization": f"Bearer {BETA_KEY}"}
     async with door(tmp_path) as made:
         answer = await made.http.delete(f"/v1/messages/{MESSAGE}", headers=headers)
         assert (answer.status_code, answer.json()) == (202, {"message_id": MESSAGE})

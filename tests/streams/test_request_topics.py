@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.identity import contact_id
@@ -112,6 +112,7 @@ def test_p7_a_cancel_as_another_tenant_is_a_dead_letter_alone(topic: str, named:
 NAMED = st.sampled_from(["acme", "open", "default", "nobody", "", 5, None, ["acme"], "acme\0"])
 
 
+@settings(deadline=None)
 @given(
     topic=st.sampled_from([SHARED, OWN, "notify.requests.open"]),
     named=st.just({}) | st.fixed_dictionaries({"tenant": NAMED}),

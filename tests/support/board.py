@@ -18,6 +18,7 @@ from app.bridge.counters import Counters
 from app.domain.series import beforehand
 from app.ingress.api import Ingress, IngressCollector
 from app.ingress.workers import WorkersCollector
+from app.read_model.collector import ProjectionCollector
 from app.streams.circuits import Circuits
 from app.streams.contained import ContainedFaults
 from app.streams.doubts import Doubts
@@ -107,6 +108,7 @@ def exposed(ingress: Ingress) -> dict[str, set[str]]:
         WorkersCollector(monitor(FakeGroup())),
         LagCollector(monitor(FakeGroup()), lambda *_: True),
         PoisonCollector({}, lambda: 0),
+        ProjectionCollector(SimpleNamespace(projected=0, unreadable=0, lag=0)),  # type: ignore[arg-type] # all it reads
         _process(),
     ):
         for family in collector.collect():
