@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -27,9 +28,9 @@ def plan(as_json: bool) -> None:
     Example:
       heliograph topics plan --json
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
-        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=False)))
+        sys.exit(asyncio.run(_run(settings, tenants, as_json=as_json, carry_out=False)))
 
 
 @command.command("apply")
@@ -37,13 +38,16 @@ def plan(as_json: bool) -> None:
 def apply(as_json: bool) -> None:
     """Create what is missing, alter what differs; stop before anything if a change is refused.
 
+    Each tenant has a request topic, notify.requests.TENANT: run it after a tenant came into the tenants file, then
+    restart workers and ingresses.
+
     \b
     Example:
       HELIOGRAPH_PARTITIONS=32 HELIOGRAPH_REPLICATION=3 heliograph topics apply
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
-        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=True)))
+        sys.exit(asyncio.run(_run(settings, tenants, as_json=as_json, carry_out=True)))
 
 
 @command.command("rights")
@@ -64,8 +68,8 @@ def rights(process: str, principal: str | None, as_json: bool) -> None:
     from app.records.rights import processes, rights_of
     from app.records.topics import Topics
 
-    settings, _ = settings_or_exit(dict(os.environ))
-    topics = Topics(settings.topic_prefix, settings.group)
+    settings, tenants = settings_or_exit(dict(os.environ))
+    topics = Topics(settings.topic_prefix, settings.group, tenants)
     if process not in (known := processes(topics)):
         give_up(f"PROCESS: must be one of {', '.join(known)}")
     for right in rights_of(topics, process):
@@ -78,7 +82,7 @@ def rights(process: str, principal: str | None, as_json: bool) -> None:
             say(right.words)
 
 
-async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
+async def _run(settings: Settings, tenants: Iterable[str], *, as_json: bool, carry_out: bool) -> int:
     from aiokafka.admin import AIOKafkaAdminClient
 
     from app.records import setup
@@ -86,8 +90,9 @@ async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
     from app.records.rights import TOPICS_JOB
     from app.records.topics import Topics
 
-    topics = Topics(settings.topic_prefix, settings.group).all
-    await must_be_allowed(kafka.client(settings), Topics(settings.topic_prefix, settings.group), TOPICS_JOB)
+    names = Topics(settings.topic_prefix, settings.group, tenants)
+    topics = names.all
+    await must_be_allowed(kafka.client(settings), names, TOPICS_JOB)
     admin = AIOKafkaAdminClient(**kafka.client(settings))
     try:
         await admin.start()

@@ -85,7 +85,7 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
     from app.streams.health import serve
     from app.streams.worker import Worker
 
-    topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
+    topics, client = Topics(settings.topic_prefix, settings.group, tenants), kafka.client(settings)
     await must_be_allowed(client, topics, "worker")
     await must_exist(client, [topic.name for topic in topics.all.values()])
     await must_be_ours(client, topics.contacts, settings.pseudonym_key)

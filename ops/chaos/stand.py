@@ -39,6 +39,7 @@ account_sid = "{account}"
 auth_tokens = ["{token}"]
 status_callback_url = "{door}/twilio/status"
 inbound_url = "{door}/twilio/inbound"
+shared_requests = true
 retry_delays_s = {retries}
 resend_after_s = {{alert = 2.0}}
 [tenants.default.lanes.main]

@@ -116,5 +116,7 @@ def test_what_one_request_becomes_stays_near_that_limit_whatever_is_asked() -> N
 def expanded(parked: Output) -> list[Output]:
     overlay = Overlay((), {})
     lanes = {"main": Lane(from_number="+15005550006")}
-    fold_whole(bulk_agent({"default": Tenant(name="default", lanes=lanes)}), as_read(parked), overlay)
+    fold_whole(
+        bulk_agent({"default": Tenant(name="default", shared_requests=True, lanes=lanes)}), as_read(parked), overlay
+    )
     return overlay.outputs
