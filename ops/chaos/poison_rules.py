@@ -18,7 +18,7 @@ def wanted_outcomes(diary: Iterable[Entry]) -> Counter[str]:
     wanted: Counter[str] = Counter()
     for entry in diary:
         if entry["did"] == "requested":
-            wanted[entry["key"]] = 1
+            wanted[entry["key"]] = entry.get("recipients", 1)
         elif entry["did"] == "produced" and entry["promise"] in WITH_OUTCOMES:
             wanted[entry["key"]] = entry["recipients"]
     return wanted

@@ -1,5 +1,6 @@
 """What the proxies see on the way to Twilio and from it, put in the diary."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urldefrag, urlsplit
@@ -8,6 +9,9 @@ import orjson
 
 from ops.chaos.diary import Diary
 from ops.chaos.tap import Exchange, HttpTap
+
+# Webhooks of each sort that are remembered.
+KEPT = 200
 
 
 class Calls:
@@ -42,12 +46,25 @@ def attempt_of(callback: str) -> dict[str, Any]:
     return {"message_id": query.get("m", [""])[0], "attempt": int(query.get("a", ["0"])[0])}
 
 
-def door_tap(diary: Diary) -> Callable[[], HttpTap]:
-    """Webhooks answered 2xx by the ingress, whoever posted them: `webhook`."""
+class Webhooks:
+    """Webhooks that were answered 2xx, as they were on the wire: the last of people's texts and of reports."""
+
+    def __init__(self) -> None:
+        self.texts: deque[Exchange] = deque(maxlen=KEPT)
+        self.reports: deque[Exchange] = deque(maxlen=KEPT)
+
+    def keep(self, exchange: Exchange) -> None:
+        """One more."""
+        (self.reports if exchange.target.partition("?")[0].endswith("/status") else self.texts).append(exchange)
+
+
+def door_tap(diary: Diary, kept: Webhooks) -> Callable[[], HttpTap]:
+    """Webhooks answered 2xx by the ingress, whoever posted them: `webhook`. They are `kept`."""
 
     def answered(exchange: Exchange) -> None:
         if not exchange.target.startswith("/twilio/") or not 200 <= exchange.status < 300:
             return
+        kept.keep(exchange)
         form = parse_qs(exchange.body.decode("utf-8", "replace"))
         diary.note(
             "webhook",
