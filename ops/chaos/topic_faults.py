@@ -122,6 +122,7 @@ def _compacted(stand: Stand) -> dict[str, dict[str, str]]:
 
 
 def _admin(servers: str) -> AdminClient:
+    """To be kept until what was asked of it is done: its end cancels that."""
     return AdminClient({"bootstrap.servers": servers})
 
 
@@ -131,7 +132,8 @@ def _alter(servers: str, wanted: Mapping[str, Mapping[str, str]]) -> None:
         ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[_entry(name, config) for name in SHORT])
         for topic, config in wanted.items()
     ]
-    _done(_admin(servers).incremental_alter_configs(resources).values())
+    admin = _admin(servers)
+    _done(admin.incremental_alter_configs(resources).values())
 
 
 def _entry(name: str, config: Mapping[str, str]) -> ConfigEntry:
@@ -147,7 +149,8 @@ def _done(answers: Iterable["Future[Any]"]) -> list[Any]:
 def _commits(stand: Stand, names: Iterable[str]) -> dict[Place, int]:
     """Committed offsets of the workers' group."""
     asked = [ConsumerGroupTopicPartitions(stand.settings().group)]
-    [group] = _done(_admin(stand.servers).list_consumer_group_offsets(asked).values())
+    admin = _admin(stand.servers)
+    [group] = _done(admin.list_consumer_group_offsets(asked).values())
     wanted = {PREFIX + name for name in names}
     return {(p.topic, p.partition): p.offset for p in group.topic_partitions if p.topic in wanted and p.offset >= 0}
 
@@ -159,7 +162,8 @@ def _delete_read(stand: Stand) -> int:
     """
     places = [TopicPartition(topic, n, offset) for (topic, n), offset in _commits(stand, READ_ONCE).items() if offset]
     if places:
-        _done(_admin(stand.servers).delete_records(places).values())
+        admin = _admin(stand.servers)
+        _done(admin.delete_records(places).values())
     return len(places)
 
 
@@ -194,10 +198,10 @@ def _to_earliest(stand: Stand, name: str) -> bool:
     wanted = ConsumerGroupTopicPartitions(
         stand.settings().group, [TopicPartition(name, n, 0) for n in range(PARTITIONS)]
     )
-    end = time.monotonic() + READY_S
+    admin, end = _admin(stand.servers), time.monotonic() + READY_S
     while time.monotonic() < end:
         try:
-            _done(_admin(stand.servers).alter_consumer_group_offsets([wanted]).values())
+            _done(admin.alter_consumer_group_offsets([wanted]).values())
             return True
         except KafkaException as error:
             if error.args[0].code() not in (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID):
