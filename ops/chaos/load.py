@@ -15,15 +15,18 @@ from aiokafka.errors import KafkaError
 from app.dev.cast import number
 from app.dev.surroundings import ACCOUNT
 from app.simulator.signing import sign
+from ops.chaos.asking import note_asking
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
 from ops.chaos.stand import PREFIX, Stand
 from ops.chaos.tenants_file import LANES, SERVICES, api_key
-from ops.chaos.traffic import WOBBLERS, Traffic, recipients_of
+from ops.chaos.traffic import WOBBLERS, Traffic
 
-HTTP_SHARE, AGAIN_SHARE = 0.4, 0.05
+HTTP_SHARE, AGAIN_SHARE, PAIR_SHARE = 0.4, 0.05, 0.1
 # Of requests for later that were asked for over HTTP; a cancel comes up to so many seconds after the answer.
 CANCEL_SHARE, CANCEL_S = 0.6, 3.0
+# What both requests of a pair say: they leave in this order only on one lane and with one priority.
+OF_A_PAIR = ("tenant", "to", "sender", "category", "priority")
 TRIES, ANSWER_S, TOLD_S = 6, 15.0, 120.0
 STEP_S = 0.4
 # The last is received too soon after the STOP to count: the two may have overtaken one another.
@@ -36,7 +39,7 @@ class Load:
     def __init__(self, stand: Stand, diary: Diary, deadlines: Deadlines, rng: random.Random, rate: float) -> None:
         self._stand, self._diary, self._rng, self._rate = stand, diary, rng, rate
         self._traffic = Traffic(deadlines, rng)
-        self._secret = stand.api_key()
+        self._secret, self._pseudonym_key = stand.api_key(), stand.settings().pseudonym_key
         self._open: set[asyncio.Task[None]] = set()
         self._running: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None
@@ -74,27 +77,39 @@ class Load:
     async def _requests(self) -> None:
         while True:
             await asyncio.sleep(self._rng.expovariate(self._rate))
-            event = self._traffic.event()
-            self.asked += 1
+            event = self._event()
             again = self._rng.random() < AGAIN_SHARE
-            by_http = self._rng.random() < HTTP_SHARE
-            self._spawn(self._post(event, again=again) if by_http else self._produce(event, again=again))
+            if self._rng.random() < PAIR_SHARE:
+                self._spawn(self._produce(event, self._event(**{name: event[name] for name in OF_A_PAIR})))
+            elif self._rng.random() < HTTP_SHARE:
+                self._spawn(self._post(event, again=again))
+            else:
+                self._spawn(self._produce(event, *([event] if again else [])))
 
-    async def _produce(self, event: dict[str, Any], *, again: bool) -> None:
-        for _ in range(2 if again else 1):
-            if not await self._kept(event):
+    def _event(self, **given: Any) -> dict[str, Any]:
+        """The next request, noted; `given`: see `Traffic.event`."""
+        self.asked += 1
+        event = self._traffic.event(**given)
+        note_asking(self._diary, self._pseudonym_key, event)
+        return event
+
+    async def _produce(self, *events: dict[str, Any]) -> None:
+        """One after the other, keyed by recipient: in this order on one partition."""
+        for event in events:
+            first = event["to"] if isinstance(event["to"], str) else event["to"][0]
+            kept = await self._kept(event, first.encode())
+            if kept is None:
                 return  # never acknowledged: nothing was promised
-            self._acknowledged(event, "topic")
+            self._acknowledged(event, "topic", partition=kept.partition, offset=kept.offset)
 
-    async def _kept(self, event: dict[str, Any]) -> bool:
-        """Whether Kafka acknowledged the record."""
+    async def _kept(self, event: dict[str, Any], key: bytes) -> Any:
+        """Where Kafka has the record; None if it did not acknowledge it."""
         assert self._producer is not None, "it was started"
         try:
             async with asyncio.timeout(TOLD_S):
-                await (await self._producer.send(f"{PREFIX}notify.requests", orjson.dumps(event)))
+                return await self._producer.send_and_wait(f"{PREFIX}notify.requests", orjson.dumps(event), key=key)
         except (KafkaError, TimeoutError):
-            return False
-        return True
+            return None
 
     async def _post(self, event: dict[str, Any], *, again: bool) -> None:
         # The key says whose request it is.
@@ -104,7 +119,7 @@ class Load:
             status, content = await self._tried("POST", "", event["tenant"], body)
             if status == 202:
                 ids = orjson.loads(content)["message_ids"]
-                self._acknowledged(event, "http", ids)
+                self._acknowledged(event, "http", message_ids=ids)
         if ids and "send_at" in event and self._rng.random() < CANCEL_SHARE:
             await asyncio.sleep(self._rng.uniform(0, CANCEL_S))
             await self._cancel(event, self._rng.choice(ids))
@@ -117,14 +132,14 @@ class Load:
         if way == "http":
             kept = (await self._tried("DELETE", f"/{message}", tenant))[0] == 202
         else:
-            kept = await self._kept({"type": "notify.canceled.v1", "tenant": tenant, "message_id": message})
+            cancel = {"type": "notify.canceled.v1", "tenant": tenant, "message_id": message}
+            kept = await self._kept(cancel, message.encode()) is not None
         if kept:
             self._diary.note("cancel_requested", **what)
 
-    def _acknowledged(self, event: dict[str, Any], way: str, ids: list[str] | None = None) -> None:
+    def _acknowledged(self, event: dict[str, Any], way: str, **where: Any) -> None:
         self.acked += 1
-        count = recipients_of(event)
-        self._diary.note("requested", key=event["idempotency_key"], way=way, message_ids=ids or [], recipients=count)
+        self._diary.note("requested", key=event["idempotency_key"], way=way, **where)
 
     async def _tried(self, method: str, path: str, tenant: str, body: bytes = b"") -> tuple[int, bytes]:
         """Ask /v1/messages until it says 202, a few times; the last status and body."""
@@ -171,6 +186,7 @@ class Load:
         headers = {"X-Twilio-Signature": sign(self._stand.signing_token, url, fields)}
         headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = urlencode(fields).encode()
+        self._diary.note("texting", sid=sid, word=word, sender=person, tenant=tenant)
         for attempt in range(TRIES):
             status, _ = await self._asked("POST", url, body, headers)
             if 200 <= status < 300:

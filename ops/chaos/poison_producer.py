@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from app.dev.cast import number
 from ops.chaos import raw_batches
+from ops.chaos.asking import note_asking
 from ops.chaos.diary import Diary
 from ops.chaos.ground import Ground
 from ops.chaos.promises import Promise
@@ -150,8 +151,12 @@ class Requests:
         self._ground.poisoned_people += count
         return [number(index) for index in range(first, first + count)]
 
-    def record(self, event: dict[str, Any] | None = None, **poison: Any) -> Poison:
-        """The record of a request, which must be texted unless `poison` says otherwise (see `Poison`)."""
+    def record(self, event: dict[str, Any] | None = None, body: str | None = None, **poison: Any) -> Poison:
+        """The record of a request, which must be texted unless `poison` says otherwise (see `Poison`).
+
+        It is in the diary from here on; `body`: see `note_asking`.
+        """
         event = event or self.event()
+        note_asking(self._ground.diary, self._ground.stand.settings().pseudonym_key, event, body)
         given = {"value": orjson.dumps(event), "promise": Promise.TEXTED, "key": event["idempotency_key"]}
         return Poison(**{**given, "expires_s": self._expires_s, **poison})

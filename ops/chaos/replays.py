@@ -1,13 +1,13 @@
 """Webhooks that Twilio sent before are sent again, byte for byte, through another ingress."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from ops.chaos.ground import READY_S, Ground
 from ops.chaos.stand import SECOND_INGRESS
 from ops.chaos.tap import Exchange, header
-from ops.chaos.watching import attempt_of
+from ops.chaos.watching import hook_of
 
 # Texts and reports of each fault; Twilio's own content type.
 TEXTS, REPORTS = 60, 40
@@ -44,16 +44,8 @@ class WebhooksReplayed:
         headers = {"X-Twilio-Signature": signature, "Content-Type": FORM}
         async with http.post(exchange.target, data=exchange.body, headers=headers) as answer:
             status = answer.status
-        form = parse_qs(exchange.body.decode("utf-8", "replace"))
-        ground.diary.note(
-            "replayed",
-            path=urlsplit(exchange.target).path,
-            sid=form.get("MessageSid", [""])[0],
-            status=form.get("MessageStatus", [""])[0],
-            first_ms=exchange.answered_ms,
-            answer=status,
-            **attempt_of(exchange.target),
-        )
+        path, first_ms = urlsplit(exchange.target).path, exchange.answered_ms
+        ground.diary.note("replayed", path=path, first_ms=first_ms, answer=status, **hook_of(exchange))
         # 403: its token was rotated away.
         if not (200 <= status < 300 or status == 403):
             ground.problems.append(f"a webhook that was sent again was answered {status}")

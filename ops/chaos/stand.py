@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
+from typing import Any
 
+import aiohttp
 import orjson
 
 from app.dev import surroundings
@@ -156,6 +158,12 @@ class Stand:
             self.add_worker(name)
         await asyncio.to_thread(self._wait_all)
         self._guard = asyncio.get_running_loop().create_task(self._revive())
+
+    async def configure_simulator(self, **changes: Any) -> None:
+        """Change its configuration (see `app.simulator.config.Changeable`)."""
+        url = f"http://127.0.0.1:{self.simulator_port}/_sim/config"
+        async with aiohttp.ClientSession() as http, http.post(url, json=changes) as answer:
+            answer.raise_for_status()
 
     def _wait_all(self) -> None:
         for part in self.parts.values():

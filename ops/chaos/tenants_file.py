@@ -16,18 +16,20 @@ SERVICES = {
     (SECOND, "side"): SERVICE[:-1] + "4",
 }
 SLOW_RATE = 60
+# Waits before the first, second ... further attempt after a failure that allows one.
+RETRIES_S = [1.0, 3.0]
 
-TENANT = """\
+TENANT_TABLE = """\
 [tenants.{name}]
 account_sid = "{account}"
 auth_tokens = [{tokens}]
 status_callback_url = "{door}/twilio/{name}/status"
 inbound_url = "{door}/twilio/{name}/inbound"
 api_keys = ["{api_key}"]
-retry_delays_s = [1.0, 3.0]
+retry_delays_s = {retries}
 resend_after_s = {{alert = 2.0}}
 """
-LANE = """\
+LANE_TABLE = """\
 [tenants.{name}.lanes.{lane}]
 messaging_service_sid = "{service}"
 rate = {rate}
@@ -45,8 +47,12 @@ def tenants_text(door: str, secret: str, tokens: Sequence[str], rate: int) -> st
     listed = ", ".join(f'"{token}"' for token in tokens)
     parts = []
     for name, lanes in LANES.items():
-        parts.append(TENANT.format(name=name, account=ACCOUNT, tokens=listed, door=door, api_key=api_key(secret, name)))
+        parts.append(
+            TENANT_TABLE.format(
+                name=name, account=ACCOUNT, retries=RETRIES_S, tokens=listed, door=door, api_key=api_key(secret, name)
+            )
+        )
         for lane in lanes:
             given = SLOW_RATE if lane == SLOW_LANE else rate
-            parts.append(LANE.format(name=name, lane=lane, service=SERVICES[name, lane], rate=given))
+            parts.append(LANE_TABLE.format(name=name, lane=lane, service=SERVICES[name, lane], rate=given))
     return "".join(parts)

@@ -31,14 +31,16 @@ class Traffic:
         """The next request; `given`: fields that it must have."""
         self._count += 1
         rng, now = self._rng, time.time()
-        tenant = SECOND if rng.random() < SECOND_SHARE else DEFAULT
+        tenant = given.get("tenant") or (SECOND if rng.random() < SECOND_SHARE else DEFAULT)
+        category = given.get("category") or rng.choice(CATEGORIES)
         return {
             "type": "notify.requested.v1",
             "tenant": tenant,
             "to": self._recipients(),
             "body": f"Build {self._count} is deployed.",
             "idempotency_key": f"chaos-{self._count}",
-            "category": rng.choice(CATEGORIES),
+            "category": category,
+            "priority": "urgent" if category == "otp" else "normal",
             "sender": rng.choice(LANES[tenant]),
             "expires_at": _time(now + self._expires_s),
             **({"media": [PICTURE.format(self._count)]} if rng.random() < MEDIA_SHARE else {}),
@@ -54,11 +56,6 @@ class Traffic:
     def _person(self) -> str:
         wobbly = self._rng.random() < WOBBLER_SHARE
         return number(self._rng.randrange(WOBBLERS) if wobbly else WOBBLERS + self._rng.randrange(PEOPLE))
-
-
-def recipients_of(event: dict[str, Any]) -> int:
-    """How many messages a request becomes."""
-    return len(event["to"]) if isinstance(event["to"], list) else 1
 
 
 def _time(seconds: float) -> str:

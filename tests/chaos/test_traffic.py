@@ -11,7 +11,7 @@ from app.settings import Settings
 from app.tenants import read_tenants
 from ops.chaos.deadlines import SHORT
 from ops.chaos.tenants_file import LANES, SERVICES, api_key, tenants_text
-from ops.chaos.traffic import Traffic, recipients_of
+from ops.chaos.traffic import Traffic
 
 
 def asked(count: int, seed: int = 7) -> list[NotifyRequested]:
@@ -36,11 +36,6 @@ def test_lists_media_and_texts_for_later_are_among_it_and_most_is_plain():
 def test_what_is_for_later_can_still_be_sent_in_time():
     later = [request for request in asked(400) if request.send_at is not None]
     assert all(request.expires_at is not None and request.send_at < request.expires_at for request in later)
-
-
-def test_a_request_becomes_one_message_for_each_person_it_names():
-    assert recipients_of({"to": "+12025550100"}) == 1
-    assert recipients_of({"to": ["+12025550100", "+12025550101"]}) == 2
 
 
 def test_the_tenants_file_declares_two_tenants_of_one_account_with_keys_of_their_own(tmp_path: Path):
