@@ -1,15 +1,17 @@
 """The brokers of a run, one or three, and the ways that each part of the product takes to them."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from ops.chaos.broker import ProxiedBroker
 from ops.chaos.proxy import Proxy
 
-ANSWER_S, LOOK_S = 5.0, 0.3
+ANSWER_S, LOOK_S, TIMES = 5.0, 0.5, 4
 
 
 class Ways:
@@ -101,12 +103,22 @@ class Cluster:
         await asyncio.gather(*(asyncio.to_thread(node.stop) for node in self.nodes.values()))
 
     async def in_sync(self, seconds: float) -> bool:
-        """Whether every replica of every partition is in sync, in time."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
-        for _ in range(int(seconds / LOOK_S)):
-            topics = (await asyncio.to_thread(admin.list_topics, timeout=ANSWER_S)).topics.values()
-            found = [partition for topic in topics for partition in topic.partitions.values()]
-            if found and all(len(partition.isrs) == len(self.nodes) for partition in found):
-                return True
+        """Whether every replica of every partition is in sync, in time, and stays so for a while.
+
+        A broker that was killed and is back is out of sync only when it has registered again.
+        """
+        admin, seen, end = (
+            AdminClient({"bootstrap.servers": self.servers, "log_level": 0}),
+            0,
+            time.monotonic() + seconds,
+        )
+        while time.monotonic() < end and seen < TIMES:
             await asyncio.sleep(LOOK_S)
-        return False
+            try:
+                topics = (await asyncio.to_thread(admin.list_topics, timeout=ANSWER_S)).topics.values()
+            except KafkaException:
+                continue  # the one that was asked is away
+            found = [partition for topic in topics for partition in topic.partitions.values()]
+            whole = bool(found) and all(len(partition.isrs) == len(self.nodes) for partition in found)
+            seen = seen + 1 if whole else 0
+        return seen >= TIMES

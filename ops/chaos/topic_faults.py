@@ -24,6 +24,8 @@ COMPACTED_S, CAUGHT_UP_S, ANSWER_S, LOOK_S = 30.0, 30.0, 20.0, 0.3
 READ_ONCE = ("notify.requests", "lanes", "bulk")
 RECREATED = "bulk"
 CONFIG_EXIT, WORDS = 78, "the topic was re-created"
+# What is said of a group with members.
+HAS_MEMBERS = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID)
 
 Place = tuple[str, int]
 
@@ -123,7 +125,7 @@ def _compacted(stand: Stand) -> dict[str, dict[str, str]]:
 
 def _admin(servers: str) -> AdminClient:
     """To be kept until what was asked of it is done: its end cancels that."""
-    return AdminClient({"bootstrap.servers": servers})
+    return AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
 
 def _alter(servers: str, wanted: Mapping[str, Mapping[str, str]]) -> None:
@@ -201,10 +203,13 @@ def _to_earliest(stand: Stand, name: str) -> bool:
     admin, end = _admin(stand.servers), time.monotonic() + READY_S
     while time.monotonic() < end:
         try:
-            _done(admin.alter_consumer_group_offsets([wanted]).values())
-            return True
+            [group] = _done(admin.alter_consumer_group_offsets([wanted]).values())
+            refused = [place.error for place in group.topic_partitions if place.error is not None]
         except KafkaException as error:
-            if error.args[0].code() not in (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID):
-                raise
-            time.sleep(LOOK_S)
+            refused = [error.args[0]]
+        if not refused:
+            return True
+        if any(error.code() not in HAS_MEMBERS for error in refused):
+            raise KafkaException(refused[0])
+        time.sleep(LOOK_S)
     return False
