@@ -37,7 +37,7 @@ class Served:
             lifespan="auto",
             http=http,
             ws="none",
-            # No address of a caller is ever used, so none is believed; and nobody needs to know what serves here.
+            # The API believes trusted proxies by itself (app/ingress/api.py); nobody needs to know what serves here.
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=2,

@@ -4,14 +4,13 @@ A secret may come as NAME_FILE (a path; one trailing newline is stripped), as th
 table is generated from `FIELDS`, so each has a unit and a meaning.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from app import values
+from app import environment, values
 from app.values import Field, Secret
 
 
@@ -71,7 +70,16 @@ FIELDS = (
         secret=True,
     ),
     Field("HELIOGRAPH_SEAL_KEYS", "seal_keys", {}, values.seal_keys, "kid:key[,kid:key]; the first seals", secret=True),
-    Field("HELIOGRAPH_API_KEYS", "api_keys", (), values.secrets, "bearer keys of tenant default", secret=True),
+    Field("HELIOGRAPH_API_KEY_STORE", "api_key_store", Path("run/api-keys.json"), Path, "file of API key hashes"),
+    Field("HELIOGRAPH_API_RATE", "api_rate", 100.0, values.not_negative, "requests/s of a key on /v1; 0: no limit"),
+    Field("HELIOGRAPH_API_ADDRESS_RATE", "api_address_rate", 200.0, values.not_negative, "same, of a client address"),
+    Field(
+        "HELIOGRAPH_TRUSTED_PROXIES",
+        "trusted_proxies",
+        ("127.0.0.1", "::1"),
+        values.networks,
+        "addresses or networks whose X-Forwarded-For counts",
+    ),
     Field("HELIOGRAPH_RATE", "rate", 10.0, values.not_negative, "segments/s of tenant default's lane; 0: no limit"),
     Field(
         "HELIOGRAPH_KEYWORD_REPLIES",
@@ -156,9 +164,6 @@ FIELDS = (
     Field("TWILIO_INBOUND_WEBHOOK_PUBLIC_URL", "inbound_url", "", str, "tenant default: public URL of /twilio/inbound"),
     Field("TWILIO_API_BASE_URL", "api_base_url", "", str, "another server than api.twilio.com"),
 )
-ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
-# Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker, the harness's kill points).
-TOLERATED = {"HELIOGRAPH_CACHE", "HELIOGRAPH_KAFKA_PORT", "HELIOGRAPH_DIE_AT"}
 # Two checkpoints within the 30 days that the contact log is kept: no contact is ever without one.
 MAX_CHECKPOINT_S = 15 * 86_400
 
@@ -184,7 +189,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read_model_port: int
     pseudonym_key: bytes
     seal_keys: dict[str, bytes]
-    api_keys: tuple[str, ...]
+    api_key_store: Path
+    api_rate: float
+    api_address_rate: float
+    trusted_proxies: tuple[str, ...]
     rate: float
     keyword_replies: str
     mode: Literal["live", "sandbox"]
@@ -231,9 +239,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def looked_at(cls, env: Mapping[str, str]) -> tuple["Settings", tuple[str, ...]]:
         """Settings and every fault; where there is one, the default stands, so that what depends on it can be read."""
         faults: list[str] = []
-        env = _with_aliases(env, faults)
-        read = {field.name: _value(field, env, faults) for field in FIELDS}
-        faults += _unknown(env)
+        env = environment.with_aliases(env, faults)
+        read = {field.name: environment.value_of(field, env, faults) for field in FIELDS}
+        faults += environment.unknown_names(env, FIELDS)
         if read["doubt_after_s"] <= read["claim_ttl_s"] + read["http_timeout_s"]:
             faults.append("HELIOGRAPH_DOUBT_AFTER_S: must exceed claim ttl + http timeout")
         if read["checkpoint_after_s"] > MAX_CHECKPOINT_S:
@@ -251,50 +259,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Faults of a process that touches people's data without both keys."""
         missing = {"HELIOGRAPH_PSEUDONYM_KEY": self.pseudonym_key, "HELIOGRAPH_SEAL_KEYS": self.seal_keys}
         return tuple(f"{name}: is required" for name, value in missing.items() if not value)
-
-
-def _with_aliases(env: Mapping[str, str], faults: list[str]) -> dict[str, str]:
-    known = dict(env)
-    for alias, name in ALIASES.items():
-        if alias in known and name in known and known[alias] != known[name]:
-            faults.append(f"{alias}: differs from {name}")
-        known.setdefault(name, known.get(alias, "")) if alias in known else None
-    return known
-
-
-def _value(field: Field, env: Mapping[str, str], faults: list[str]) -> Any:
-    text, path = env.get(field.env), env.get(f"{field.env}_FILE") if field.secret else None
-    if text and path:
-        faults.append(f"{field.env}: given both directly and as {field.env}_FILE")
-        return field.default
-    if path:
-        try:
-            text = Path(path).read_text().removesuffix("\n")
-        except OSError as error:
-            faults.append(f"{field.env}_FILE: {error.strerror}")
-        except UnicodeDecodeError:
-            faults.append(f"{field.env}_FILE: is not text in UTF-8")
-    if not text:
-        return field.default
-    try:
-        return field.read(text)
-    except ValueError as error:
-        faults.append(f"{field.env}: {_plain(error)}")
-        return field.default
-
-
-def _plain(error: ValueError) -> str:
-    text = str(error)
-    return text if text.startswith("must") else "is not a number"
-
-
-def _unknown(env: Mapping[str, str]) -> list[str]:
-    names = [field.env for field in FIELDS]
-    known = {*names, *TOLERATED, *(f"{field.env}_FILE" for field in FIELDS if field.secret)}
-    faults, own = [], {name.removeprefix("HELIOGRAPH_"): name for name in names}
-    for name in sorted(env):
-        if name.startswith("HELIOGRAPH_") and name not in known:
-            # What all have in common says nothing about the likeness.
-            near = difflib.get_close_matches(name.removeprefix("HELIOGRAPH_"), own, 1, cutoff=0.75)
-            faults.append(f"{name}: is not a setting" + (f"; did you mean {own[near[0]]}?" if near else ""))
-    return faults

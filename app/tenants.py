@@ -5,7 +5,6 @@ account_sid = "AC..."
 auth_tokens = ["..."]            # or auth_tokens_file = "/run/secrets/acme" (see ops/README.md)
 status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
-api_keys = ["..."]
 resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent again after so many seconds; else never
 stop_words = ["ARRET", "ALTO"]   # further words that mean STOP as the whole text, in any case, accents and punctuation
 invalid_after = {30003 = 5, 30005 = 3}   # messages that end so before a number is invalid, 0: never; these if not set
@@ -36,6 +35,7 @@ from msgspec import Meta
 from app import declared, tables, values
 from app.domain.keywords import own_word_fault
 from app.domain.phone import mask, read_address
+from app.environment import PLAIN_KEYS
 from app.parameters import (
     InvalidAfter,
     Parameters,
@@ -103,7 +103,6 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inbound_url: str = ""
     webhook_overrides: str = "rc=5&rp=all"
     api_base_url: str = ""
-    api_keys: tuple[str, ...] = ()
     keyword_replies: str = "twilio"
     help_text: str = "Reply STOP to stop messages."
     strict_numbers: bool = False
@@ -217,7 +216,6 @@ def _default(settings: Settings) -> Tenant:
         status_callback_url=settings.status_callback_url,
         inbound_url=settings.inbound_url,
         api_base_url=settings.api_base_url,
-        api_keys=settings.api_keys,
         keyword_replies=settings.keyword_replies,
         mode=settings.mode,
         allow=_canonical([number.reveal() for number in settings.allow]),
@@ -226,6 +224,8 @@ def _default(settings: Settings) -> Tenant:
 
 
 def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[str]) -> Tenant:
+    if table.pop("api_keys", None) is not None:
+        faults.append(f"{where}.api_keys: {PLAIN_KEYS}")
     below = {name: tables.below(where, table, name, kind, faults) for name, kind in BELOW.items()}
     tenant = tables.struct(where, {**table, **below}, Tenant, faults)
     tokens = tables.words(f"{where}.auth_tokens_file", tenant.auth_tokens_file, faults) or tenant.auth_tokens
@@ -235,7 +235,6 @@ def _tenant(where: str, table: dict[str, Any], settings: Settings, faults: list[
         tenant,
         auth_tokens=tuple(Secret(token) for token in tokens),
         shared_keys={key: Secret(secret) for key, secret in shared.items()},
-        api_keys=tuple(Secret(key) for key in tenant.api_keys),
         api_key_secret=Secret(tenant.api_key_secret),
         api_base_url=tenant.api_base_url or settings.api_base_url,
         lanes={name: _resolved(lane, tenant.services) for name, lane in tenant.lanes.items()},

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ class Field:
         """The default as it would be written in the environment; "" if there is none to show."""
         if self.secret or self.default in ("", None, ()):
             return ""
-        return ",".join(f"{part:g}" for part in self.default) if isinstance(self.default, tuple) else str(self.default)
+        if isinstance(self.default, tuple):
+            return ",".join(part if isinstance(part, str) else f"{part:g}" for part in self.default)
+        return str(self.default)
 
 
 def key(text: str) -> bytes:
@@ -139,6 +142,17 @@ def database(text: str) -> Secret:
 def unshown(text: str) -> tuple[Secret, ...]:
     """Parts between commas that nobody is shown."""
     return tuple(Secret(part) for part in names(text))
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses and networks (10.0.0.0/8) between commas."""
+    found = names(text)
+    for part in found:
+        try:
+            ipaddress.ip_network(part)
+        except ValueError:
+            raise ValueError("must be addresses or networks between commas, such as 127.0.0.1,10.0.0.0/8") from None
+    return found
 
 
 def choice(*words: str) -> Callable[[str], str]:

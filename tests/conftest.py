@@ -10,10 +10,17 @@ import pytest
 from app.dev.broker import DevBroker, free_port
 from tests.support.postgres import Postgres
 
+LONGEST_FIRST = ("tests/chaos/test_run", "tests/broker/test_set_aside", "tests/broker/test_replay", "tests/broker/", "")
+
 
 def pytest_configure() -> None:
     """A SIGTERM ends the run as Ctrl-C does: what the tests started is stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, then what waits for Kafka: files are handed out in this order, and none is waited for alone."""
+    items.sort(key=lambda item: next(n for n, room in enumerate(LONGEST_FIRST) if item.nodeid.startswith(room)))
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ COMMANDS = {
     "topics": "app.cli.topics",
     "schemas": "app.cli.schemas",
     "config": "app.cli.config",
+    "keys": "app.cli.keys",
     "doctor": "app.cli.doctor",
     "send": "app.cli.send",
     "cancel": "app.cli.cancel",

@@ -13,13 +13,18 @@ from app.tenants import Tenant
 log = telemetry.logger(__name__)
 
 
-def on_hangup(known: dict[str, Tenant], apply: Callable[[dict[str, Tenant]], None]) -> None:
-    """From now on, inside the running loop: `apply` is given the tenants as they are then. `known`: as they are now."""
+def on_hangup(
+    known: dict[str, Tenant],
+    apply: Callable[[dict[str, Tenant]], None],
+    more: Callable[[dict[str, Tenant]], list[str]] = lambda _: [],
+) -> None:
+    """From now on, inside the running loop: `apply` is given the tenants as they are then. `known`: as they are now;
+    `more` reads what else the process has in files, and returns the faults of it."""
 
     def again() -> None:
         nonlocal known
         _, tenants, faults, _ = looked_at(dict(os.environ))
-        if faults := [*faults, *_lost(known, tenants)]:
+        if faults := [*faults, *_lost(known, tenants), *more(tenants)]:
             log.error("settings.not_read_again", faults=faults)
             return
         known = tenants

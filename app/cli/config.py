@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import click
 import msgspec
 
+from app.api_key_store import ApiKeyStore
 from app.cli import OK, PROBLEMS, USAGE, looked_at, settings_or_exit
 from app.cli.shown import say, say_json, say_lines
 from app.parameters import MISLEADING, WORTH_KNOWING, Parameters, failures_told
@@ -63,7 +64,9 @@ def check(as_json: bool) -> None:
       heliograph config check && heliograph worker
       heliograph config check --json | jq -r '.faults[], .problems[], .warnings[], .notes[]'
     """
-    _, tenants, faults, missing = looked_at(dict(os.environ))
+    settings, tenants, faults, missing = looked_at(dict(os.environ))
+    # Which tenants there are is not known before they can be read.
+    faults = faults or ApiKeyStore(settings.api_key_store).load(tenants)
     found = {
         "faults": faults,
         "problems": missing + incomplete(tenants, faults),

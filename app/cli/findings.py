@@ -56,4 +56,4 @@ def _holds_secrets(tenant: Tenant) -> bool:
     """Whether its table itself holds any."""
     tokens = tenant.auth_tokens and not tenant.auth_tokens_file
     shared = tenant.shared_keys and not tenant.shared_keys_file
-    return bool(tenant.api_keys or tenant.api_key_secret or tokens or shared)
+    return bool(tenant.api_key_secret or tokens or shared)

@@ -4,16 +4,22 @@ import asyncio
 import gc
 import os
 import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from app import telemetry
-from app.cli import PORT, running, settings_or_exit
+from app.api_key_store import ApiKeyStore
+from app.cli import PORT, give_up, running, settings_or_exit
 from app.cli.again import on_hangup
 from app.cli.database import engine_or_exit
 from app.cli.shown import say, say_json
 from app.settings import Settings
 from app.tenants import Tenant
+
+if TYPE_CHECKING:
+    from app.ingress.api import Ingress
 
 
 @click.command("ingress")
@@ -24,13 +30,14 @@ from app.tenants import Tenant
 def command(host: str, port: int | None, internal_port: int | None, as_json: bool) -> None:
     """Take Twilio's webhooks and /v1/messages; answer once the record is on the log, or fsynced in the spool.
 
-    SIGHUP reads secrets in files (NAME_FILE) and the tenants file again.
+    SIGHUP reads secrets in files (NAME_FILE), the tenants file and the API keys again.
 
     \b
     Example:
       heliograph ingress --port 8080 --internal-port 9101
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
+    store = _keys_or_exit(settings, tenants)
     telemetry.configure(settings.log_level)
     ports = (
         settings.port if port is None else port,
@@ -41,18 +48,30 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
     import uvloop
 
     with running(settings):
-        uvloop.run(_serve(settings, tenants, host, ports, as_json))
+        uvloop.run(_serve(settings, tenants, store, host, ports, as_json))
+
+
+def _keys_or_exit(settings: Settings, tenants: dict[str, Tenant]) -> ApiKeyStore:
+    """The API keys; exit 2 with every fault of their file. Without any, webhooks are served all the same."""
+    store = ApiKeyStore(settings.api_key_store)
+    if faults := store.load(tenants):
+        give_up(*faults)
+    if not store.keys.entries:
+        none = f"{settings.api_key_store} holds no API key: /v1 answers 401 (heliograph keys api create)"
+        say(f"warning: {none}", err=True)
+    return store
 
 
 async def _serve(
-    settings: Settings, tenants: dict[str, Tenant], host: str, ports: tuple[int, int], as_json: bool
+    settings: Settings,
+    tenants: dict[str, Tenant],
+    store: ApiKeyStore,
+    host: str,
+    ports: tuple[int, int],
+    as_json: bool,
 ) -> None:
     """Until a signal comes. Raises what forbids to start or to go on; the spool keeps what it holds."""
-    from app.ingress.api import Ingress
-    from app.ingress.gate import Gate
     from app.internal import Served
-    from app.read_model.reader import ANSWER_S, ReadModel
-    from app.records.monitor import WorkerMonitor
 
     stop, faults = asyncio.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -62,11 +81,8 @@ async def _serve(
         faults.append(fault)
         stop.set()
 
-    read_model = ReadModel(engine_or_exit(settings, ANSWER_S, read_only=True))
-    ingress = Ingress(
-        settings, tenants, Gate(settings).open, fail, workers=WorkerMonitor.of(settings), read_model=read_model
-    )
-    on_hangup(tenants, ingress.take)
+    ingress = _ingress(settings, tenants, store, fail)
+    on_hangup(tenants, lambda read: ingress.take(read, store.keys), store.load)
     await ingress.start()
     served: list[Served] = []
     try:
@@ -83,6 +99,25 @@ async def _serve(
         await ingress.stop()
     if faults:
         raise faults[0]
+
+
+def _ingress(
+    settings: Settings, tenants: dict[str, Tenant], store: ApiKeyStore, fail: Callable[[BaseException], None]
+) -> "Ingress":
+    from app.ingress.api import Ingress
+    from app.ingress.gate import Gate
+    from app.read_model.reader import ANSWER_S, ReadModel
+    from app.records.monitor import WorkerMonitor
+
+    return Ingress(
+        settings,
+        tenants,
+        Gate(settings).open,
+        fail,
+        workers=WorkerMonitor.of(settings),
+        read_model=ReadModel(engine_or_exit(settings, ANSWER_S, read_only=True)),
+        keys=store.keys,
+    )
 
 
 def _say_ready(public: str, internal: str, as_json: bool) -> None:

@@ -55,8 +55,8 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
     try:
         addresses = stand.start()
         if not live:
-            keep(place / KEPT, stand.env)
-        say_json(addresses) if as_json else say_lines(_table(addresses, place, live=live))
+            keep(place / KEPT, stand.env, stand.api_key)
+        say_json(addresses) if as_json else say_lines(_table(addresses, place, stand.api_key, live=live))
         _watch(stand)
     except (BrokerFault, PartFault) as fault:
         say(f"error: {fault}", err=True)
@@ -122,9 +122,12 @@ def _ports(port: int | None, workers: int, *, live: bool) -> dict[str, int]:
     return ports
 
 
-def _table(addresses: dict[str, object], directory: Path, *, live: bool) -> str:
+def _table(addresses: dict[str, object], directory: Path, api_key: str, *, live: bool) -> str:
     rows = [f"{name:10} {value}" for name, value in addresses.items() if name != "pids" and value]
     rows.append(f"{'logs':10} {directory / 'logs'}")
+    rows += (
+        [f"{'API key':10} {api_key} (tenant default, every scope; kept in {directory / 'api-key'})"] if api_key else []
+    )
     if not live:
         rows.append(f"{'settings':10} {directory / KEPT} (for other commands: set -a; . {directory / KEPT}; set +a)")
     return "\n".join([*rows, "ready; Ctrl-C stops everything"])

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 # Every area code has 555-0100 to 555-0199 kept for fiction (NANPA); N11 and N9X are no area codes.
-AREAS = tuple(area for area in range(201, 990) if area % 100 != 11 and area // 10 % 10 != 9)
+# Without 500, whose numbers misbehave in the simulator (`simulator/scripts.py`).
+AREAS = tuple(area for area in range(201, 990) if area % 100 != 11 and area // 10 % 10 != 9 and area != 500)
 IMPOSSIBLE = 0.02
 STOPPERS = 0.05
 TWICE = 0.02

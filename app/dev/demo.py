@@ -65,6 +65,9 @@ class Demo:
         extra = {
             "HELIOGRAPH_OUTCOME_GRACE_S": str(GRACE_S),
             "HELIOGRAPH_RATE": "0",
+            # It asks as fast as it is answered.
+            "HELIOGRAPH_API_RATE": "0",
+            "HELIOGRAPH_API_ADDRESS_RATE": "0",
             "HELIOGRAPH_HTTP_TIMEOUT_S": str(TIMEOUT_S),
             "HELIOGRAPH_CLAIM_TTL_S": str(CLAIM_TTL_S),
             "HELIOGRAPH_DOUBT_AFTER_S": "8",
@@ -86,6 +89,7 @@ class Demo:
         self._settings = Settings.read(stand.env)
         self._client = kafka.client(self._settings)
         self._addresses, self._prefix = stand.addresses(), self._settings.topic_prefix
+        self._api_key = stand.api_key
         async with aiohttp.ClientSession() as self._http:
             async with self._http.post(f"{self._addresses['simulator']}/_sim/faults", json=self._faults) as answer:
                 if answer.status != 200:
@@ -131,8 +135,7 @@ class Demo:
         await asyncio.gather(*posts)
 
     async def _post(self, line: Line, room: asyncio.Semaphore) -> None:
-        key = "".join(self._settings.api_keys[0])  # a Secret shows itself only so
-        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": line.key}
+        headers = {"Authorization": f"Bearer {self._api_key}", "Idempotency-Key": line.key}
         async with room:
             url = f"{self._addresses['ingress']}/v1/messages"
             async with self._http.post(url, json=request(line, self._expires_s), headers=headers) as answer:

@@ -25,7 +25,7 @@ from app.provider.account.wanted import webhooks
 from app.records import setup
 from app.records.topics import Topics
 from app.settings import Settings
-from app.tenants import Tenant
+from app.tenants import Tenant, look_at_tenants
 
 __all__ = ["ACCOUNT", "SERVICE", "Plan", "Stand"]
 
@@ -62,6 +62,8 @@ class Stand:
         self._lock = ExitStack()
         self.parts: dict[str, Part] = {}
         self.env: dict[str, str] = {}
+        # A key of tenant `default` for /v1; "" where its keys are not ours to make.
+        self.api_key = ""
 
     def start(self) -> dict[str, Any]:
         """Everything up and ready; its addresses."""
@@ -69,6 +71,7 @@ class Stand:
         address = self.plan.kafka or self._outside.get("KAFKA_BOOTSTRAP_SERVERS") or self._own_broker()
         self._ports = {name: self.plan.ports.get(name) or free_port() for name in ("ingress", "simulator")}
         self.env = self._environment(address)
+        self._make_api_key()
         asyncio.run(apply_topics(self.env))
         if not self.plan.live:
             self._add("simulator", self._simulator())
@@ -182,6 +185,16 @@ class Stand:
         if not plan.live:
             ours |= surroundings.simulated(self._ports["ingress"], self._ports["simulator"])
         return {**seen, "HELIOGRAPH_TOPIC_PREFIX": seen.get("HELIOGRAPH_TOPIC_PREFIX", ""), **ours, **plan.extra}
+
+    def _make_api_key(self) -> None:
+        """Unless the starter names a store of its own."""
+        store = self.plan.directory / "api-keys.json"
+        if self.env.get("HELIOGRAPH_API_KEY_STORE"):
+            return
+        self.env["HELIOGRAPH_API_KEY_STORE"] = str(store)
+        settings, _ = Settings.looked_at(self.env)
+        if "default" in look_at_tenants(settings)[0]:
+            self.api_key = surroundings.api_key(self.plan.directory, store)
 
 
 def _alone_in(directory: Path) -> Any:

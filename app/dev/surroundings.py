@@ -11,6 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from app.api_key_store import change_entries, read_entries
+from app.api_keys import ApiKeys, Scope, generate
+
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
 TOKEN = "simulator-token"  # noqa: S105 - of a simulator on this machine
@@ -43,12 +46,14 @@ def simulated(ingress_port: int, simulator_port: int) -> dict[str, str]:
     }
 
 
-def keep(path: Path, env: Mapping[str, str]) -> None:
-    """What the parts were told, for other commands: a file that a shell reads, for its owner alone."""
+def keep(path: Path, env: Mapping[str, str], api_key: str) -> None:
+    """What the parts were told, for other commands, and API_KEY for curl: a file that a shell reads, for its owner
+    alone."""
     names = sorted(name for name, value in env.items() if name.startswith(SETTINGS) and value)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.writelines(f"{name}={shlex.quote(env[name])}\n" for name in names)
+        file.write(f"API_KEY={shlex.quote(api_key)}\n")
 
 
 def keys(path: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -58,9 +63,23 @@ def keys(path: Path, given: Mapping[str, str]) -> dict[str, str]:
         made = {
             "HELIOGRAPH_PSEUDONYM_KEY": secrets.token_hex(32),
             "HELIOGRAPH_SEAL_KEYS": f"dev1:{secrets.token_hex(32)}",
-            "HELIOGRAPH_API_KEYS": secrets.token_urlsafe(24),
         }
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.encode(made))
     kept = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
     return {name: key for name, key in kept.items() if not given.get(name) and not given.get(f"{name}_FILE")}
+
+
+def api_key(directory: Path, store: Path) -> str:
+    """A key of tenant `default` for /v1 with every scope: made once, kept in `directory` for its owner alone, its hash
+    in `store`."""
+    kept = directory / "api-key"
+    key = kept.read_text().strip() if kept.exists() else ""
+    if ApiKeys(read_entries(store)).find(key) is None:
+        entry, made = generate("default", Scope, name="dev")
+        change_entries(store, lambda entries: (*entries, entry))
+        key = made.reveal()
+        kept.unlink(missing_ok=True)
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{key}\n")
+    return key

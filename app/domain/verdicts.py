@@ -109,10 +109,10 @@ def _earlier(case: Case, message: Message) -> None:
 
 
 def _failed(case: Case, message: Message, attempt: Attempt) -> None:
+    """The last attempt is reported as failed: another one where its errors allow it, else the end."""
     if attempt.progress is Progress.CANCELED and message.recall is not None:
         end(case, message, RECALLED[message.recall], message.recall)
         return
-    """The last attempt is reported as failed: another one where its errors allow it, else the end."""
     due = _again(case, message, attempt)
     if due is None:
         end(case, message, FAILED[attempt.progress], reason_of(attempt.error))

@@ -11,8 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from app.api_keys import ApiKeys
 from app.domain.identity import key_fingerprint
+from app.ingress.access import Access, Endpoint
 from app.ingress.answers import problem
 from app.ingress.connections import BODY_S, HEAD_S, Connections
 from app.ingress.cuts import Cut
@@ -42,7 +45,7 @@ class Ingress:
     `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on; `body_s`:
     how long a body may take, `head_s` the head of a request. `connections` is what the public server is to be run with.
     `workers`: observed while the ingress runs; None observes nothing. `read_model`: read while it runs; None: no state
-    of a message is known.
+    of a message is known. `keys`: of /v1; None: nobody has one.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Ingress:
         head_s: float = HEAD_S,
         workers: WorkerMonitor | None = None,
         read_model: ReadModel | None = None,
+        keys: ApiKeys | None = None,
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
@@ -63,13 +67,14 @@ class Ingress:
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
         self.workers, self.read_model = workers, read_model
         stopped = (lambda: workers.stopped) if workers is not None else (lambda: "")
-        self.messages = Messages(tenants, self.log, topics, key, body_s, States(read_model, key), stopped)
-        self.connections = Connections(body_s, head_s)
+        access = Access(tenants, keys or ApiKeys(), settings.api_rate, settings.api_address_rate)
+        self.messages = Messages(access, self.log, topics, key, body_s, States(read_model, key), stopped)
+        self.connections, self._proxies = Connections(body_s, head_s), list(settings.trusted_proxies)
 
-    def take(self, tenants: Mapping[str, Tenant]) -> None:
-        """These tenants from the next request on."""
+    def take(self, tenants: Mapping[str, Tenant], keys: ApiKeys) -> None:
+        """These tenants and keys from the next request on."""
         self.webhooks.hooks = Hooks(tenants)
-        self.messages.take(tenants)
+        self.messages.access.take(tenants, keys)
 
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
@@ -95,21 +100,29 @@ class Ingress:
 
     def routes(self) -> list[Route]:
         """Of the public port, webhooks apart (see `hooks.read_path`)."""
-        return [
-            Route("/v1/messages", _by_method(self.messages.find, POST=self.messages.create), methods=["GET", "POST"]),
-            Route(
-                "/v1/messages/{id}",
-                _by_method(self.messages.show, DELETE=self.messages.cancel),
-                methods=["GET", "DELETE"],
-            ),
-        ]
+        by_path: dict[str, dict[str, Endpoint]] = {}
+        for endpoint in self.messages.endpoints:
+            by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+        return [Route(path, self._handler(found), methods=list(found)) for path, found in by_path.items()]
+
+    def _handler(self, by_method: Mapping[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
+        """One route for each path: its 405 names every method. A HEAD is answered as GET."""
+
+        async def handler(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            return await self.messages.answer(by_method[method], request)
+
+        return handler
 
     def public(self) -> Any:
         """Routes to the internet. Webhooks pass Starlette by: they are the hot path."""
         handlers: Any = {HTTPException: _refused, Exception: _failed}
-        rest, webhooks = Starlette(routes=self.routes(), exception_handlers=handlers), self.webhooks
+        api: Any = Starlette(routes=self.routes(), exception_handlers=handlers)
+        webhooks = self.webhooks
         # A redirect would turn Twilio's POST into a GET.
-        rest.router.redirect_slashes = False
+        api.router.redirect_slashes = False
+        # Of the API alone: no address of a caller means anything to webhooks.
+        rest = ProxyHeadersMiddleware(api, self._proxies)
 
         async def door(scope: Any, receive: Any, send: Any) -> None:
             hook = scope["type"] == "http" and scope["path"].startswith("/twilio/")
@@ -130,18 +143,6 @@ class Ingress:
         return internal_app(lambda: "", self.log.fault, registry, degraded=self.degraded)
 
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def _by_method(get: Handler, **others: Handler) -> Handler:
-    """One route for each path: its 405 names every method. A HEAD is answered as GET."""
-
-    async def handler(request: Request) -> Response:
-        return await others.get(request.method, get)(request)
-
-    return handler
-
-
 async def _refused(_request: Request, error: HTTPException) -> Response:
     status, body, kind = problem(error.status_code, error.detail)
     return Response(body, status, error.headers, kind.decode())
@@ -157,10 +158,10 @@ _REFUSALS = (400, 403, 405, 413, 415, 500, 503)
 # Shown at zero before the first of them: an answer seen for the first time at 1 is no increase to Prometheus.
 ANSWERS = {
     **{name: (204 if kind is Kind.STATUS else 200, *_REFUSALS) for name, kind in KINDS.items()},
-    "messages": (200, 202, 400, 401, 408, 409, 413, 415, 422, 500, 503),
-    "find": (200, 401, 422, 500, 503),
-    "show": (200, 401, 404, 500, 503),
-    "cancel": (202, 401, 404, 500, 503),
+    "messages": (200, 202, 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
+    "find": (200, 401, 403, 422, 429, 500, 503),
+    "show": (200, 401, 403, 404, 429, 500, 503),
+    "cancel": (202, 401, 403, 404, 429, 500, 503),
 }
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import hashlib
-import hmac
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,9 +11,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app import clock
+from app.api_keys import Scope
 from app.domain.identity import contact_id, message_id
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
+from app.ingress.access import Access, Endpoint
 from app.ingress.log import Log, Unavailable
 from app.ingress.problems import Problem, broken
 from app.ingress.record import Record
@@ -42,15 +43,16 @@ KINDS = ("application/json", "application/cloudevents+json")
 
 
 class Messages:
-    """Handlers of /v1/messages. Bearer keys are compared by their SHA-256, in constant time.
+    """The routes of /v1/messages.
 
-    `body_s`: seconds that a body may take; `answered` counts answers by handler and HTTP status. `states`: of messages
-    that were asked for before; `warning`: why nothing that is kept now will be done soon, or "".
+    `access`: who may use them; `body_s`: seconds that a body may take; `answered` counts answers by route and HTTP
+    status. `states`: of messages that were asked for before; `warning`: why nothing that is kept now will be done
+    soon, or "".
     """
 
     def __init__(
         self,
-        tenants: Mapping[str, Tenant],
+        access: Access,
         log: Log,
         topics: Topics,
         key: bytes,
@@ -58,55 +60,46 @@ class Messages:
         states: States,
         warning: Callable[[], str] = lambda: "",
     ) -> None:
-        self._body_s, self._states, self._warning = body_s, states, warning
+        self.access, self._body_s, self._states, self._warning = access, body_s, states, warning
         self._log, self._topics, self._key = log, topics, key
-        self.take(tenants)
         self.answered: Counter[tuple[str, int]] = Counter()
 
-    def take(self, tenants: Mapping[str, Tenant]) -> None:
-        """These tenants from the next request on."""
-        self._keys = [(_digest(key), tenant) for tenant in tenants.values() for key in tenant.api_keys if key]
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every route, with the scope that its key must have."""
+        return (
+            Endpoint("find", "GET", "/v1/messages", Scope.READ, self._find),
+            Endpoint("messages", "POST", "/v1/messages", Scope.SEND, self._create),
+            Endpoint("show", "GET", "/v1/messages/{id}", Scope.READ, self._show),
+            Endpoint("cancel", "DELETE", "/v1/messages/{id}", Scope.CANCEL, self._cancel),
+        )
 
-    async def create(self, request: Request) -> Response:
-        """POST: 202 with the ids of the messages, or 200 with their states if the same request was made before; 400,
-        401, 408, 409, 413, 415, 422, 503 as problem+json."""
-        return await self._answered("messages", request, self._create)
-
-    async def find(self, request: Request) -> Response:
-        """GET by `idempotency_key`: 200 with the state of each recipient's message, none is an empty list."""
-        return await self._answered("find", request, self._find)
-
-    async def show(self, request: Request) -> Response:
-        """GET: 200 with the message's state; 404 for what is no message of this tenant, or not known yet."""
-        return await self._answered("show", request, self._show)
-
-    async def cancel(self, request: Request) -> Response:
-        """DELETE: 202; what became of it is an update or outcome. 404 for what is no message id."""
-        return await self._answered("cancel", request, self._cancel)
-
-    async def _answered(
-        self, name: str, request: Request, act: Callable[[Request, Tenant], Awaitable[tuple[int, dict[str, Any]]]]
-    ) -> Response:
+    async def answer(self, endpoint: Endpoint, request: Request) -> Response:
+        """What the endpoint does for the tenant of the request's key; a Problem is problem+json."""
         try:
-            status, content = await act(request, self._tenant(request))
+            tenant = self.access.admit(request, endpoint.scope)
+            status, content = await endpoint.action(request, tenant)
             response = Response(_encode(content), status, media_type="application/json")
         except Problem as wrong:
             response = wrong.response()
         except Exception:
-            self.answered[name, 500] += 1
+            self.answered[endpoint.name, 500] += 1
             raise
         if response.status_code in WARNED and (warning := "; ".join(filter(None, self._warnings()))):
             response.headers[WARNING] = warning
-        self.answered[name, response.status_code] += 1
+        self.answered[endpoint.name, response.status_code] += 1
         return response
 
     async def _find(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
+        """By `idempotency_key`: 200 with the state of each recipient's message, none is an empty list."""
         return 200, await self._states.of_key(tenant.name, request.query_params.get("idempotency_key", ""))
 
     async def _show(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
+        """200 with the message's state; 404 for what is no message of this tenant, or not known yet."""
         return 200, await self._states.of_message(tenant.name, request.path_params["id"])
 
     async def _create(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
+        """202 with the ids of the messages, or 200 with their states if the same request was made before."""
         try:
             async with asyncio.timeout(self._body_s):
                 raw = await _body(request)
@@ -126,6 +119,7 @@ class Messages:
         return 202, said
 
     async def _cancel(self, request: Request, tenant: Tenant) -> tuple[int, dict[str, Any]]:
+        """202; what became of it is an update or outcome. 404 for what is no message id."""
         named = request.path_params["id"]
         if not MESSAGE_ID.match(named):
             raise Problem(404, NO_MESSAGE)
@@ -134,16 +128,6 @@ class Messages:
 
     def _warnings(self) -> tuple[str, str]:
         return self._warning(), self._states.problem
-
-    def _tenant(self, request: Request) -> Tenant:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        digest, found = _digest(given), None
-        for known, tenant in self._keys:
-            if hmac.compare_digest(known, digest):
-                found = tenant
-        if scheme.lower() != "bearer" or found is None:
-            raise Problem(401, "a bearer key of a tenant is required")
-        return found
 
     def _request(self, body: dict[str, Any], header_key: str, tenant: Tenant) -> tuple[NotifyRequested, bool]:
         """What will be produced: the tenant of the key stamped on it, whatever form it came in; and whether its
@@ -229,7 +213,3 @@ def _check(given: NotifyRequested, tenant: Tenant) -> None:
 
 def _too_long() -> Problem:
     return Problem(413, "the body is too long", "value", f"is longer than {MAX_VALUE_BYTES} bytes")
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256("".join(key).encode("utf-8", "surrogatepass")).digest()

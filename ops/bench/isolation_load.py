@@ -46,7 +46,8 @@ class Simulator:
             page = await self._page()
             found.update((one["body"], one["created_at"]) for one in page if one["body"] in bodies)
             if time.monotonic() > end:
-                raise SystemExit(f"only {len(found)} of {len(bodies)} texts were created within {PATIENCE_S:g} s")
+                missing = ", ".join(sorted(bodies - set(found))[:5])
+                raise SystemExit(f"of {len(bodies)} texts not created within {PATIENCE_S:g} s: {missing} ...")
             if not page:
                 await asyncio.sleep(LOOK_S)
         return found

@@ -85,6 +85,7 @@ class Run:
         self._pairs = 0
         self._recovered: list[float] = []
         self._problems: list[str] = []
+        self._undone = time.monotonic()
 
     async def go(self) -> Result:
         """The whole run."""
@@ -132,6 +133,7 @@ class Run:
         missed = await self._done_and_undone(kinds, faults, ground)
         took = await self._recovery()
         self._diary.note("recovered", kind=name, in_time=took is not None)
+        self._undone = time.monotonic()
         if took is None:
             self._problems.append(f"not recovered within {self._plan.deadlines.recover:g} s after {name}")
         else:
@@ -184,8 +186,9 @@ class Run:
         except TimeoutError:
             self._say("some outcomes are missing")
         await self._lag.caught_up(deadlines.recover)
-        # Late callbacks, rows put once more after a take-over: two sessions and a little.
-        await asyncio.sleep(2 * deadlines.session + SETTLE_S)
+        # Late callbacks, and rows put once more after a take-over: two sessions and a little from the last fault on.
+        put_again_s = self._undone + 2 * deadlines.session - time.monotonic()
+        await asyncio.sleep(max(0.0, put_again_s) + SETTLE_S)
         await self._lag.caught_up(deadlines.recover)
 
     async def _outcomes(self, wanted: Counter[str]) -> None:

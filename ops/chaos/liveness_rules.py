@@ -71,9 +71,9 @@ def unlearnt(view: View) -> list[str]:
     for message, outcomes in view.outcomes.items():
         last, texts = outcomes[-1], view.texts.get(message, [])
         # Of two texts of one message the list does not tell which attempt is whose.
-        if last["outcome"] in ("unconfirmed", "in_doubt") and len(texts) == len(last["attempts"]) == 1:
-            if texts[0].fates and _was_looked_for(view, texts[0], last, faults):
-                problems.append(f"message {message}: stays {last['outcome']}, and text {texts[0].sid} has its end")
+        alone = len(texts) == len(last["attempts"]) == 1 and last["outcome"] in ("unconfirmed", "in_doubt")
+        if alone and texts[0].fates and _was_looked_for(view, texts[0], last, faults):
+            problems.append(f"message {message}: stays {last['outcome']}, and text {texts[0].sid} has its end")
     return problems
 
 

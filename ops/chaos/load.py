@@ -19,7 +19,7 @@ from ops.chaos.asking import note_asking
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
 from ops.chaos.stand import PREFIX, Stand
-from ops.chaos.tenants_file import LANES, SERVICES, api_key
+from ops.chaos.tenants_file import LANES, SERVICES
 from ops.chaos.traffic import WOBBLERS, Traffic
 
 HTTP_SHARE, AGAIN_SHARE, PAIR_SHARE = 0.4, 0.05, 0.1
@@ -39,7 +39,7 @@ class Load:
     def __init__(self, stand: Stand, diary: Diary, deadlines: Deadlines, rng: random.Random, rate: float) -> None:
         self._stand, self._diary, self._rng, self._rate = stand, diary, rng, rate
         self._traffic = Traffic(deadlines, rng)
-        self._secret, self._pseudonym_key = stand.api_key(), stand.settings().pseudonym_key
+        self._api_keys, self._pseudonym_key = stand.keys.api_keys, stand.settings().pseudonym_key
         self._open: set[asyncio.Task[None]] = set()
         self._running: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None
@@ -144,8 +144,7 @@ class Load:
     async def _tried(self, method: str, path: str, tenant: str, body: bytes = b"") -> tuple[int, bytes]:
         """Ask /v1/messages until it says 202, a few times; the last status and body."""
         url = f"http://127.0.0.1:{self._stand.ingress_port}/v1/messages{path}"
-        key = api_key(self._secret, tenant)
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self._api_keys[tenant]}", "Content-Type": "application/json"}
         status, content = 0, b""
         for attempt in range(TRIES):
             status, content = await self._asked(method, url, body, headers)

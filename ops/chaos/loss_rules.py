@@ -7,7 +7,7 @@ from ops.chaos.poison_rules import dead_lettered
 from ops.chaos.rows import attempts_of, messages_of, rows_of
 
 # An answer passed on this shortly before its process died may not have been on its disk yet, ms.
-FSYNC_MS = 1500
+FSYNC_MS = 500
 # So many calls of one worker are open at once, and may lose their answers with it (HELIOGRAPH_CALL_CONCURRENCY).
 MOST_CALLS = 20
 # The worker's time for a call ended while the answer lay in its socket, ms.

@@ -20,6 +20,8 @@ BOUNDS_S = {
 # Sums of seconds are of floating point.
 NEAR = 1e-6
 OTHER = "other"
+# No value, and the country of a number of no country.
+UNLISTED = ("", None, "ZZ")
 
 Key = tuple[str, tuple[tuple[str, str], ...], int, int]  # metric, labels, window, shard
 Counted = tuple[str, tuple[str, ...], float]  # metric, names of its labels, amount
@@ -85,7 +87,7 @@ def _series(update: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float
 
 def _label(update: dict[str, Any], name: str) -> str:
     value = update["state"] if name == "outcome" else update.get(name)
-    return str(value or OTHER)
+    return OTHER if value in UNLISTED else str(value)
 
 
 def _adds(update: dict[str, Any]) -> Iterator[Counted]:

@@ -37,11 +37,12 @@ class KeyRotation:
     async def do(self, ground: Ground) -> None:
         """Rotate the auth token, then the seal key by two rounds of restarts."""
         await self._auth_token(ground)
-        known = ground.stand.seal_keys()
+        known = ground.stand.keys.seal_keys
         name = f"chaos{len(known) + 1}"
         new = f"{name}:{secrets.token_hex(32)}"
         for keys in ([*known, new], [new, *known]):
-            ground.stand.write_seal_keys(keys)
+            ground.stand.keys.seal_keys = keys
+            ground.stand.renew_environments()
             for part in PARTS:
                 await ground.restart(part)
         ground.diary.note("rotated", seal_key=name, auth_tokens=len(ground.stand.auth_tokens))

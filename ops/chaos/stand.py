@@ -11,7 +11,6 @@ from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import aiohttp
-import orjson
 
 from app.dev import surroundings
 from app.dev.parts import Part
@@ -22,6 +21,7 @@ from ops.chaos.cluster import Cluster, Ways
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
 from ops.chaos.proxy import Proxy
+from ops.chaos.run_keys import RunKeys
 from ops.chaos.small_disk import BROKER_MB, SmallDisk
 from ops.chaos.tap import HttpTap
 from ops.chaos.tenants_file import tenants_text
@@ -111,6 +111,7 @@ class Stand:
         self.disks: dict[str, SmallDisk] = {}
         if small_disk:
             self.disks["broker"] = SmallDisk(self.broker.directory / "data", BROKER_MB)
+        self.keys = RunKeys(directory)
         self.calls = Calls(diary)
         self.kafka = self.cluster.ways
         self.twilio = {name: Proxy(next(ports), self.simulator_port, self._call_tap(name)) for name in WORKERS}
@@ -209,7 +210,7 @@ class Stand:
         ours = {
             **surroundings.bare(os.environ),
             **surroundings.simulated(self.door_port, twilio),
-            **self._keys(),
+            **self.keys.environment(),
             **self.deadlines.environment(),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka[name].servers if name in self.kafka else self.servers,
             "HELIOGRAPH_REPLICATION": str(len(self.cluster.nodes)),
@@ -232,21 +233,8 @@ class Stand:
         """How far a worker's wall clock is off (see `worker`)."""
         return self.traps / f"clock-{name}"
 
-    def _keys(self) -> dict[str, str]:
-        return surroundings.keys(self.directory / "keys.json", {})
-
-    def api_key(self) -> str:
-        """The bearer key of the default tenant."""
-        return self._keys()["HELIOGRAPH_API_KEYS"]
-
-    def seal_keys(self) -> list[str]:
-        """Each as name:key; the first seals."""
-        return self._keys()["HELIOGRAPH_SEAL_KEYS"].split(",")
-
-    def write_seal_keys(self, keys: list[str]) -> None:
-        """Every part has these from its next life on."""
-        given = self._keys() | {"HELIOGRAPH_SEAL_KEYS": ",".join(keys)}
-        (self.directory / "keys.json").write_bytes(orjson.dumps(given))
+    def renew_environments(self) -> None:
+        """Every part has today's keys from its next life on."""
         for name, part in self.parts.items():
             part.tell(self.environment(name))
 
@@ -256,8 +244,7 @@ class Stand:
 
     def write_tenants(self) -> None:
         """The tenants file as of `rate` and `auth_tokens`."""
-        door = f"http://127.0.0.1:{self.door_port}"
-        text = tenants_text(door, self.api_key(), self.auth_tokens, self.rate)
+        text = tenants_text(f"http://127.0.0.1:{self.door_port}", self.auth_tokens, self.rate)
         path = self.directory / "tenants.toml"
         path.with_suffix(".new").write_text(text)
         path.with_suffix(".new").rename(path)

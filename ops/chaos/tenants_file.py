@@ -1,6 +1,5 @@
 """The tenants of a run: two of one Twilio account, each with two lanes, and the file that declares them."""
 
-import hashlib
 from collections.abc import Sequence
 
 from app.dev.surroundings import ACCOUNT, SERVICE
@@ -25,7 +24,6 @@ account_sid = "{account}"
 auth_tokens = [{tokens}]
 status_callback_url = "{door}/twilio/{name}/status"
 inbound_url = "{door}/twilio/{name}/inbound"
-api_keys = ["{api_key}"]
 retry_delays_s = {retries}
 resend_after_s = {{alert = 2.0}}
 """
@@ -36,22 +34,13 @@ rate = {rate}
 """
 
 
-def api_key(secret: str, tenant: str) -> str:
-    """The bearer key of a tenant. `secret`: HELIOGRAPH_API_KEYS of the run, the default tenant's key."""
-    return secret if tenant == DEFAULT else hashlib.sha256(f"{secret}/{tenant}".encode()).hexdigest()
-
-
-def tenants_text(door: str, secret: str, tokens: Sequence[str], rate: int) -> str:
+def tenants_text(door: str, tokens: Sequence[str], rate: int) -> str:
     """The file's text. `door`: URL of the ingress; `tokens`: auth tokens, the first logs in; `rate`: segments a second
     of every lane but the slow one."""
     listed = ", ".join(f'"{token}"' for token in tokens)
     parts = []
     for name, lanes in LANES.items():
-        parts.append(
-            TENANT_TABLE.format(
-                name=name, account=ACCOUNT, retries=RETRIES_S, tokens=listed, door=door, api_key=api_key(secret, name)
-            )
-        )
+        parts.append(TENANT_TABLE.format(name=name, account=ACCOUNT, retries=RETRIES_S, tokens=listed, door=door))
         for lane in lanes:
             given = SLOW_RATE if lane == SLOW_LANE else rate
             parts.append(LANE_TABLE.format(name=name, lane=lane, service=SERVICES[name, lane], rate=given))

@@ -3,18 +3,25 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ops.chaos.diary import Entry
 from ops.chaos.evidence import Record
-from ops.chaos.view import Asked, View, contact_of
+from ops.chaos.view import Asked, Text, View, contact_of
 
 
 def wrong_texts(view: View) -> list[str]:
-    """Each create is of a message that was asked for, to its recipient and with its text; so is each call."""
+    """Each create is of a message that was asked for, to its recipient, with its text and in its time, and no attempt
+    begins after a cancel; each call is, too."""
     problems = []
-    for texts in view.texts.values():
+    for message, texts in view.texts.items():
         for text in texts:
-            problems += [f"text {text.sid}: {fault}" for fault in _faults(view, text.attempt[0], text.to, text.body)]
+            problems += [f"text {text.sid}: {fault}" for fault in _faults(view, message, text.to, text.body)]
+            problems += [f"text {text.sid}: {fault}" for fault in _untimely(view, text)]
+    for message, updates in view.updates.items():
+        claims = [update["cause"]["offset"] for update in updates if update["event"] == "claimed"]
+        if any(claim > _canceled_at(view, message) for claim in claims):
+            problems.append(f"message {message}: an attempt begins after it was canceled")
     for call in view.seen.told("called"):
         faults = _faults(view, call["message_id"], call["to"], call["body"])
         problems += [f"message {call['message_id']}: its call {fault}" for fault in faults]
@@ -32,18 +39,35 @@ def _faults(view: View, message_id: str, to: str, body: str) -> Iterator[str]:
         yield f"of message {message_id} has another text"
 
 
+def _untimely(view: View, text: Text) -> Iterator[str]:
+    asked = view.asked.get(text.attempt[0])
+    if asked is not None and text.at_ms < asked.start_ms:
+        yield "was taken before its time"
+    if asked is not None and asked.expires_ms and text.at_ms > asked.expires_ms + view.seen.claim_ttl_s * 1000:
+        yield "was taken after it had expired"
+
+
+def _canceled_at(view: View, message: str) -> int:
+    """Offset of the first cancel on the log."""
+    cancels = (r.offset for r in view.histories.get(message, ()) if r.kind == "contact.cancel_requested.v1")
+    return next(cancels, 1 << 62)
+
+
 def reversed_calls(view: View) -> list[str]:
     """First calls to one contact leave in the order of its log, for equal priority and lane: each once those before it
     have their create result, are in doubt, abandoned or over. What is scheduled has no place in the order."""
     first = _first_calls(view)
     problems = []
     for line in _lines(view):
-        for earlier, later in itertools.pairwise(line):
-            a, b = first.get(earlier), first.get(later)
-            if a and b and b < a and not _is_over(view, earlier, later):
-                problems.append(f"message {later}: was called before {earlier}, which stands before it on the log")
-            elif b and not _is_over(view, earlier, later):
+        for earlier, later in pairwise(line):
+            if later not in first:
+                continue
+            heard, let_go = _waited(view, earlier, later)
+            if not heard and not let_go:
                 problems.append(f"message {later}: got its turn while {earlier}, before it on the log, had no result")
+            # What was let go may have been held on its way, and be seen late.
+            elif heard and first[later] < first.get(earlier, 0):
+                problems.append(f"message {later}: was called before {earlier}, which stands before it on the log")
     return problems + _reordered(view)
 
 
@@ -76,15 +100,21 @@ def _offset(view: View, message: str) -> int:
     return -1 if opening is None else opening.offset
 
 
-def _is_over(view: View, earlier: str, later: str) -> bool:
-    """Whether the wait for the first attempt of `earlier` had ended when `later` was granted its turn."""
+def _waited(view: View, earlier: str, later: str) -> tuple[bool, bool]:
+    """What was known of the first message when the second was granted its turn: whether Twilio had told of its text,
+    and whether it was in doubt, abandoned, put off or over."""
     turns = [r.offset for r in view.histories[later] if r.kind == "contact.turn_granted.v1"]
-    turn = min(turns, default=-1)
-    heard = ("contact.answered.v1", "contact.reported.v1", "contact.listed.v1")
-    if any(record.offset < turn and record.kind in heard for record in view.histories[earlier]):
-        return True
-    ends = [update for update in view.updates.get(earlier, ()) if update["event"] in ("outcome", "doubted", "stage")]
-    return any(end["cause"]["offset"] < turn and end["state"] != "waiting" for end in ends)
+    turn, heard, let_go = min(turns, default=-1), False, False
+    for record in view.histories[earlier]:
+        if record.offset < turn and record.kind in ("contact.reported.v1", "contact.listed.v1"):
+            heard = True
+        elif record.offset < turn and record.kind == "contact.answered.v1":
+            told = (record.value or {})["answer"] in ("taken", "refused")
+            heard, let_go = heard or told, let_go or not told
+    events = ("outcome", "doubted", "stage")
+    ends = [update for update in view.updates.get(earlier, ()) if update["event"] in events]
+    over = any(end["cause"]["offset"] < turn and end["state"] != "waiting" for end in ends)
+    return heard, let_go or over
 
 
 def _reordered(view: View) -> list[str]:

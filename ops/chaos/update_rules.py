@@ -49,7 +49,7 @@ def wrong_updates(view: View) -> list[str]:
             have = {_wanted(update) for update in told}
             lost = [wanted for wanted in _must_be_told(history, told) if wanted not in have]
             problems += [f"message {message}: {event} of attempt {n} at {at} is not told" for event, n, at in lost]
-            problems += [f"message {message}: {fault}" for fault in _stages(told)]
+            problems += [f"message {message}: {fault}" for fault in (*_stages(told), *_unclaimed(history, told))]
     for told in view.updates.values():
         problems += [f"update {update['id']}: {fault}" for update in told for fault in _faults(view, update)]
     return problems + _outcomes(view) + _numbers(view)
@@ -125,6 +125,13 @@ def _of_report(record: Record, attempt: _Attempt) -> Iterator[Wanted]:
     if step not in attempt.known:
         attempt.known.add(step)
         yield "progressed", record.attempt[1], record.offset
+
+
+def _unclaimed(history: list[Record], told: list[Update]) -> Iterator[str]:
+    """Each attempt that the log has an answer of was claimed."""
+    claimed = {update.get("attempt", 0) for update in told if update["event"] == "claimed"}
+    answered = {record.attempt[1] for record in history if record.kind == "contact.answered.v1"}
+    yield from (f"the claim of attempt {number} is not told" for number in sorted(answered - claimed))
 
 
 def _stages(told: list[Update]) -> Iterator[str]:

@@ -84,7 +84,12 @@ def test_the_environment_of_a_unit_are_settings_and_its_directories_are_its_stat
     assert set(env) - {field.env for field in FIELDS} == {"PYTHONUNBUFFERED"}
     Settings.read(env)
     state = [f"/var/lib/{name.replace('%i', '1')}" for name in service(unit).get("StateDirectory", [])]
-    assert [value for name, value in env.items() if name.endswith("_DIR")] == state
+    assert [value for name, value in env.items() if name.endswith("_DIR")] + _stores(env) == state
+
+
+def _stores(env: dict[str, str]) -> list[str]:
+    """Directories of files that are settings."""
+    return [str(Path(value).parent) for name, value in env.items() if name.endswith("_STORE")]
 
 
 def test_workers_of_one_machine_share_neither_data_nor_port() -> None:

@@ -23,7 +23,6 @@ SECRETS = {
     **KEYS,
     "TWILIO_AUTH_TOKEN": "token-of-tests",
     "TWILIO_API_KEY_SECRET": "secret-of-tests",
-    "HELIOGRAPH_API_KEYS": "bearer-of-tests",
     "KAFKA_SASL_PASSWORD": "password-of-tests",
 }
 PK = key_fingerprint(bytes.fromhex(KEYS["HELIOGRAPH_PSEUDONYM_KEY"]))

@@ -26,7 +26,6 @@ from tests.support.lab import until
 from tests.support.sites import LANE, TENANT, by_file, event, produce, read, records, standing
 from tests.support.written import contact_of, fingerprint, write
 
-KEY = "k" * 24
 # People of tenant default, each asked too much of in a way of its own.
 ALERTED, TOO_LONG, REJECTED, DESCRIBED, CANCELED, LINKED = (f"+121255501{n}" for n in range(50, 56))
 # By default enough to see that the row does not grow with them.
@@ -39,7 +38,7 @@ LONG_URL = ["https://example.com/".ljust(850_000, "a")]
 def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """Two tenants; rows are put on the log again after 6 s. All is asked, and all outcomes are there."""
     path = tmp_path_factory.mktemp("rows")
-    made = by_file(path, tenant=f'api_keys = ["{KEY}"]\n', extra={"HELIOGRAPH_CHECKPOINT_AFTER_S": "6"})
+    made = by_file(path, extra={"HELIOGRAPH_CHECKPOINT_AFTER_S": "6"})
     file, addresses = path / "tenants.toml", simulated(made["ports"]["ingress"], made["ports"]["simulator"])
     default, other = file.read_text(), (TENANT + LANE).format(**addresses).replace("tenants.default", "tenants.other")
     file.write_text(default.replace("/twilio/", "/twilio/default/") + other.replace("/twilio/", "/twilio/other/"))
@@ -131,7 +130,7 @@ def test_what_no_row_takes_is_a_dead_letter_once(stand: Stand) -> None:
 
 def test_a_url_that_no_request_may_have_is_refused_over_http_too(stand: Stand) -> None:
     for _ in range(2):
-        status, problem = post(stand, event(0, to=LINKED, media=LONG_URL, idempotency_key="posted"), KEY)
+        status, problem = post(stand, event(0, to=LINKED, media=LONG_URL, idempotency_key="posted"))
         assert (status, problem["field"], problem["rule"]) == (422, "media[0]", "is longer than 2048 characters")
 
 

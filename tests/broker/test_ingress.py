@@ -22,6 +22,7 @@ from app.dev.stand import apply_topics
 from app.ingress.line import Line
 from app.ingress.record import Record
 from app.provider.webhooks import signature
+from tests.support.keyring import DEFAULT_KEY, api_key, store_of
 from tests.support.lab import until
 
 PUBLIC, ACCOUNT, TOKEN = "https://hooks.example.com/twilio", "AC" + "a" * 32, "token-of-tests"
@@ -49,7 +50,7 @@ class Door:
             "HELIOGRAPH_SPOOL_DIR": str(path / "spool"),
             "HELIOGRAPH_PSEUDONYM_KEY": "11" * 32,
             "HELIOGRAPH_SEAL_KEYS": "k1:" + "22" * 32,
-            "HELIOGRAPH_API_KEYS": "key-of-tests",
+            "HELIOGRAPH_API_KEY_STORE": store_of(path / "api-keys.json", api_key(DEFAULT_KEY, "default")),
             "TWILIO_ACCOUNT_SID": ACCOUNT,
             "TWILIO_AUTH_TOKEN": TOKEN,
             "TWILIO_STATUS_CALLBACK_URL": f"{PUBLIC}/status",
@@ -82,7 +83,7 @@ class Door:
         return self.http.post(url, content=urlencode(form), headers=headers).status_code
 
     def ask(self, part: Part, key: str) -> int:
-        headers = {"Authorization": "Bearer key-of-tests", "Idempotency-Key": key}
+        headers = {"Authorization": f"Bearer {DEFAULT_KEY}", "Idempotency-Key": key}
         body = {"to": "+14155550123", "body": "my text"}
         return self.http.post(f"{part.ready['ingress']}/v1/messages", json=body, headers=headers).status_code
 

@@ -191,14 +191,14 @@ def command(stand: Stand, *words: str) -> str:
 
 def post(stand: Stand, body: bytes | dict, key: str = "") -> tuple[int, dict]:
     raw_body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    bearer = key or stand.env["HELIOGRAPH_API_KEYS"]
+    bearer = key or stand.api_key
     headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
     status, answer = call(Request(stand.addresses()["ingress"] + "/v1/messages", raw_body, headers))
     return status, json.loads(answer or b"{}")
 
 
 def delete(stand: Stand, message: str) -> int:
-    headers = {"Authorization": f"Bearer {stand.env['HELIOGRAPH_API_KEYS']}"}
+    headers = {"Authorization": f"Bearer {stand.api_key}"}
     return call(Request(f"{stand.addresses()['ingress']}/v1/messages/{message}", headers=headers, method="DELETE"))[0]
 
 

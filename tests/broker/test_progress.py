@@ -22,6 +22,7 @@ from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.settings import Settings
 from tests.support.bridged import Samples
+from tests.support.keyring import DEFAULT_KEY, api_key, store_of
 from tests.support.lab import until
 from tests.support.place import Place
 from tests.support.simulated import ACCOUNT, TOKEN
@@ -30,7 +31,6 @@ NONE, STOPPED = "no worker makes progress since 20", ": none is running"
 SETTINGS = {
     "HELIOGRAPH_STALL_TIMEOUT_S": "3",
     "HELIOGRAPH_SESSION_TIMEOUT_S": "20",
-    "HELIOGRAPH_API_KEYS": "key",
     # Nobody is texted: what is folded ends as rejected.
     "HELIOGRAPH_MODE": "sandbox",
     "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -46,6 +46,7 @@ class Site(Place):
     def __init__(self, kafka: str, path: Path) -> None:
         super().__init__(kafka, path)
         self.env |= SETTINGS | {
+            "HELIOGRAPH_API_KEY_STORE": store_of(path / "api-keys.json", api_key(DEFAULT_KEY, "default")),
             "HELIOGRAPH_READ_MODEL_DIR": str(path / "read_model"),
             "HELIOGRAPH_READ_MODEL_PORT": "0",
         }
@@ -56,7 +57,7 @@ class Site(Place):
 
     def post(self) -> tuple[str, str]:
         """Message id, and what the answer warns of."""
-        headers = {"Authorization": "Bearer key", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {DEFAULT_KEY}", "Content-Type": "application/json"}
         body = json.dumps({"to": "+14155550123", "body": "Hi."}).encode()
         with urlopen(Request(f"{self.ingress.ready['ingress']}/v1/messages", body, headers)) as answer:
             assert answer.status == 202

@@ -182,7 +182,7 @@ def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stan
 
 
 def ask(stand: Stand, method: str, path: str, **given: object) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {stand.env['HELIOGRAPH_API_KEYS']}", **given.pop("headers", {})}  # type: ignore[dict-item]
+    headers = {"Authorization": f"Bearer {stand.api_key}", **given.pop("headers", {})}  # type: ignore[dict-item]
     return httpx.request(method, stand.addresses()["ingress"] + path, headers=headers, timeout=20, **given)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from app.records.requests import NotifyRequested, read_request
 from app.settings import Settings
 from app.tenants import read_tenants
 from ops.chaos.deadlines import SHORT
-from ops.chaos.tenants_file import LANES, SERVICES, api_key, tenants_text
+from ops.chaos.tenants_file import LANES, SERVICES, tenants_text
 from ops.chaos.traffic import Traffic
 
 
@@ -38,11 +38,10 @@ def test_what_is_for_later_can_still_be_sent_in_time():
     assert all(request.expires_at is not None and request.send_at < request.expires_at for request in later)
 
 
-def test_the_tenants_file_declares_two_tenants_of_one_account_with_keys_of_their_own(tmp_path: Path):
+def test_the_tenants_file_declares_two_tenants_of_one_account(tmp_path: Path):
     path = tmp_path / "tenants.toml"
-    path.write_text(tenants_text("http://127.0.0.1:1", "secret", ("first", "second"), 40))
+    path.write_text(tenants_text("http://127.0.0.1:1", ("first", "second"), 40))
     tenants = read_tenants(Settings.read({"HELIOGRAPH_CONFIG": str(path)}))
     assert {name: tuple(tenant.lanes) for name, tenant in tenants.items()} == LANES
-    assert len({api_key("secret", name) for name in tenants}) == 2
     assert {(name, lane): tenants[name].lanes[lane].messaging_service_sid for name, lane in SERVICES} == SERVICES
     assert all(len(tenant.auth_tokens) == 2 for tenant in tenants.values())

@@ -7,7 +7,8 @@ import click
 import pytest
 
 from app.cli.config import settings_example
-from app.settings import FIELDS, TOLERATED, Settings
+from app.environment import TOLERATED
+from app.settings import FIELDS, Settings
 from tests.support.words import code, fault, leaves, told
 
 ROOT = Path(__file__).parents[2]

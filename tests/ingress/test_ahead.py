@@ -7,9 +7,10 @@ import pytest
 
 from tests.support.door import door, eventually
 from tests.support.doorlines import cut, lines
+from tests.support.keyring import ACME_KEY
 from tests.support.wire import head
 
-CREATE = {"Authorization": "Bearer key-of-acme", "Content-Type": "application/json"}
+CREATE = {"Authorization": f"Bearer {ACME_KEY}", "Content-Type": "application/json"}
 SIGNED = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
 # One read of the loop's, and what is made of a piece of it.
 MOST = 1 << 20

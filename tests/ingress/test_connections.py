@@ -14,12 +14,13 @@ from app.provider.forms import MAX_QUERY_BYTES
 from app.provider.webhooks import signature
 from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, door, eventually
 from tests.support.doorlines import cut, lines, status
+from tests.support.keyring import ACME_KEY
 from tests.support.wire import exchange, head
 
 MEGABYTE = 1 << 20
 HOST = b"POST /twilio/status HTTP/1.1\r\nHost: hooks.example.com\r\n"
 UNSIGNED = head("POST", "/twilio/status", {"Transfer-Encoding": "chunked"})
-CREATE = {"Authorization": "Bearer key-of-acme", "Content-Type": "application/json"}
+CREATE = {"Authorization": f"Bearer {ACME_KEY}", "Content-Type": "application/json"}
 LONG = {
     "a megabyte of headers": HOST + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 1000) for n in range(MEGABYTE // 1000)),
     "one header of a megabyte": HOST + b"X-Long: " + b"x" * MEGABYTE,

@@ -19,6 +19,7 @@ from app.provider.forms import BadForm, read_form
 from app.provider.webhooks import signature
 from tests.support.door import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID
 from tests.support.doorway import Doorway, Said, doorway
+from tests.support.keyring import ACME_KEY
 from tests.support.openapi import PATH
 
 CASES = int(os.environ.get("FUZZ_CASES", "200"))
@@ -137,7 +138,7 @@ def call(way: Doorway, case: schemathesis.Case, *, sign: bool) -> requests.Respo
     """As schemathesis writes it, with the signature of acme over what is really sent, and its key."""
     made = requests.Request(**case.as_transport_kwargs(base_url=way.url)).prepare()
     if sign:
-        made.headers["Authorization"] = "Bearer key-of-acme"
+        made.headers["Authorization"] = f"Bearer {ACME_KEY}"
         made.headers["X-Twilio-Signature"] = signed(made)
     return SESSION.send(made, timeout=20)
 

@@ -9,6 +9,7 @@ from app.ingress.heads import READ
 from app.provider.webhooks import signature
 from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, Door, door, eventually
 from tests.support.doorlines import cut, lines
+from tests.support.keyring import ACME_KEY
 from tests.support.wire import exchange, head
 
 TARGET = f"/twilio/status?m={MESSAGE}&a=1"
@@ -135,7 +136,7 @@ async def test_the_next_request_of_a_connection_is_read_strictly_again(tmp_path:
 
 async def test_what_follows_an_odd_head_is_a_body_like_any_other(tmp_path: Path) -> None:
     body = b'{\n "to": "+14155550123",\n\t"body": "Build 742 deployed."\n}'
-    given = {"Authorization": "Bearer key-of-acme", "Content-Type": "application/json", "X-Odd": "\x01"}
+    given = {"Authorization": f"Bearer {ACME_KEY}", "Content-Type": "application/json", "X-Odd": "\x01"}
     request = head("POST", "/v1/messages", {**given, "Content-Length": str(len(body))}) + body
     async with door(tmp_path) as made:
         for parts in ([request], [request[n : n + 1] for n in range(len(request))]):

@@ -10,6 +10,7 @@ from app.domain.identity import contact_id, message_id
 from app.domain.surrogates import WARNING
 from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
 from tests.support.door import MESSAGE, PERSON, door
+from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY
 
 KEY = bytes.fromhex("11" * 32)
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
@@ -91,15 +92,15 @@ async def test_p7_a_key_asks_for_its_own_tenant_only(tmp_path: Path) -> None:
         for event in ({**EVENT, "tenant": "beta"}, {**structured, "data": {**EVENT, "tenant": "beta"}}):
             answer = await made.ask(event)
             assert (answer.status_code, answer.json()["field"]) == (422, "tenant")
-        assert (await made.ask({**structured, "data": EVENT}, "key-of-beta")).status_code == 202
+        assert (await made.ask({**structured, "data": EVENT}, BETA_KEY)).status_code == 202
         assert [value["tenant"] for value in made.kafka.of("notify.requests")] == ["acme", "beta"]
         last = read_request(made.kafka.records[-1].value)
     assert isinstance(last, NotifyRequested) and (last.tenant, last.idempotency_key) == ("beta", "e1")
 
 
 async def test_without_a_known_bearer_key_nothing_is_asked(tmp_path: Path) -> None:
-    async with door(tmp_path, api_keys=("key-of-acme", "")) as made:
-        for header in ("", "Bearer", "Bearer wrong", "Basic key-of-acme", "key-of-acme"):
+    async with door(tmp_path) as made:
+        for header in ("", "Bearer", "Bearer wrong", f"Bearer {WRONG_KEY}", f"Basic {ACME_KEY}", ACME_KEY):
             headers = {"Authorization": header, "Content-Type": "application/json"}
             answer = await made.http.post("/v1/messages", content=msgspec.json.encode(EVENT), headers=headers)
             assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
@@ -210,7 +211,7 @@ async def test_an_idempotency_key_has_at_most_200_characters(tmp_path: Path) -> 
 
 
 async def test_a_cancel_is_kept_for_its_tenant_and_what_is_no_message_id_is_404(tmp_path: Path) -> None:
-    headers = {"Authorization": "Bearer key-of-beta"}
+    headers = {"Authorization": f"Bearer {BETA_KEY}"}
     async with door(tmp_path) as made:
         answer = await made.http.delete(f"/v1/messages/{MESSAGE}", headers=headers)
         assert (answer.status_code, answer.json()) == (202, {"message_id": MESSAGE})

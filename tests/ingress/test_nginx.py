@@ -19,10 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.dev.broker import free_port
 from app.ingress.log import ACK_S
+from app.ingress.rate_limits import BURST_S
 from app.provider.forms import MAX_BODY_BYTES
 from app.provider.webhooks import signature
 from app.records.requests import MAX_VALUE_BYTES
+from app.settings import Settings
 from tests.support.door import ACME, MESSAGE, PUBLIC, SID, door, eventually
+from tests.support.keyring import ACME_KEY
 
 CONF = (Path(__file__).parents[2] / "ops" / "nginx" / "heliograph.conf").read_text()
 WORDS = re.sub(r"#.*", "", CONF)
@@ -36,7 +39,7 @@ def seconds(name: str) -> list[int]:
 
 def sizes() -> dict[str, int]:
     units = {"": 1, "k": 1 << 10}
-    rows = re.findall(r"location ([^{]+) \{\s*client_max_body_size (\d+)(k?);", WORDS)
+    rows = re.findall(r"location ([^{]+) \{[^}]*?client_max_body_size (\d+)(k?);", WORDS)
     return {path: int(number) * units[unit] for path, number, unit in rows}
 
 
@@ -44,10 +47,10 @@ def test_only_the_public_routes_are_passed_on_and_as_they_came() -> None:
     locations = re.findall(r"location ([^{]+) \{([^}]*)\}", WORDS)
     passed = {path: re.findall(r"proxy_pass (\S+);", body) for path, body in locations}
     door = ["http://heliograph_ingress"]
-    assert passed.pop("@too_long") == []
+    assert passed.pop("@too_long") == passed.pop("@too_many") == []
     assert passed == {"/twilio/": door, "= /v1/messages": door, "/v1/messages/": door, "/": []}
     assert re.findall(r"^\s*server (\S+) ", WORDS, re.MULTILINE) == ["127.0.0.1:8080"]
-    assert not re.search(r"rewrite |return 30|limit_req|sub_filter|gunzip|910\d", WORDS)
+    assert not re.search(r"rewrite |return 30|sub_filter|gunzip|910\d", WORDS)
 
 
 def test_a_body_is_refused_here_exactly_when_the_ingress_would_refuse_it() -> None:
@@ -64,8 +67,21 @@ def test_no_key_exchange_without_forward_secrecy_and_no_cbc_is_spoken() -> None:
 
 
 def test_browsers_are_told_to_stay_with_tls_by_every_answer() -> None:
-    [(seconds_told, more)] = re.findall(r'add_header Strict-Transport-Security "max-age=(\d+)"(.*);', WORDS)
-    assert int(seconds_told) >= 31_536_000 and more == " always" and WORDS.count("add_header") == 1
+    """A location with a header of its own inherits none."""
+    told = re.findall(r'add_header Strict-Transport-Security "max-age=(\d+)"(.*);', WORDS)
+    assert [(int(seconds_told) >= 31_536_000, more) for seconds_told, more in told] == [(True, " always")] * 2
+    own = [body for _, body in re.findall(r"location ([^{]+) \{([^}]*)\}", WORDS) if "add_header" in body]
+    assert len(own) == 1 and "Strict-Transport-Security" in own[0]
+
+
+def test_the_api_is_limited_here_as_in_the_ingress_and_webhooks_are_not() -> None:
+    rates = re.findall(r"limit_req_zone \$binary_remote_addr zone=(\w+):10m rate=(\d+)r/s;", WORDS)
+    rate = Settings.read({}).api_address_rate
+    assert rates == [("heliograph_api", f"{rate:g}")] and "limit_req_status 429;" in WORDS
+    limit = f"limit_req zone=heliograph_api burst={rate * BURST_S:g} nodelay;"
+    limited = {path for path, body in re.findall(r"location ([^{]+) \{([^}]*)\}", WORDS) if limit in body}
+    assert limited == {"= /v1/messages", "/v1/messages/"} and WORDS.count("limit_req zone") == len(limited)
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in WORDS and WORDS.count("proxy_set_header") == 3
 
 
 def test_neither_log_holds_addresses_or_queries() -> None:
@@ -165,9 +181,20 @@ async def test_a_signed_webhook_passes_with_its_path_query_and_form_as_they_were
 
 
 @needs_nginx
+async def test_the_ingress_limits_by_the_address_that_nginx_saw_whatever_the_client_says(tmp_path: Path) -> None:
+    one_each = {"HELIOGRAPH_API_ADDRESS_RATE": "0.001"}
+    async with (
+        door(tmp_path / "door", extra=one_each) as made,
+        proxied(tmp_path, made.http.base_url.netloc.decode()) as proxy,
+    ):
+        asked = [await proxy.ask("GET", "/v1/messages/x", X_Forwarded_For=f"203.0.113.{n}") for n in range(2)]
+    assert [status for status, _ in asked] == [401, 429] and b"Retry-After: 1000" in asked[1][1].title()
+
+
+@needs_nginx
 async def test_a_long_body_is_413_every_time_and_no_log_says_whose(tmp_path: Path) -> None:
     form = {"X_Twilio_Signature": "bm9uZQ==", "Content_Type": "application/x-www-form-urlencoded"}
-    given = {"Authorization": "Bearer key-of-acme", "Content_Type": "application/json"}
+    given = {"Authorization": f"Bearer {ACME_KEY}", "Content_Type": "application/json"}
     async with door(tmp_path / "door") as made, proxied(tmp_path, made.http.base_url.netloc.decode()) as proxy:
         long = [await proxy.ask("POST", f"/twilio/status?m={n}", b"x" * 70_000, **form) for n in range(20)]
         long += [await proxy.ask("POST", "/v1/messages", b"x" * 950_000, **given) for _ in range(5)]

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.routing import Route
 
+from app.api_keys import ApiKeys, Scope
 from app.ingress.api import ANSWERS
 from app.ingress.connections import MOST_BYTES
 from app.ingress.hooks import KINDS, read_path
@@ -20,7 +21,8 @@ from app.read_model.reader import ReadModel
 from app.read_model.tables import database_url, messages, open_engine
 from app.records.requests import MAX_VALUE_BYTES
 from app.records.schemas import STRUCTS
-from tests.support.door import ACME, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, FakeKafka, FakeLine, door
+from tests.support.door import ACME, MESSAGE, NUMBER, PERSON, PUBLIC, SID, UNLIMITED, Door, FakeKafka, FakeLine, door
+from tests.support.keyring import ACME_KEY, api_key
 from tests.support.openapi import PATH, answer_faults, document, followed, judge, operations
 from tests.support.projected import put, state
 from tests.support.references import references, resolved
@@ -54,8 +56,9 @@ class FaultyModel(ReadModel):
 
 
 @asynccontextmanager
-async def behind(status: int, path: Path) -> AsyncIterator[Door]:
-    """The door in front of what makes it answer so: a fault of ours, neither Kafka nor disk, or all well."""
+async def behind(status: int, path: Path, scope: str = "") -> AsyncIterator[Door]:
+    """The door in front of what makes it answer so: a fault of ours, neither Kafka nor disk, or all well. `scope`: the
+    one that the key lacks where that is 403."""
     kafka = FaultyKafka() if status == 500 else FakeKafka()
     engine = open_engine(database_url("", path / "rows"))
     put(engine, KNOWN, KNOWN_FINAL)
@@ -65,6 +68,8 @@ async def behind(status: int, path: Path) -> AsyncIterator[Door]:
         kafka,
         body_s=0.05 if status == 408 else 10.0,
         read_model=model,
+        keys=ApiKeys([api_key(ACME_KEY, "acme", [one for one in Scope if status != 403 or one != scope])]),
+        extra={"HELIOGRAPH_API_RATE": "0.001"} if status == 429 else UNLIMITED,
         keyword_replies="heliograph",
         help_text="Reply STOP.",
     ) as made:
@@ -78,21 +83,21 @@ async def behind(status: int, path: Path) -> AsyncIterator[Door]:
     engine.dispose()
 
 
-def looking(target: str, key: str = "key-of-acme", method: str = "GET") -> Send:
+def looking(target: str, key: str = ACME_KEY, method: str = "GET") -> Send:
     return lambda made: made.http.request(method, target, headers={"Authorization": f"Bearer {key}"})
 
 
-def asking(body: Any = EVENT, key: str = "key-of-acme", **headers: str) -> Send:
+def asking(body: Any = EVENT, key: str = ACME_KEY, **headers: str) -> Send:
     return lambda made: made.ask(body, key, **headers)
 
 
-def canceling(named: str = MESSAGE, key: str = "key-of-acme", method: str = "DELETE") -> Send:
+def canceling(named: str = MESSAGE, key: str = ACME_KEY, method: str = "DELETE") -> Send:
     headers = {"Authorization": f"Bearer {key}"}
     return lambda made: made.http.request(method, f"/v1/messages/{named}", headers=headers)
 
 
 SIGNED = {"X-Twilio-Signature": "bm9uc2Vuc2U=", "Content-Type": "application/x-www-form-urlencoded"}
-ASKING = {"Authorization": "Bearer key-of-acme", "Content-Type": "application/json"}
+ASKING = {"Authorization": f"Bearer {ACME_KEY}", "Content-Type": "application/json"}
 CREATE, CANCEL = ("POST", "/v1/messages"), ("DELETE", "/v1/messages/{id}")
 FIND, SHOW = ("GET", "/v1/messages"), ("GET", "/v1/messages/{id}")
 KNOWN = state("acme", PERSON, "known", EVENT)
@@ -104,6 +109,8 @@ MESSAGES: list[Case] = [
     (CREATE, 400, asking(b"{broken")),
     (CREATE, 400, asking([1])),
     (CREATE, 401, asking(key="wrong")),
+    (CREATE, 403, asking()),
+    (CREATE, 429, asking()),
     (CREATE, 405, lambda made: made.http.put("/v1/messages")),
     (CREATE, 409, asking({**EVENT, "body": "Other."}, Idempotency_Key="known")),
     (CREATE, 408, lambda made: unfinished(made, "/v1/messages", ASKING)),
@@ -117,6 +124,8 @@ MESSAGES: list[Case] = [
     (CREATE, 503, asking()),
     (CANCEL, 202, canceling()),
     (CANCEL, 401, canceling(key="wrong")),
+    (CANCEL, 403, canceling()),
+    (CANCEL, 429, canceling()),
     (CANCEL, 404, canceling("nonsense")),
     (CANCEL, 405, canceling(method="PUT")),
     (CANCEL, 431, lambda made: too_long(made, "DELETE", f"/v1/messages/{MESSAGE}")),
@@ -127,6 +136,8 @@ READS: list[Case] = [
     (FIND, 200, looking("/v1/messages?idempotency_key=known")),
     (FIND, 200, looking("/v1/messages?idempotency_key=ended")),
     (FIND, 401, looking("/v1/messages?idempotency_key=known", "wrong")),
+    (FIND, 403, looking("/v1/messages?idempotency_key=known")),
+    (FIND, 429, looking("/v1/messages?idempotency_key=known")),
     (FIND, 405, looking("/v1/messages", method="PUT")),
     (FIND, 422, looking("/v1/messages")),
     (FIND, 431, lambda made: too_long(made, "GET", "/v1/messages")),
@@ -134,6 +145,8 @@ READS: list[Case] = [
     (FIND, 503, looking("/v1/messages?idempotency_key=known")),
     (SHOW, 200, looking(f"/v1/messages/{KNOWN.message_id}")),
     (SHOW, 401, looking(f"/v1/messages/{KNOWN.message_id}", "wrong")),
+    (SHOW, 403, looking(f"/v1/messages/{KNOWN.message_id}")),
+    (SHOW, 429, looking(f"/v1/messages/{KNOWN.message_id}")),
     (SHOW, 404, looking(f"/v1/messages/{MESSAGE}")),
     (SHOW, 405, looking(f"/v1/messages/{MESSAGE}", method="PUT")),
     (SHOW, 431, lambda made: too_long(made, "GET", f"/v1/messages/{MESSAGE}")),
@@ -202,7 +215,9 @@ OPERATIONS = {(method, path): operation for method, path, operation in operation
 @pytest.mark.parametrize("case", PUBLIC_CASES, ids=lambda case: " ".join((*case[0], str(case[1]))))
 async def test_an_answer_is_as_documented(case: Case, tmp_path: Path) -> None:
     where, status, send = case
-    async with behind(status, tmp_path) as made:
+    async with behind(status, tmp_path, *scopes(OPERATIONS[where])) as made:
+        if status == 429:
+            await send(made)
         answer = await send(made)
     assert answer.status_code == status
     assert answer_faults(OPERATIONS[where], answer) == []
@@ -244,6 +259,21 @@ async def test_every_route_is_documented_and_every_documented_path_is_a_route(tm
     assert served | hooks == set(OPERATIONS)
     for _, path in hooks:
         assert read_path(path) == (KINDS[path.rpartition("/")[2]], "{tenant}" if "{tenant}" in path else "")
+
+
+def scopes(operation: dict[str, Any]) -> list[str]:
+    """What a key must be good for, by its documentation."""
+    return [scope for security in operation.get("security", []) for scope in security.get("bearer", [])]
+
+
+async def test_every_route_of_the_api_asks_for_the_one_scope_that_is_documented(tmp_path: Path) -> None:
+    """Each is asked above with a key of all the other scopes."""
+    async with door(tmp_path) as made:
+        declared = {(one.method, one.path): [one.scope] for one in made.ingress.messages.endpoints}
+        served = {(m, r.path) for r in made.ingress.routes() for m in methods(r)}
+    documented = {where: scopes(operation) for where, operation in OPERATIONS.items() if where[1].startswith("/v1/")}
+    assert declared == documented and served == set(documented)
+    assert {(where, 403) for where in documented} <= {(where, status) for where, status, _ in PUBLIC_CASES}
 
 
 def methods(route: Route) -> set[str]:
@@ -309,7 +339,7 @@ def test_the_judge_of_answers_notices_another_status_type_header_or_body() -> No
         httpx.Response(418),
         httpx.Response(401, headers=problem, content=body),
         httpx.Response(401, headers={"content-type": "text/plain", "www-authenticate": "Bearer"}, content=body),
-        httpx.Response(403, headers=problem, content=body),
+        httpx.Response(404, headers=problem, content=body),
         httpx.Response(422, headers=problem, content=b'{"type":"about:blank","title":"x","status":422}'),
         httpx.Response(
             202, headers={"content-type": "application/json"}, content=b'{"message_ids":["1"],"idempotency_key":""}'

@@ -8,6 +8,7 @@ from app.records.progress import Offsets
 from tests.support.bridged import Samples
 from tests.support.door import MESSAGE, Door, door, eventually
 from tests.support.groups import FakeGroup, monitor
+from tests.support.keyring import ACME_KEY, WRONG_KEY
 from tests.support.openapi import answer_faults, operations
 
 EVENT = {"to": "+14155550123", "body": "Hi."}
@@ -27,12 +28,12 @@ async def test_what_is_kept_while_no_worker_works_is_answered_with_a_warning_unt
     async with door(tmp_path, workers=monitor(group, 0.2)) as made:
         await eventually(lambda: made.ingress.workers.stopped)
         asked = await made.ask(EVENT)
-        key = {"Authorization": "Bearer key-of-acme"}
+        key = {"Authorization": f"Bearer {ACME_KEY}"}
         canceled = await made.http.delete(f"/v1/messages/{MESSAGE}", headers=key)
         for where, answer in ((("POST", "/v1/messages"), asked), (("DELETE", "/v1/messages/{id}"), canceled)):
             assert answer.status_code == 202 and answer_faults(OPERATIONS[where], answer) == []
             assert answer.headers["Heliograph-Warning"].endswith("Z: none is running")
-        refused = await made.ask(EVENT, "key-of-nobody")
+        refused = await made.ask(EVENT, WRONG_KEY)
         assert refused.status_code == 401 and "Heliograph-Warning" not in refused.headers
         for path in ("/healthz", "/readyz"):
             assert (await documented(made, "GET", path)).startswith("ok\ndegraded: no worker makes progress since 2")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from app.read_model.reader import ReadModel
 from app.read_model.tables import database_url, messages, open_engine, read_models
 from tests.support.door import PERSON, Door, door
+from tests.support.keyring import ACME_KEY, BETA_KEY
 from tests.support.projected import SID, put, state
 
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
@@ -30,7 +31,7 @@ async def reading(path: Path, url: sa.URL, **given: Any) -> AsyncIterator[Door]:
     engine.dispose()
 
 
-async def get(made: Door, path: str, key: str = "key-of-acme") -> httpx.Response:
+async def get(made: Door, path: str, key: str = ACME_KEY) -> httpx.Response:
     return await made.http.get(path, headers={"Authorization": f"Bearer {key}"})
 
 
@@ -41,7 +42,7 @@ async def test_a_message_is_shown_to_its_tenant_and_is_none_to_another(
     put(engine, known)
     async with reading(tmp_path, url) as made:
         own = await get(made, f"/v1/messages/{known.message_id}")
-        foreign = await get(made, f"/v1/messages/{known.message_id}", "key-of-beta")
+        foreign = await get(made, f"/v1/messages/{known.message_id}", BETA_KEY)
         unknown = await get(made, f"/v1/messages/{known.message_id[:-1]}f")
         nobody = await get(made, f"/v1/messages/{known.message_id}", "wrong")
     told = own.json()
@@ -59,7 +60,7 @@ async def test_the_messages_of_a_key_are_those_of_the_tenant_that_asks(
     put(engine, *mine, state("beta", PERSON, "k 1+&", EVENT), state("acme", PERSON, "k2", EVENT))
     async with reading(tmp_path, url) as made:
         found = await made.http.get(
-            "/v1/messages", params={"idempotency_key": "k 1+&"}, headers={"Authorization": "Bearer key-of-acme"}
+            "/v1/messages", params={"idempotency_key": "k 1+&"}, headers={"Authorization": f"Bearer {ACME_KEY}"}
         )
         none = await get(made, "/v1/messages?idempotency_key=k3")
         unasked = await get(made, "/v1/messages")
@@ -94,7 +95,7 @@ async def test_another_payload_under_a_key_is_409_and_produces_nothing(
             assert (answer.status_code, problem["status"], problem["field"]) == (409, 409, "idempotency_key")
             assert answer.headers["content-type"] == "application/problem+json" and known.message_id in problem["rule"]
         assert made.kafka.records == []
-        assert (await made.ask({**EVENT, "body": "Other."}, "key-of-beta", Idempotency_Key="k1")).status_code == 202
+        assert (await made.ask({**EVENT, "body": "Other."}, BETA_KEY, Idempotency_Key="k1")).status_code == 202
 
 
 async def test_several_recipients_are_answered_with_a_state_each_once_all_are_known(
@@ -205,7 +206,7 @@ async def test_a_row_that_cannot_be_read_keeps_no_request_from_being_taken_and_n
             sa.update(messages).where(messages.c.message_id == odd.message_id).values(attempts="{broken")
         )
     async with reading(tmp_path, url) as made:
-        headers = {"Authorization": "Bearer key-of-acme", "Idempotency-Key": "k1"}
+        headers = {"Authorization": f"Bearer {ACME_KEY}", "Idempotency-Key": "k1"}
         assert (await made.http.post("/v1/messages", json=EVENT, headers=headers)).status_code == 202
         assert (await get(made, f"/v1/messages/{odd.message_id}")).status_code == 503
         assert (await get(made, f"/v1/messages/{known.message_id}")).status_code == 200

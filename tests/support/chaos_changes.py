@@ -107,7 +107,9 @@ class Changed:
         self.tell(lambda entry: entry["did"] in wire and entry.get("message_id") in gone, None)
         later = ("contact.turn_granted.v1", "contact.answered.v1", "contact.reported.v1")
         self.drop("contacts", lambda value: value.get("message_id") in gone and value["type"] in later)
-        self.drop("updates", lambda value: value["message_id"] in gone and value["event"] not in ("opened", "stage"))
+        self.drop(
+            "updates", lambda value: value.get("message_id") in gone and value.get("event") not in ("opened", "stage")
+        )
         outcomes = self.topics["outcomes"]
         later_ones = [record for record in outcomes if record.value and record.value["revision"] > 1]
         self.topics["outcomes"] = [r for r in outcomes if r not in later_ones or r.key not in gone]

@@ -3,9 +3,9 @@
 A mutation is a function over `Changed`; its name says what is wrong.
 """
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from ops.chaos.evidence import attempt_of
@@ -125,6 +125,24 @@ def a_text_that_nobody_asked_for(changed: Changed) -> None:
     changed.creates.append({**changed.creates[0], "status_callback": callback.replace(asked_for, asked_for[::-1])})
 
 
+@caught_by("wrong_texts")
+def a_text_after_its_message_had_expired(changed: Changed) -> None:
+    changed.tell(having(did="asking"), lambda entry: {**entry, "expires_ms": entry["expires_ms"] - 3_600_000}, 1)
+
+
+@caught_by("wrong_texts")
+def a_text_before_its_time(changed: Changed) -> None:
+    changed.tell(having(did="asking"), lambda entry: {**entry, "start_ms": entry["at"] + 3_600_000}, 1)
+
+
+@caught_by("wrong_texts")
+def an_attempt_after_a_cancel(changed: Changed) -> None:
+    claimed = changed.values("updates", having(event="claimed"))[0]
+    first = next(r for r in changed.topics["contacts"] if r.attempt[0] == claimed["message_id"])
+    cancel = rewritten(first, {"type": "contact.cancel_requested.v1", "message_id": claimed["message_id"]})
+    changed.topics["contacts"] = [cancel if record == first else record for record in changed.topics["contacts"]]
+
+
 @caught_by("unsent")
 def half_of_the_messages_never_sent(changed: Changed) -> None:
     names = sorted({value["message_id"] for value in changed.values("outcomes", delivered_at_once)})
@@ -141,7 +159,7 @@ def answers_lost_around_a_workers_death(changed: Changed) -> None:
     moved = setting(at=death["at"] - 100, worker=death["part"])
     changed.tell(lambda entry: entry["did"] == "answered" and entry["sid"] in gone, moved)
     changed.drop("contacts", lambda value: value["type"] == "contact.answered.v1" and value.get("sid") in gone)
-    changed.drop("updates", lambda value: value["event"] == "taken" and value.get("message_sid") in gone)
+    changed.drop("updates", lambda value: value.get("event") == "taken" and value.get("message_sid") in gone)
 
 
 @caught_by("wrong_updates", "wrong_outcomes")
@@ -189,27 +207,29 @@ def an_update_out_of_order(changed: Changed) -> None:
     changed.topics["updates"] = sorted([*rest, first._replace(offset=last.offset + 1)], key=lambda record: record[:2])
 
 
+def two_calls_of_one_contact(changed: Changed) -> tuple[dict[str, Any], dict[str, Any]]:
+    """First calls of two messages of equal priority: of all such the two with the least time between them."""
+    priorities = {r["message_id"]: e["priority"] for e in changed.told("asking") for r in e["recipients"]}
+    alike: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for call in changed.told("called", attempt=1):
+        alike[call["to"], priorities[call["message_id"]]].append(call)
+    pairs = [(a, b) for calls in alike.values() for a, b in pairwise(calls) if a["message_id"] != b["message_id"]]
+    return min(pairs, key=lambda pair: int(pair[1]["at"] - pair[0]["at"]))
+
+
 @caught_by("reversed_calls")
 def two_calls_of_one_contact_reversed(changed: Changed) -> None:
-    """Of two requests that were produced one after the other to one person: the pair with the least time between."""
-    calls = list(changed.told("called", attempt=1))
-    of_contact: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    priorities = {r["message_id"]: e["priority"] for e in changed.told("asking") for r in e["recipients"]}
-    for call in calls:
-        of_contact[call["to"], priorities[call["message_id"]]].append(call)
-    pairs = [(b["at"] - a["at"], a, b) for same in of_contact.values() for a, b in itertools.pairwise(same)]
-    _, first, second = min(
-        (pair for pair in pairs if pair[1]["message_id"] != pair[2]["message_id"]), key=lambda p: p[0]
-    )
-    turn = next(
-        r
-        for r in changed.topics["contacts"]
-        if r.kind == "contact.turn_granted.v1" and r.attempt[0] == first["message_id"]
-    )
-    changed.topics["contacts"] = [r for r in changed.topics["contacts"] if r != turn]
-    end = max(r.offset for r in changed.topics["contacts"] if r.partition == turn.partition)
-    changed.topics["contacts"].append(turn._replace(offset=end + 1))
+    first, second = two_calls_of_one_contact(changed)
     changed.tell(lambda entry: entry is first, setting(at=second["at"] + 1))
+
+
+@caught_by("reversed_calls")
+def a_turn_granted_before_the_message_before_has_its_result(changed: Changed) -> None:
+    first, second = two_calls_of_one_contact(changed)
+    turns = [r for r in changed.topics["contacts"] if r.kind == "contact.turn_granted.v1"]
+    before, after = (next(r for r in turns if r.attempt[0] == call["message_id"]) for call in (first, second))
+    others = [record for record in changed.topics["contacts"] if record != after]
+    changed.topics["contacts"] = [*others, after._replace(offset=before.offset)]
 
 
 @caught_by("reversed_calls")

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 import msgspec
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
+from app.api_keys import ApiKeys
 from app.ingress.api import Ingress
 from app.ingress.record import Record
 from app.internal import Served
@@ -22,12 +23,15 @@ from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.settings import Settings
 from app.tenants import Lane, Tenant
+from tests.support.keyring import ACME_KEY, API_KEYS
 
 PUBLIC = "https://hooks.example.com"
 ACME, BETA = "AC" + "a" * 32, "AC" + "b" * 32
 MESSAGE = "0123456789abcdef0123-0123456789abcdef0123"
 SID, PERSON, NUMBER = "SM" + "c" * 32, "+14155550123", "+15005550006"
 KEYS = {"HELIOGRAPH_PSEUDONYM_KEY": "11" * 32, "HELIOGRAPH_SEAL_KEYS": "k1:" + "22" * 32}
+# No test asks too often unless it means to.
+UNLIMITED = {"HELIOGRAPH_API_RATE": "0", "HELIOGRAPH_API_ADDRESS_RATE": "0"}
 
 
 async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -106,7 +110,6 @@ def tenant(name: str, account: str, **given: Any) -> Tenant:
         "auth_tokens": (f"token-of-{name}",),
         "status_callback_url": f"{PUBLIC}/twilio/status#rc=5&rp=all",
         "inbound_url": f"{PUBLIC}/twilio/inbound",
-        "api_keys": (f"key-of-{name}",),
         "lanes": {"main": Lane(from_number=NUMBER)},
     }
     return Tenant(**{**defaults, **given})
@@ -143,7 +146,7 @@ class Door:
         given = {"X-Twilio-Signature": signature(secret, PUBLIC + path, ()), "Content-Type": "application/json"}
         return await self.http.post(path, content=body, headers={**given, **headers})
 
-    async def ask(self, body: Any, key: str = "key-of-acme", **headers: str | bytes) -> httpx.Response:
+    async def ask(self, body: Any, key: str = ACME_KEY, **headers: str | bytes) -> httpx.Response:
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         given = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -161,14 +164,16 @@ async def door(
     head_s: float = 5.0,
     workers: WorkerMonitor | None = None,
     read_model: ReadModel | None = None,
+    keys: ApiKeys = API_KEYS,
+    extra: Mapping[str, str] = UNLIMITED,
     **acme: Any,
 ) -> AsyncIterator[Door]:
-    """Tenants acme and beta; topics without prefix."""
+    """Tenants acme and beta; topics without prefix. `extra`: further settings."""
     kafka = kafka or FakeKafka()
     tenants = {"acme": tenant("acme", ACME, **acme), "beta": tenant("beta", BETA)}
-    settings = Settings.read({**KEYS, "HELIOGRAPH_SPOOL_DIR": str(path / "spool")})
+    settings = Settings.read({**KEYS, **extra, "HELIOGRAPH_SPOOL_DIR": str(path / "spool")})
     faults: list[BaseException] = []
-    ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s, head_s, workers, read_model)  # type: ignore[arg-type] # a fake line
+    ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s, head_s, workers, read_model, keys)  # type: ignore[arg-type] # a fake line
     await ingress.start()
     public = Served(ingress.public(), "127.0.0.1", 0, ingress.connections)
     internal = Served(ingress.internal(), "127.0.0.1", 0)

@@ -25,6 +25,7 @@ class Place:
             "HELIOGRAPH_PARTITIONS": "2",
             "HELIOGRAPH_DATA_DIR": str(path / "worker"),
             "HELIOGRAPH_SPOOL_DIR": str(path / "spool"),
+            "HELIOGRAPH_API_KEY_STORE": str(path / "api-keys.json"),
             "HELIOGRAPH_INTERNAL_PORT": "0",
         }
         asyncio.run(apply_topics(self.env))

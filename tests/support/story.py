@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from app.dev.broker import DevBroker, free_port
 from app.dev.stand import ACCOUNT, Stand
 from app.provider.webhooks import signature
+from tests.support.keyring import api_key, store_of
 from tests.support.lab import until
 from tests.support.leaks import Canary, of_key, of_number
 from tests.support.sites import event, prefix, read, standing
@@ -21,14 +22,14 @@ from tests.support.sites import event, prefix, read, standing
 PERSON, OTHER = "+12125550177", "+12125550178"
 TEXT, REPLY = 'Grüße "xq7-kanarie" from/to you', "zw8-kanarie, ça va?"
 MEDIA = "https://media.example.com/yv9-kanarie.png?sig=9a/7"
-TOKEN, KEY_SECRET, BEARER = "5c" * 16, "6d" * 16, "bearer-ut3-kanarie"
+TOKEN, KEY_SECRET, BEARER = "5c" * 16, "6d" * 16, f"hg_storystory_{('ut3kanarie' * 6)[:52]}"
 STRANGER = "stranger-rs5-kanarie"  # what somebody else's request holds: a wrong bearer key, a foreign header
 SEALED, PSEUDONYM = "7e" * 32, "8f" * 32
 CANARIES = [
     *of_number(PERSON),
     *of_number(OTHER),
     *(Canary("text", text) for text in (TEXT, REPLY, "xq7-kanarie", "zw8-kanarie", MEDIA, "yv9-kanarie")),
-    *(Canary("secret", token) for token in (TOKEN, KEY_SECRET, BEARER, "ut3-kanarie", STRANGER, "rs5-kanarie")),
+    *(Canary("secret", token) for token in (TOKEN, KEY_SECRET, BEARER, "ut3kanarie", STRANGER, "rs5-kanarie")),
     *of_key("key", SEALED),
     *of_key("key", PSEUDONYM),
 ]
@@ -38,7 +39,6 @@ SETTINGS = {
     "HELIOGRAPH_OUTCOME_GRACE_S": "2",
     "HELIOGRAPH_PSEUDONYM_KEY": PSEUDONYM,
     "HELIOGRAPH_SEAL_KEYS": f"k1:{SEALED}",
-    "HELIOGRAPH_API_KEYS": BEARER,
     "TWILIO_AUTH_TOKEN": TOKEN,
     "TWILIO_API_KEY_SID": "SK" + "0" * 32,
     "TWILIO_API_KEY_SECRET": KEY_SECRET,
@@ -135,7 +135,8 @@ def telling(path: Path) -> Iterator[Story]:
             "program": ("-m", "tests.support.raising"),
             "bridge": True,
             "read_model": True,
-            "extra": SETTINGS,
+            "extra": SETTINGS
+            | {"HELIOGRAPH_API_KEY_STORE": store_of(path / "api-keys.json", api_key(BEARER, "default"))},
             "simulator": delivered,
         }
         with standing(broker.address, path, **given) as stand:

@@ -1,0 +1,124 @@
+"""`heliograph keys api`, and an ingress that reads what it wrote."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.dev.broker import free_port
+from app.dev.parts import Part
+from tests.support.commands import KEYS, faults, heliograph
+from tests.support.keyring import ACME_KEY, api_key, store_of
+from tests.support.lab import until
+
+TENANTS = '[tenants.acme.lanes.x]\nfrom_number = "+15005550006"\n[tenants.beta.lanes.x]\nfrom_number = "+15005550006"\n'
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "tenants.toml").write_text(TENANTS)
+    return {
+        **KEYS,
+        "HELIOGRAPH_CONFIG": str(tmp_path / "tenants.toml"),
+        "HELIOGRAPH_API_KEY_STORE": str(tmp_path / "keys.json"),
+        "HELIOGRAPH_SPOOL_DIR": str(tmp_path / "spool"),
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+    }
+
+
+def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(env: dict[str, str], tmp_path: Path) -> None:
+    made = heliograph(
+        *[
+            "keys",
+            "api",
+            "create",
+            "--tenant",
+            "acme",
+            "--name",
+            "ci",
+            "--scope",
+            "send",
+            "--scope",
+            "read",
+            "--expires",
+            "90d",
+        ],
+        **env,
+    )
+    key = made.stdout.strip()
+    key_id, secret = key.split("_")[1:]
+    assert made.returncode == 0 and secret not in made.stderr and secret not in (tmp_path / "keys.json").read_text()
+    listed = heliograph("keys", "api", "list", **env).stdout
+    assert listed.startswith(f"{key_id}  live     acme ci: read, send, until 2") and secret not in listed
+    assert heliograph("keys", "api", "list", "--tenant", "beta", **env).stdout == ""
+    revoked = [json.loads(heliograph("keys", "api", "revoke", key_id, "--json", **env).stdout) for _ in range(2)]
+    assert revoked[0]["state"] == "revoked" and revoked[0] == revoked[1] and "sha256" not in revoked[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("create --scope send", 2, "--tenant: is required, one of acme, beta"),
+        ("create --tenant acme", 2, "Missing option '--scope'"),
+        ("create --tenant acme --scope all", 2, "'all' is not one of 'send', 'cancel', 'read', 'consent', 'admin'"),
+        ("create --tenant acme --scope send --expires 2020-01-01T00:00:00Z", 2, "must lie ahead"),
+        ("create --tenant acme --scope send --expires soon", 2, "or days from now (90d)"),
+        ("create --tenant acme --scope send --name a;b", 2, "must be at most 64 letters"),
+        ("revoke aaaaaaaaaa", 1, "KEY_ID: there is no key aaaaaaaaaa"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_writes_nothing(
+    env: dict[str, str], tmp_path: Path, words: str, code: int, told: str
+) -> None:
+    done = heliograph("keys", "api", *words.split(), **env)
+    assert done.returncode == code and told in done.stderr and not (tmp_path / "keys.json").exists()
+
+
+@pytest.mark.parametrize("command", ["ingress --port 0", "config check"])
+def test_two_tenants_with_one_key_are_refused_at_start(env: dict[str, str], tmp_path: Path, command: str) -> None:
+    """A key could be in the store twice only by hand."""
+    store_of(tmp_path / "keys.json", api_key(ACME_KEY, "acme"), api_key(ACME_KEY, "beta", key_id="b" * 10))
+    done = heliograph(*command.split(), **env)
+    assert done.returncode == 2
+    same = f"{ACME_KEY.split('_')[1]}, {'b' * 10}: have the same hash; revoke them and create new keys"
+    assert f"HELIOGRAPH_API_KEY_STORE: {tmp_path / 'keys.json'}: {same}" in faults(done)
+
+
+@pytest.mark.parametrize("name", ["HELIOGRAPH_API_KEYS", "HELIOGRAPH_API_KEYS_FILE"])
+def test_plain_keys_in_the_environment_are_refused_with_the_command_to_use(env: dict[str, str], name: str) -> None:
+    done = heliograph("ingress", **env, **{name: "a"})
+    rule = "plain API keys are not accepted: make each by heliograph keys api create, and take this out"
+    assert (done.returncode, faults(done)) == (2, [f"{name}: {rule}"])
+
+
+def test_plain_keys_in_the_tenants_file_are_refused_too(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tenants.toml").write_text('[tenants.acme]\napi_keys = ["a"]\n' + TENANTS)
+    [fault] = faults(heliograph("ingress", **env))
+    assert "tenants.acme.api_keys: plain API keys are not accepted" in fault
+
+
+def test_an_ingress_reads_the_store_again_at_sighup_and_keeps_what_it_has_from_a_broken_one(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    env |= {"PATH": os.environ["PATH"]}
+    part = Part("ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, tmp_path / "log")
+    part.start()
+    try:
+        url = f"{part.wait()['ingress']}/v1/messages/{'0' * 20}-{'0' * 20}"
+        key = heliograph(*["keys", "api", "create", "--tenant", "acme", "--scope", "cancel"], **env).stdout.strip()
+
+        def status() -> int:
+            return httpx.delete(url, headers={"Authorization": f"Bearer {key}"}).status_code
+
+        assert "/v1 answers 401" in (tmp_path / "log").read_text() and status() == 401
+        part.signal(signal.SIGHUP)
+        until(lambda: status() == 202)
+        (tmp_path / "keys.json").write_text("{")
+        part.signal(signal.SIGHUP)
+        until(lambda: "settings.not_read_again" in (tmp_path / "log").read_text())
+        assert status() == 202
+    finally:
+        part.stop()
