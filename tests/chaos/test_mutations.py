@@ -10,9 +10,15 @@ import pytest
 
 from ops.chaos import checker, evidence_file, sight
 from ops.chaos.evidence import Evidence
+from tests.support import chaos_notice_mutations, chaos_outcome_mutations, chaos_text_mutations
 from tests.support.chaos_changes import Changed
-from tests.support.chaos_mutations import MUTATIONS, Mutation
+from tests.support.chaos_mutations import Mutation
 
+MUTATIONS = [
+    *chaos_notice_mutations.MUTATIONS,
+    *chaos_outcome_mutations.MUTATIONS,
+    *chaos_text_mutations.MUTATIONS,
+]
 RECORDED = Path(__file__).parent / evidence_file.NAME
 
 

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from ops.chaos import checker, evidence_file
 from tests.support.chaos_changes import Changed
-from tests.support.chaos_mutations import (
-    all_consent_lost,
-    all_inbound_lost,
-    all_metrics_lost,
-    all_updates_lost,
+from tests.support.chaos_notice_mutations import all_consent_lost, all_inbound_lost, all_metrics_lost, all_updates_lost
+from tests.support.chaos_outcome_mutations import (
     every_outcome_delivered,
     every_outcome_expired,
     half_of_the_messages_never_sent,
-    texts_to_the_wrong_person,
 )
+from tests.support.chaos_text_mutations import texts_to_the_wrong_person
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 420
