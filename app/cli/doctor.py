@@ -17,9 +17,8 @@ from app.cli.shown import say, say_json
 from app.cli.stopped import stopped_lanes, why
 from app.cli.twilioline import lacks
 from app.cli.workercheck import letter_findings, say_watching, silent, worker_findings
-from app.domain.identity import key_fingerprint
 from app.records import setup
-from app.records.fingerprint import foreign_fingerprint
+from app.records.fit import contact_log_problem
 from app.records.lanes import Stopped
 from app.records.topics import Topics
 from app.settings import Settings
@@ -157,5 +156,4 @@ async def _broker(
         async for what, problem in worker_findings(settings, waiting):
             yield what, problem
     if settings.pseudonym_key and not any(c.action == "create" and c.topic == topics.contacts for c in todo.changes):
-        foreign = await foreign_fingerprint(topics.contacts, key_fingerprint(settings.pseudonym_key), **client)
-        yield "pseudonym key", f"topic contacts was written under another key ({foreign})" if foreign else ""
+        yield "contact log", await contact_log_problem(client, topics.contacts, settings.pseudonym_key)

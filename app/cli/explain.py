@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -21,9 +21,10 @@ from app.cli.topicio import follow, partition_of
 from app.cli.who import by_option
 from app.cli.workercheck import say_watching, silent, stopped_workers
 from app.domain.fold import Folded
-from app.domain.inputs import Requested
+from app.domain.inputs import Rejected, Requested
 from app.domain.placement import own_rows
 from app.domain.words import Stage
+from app.records.caller_fields import open_caller_fields
 from app.records.fit import Unfit
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer, Unsealable
@@ -34,7 +35,19 @@ from app.streams.history import History, Told, told
 from app.streams.offline import input_of
 from app.streams.replay import skipped_by
 
-HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "message_id", "type", "policy")
+HIDDEN = (
+    "sealed",
+    "sealed_to",
+    "sealed_caller_fields",
+    "raw",
+    "pk",
+    "fingerprint",
+    "tenant",
+    "id",
+    "message_id",
+    "type",
+    "policy",
+)
 
 
 @click.command("explain")
@@ -46,7 +59,8 @@ HIDDEN = ("sealed", "sealed_to", "raw", "pk", "fingerprint", "tenant", "id", "me
 def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
     """Print every input, decision, attempt and report of one message, with times and reasons.
 
-    With --reveal recipient and text, too; who opened it is a record on notify.consent, which is kept for ever.
+    Idempotency key, campaign and metadata need HELIOGRAPH_SEAL_KEYS. With --reveal recipient and text, too; who opened
+    them is a record on notify.consent, which is kept for ever.
 
     \b
     Example:
@@ -59,10 +73,10 @@ def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
     if reveal and not settings.seal_keys:
         say("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
         sys.exit(USAGE)
-    sealer = Sealer(settings.seal_keys) if reveal else None
+    seals = Seals(Sealer(settings.seal_keys) if settings.seal_keys else None, reveal)
     with reaching_kafka(settings):
         waiting = silent if as_json else say_watching
-        steps, now = asyncio.run(_explained(message_id, settings, sealer, by, waiting))
+        steps, now = asyncio.run(_explained(message_id, settings, seals, by, waiting))
     if not steps:
         say(now, err=True)
         sys.exit(PROBLEMS)
@@ -77,10 +91,19 @@ def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
 
 
 Steps = list[dict[str, Any]]
+OTHER_KEY = "sealed by a key that is not here"
+
+
+class Seals(NamedTuple):
+    """`sealer`: opens what the caller sent along for itself, None without HELIOGRAPH_SEAL_KEYS; `reveal`: number and
+    text are opened, too."""
+
+    sealer: Sealer | None
+    reveal: bool
 
 
 async def _explained(
-    message_id: str, settings: Settings, sealer: Sealer | None, by: str, waiting: Callable[[float], None]
+    message_id: str, settings: Settings, seals: Seals, by: str, waiting: Callable[[float], None]
 ) -> tuple[Steps, str]:
     """Every step, and what the message waits for now; of a message without steps, why it may have none.
 
@@ -88,7 +111,7 @@ async def _explained(
     """
     client, topics = kafka.client(settings), Topics(settings.topic_prefix, settings.group)
     fingerprint = await log_fingerprint(settings, topics)
-    steps, history = await _steps(message_id, topics, fingerprint, client, sealer)
+    steps, history = await _steps(message_id, topics, fingerprint, client, seals)
     contact, message = history.contact(message_id.partition("-")[0]), history.message(message_id)
     if contact is not None and any("body" in step["given"] for step in steps):
         await record_message(settings, contact.tenant, message_id, by)
@@ -115,12 +138,12 @@ async def _unknown(topics: Topics, client: dict[str, Any]) -> str:
 
 
 async def _steps(
-    message_id: str, topics: Topics, pk: str, client: dict[str, Any], sealer: Sealer | None
+    message_id: str, topics: Topics, pk: str, client: dict[str, Any], seals: Seals
 ) -> tuple[Steps, History]:
     records = await _records(message_id.partition("-")[0].encode(), topics.contacts, client)
     skipped = {offset for record in records if (offset := skipped_by(record)) is not None}
     history = History(topics, pk, skipped)
-    steps = [step for one in told(history, records) if (step := _told(one, message_id, sealer)) is not None]
+    steps = [step for one in told(history, records) if (step := _told(one, message_id, seals)) is not None]
     return steps, history
 
 
@@ -131,14 +154,14 @@ async def _records(contact: bytes, topic: str, client: dict[str, Any]) -> list[I
     return [input_of(record) async for record, _ in found if record.key == contact]
 
 
-def _told(one: Told, message_id: str, sealer: Sealer | None) -> dict[str, Any] | None:
+def _told(one: Told, message_id: str, seals: Seals) -> dict[str, Any] | None:
     """The step of an input that is about this message, or that was not folded: whom that was about cannot be told."""
     if one.folded is None:
         return _skipped(one.record)
     key, named = message_id.partition("-")[2], () if one.parsed is None else own_rows(None, one.parsed)
     mine = [event for event in one.folded.events if getattr(event, "key", key) == key]
     if key in named or (not named and mine):
-        return _step(one.parsed, one.record, mine, one.folded, sealer)
+        return _step(one.parsed, one.record, mine, one.folded, seals)
     return None
 
 
@@ -147,10 +170,12 @@ def _skipped(record: Input) -> dict[str, Any]:
     return step | {"given": {}, "decided": [], "effects": []}
 
 
-def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, sealer: Sealer | None) -> dict[str, Any]:
-    given = {k: v for k, v in msgspec.to_builtins(parsed).items() if k not in HIDDEN and v not in ("", None, 0, {})}
-    if sealer is not None and isinstance(parsed, Requested):
-        given |= _revealed(parsed, sealer)
+def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, seals: Seals) -> dict[str, Any]:
+    given = _shown(msgspec.to_builtins(parsed))
+    if isinstance(parsed, Requested | Rejected):
+        given |= _shown(_caller_fields(parsed, seals.sealer))
+    if seals.reveal and seals.sealer is not None and isinstance(parsed, Requested):
+        given |= _revealed(parsed, seals.sealer)
     effects = [msgspec.to_builtins(effect) | {"effect": type(effect).__name__} for effect in folded.effects]
     return {
         "at": clock.iso(record.at_ms),
@@ -162,11 +187,26 @@ def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, sealer:
     }
 
 
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in HIDDEN and value not in ("", None, 0, {})}
+
+
+def _caller_fields(parsed: Requested | Rejected, sealer: Sealer | None) -> dict[str, Any]:
+    """Idempotency key, campaign, metadata and request id, or why they cannot be shown."""
+    if sealer is None:
+        return {"caller_fields": "sealed (HELIOGRAPH_SEAL_KEYS opens them)"}
+    try:
+        fields = open_caller_fields(sealer, parsed.sealed_caller_fields, parsed.tenant, parsed.message_id)
+    except Unsealable:
+        return {"caller_fields": OTHER_KEY}
+    return msgspec.structs.asdict(fields)
+
+
 def _revealed(parsed: Requested, sealer: Sealer) -> dict[str, Any]:
     try:
         content = sealer.open_content(parsed.sealed, parsed.tenant, parsed.message_id)
     except Unsealable:
-        return {"content": "sealed by a key that is not here"}
+        return {"content": OTHER_KEY}
     shown = {"to": content.to, "body": content.body, "media": list(content.media)}
     return shown | ({"media_fallback": content.link} if content.link else {})
 

@@ -4,6 +4,7 @@ from app import kafka
 from app.cli import PROBLEMS, give_up
 from app.domain.identity import key_fingerprint
 from app.records.fingerprint import foreign_fingerprint
+from app.records.fit import foreign_problem
 from app.records.topics import Topics
 from app.settings import Settings
 
@@ -16,5 +17,5 @@ async def log_fingerprint(settings: Settings, topics: Topics) -> str:
     ours = key_fingerprint(settings.pseudonym_key) if settings.pseudonym_key else ""
     found = await foreign_fingerprint(topics.contacts, ours, **kafka.client(settings))
     if ours and found:
-        give_up(f"topic {topics.contacts} was written under another HELIOGRAPH_PSEUDONYM_KEY ({found})", code=PROBLEMS)
+        give_up(foreign_problem(topics.contacts, settings.pseudonym_key, found), code=PROBLEMS)
     return ours or found or ""

@@ -20,28 +20,22 @@ _TABLES: Mapping[str, Callable[[bytes], Collection[Message]]] = {
     "messages": lambda row: (_message(row),),
     "contacts": lambda row: _contact(row).messages.values(),
 }
-Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
 Lanes = Mapping[tuple[str, str], Stopped]
 
 
-async def taken_messages(
-    topics: Topics, client: dict[str, Any], wanted: Collection[Identity]
-) -> dict[Identity, list[Message]]:
-    """Those that a worker has taken, what is over last. Two numbers may share a mask."""
+async def taken_messages(topics: Topics, client: dict[str, Any], wanted: Collection[str]) -> dict[str, Message]:
+    """Those of the message ids `wanted` that a worker has taken, by id."""
     found = dict[str, Message]()
     for table, messages_of in _TABLES.items():
         topic = topics.all[f"<app>-{table}-changelog"].name
         held = dict[bytes, list[Message]]()
         async for record, _ in follow(topic, client, from_start=True, forever=False):
             # Of each row only the last record counts.
-            named = [m for m in messages_of(record.value) if (m.tenant, m.idempotency_key, m.masked) in wanted]
+            named = [message for message in messages_of(record.value) if message.id in wanted]
             if named or record.key in held:
                 held[record.key] = named
         found |= {message.id: message for messages in held.values() for message in messages}
-    by_name: dict[Identity, list[Message]] = {}
-    for message in sorted(found.values(), key=lambda message: message.stage is Stage.FINAL):
-        by_name.setdefault((message.tenant, message.idempotency_key, message.masked), []).append(message)
-    return by_name
+    return found
 
 
 def lane_of(message: Message) -> tuple[str, str]:

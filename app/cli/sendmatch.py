@@ -7,7 +7,6 @@ whether the outcome of that message is the outcome of this request or of an earl
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.cli.pending import Identity
 from app.cli.sendfile import Asked
 from app.domain.media import media_warnings
 from app.domain.phone import read_address
@@ -16,6 +15,7 @@ from app.records.bulk import MOST_AT_ONCE
 from app.records.requests import NotifyRequested, payload_fields, recipients_of
 
 Outcome = dict[str, Any]
+Identity = tuple[str, str, str]  # tenant, idempotency key, masked recipient: what an outcome shows of its message
 CONFLICT = "conflict"
 _ANSWERS = ("opened", "repeated", "conflicted")
 
@@ -90,7 +90,9 @@ class Matching:
 
     def take(self, outcome: Outcome) -> bool:
         """Take an outcome; whether a message that waited is done. A later revision replaces an earlier one."""
-        if (outcome["tenant"], outcome["idempotency_key"], outcome["recipient"]["masked"]) not in self._wanted:
+        key = outcome["idempotency_key"]
+        # Without a key its seal could not be opened: it may be the outcome of any message.
+        if key and (outcome["tenant"], key, outcome["recipient"]["masked"]) not in self._wanted:
             return False
         self._outcomes[outcome["message_id"]] = outcome
         message = self._waiting.get(outcome["message_id"])

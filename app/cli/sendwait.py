@@ -98,14 +98,13 @@ async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], 
     """What each of them waits for. One whose request was not answered yet is in no row that is its own."""
     stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
     parked = await parked_requests(topics, client) if any(message.parks for message in missing) else 0
-    known = await taken_messages(topics, client, {message.identity for message in missing})
+    known = await taken_messages(topics, client, {message.message_id for message in missing} - {""})
     for message in missing:
         message.waits = not_taken(workers.stopped)
         if message.parks and parked:
             message.waits = parked_words(parked) + (f"; {workers.stopped}" if workers.stopped else "")
-        for row in known.get(message.identity, ()):
-            if row.id == message.message_id:
-                message.waits = state(row, stopped, workers.stopped)
+        if (row := known.get(message.message_id)) is not None:
+            message.waits = state(row, stopped, workers.stopped)
 
 
 def show(messages: list[Awaited], *, as_json: bool) -> None:

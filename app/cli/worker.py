@@ -80,7 +80,6 @@ def _sending(tenants: dict[str, Tenant]) -> list[str]:
 
 async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -> None:
     """Until a signal comes. Raises Unfit, CannotListen, KafkaConnectionError; the engine ends the process itself."""
-    from app.domain.identity import key_fingerprint
     from app.records.fit import must_be_ours, must_exist
     from app.records.topics import Topics
     from app.streams.health import serve
@@ -88,7 +87,7 @@ async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -
 
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
     await must_exist(client, [topic.name for topic in topics.all.values()])
-    await must_be_ours(client, topics.contacts, key_fingerprint(settings.pseudonym_key))
+    await must_be_ours(client, topics.contacts, settings.pseudonym_key)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

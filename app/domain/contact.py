@@ -67,11 +67,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     id: str
     tenant: str
-    idempotency_key: str
     fingerprint: str
     stage: Stage
     masked: str
     sealed_to: str
+    sealed_caller_fields: str
     requested_ms: int
     logged_ms: int
     logged_offset: int = -1
@@ -80,8 +80,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     sealed: str = ""
     digest: str = ""
     policy: Policy | None = None
-    campaign: str = ""
-    metadata: dict[str, str] = {}
     traceparent: str = ""
     attempts: tuple[Attempt, ...] = ()
     attempts_dropped: int = 0

@@ -55,7 +55,7 @@ Country = Annotated[
     str,
     Meta(description="Country of the number, ISO 3166-1 alpha-2; ZZ or 001 without one, empty before it is known."),
 ]
-Masked = Annotated[str, Meta(description="The other party as it may be shown: +1415•••0123.")]
+Masked = Annotated[str, Meta(description="The other party as it may be shown: •••0123.")]
 Sid = Annotated[str, Meta(description="Twilio's SID, empty without one.", extra_json_schema={"pattern": _SID})]
 Code = Annotated[int, Meta(ge=1, le=LARGEST, description="Twilio's error code.")]
 Source = Annotated[str, Meta(description="Where the request was read: topic-partition-offset of its record.")]
@@ -65,7 +65,7 @@ TwilioStatus = Annotated[str, Meta(description="Twilio's own word for it.")]
 KeyFingerprint = Annotated[
     str,
     Meta(
-        description="Fingerprint of the pseudonym key, for life: another one is not ours to read.",
+        description="Fingerprint of the pseudonym key and of the form of inputs: another one is not ours to read.",
         extra_json_schema={"pattern": "^[0-9a-f]{8}$"},
     ),
 ]
@@ -101,7 +101,8 @@ FaultyField = Annotated[str, Meta(description="Path of the field that broke a ru
 Warnings = Annotated[
     tuple[str, ...],
     Meta(
-        description="What may go wrong with its media, each with its place in the list; what was replaced to read it."
+        description="What may go wrong with its media, each with its place in the list; what was replaced to read it; "
+        "what is left out because its seal could not be opened."
     ),
 ]
 Rule = Annotated[str, Meta(description="The rule that was broken, without the content that broke it.")]
@@ -139,6 +140,9 @@ def sealed(holds: str, subject: str) -> Meta:
 
 
 SealedContent = Annotated[str, sealed("{to, body, media, link}", "tenant and message_id")]
+SealedCallerFields = Annotated[
+    str, sealed("[idempotency_key, campaign, metadata, request_id] (MessagePack)", "tenant and message_id")
+]
 SealedTo = Annotated[str, sealed("{to}", "tenant and message_id")]
 SealedText = Annotated[str, sealed("{to, body, media, sender}", "tenant and the inbound SID")]
 SealedEnvelope = Annotated[

@@ -45,10 +45,10 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     """
 
     message_id: f.MessageId
-    idempotency_key: f.IdempotencyKey
     fingerprint: f.Fingerprint
     sealed: f.SealedContent
     sealed_to: f.SealedTo
+    sealed_caller_fields: f.SealedCallerFields
     masked: f.Masked
     country: f.Country
     policy: Policy
@@ -56,11 +56,8 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     source: f.Source
     digest: f.Digest = ""
     fallback_digest: f.Digest = ""
-    campaign: f.Campaign = ""
-    metadata: f.Metadata = {}
     traceparent: f.Traceparent = ""
     warnings: f.Warnings = ()
-    request_id: f.RequestId = ""
 
 
 class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
@@ -70,20 +67,17 @@ class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     """
 
     message_id: f.MessageId
-    idempotency_key: f.IdempotencyKey
     fingerprint: f.Fingerprint
     sealed_to: f.SealedTo
+    sealed_caller_fields: f.SealedCallerFields
     masked: f.Masked
     field: f.FaultyField
     rule: f.Rule
     requested_ms: f.EpochMs
     source: f.Source
-    campaign: f.Campaign = ""
-    metadata: f.Metadata = {}
     forget_after_ms: f.Ms = 2_592_000_000
     reason: Reason = Reason.INVALID_REQUEST
     traceparent: f.Traceparent = ""
-    request_id: f.RequestId = ""
 
 
 class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.cancel_requested.v1"):

@@ -47,5 +47,4 @@ def row_bytes(contact: Contact) -> int:
 
 def content_bytes(message: Message) -> int:
     """Length of all in the row that a request chose the length of, as encoded: a control character has 6 bytes."""
-    chosen = (message.idempotency_key, message.campaign, message.traceparent, message.metadata)
-    return len(message.sealed) + len(message.sealed_to) + len(encode_row(chosen))
+    return len(encode_row((message.sealed, message.sealed_to, message.sealed_caller_fields, message.traceparent)))

@@ -102,9 +102,12 @@ def _folded(e164: str) -> str:
 
 
 def mask(address: str) -> str:
-    """+14155550123 as +1415•••0123. Three digits at least stay hidden: a short number shows less of itself, and what is
-    no number in canonical form (a number without its +, a name) nothing at all."""
-    if not address.startswith("+") or not address[1:].isdecimal() or len(address) < 9:
-        return "•••"
-    head, tail = (5, 4) if len(address) >= 12 else (3, 3)
-    return f"{address[:head]}•••{address[-tail:]}"
+    """What may be shown of an address: +14155550123 as •••0123.
+
+    The last four digits of 11 or more, the last two of 7 to 10, else none. The country calling code has three digits at
+    most, so this is never more than half of the subscriber's number; the country is told apart (`Address.country`). Of
+    what is no number in canonical form (a short code, a number without its +, a name) nothing is shown.
+    """
+    digits = address[1:] if address.startswith("+") and address[1:].isdecimal() else ""
+    shown = 4 if len(digits) >= 11 else 2 if len(digits) >= 7 else 0
+    return f"•••{digits[len(digits) - shown :]}"

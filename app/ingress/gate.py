@@ -1,7 +1,6 @@
 """The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key."""
 
 from app import kafka
-from app.domain.identity import key_fingerprint
 from app.ingress.line import Line
 from app.records.fit import must_be_ours, must_exist
 from app.records.topics import Topics
@@ -14,7 +13,7 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         self._topics = Topics(settings.topic_prefix, settings.group)
         self._client = kafka.client(settings)
-        self._fingerprint, self._fit = key_fingerprint(settings.pseudonym_key), False
+        self._key, self._fit = settings.pseudonym_key, False
 
     async def open(self) -> Line:
         """A new line. Raises Unfit, or one of `line.BROKEN` while Kafka cannot be reached."""
@@ -26,4 +25,4 @@ class Gate:
     async def _look(self) -> None:
         topics = self._topics
         await must_exist(self._client, (topics.contacts, topics.requests, topics.deadletters))
-        await must_be_ours(self._client, topics.contacts, self._fingerprint)
+        await must_be_ours(self._client, topics.contacts, self._key)

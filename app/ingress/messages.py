@@ -1,7 +1,7 @@
 """`/v1/messages`: what teams ask for over HTTP, onto `notify.requests`. 202 says it is kept, not what became of it."""
 
 import asyncio
-import hashlib
+import hmac
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -109,7 +109,7 @@ class Messages:
         given, made = self._request(body, _header_key(request), tenant)
         key = given.idempotency_key or ""
         contacts = [contact_id(self._key, tenant.name, read_address(to).canonical) for to in recipients_of(given)]
-        ids = {message_id(tenant.name, key, contact): contact for contact in contacts}
+        ids = {message_id(self._key, tenant.name, key, contact): contact for contact in contacts}
         said: dict[str, Any] = {"message_ids": list(ids), "idempotency_key": key}
         said |= {"warnings": warnings} if (warnings := replaced + media_warnings(given.media)) else {}
         # A key that was made just now cannot have been used before.
@@ -154,8 +154,9 @@ class Messages:
     async def _put(self, key: str, value: bytes, tenant: Tenant) -> None:
         if len(value) > MAX_VALUE_BYTES:
             raise _too_long()
-        # The key keeps repeats together and shows nothing: what a caller uses as a key may hold a number.
-        name = hashlib.sha256(f"{tenant.name}\0{key}".encode()).hexdigest()[:20]
+        # Keeps repeats together and shows nothing: what a caller uses as a key may hold a number, so a plain hash will
+        # not do.
+        name = hmac.digest(self._key, f"request\0{tenant.name}\0{key}".encode(), "sha256").hex()[:20]
         try:
             await self._log.put(Record(self._topics.requests, name.encode(), value))
         except Unavailable:

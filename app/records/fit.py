@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app import clock
+from app.domain.identity import is_older_form, key_fingerprint
 from app.records.fingerprint import foreign_fingerprint
 
 # Topics made a moment ago are not known to every broker yet.
@@ -34,9 +35,25 @@ async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
         raise Unfit(f"topics are missing: {', '.join(missing)}; run: heliograph topics apply")
 
 
-async def must_be_ours(client: dict[str, Any], contacts: str, fingerprint: str) -> None:
-    """Raises Unfit when topic `contacts` was written under another key; KafkaConnectionError without a broker."""
-    if found := await foreign_fingerprint(contacts, fingerprint, **client):
-        raise Unfit(
-            f"HELIOGRAPH_PSEUDONYM_KEY: topic {contacts} was written under another key ({found}, ours {fingerprint})"
+async def must_be_ours(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:
+    """Raises Unfit when topic `contacts` was written under another key, or by an older build; KafkaConnectionError
+    without a broker."""
+    if problem := await contact_log_problem(client, contacts, pseudonym_key):
+        raise Unfit(problem)
+
+
+async def contact_log_problem(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> str:
+    """Why topic `contacts` is not of this key and this build, or ""."""
+    found = await foreign_fingerprint(contacts, key_fingerprint(pseudonym_key), **client)
+    return foreign_problem(contacts, pseudonym_key, found) if found else ""
+
+
+def foreign_problem(contacts: str, pseudonym_key: bytes, found: str) -> str:
+    """What is wrong with a contact log whose fingerprint `found` is not ours, and what to do."""
+    if is_older_form(pseudonym_key, found):
+        return (
+            f"topic {contacts} was written by an older build, whose records and rows cannot be read: "
+            "begin with new topics (HELIOGRAPH_TOPIC_PREFIX) and empty data directories"
         )
+    ours = key_fingerprint(pseudonym_key)
+    return f"HELIOGRAPH_PSEUDONYM_KEY: topic {contacts} was written under another key ({found}, ours {ours})"

@@ -51,6 +51,15 @@ AttemptsDropped = Annotated[
 ]
 
 
+OutcomeWarnings = Annotated[
+    tuple[str, ...],
+    Meta(
+        description="What of it is missing: idempotency_key, campaign and metadata are empty where their seal could "
+        "not be opened. Not there if nothing is."
+    ),
+]
+
+
 class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outcome.v1", tag_field="type", gc=False):
     """One per message and revision. `id` is `message_id:revision`; repeats after a crash are the same bytes."""
 
@@ -82,3 +91,4 @@ class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outco
         Meta(description="Keyed hash of the payload that opened the message; empty if a rule was broken."),
     ] = ""
     attempts_dropped: AttemptsDropped | msgspec.UnsetType = msgspec.UNSET
+    warnings: OutcomeWarnings | msgspec.UnsetType = msgspec.UNSET

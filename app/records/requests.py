@@ -22,6 +22,7 @@ MAX_ADDRESS = 100
 # A message is copied to its recipient's row, log and outcome: what one request may become is bounded by these two.
 MAX_METADATA_BYTES = 16_000
 MAX_FAN_OUT_BYTES = 16_000_000
+FANNED_OUT = "body, media, media_fallback, metadata, campaign, id and idempotency_key"
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Short = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -75,7 +76,7 @@ class NotifyRequested(msgspec.Struct, frozen=True, kw_only=True, tag="notify.req
         Recipient | Several,
         Meta(
             description="One number, or up to 1,000: + and country code, in plain text. Recipients times the bytes of "
-            f"body, media, media_fallback and metadata (UTF-8) are at most {MAX_FAN_OUT_BYTES:,}."
+            f"{FANNED_OUT} (UTF-8) are at most {MAX_FAN_OUT_BYTES:,}."
         ),
     ]
     id: OwnId | None = None
@@ -232,14 +233,15 @@ def _check_recipients(request: NotifyRequested) -> None:
             field = "to" if isinstance(request.to, str) else f"to[{index}]"
             raise Unreadable(field, f"is longer than {MAX_ADDRESS} characters")
     if len(recipients) * content_bytes(request) > MAX_FAN_OUT_BYTES:
-        what = "its recipients times the bytes of body, media, media_fallback and metadata"
+        what = f"its recipients times the bytes of {FANNED_OUT}"
         raise Unreadable("to", f"names too many recipients: {what} are more than {MAX_FAN_OUT_BYTES}")
 
 
 def content_bytes(request: NotifyRequested) -> int:
-    """Bytes of UTF-8 that each recipient's message holds: body, media URLs, media_fallback, metadata."""
-    texts = (request.body, request.media_fallback, *request.media, *request.metadata, *request.metadata.values())
-    return sum(map(_utf8_bytes, texts))
+    """Bytes of UTF-8 that each recipient's message holds, sealed: see `FANNED_OUT`."""
+    names = (request.id or "", request.idempotency_key or "", request.campaign)
+    metadata = (*request.metadata, *request.metadata.values())
+    return sum(map(_utf8_bytes, (request.body, request.media_fallback, *request.media, *names, *metadata)))
 
 
 def _utf8_bytes(text: str) -> int:

@@ -13,7 +13,7 @@ from app.streams.engine.errors import RecordRefusedError
 log = telemetry.logger(__name__)
 
 # What may be at work when a fault is contained.
-WORKS = ("answer", "arming", "foreign_key", "lane", "lister", "recall", "timers")
+WORKS = ("answer", "arming", "caller_fields", "foreign_key", "lane", "lister", "recall", "timers")
 Ends = Mapping[tuple[str, int], int]  # last offset by topic and partition
 Send = Callable[[Sequence[Output]], Awaitable[Ends]]
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-# Shown as "not shown": sealed, or a producer's own words, which may hold anything.
-HIDDEN = frozenset({"sealed", "sealed_to", "idempotency_key", "fingerprint", "metadata", "traceparent", "campaign"})
+# Shown as "not shown": sealed, or a producer's own, which may hold anything.
+HIDDEN = frozenset({"sealed", "sealed_to", "sealed_caller_fields", "fingerprint", "traceparent"})
 _SHOWN = re.compile(r"[\w:@.,/ -]{0,100}")
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]{7,}")
 _NONE = object()

@@ -7,6 +7,7 @@ from app.domain.contact import Contact, Message
 from app.domain.fold import Folded
 from app.domain.inputs import Input as ContactInput
 from app.records.topics import Topics
+from app.streams.caller_fields import without_key
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
 from app.streams.engine.agent import Input, Output, TableSpec
 from app.streams.engine.record_fold import fold_whole, set_aside
@@ -27,7 +28,8 @@ class History(ContactFold):
     were set aside."""
 
     def __init__(self, topics: Topics, pk: str, skipped: Collection[int]) -> None:
-        super().__init__(Notices(topics), lambda record, field, rule: Output(topics.deadletters, record.key, None), pk)
+        notices = Notices(topics, without_key)
+        super().__init__(notices, lambda record, field, rule: Output(topics.deadletters, record.key, None), pk)
         self._skipped = skipped
         self._tables: dict[str, _Memory] = {spec.name: _Memory(spec) for spec in self.tables}
         self._parsed: ContactInput | None = None

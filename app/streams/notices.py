@@ -1,10 +1,11 @@
 """Notices: from decided events to records on the notify topics, and from effects to records for the lanes.
 
-Everything in them comes from rows, input and place: no clock, no chance, so that a repeat after a crash has the same
-bytes. Each carries (partition, offset, index) of the input that caused it and goes to the partition of that number.
+Everything in them comes from rows, input and place, opened where it is sealed: no clock, no chance, so that a repeat
+after a crash has the same bytes. Each carries (partition, offset, index) of the input that caused it and goes to the
+partition of that number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 import msgspec
@@ -26,10 +27,11 @@ from app.records.inbound import NotifyReceived
 from app.records.numbers import NotifyNumberChanged
 from app.records.topics import Topics
 from app.records.updates import NotifyUpdated
+from app.streams.caller_fields import CallerFieldsReader
 from app.streams.consents import consent_record
 from app.streams.engine.agent import Input, Output, Scope
 from app.streams.outcomes import outcome_record
-from app.streams.request_answers import answer_fields, record_key
+from app.streams.request_answers import AnswerRecord, answer_record
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,10 +39,10 @@ CONFLICT = e.InputRefused(field="idempotency_key", rule="was used before for ano
 
 
 class Notices:
-    """Writes what a fold decided into the scope of its slice."""
+    """Writes what a fold decided into the scope of its slice. `caller_fields`: opens what a team reads back."""
 
-    def __init__(self, topics: Topics) -> None:
-        self._topics = topics
+    def __init__(self, topics: Topics, caller_fields: CallerFieldsReader) -> None:
+        self._topics, self._caller_fields = topics, caller_fields
 
     def emit(
         self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded, scope: Scope
@@ -93,12 +95,14 @@ class Notices:
     ) -> None:
         message = folded.find(event.key)  # type: ignore[union-attr] # events without a key are handled above
         message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
-        answered = dict(answer_fields(event, parsed, message))
-        update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answered)
-        key = record_key(event, parsed, message_id)
-        scope.emit(self._output(self._topics.updates, key, "notify.updated.v1", update, record))
+        answer = AnswerRecord(message_id, {})
+        if isinstance(event, e.MessageOpened | e.RequestRepeated | e.RequestConflicted):
+            answer = answer_record(event, parsed, message, message_id, self._caller_fields)
+        update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answer.fields)
+        scope.emit(self._output(self._topics.updates, answer.key, "notify.updated.v1", update, record))
         if isinstance(event, e.OutcomeGiven) and message is not None:
-            outcome = outcome_record(message, event, cause)
+            caller_fields = self._caller_fields(message.sealed_caller_fields, message.tenant, message.id)
+            outcome = outcome_record(message, event, cause, caller_fields)
             traced = message.traceparent
             scope.emit(self._output(self._topics.outcomes, message_id, "notify.outcome.v1", outcome, record, traced))
 
@@ -177,7 +181,7 @@ def _updated(
     cause: Cause,
     at_ms: int,
     tenant: str,
-    answered: dict[str, object],
+    answered: Mapping[str, object],
 ) -> NotifyUpdated:
     policy = message.policy if message else None
     words = _progressed(event) if type(event) is e.AttemptProgressed else dict(_words(message, event))
@@ -215,9 +219,8 @@ def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
 def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
     """What is peculiar to the event: its word, the state it led to, its reason."""
     match event:
-        case e.MessageOpened(message=opened, warnings=warnings):
+        case e.MessageOpened(message=opened):
             yield from _said("opened", opened.stage, "requested")
-            yield "warnings", warnings
         case e.StageChanged(stage=stage, reason=reason, asked=asked, error=error, code=code):
             yield from _said("stage", stage, reason, asked, error, code)
         case e.AttemptClaimed(n=n):

@@ -1,4 +1,4 @@
-"""The outcome record of a message: its row and the event that concluded it, nothing else."""
+"""The outcome record of a message: its row, the event that concluded it, and what is sealed of its caller."""
 
 from msgspec import UNSET
 
@@ -6,12 +6,17 @@ from app.clock import iso
 from app.domain.contact import Attempt, Message, segments_of
 from app.domain.events import OutcomeGiven
 from app.domain.words import PROGRESS_WORDS, Progress, Word
+from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
 from app.records.outcomes import AttemptSeen, NotifyOutcome, Recipient
+from app.streams.caller_fields import LEFT_OUT
 
 
-def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> NotifyOutcome:
-    """`notify.outcome.v1` of this revision."""
+def outcome_record(
+    message: Message, event: OutcomeGiven, cause: Cause, caller_fields: CallerFields | None
+) -> NotifyOutcome:
+    """`notify.outcome.v1` of this revision. `caller_fields`: None if they cannot be opened, which it says."""
+    fields = caller_fields or CallerFields("")
     best = max(message.attempts, key=lambda a: a.progress, default=None)
     at_last = message.attempts[-1] if message.attempts else None
     speaks = best if best is not None and best.progress > Progress.CLAIMED else at_last
@@ -20,7 +25,7 @@ def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> Notif
         at=iso(event.at_ms),
         tenant=message.tenant,
         message_id=message.id,
-        idempotency_key=message.idempotency_key,
+        idempotency_key=fields.idempotency_key,
         recipient=Recipient(sealed=message.sealed_to, masked=message.masked),
         outcome=event.word,
         reason=event.reason,
@@ -34,13 +39,14 @@ def outcome_record(message: Message, event: OutcomeGiven, cause: Cause) -> Notif
         logged_at=iso(message.logged_ms),
         final_at=iso(message.final_ms or event.at_ms),
         times=_times(message),
-        campaign=message.campaign,
-        metadata=message.metadata,
+        campaign=fields.campaign,
+        metadata=fields.metadata,
         cause=cause,
         field=event.field,
         rule=event.rule,
         request_digest=message.fingerprint if message.policy is not None else "",
         attempts_dropped=message.attempts_dropped or UNSET,
+        warnings=UNSET if caller_fields is not None else (LEFT_OUT,),
     )
 
 

@@ -14,6 +14,7 @@ from app.domain.phone import Address, read_address
 from app.domain.policy import Policy
 from app.domain.segments import with_link
 from app.domain.words import Reason
+from app.records.caller_fields import CallerFields, encode_caller_fields
 from app.records.codec import Unreadable as BadRecord
 from app.records.loose_requests import Loose
 from app.records.requests import NotifyRequested, payload_fields
@@ -52,14 +53,12 @@ class RejectedInputs:
             "tenant": loose.tenant,
             "pk": context.key_fingerprint,
             "at": record.at_ms,
-            "idempotency_key": loose.idempotency_key,
             "requested_ms": record.at_ms,
             "source": source,
-            "campaign": loose.campaign,
-            "metadata": loose.metadata,
             "traceparent": traceparent,
-            "request_id": loose.request_id,
         }
+        fields = CallerFields(loose.idempotency_key, loose.campaign, loose.metadata, loose.request_id)
+        self._caller_fields = encode_caller_fields(fields)
 
     def put(self, raw: str, bad: BadRecord, reason: Reason = Reason.INVALID_REQUEST) -> None:
         """Emit the input that ends this recipient's message as `rejected`."""
@@ -70,6 +69,7 @@ class RejectedInputs:
             message_id=message,
             fingerprint=payload_fingerprint(self._context.pseudonym_key, contact, "rejected", bad.field, bad.rule),
             sealed_to=self.seal(Content(address.canonical), message),
+            sealed_caller_fields=self.seal_caller_fields(message),
             masked=address.masked,
             field=bad.field,
             rule=bad.rule,
@@ -87,11 +87,17 @@ class RejectedInputs:
     def identities(self, address: Address) -> tuple[str, str]:
         """Contact id and message id."""
         contact = contact_id(self._context.pseudonym_key, self._loose.tenant, address.canonical)
-        return contact, message_id(self._loose.tenant, self._loose.idempotency_key, contact)
+        return contact, message_id(
+            self._context.pseudonym_key, self._loose.tenant, self._loose.idempotency_key, contact
+        )
 
     def seal(self, content: Content, message: str) -> str:
         """The content, sealed for this tenant and message."""
         return self._context.sealer.seal_content(content, self._loose.tenant, message)
+
+    def seal_caller_fields(self, message: str) -> str:
+        """What the caller sent along for itself, sealed for this tenant and message."""
+        return self._context.sealer.seal(self._caller_fields, self._loose.tenant, message)
 
     def emit(self, contact: str, value: Requested | Rejected) -> None:
         """Put the input on the contact's log."""
@@ -145,6 +151,7 @@ class RequestedInputs:
             fingerprint=payload_fingerprint(self._key, contact, *self._payload),
             sealed=self._rejected.seal(content, message),
             sealed_to=self._rejected.seal(Content(address.canonical), message),
+            sealed_caller_fields=self._rejected.seal_caller_fields(message),
             masked=address.masked,
             country=address.country,
             digest=text_digest(self._key, contact, request.body, len(request.media)),

@@ -14,6 +14,7 @@ from app.domain.contact import Message
 from app.domain.timing import dues
 from app.domain.words import DueKind
 from app.records.topics import Topics
+from app.streams.caller_fields import without_key
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.record_fold import fold_whole, set_aside
@@ -204,4 +205,4 @@ def contact_fold(topics: Topics, pk: str) -> ContactFold:
     def dead_letter(record: Input, field: str, rule: str) -> Output:
         return Output(topics.deadletters, record.key, None)
 
-    return ContactFold(Notices(topics), dead_letter, pk)
+    return ContactFold(Notices(topics, without_key), dead_letter, pk)

@@ -6,25 +6,51 @@ keyed by the request's id, so that a table keyed by message never takes the conf
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from app.domain import events as e
 from app.domain.contact import Message
 from app.domain.inputs import Input, Rejected, Requested
+from app.records.caller_fields import CallerFields
+from app.streams.caller_fields import LEFT_OUT, CallerFieldsReader
 
 # As many digits in a row as a phone number may have without its country code.
 _NUMBER = re.compile(r"\d(?:[ .()\-]*\d){6}")
 
 
-def answer_fields(event: e.Event, parsed: Input, message: Message | None) -> Iterator[tuple[str, object]]:
-    """Fields of the update that only an answer to a request has: none for other events."""
-    if not isinstance(event, e.MessageOpened | e.RequestRepeated | e.RequestConflicted):
-        return
+Answer = e.MessageOpened | e.RequestRepeated | e.RequestConflicted
+
+
+class AnswerRecord(NamedTuple):
+    """Of the update that answers a request: its record key, and the fields that only an answer has."""
+
+    key: str
+    fields: Mapping[str, object]
+
+
+def answer_record(
+    event: Answer, parsed: Input, message: Message | None, message_id: str, read: CallerFieldsReader
+) -> AnswerRecord:
+    """The answer to the request that `parsed` is. `message`: which stands for it; `read`: opens what its caller sent
+    along. Where that cannot be opened it is left out, and the answer says so."""
     assert isinstance(parsed, Requested | Rejected), "only a request is answered"
-    yield "request_id", parsed.request_id or parsed.source
-    yield "idempotency_key", parsed.idempotency_key
+    caller_fields = read(parsed.sealed_caller_fields, parsed.tenant, parsed.message_id)
+    request_id = caller_fields.request_id if caller_fields is not None else ""
+    key = _conflict_key(request_id, parsed.source) if isinstance(event, e.RequestConflicted) else message_id
+    return AnswerRecord(key, dict(_fields(event, parsed, message, caller_fields)))
+
+
+def _fields(
+    event: Answer, parsed: Requested | Rejected, message: Message | None, caller_fields: CallerFields | None
+) -> Iterator[tuple[str, object]]:
+    fields = caller_fields or CallerFields("")
+    yield "request_id", fields.request_id or parsed.source
+    yield "idempotency_key", fields.idempotency_key
     yield "masked", parsed.masked
+    warnings = event.warnings if isinstance(event, e.MessageOpened) else ()
+    yield "warnings", warnings if caller_fields is not None else (*warnings, LEFT_OUT)
     if isinstance(event, e.MessageOpened) and isinstance(parsed, Requested):
         yield "request_digest", parsed.fingerprint
     if isinstance(event, e.RequestConflicted):
@@ -34,13 +60,9 @@ def answer_fields(event: e.Event, parsed: Input, message: Message | None) -> Ite
         yield from (("event", "repeated"), ("state", str(state)), ("reason", "requested"))
 
 
-def record_key(event: e.Event, parsed: Input, message_id: str) -> str:
-    """The message's id; of a conflict the request's id, or its place where that id may hold a phone number (P8)."""
-    if not isinstance(event, e.RequestConflicted):
-        return message_id
-    assert isinstance(parsed, Requested | Rejected), "only a request is answered"
-    named = parsed.request_id
-    return named if named and not _may_hold_number(named) else parsed.source
+def _conflict_key(request_id: str, source: str) -> str:
+    """The request's id, or its place (`source`) where that id is not known, or may hold a phone number (P8)."""
+    return request_id if request_id and not _may_hold_number(request_id) else source
 
 
 def _may_hold_number(text: str) -> bool:

@@ -23,6 +23,7 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.answers import Answers
 from app.streams.bulk import BulkAgent, BulkPacer
+from app.streams.caller_fields import SealedCallerFields
 from app.streams.calls import Calls
 from app.streams.circuits import Circuits
 from app.streams.compose import Composer
@@ -94,7 +95,8 @@ class Worker:
 
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
-        notices, composer = Notices(topics), Composer(self._tenants, self._sealer)
+        caller_fields = SealedCallerFields(self._sealer, self._contained)
+        notices, composer = Notices(topics, caller_fields), Composer(self._tenants, self._sealer)
         checkpoint_after_ms = int(settings.checkpoint_after_s * 1000)
         self.contacts = ContactsAgent(
             topics.contacts, notices, composer, letters, self._pk, self.doubts, checkpoint_after_ms, self._contained

@@ -29,6 +29,9 @@ from app.domain.identity import contact_id, key_fingerprint, message_id
 from app.domain.inputs import Answered, Reported, Requested, TurnGranted
 from app.domain.policy import Policy
 from app.domain.words import Answer, Category, Priority, Progress
+from app.records.caller_fields import CallerFields, encode_caller_fields
+from app.records.seal import Sealer
+from app.settings import Settings
 from app.streams.engine.producer import partition_of
 
 ROOT = Path(__file__).parents[2]
@@ -37,10 +40,13 @@ STEPS = (Progress.QUEUED, Progress.SENDING, Progress.SENT, Progress.DELIVERED)
 encode = msgspec.json.Encoder().encode
 
 
-def opening(n: int, pk: str, now: int) -> tuple[bytes, list[bytes], str]:
-    """Key, and the records that make message `n` accepted by Twilio."""
-    contact = contact_id(b"bench" * 8, "default", f"+1{n}")
-    message, base = message_id("default", str(n), contact), {"id": str(n), "tenant": "default", "pk": pk, "at": now}
+def opening(n: int, pk: str, now: int, sealer: Sealer) -> tuple[bytes, list[bytes], str]:
+    """Key, and the records that make message `n` accepted by Twilio; `sealer`: of the worker that folds them."""
+    bench = b"bench" * 8
+    contact = contact_id(bench, "default", f"+1{n}")
+    message = message_id(bench, "default", str(n), contact)
+    base = {"id": str(n), "tenant": "default", "pk": pk, "at": now}
+    caller_fields = encode_caller_fields(CallerFields(f"bench-{n}"))
     policy = Policy(
         lane="default",
         priority=Priority.NORMAL,
@@ -53,11 +59,11 @@ def opening(n: int, pk: str, now: int) -> tuple[bytes, list[bytes], str]:
     requested = Requested(
         **base,
         message_id=message,
-        idempotency_key=f"bench-{n}",
         fingerprint="0123456789abcdef",
         sealed="k1." + "x" * 180,
         sealed_to="k1." + "x" * 80,
-        masked="+1415•••0123",
+        sealed_caller_fields=sealer.seal(caller_fields, "default", message),
+        masked="•••0123",
         country="US",
         policy=policy,
         requested_ms=now,
@@ -171,7 +177,8 @@ def measure(stand: Stand, servers: str, prefix: str, messages: int) -> dict:
     worker = stand.parts["worker-1"]
     pk = key_fingerprint(bytes.fromhex(stand.env["HELIOGRAPH_PSEUDONYM_KEY"]))
     now, topic, group = int(time.time() * 1000), f"{prefix}contacts", f"{prefix}heliograph"
-    openings = [opening(n, pk, now) for n in range(messages)]
+    sealer = Sealer(Settings.read(stand.env).seal_keys)
+    openings = [opening(n, pk, now, sealer) for n in range(messages)]
     asyncio.run(load(servers, topic, 8, [(key, value) for key, values, _ in openings for value in values]))
     wait(lambda: lag(servers, group, topic) == 0)
     worker.stop()

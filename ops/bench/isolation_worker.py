@@ -1,11 +1,15 @@
 """`heliograph` with a fault planted for `ops/bench/isolation`: the fold of messages of one campaign raises."""
 
+import os
 from typing import Any
 
 from poison_kinds import RAISING
 
 from app.__main__ import main
 from app.domain.inputs import Requested
+from app.records.caller_fields import open_caller_fields
+from app.records.seal import Sealer
+from app.settings import Settings
 from app.streams import contactfold
 
 
@@ -14,10 +18,13 @@ class PlantedError(Exception):
 
 
 def plant() -> None:
-    inner = contactfold.fold
+    inner, sealer = contactfold.fold, Sealer(Settings.read(dict(os.environ)).seal_keys)
+
+    def campaign(record: Requested) -> str:
+        return open_caller_fields(sealer, record.sealed_caller_fields, record.tenant, record.message_id).campaign
 
     def fold(contact: Any, rows: Any, record: Any, place: Any) -> Any:
-        if isinstance(record, Requested) and record.campaign == RAISING:
+        if isinstance(record, Requested) and campaign(record) == RAISING:
             raise PlantedError
         return inner(contact, rows, record, place)
 

@@ -28,7 +28,9 @@ from app.dev.stand import Plan, Stand
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Reported
 from app.domain.words import Progress
+from app.records.seal import Sealer
 from app.records.topics import CHANGELOG_TABLES
+from app.settings import Settings
 
 PARTITIONS = 8
 
@@ -57,20 +59,21 @@ class Bench:
     def __init__(self, stand: Stand, servers: str, prefix: str, messages: int) -> None:
         self.servers, self.prefix, self.messages = servers, prefix, messages
         self.pk = key_fingerprint(bytes.fromhex(stand.env["HELIOGRAPH_PSEUDONYM_KEY"]))
+        self.sealer = Sealer(Settings.read(stand.env).seal_keys)
         self.topic, self.group = f"{prefix}contacts", f"{prefix}heliograph"
 
     def fill(self) -> None:
         """Every message accepted by Twilio, none with a report."""
         now, step = int(time.time() * 1000), 20_000
         for start in range(0, self.messages, step):
-            some = [opening(n, self.pk, now) for n in range(start, min(start + step, self.messages))]
+            some = [opening(n, self.pk, now, self.sealer) for n in range(start, min(start + step, self.messages))]
             asyncio.run(load(self.servers, self.topic, PARTITIONS, [(k, v) for k, values, _ in some for v in values]))
         wait(lambda: lag(self.servers, self.group, self.topic) == 0, 600)
 
     def report(self, n: int) -> None:
         """Message `n` is delivered: on the log before the worker starts."""
         now = int(time.time() * 1000)
-        key, _, message = opening(n, self.pk, now)
+        key, _, message = opening(n, self.pk, now, self.sealer)
         given = {"id": f"recovery-{n}", "tenant": "default", "pk": self.pk, "at": now, "message_id": message}
         value = Reported(**given, attempt=1, sid=sid(n), progress=Progress.DELIVERED, status="delivered")
         asyncio.run(load(self.servers, self.topic, PARTITIONS, [(key, encode(value))]))

@@ -18,6 +18,7 @@ from fold import opening
 from app.domain.inputs import Due, Reported, Requested
 from app.domain.timing import dues
 from app.domain.words import Progress, Stage
+from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
@@ -25,6 +26,7 @@ from app.streams.replay import contact_fold
 
 PK, START_MS, MINUTE_MS, KEPT_MS = "11111111", 1_800_000_000_000, 60_000, 24 * 3_600_000
 STEPS = (Progress.QUEUED, Progress.SENDING, Progress.SENT, Progress.DELIVERED)
+SEALER = Sealer({"bench": bytes(32)})
 encode = msgspec.json.Encoder().encode
 
 
@@ -93,7 +95,7 @@ def life(messages: int, measured: int) -> dict[str, float]:
     }
 
 
-CONTACT = opening(0, PK, START_MS)[0]
+CONTACT = opening(0, PK, START_MS, SEALER)[0]
 
 
 def message_of(n: int) -> str:
@@ -103,7 +105,7 @@ def message_of(n: int) -> str:
 
 def message_inputs(n: int, now: int) -> list[bytes]:
     """Request, turn, answer and four reports."""
-    _, begun, message = opening(n, PK, now)
+    _, begun, message = opening(n, PK, now, SEALER)
     made = [record.replace(message.encode(), message_of(n).encode()) for record in begun]
     made[0] = encode(msgspec.structs.replace(msgspec.json.decode(made[0], type=Requested), digest=f"{n:022x}"))
     base = {"tenant": "default", "pk": PK, "at": now, "message_id": message_of(n), "attempt": 1}

@@ -17,7 +17,8 @@ def note_asking(diary: Diary, pseudonym_key: bytes, event: dict[str, Any], body:
     """
     tenant, key, to = event.get("tenant", TENANT), event["idempotency_key"], event["to"]
     people = to if isinstance(to, list) else [to]
-    ids = [message_id(tenant, key, contact_id(pseudonym_key, tenant, person)) for person in people]
+    contacts = [contact_id(pseudonym_key, tenant, person) for person in people]
+    ids = [message_id(pseudonym_key, tenant, key, contact) for contact in contacts]
     diary.note(
         "asking",
         key=key,

@@ -211,8 +211,8 @@ class Run:
             await consumer.stop()
 
     async def _evidence(self) -> Evidence:
-        servers, group = self._stand.servers, self._stand.settings().group
-        topics = {short: await read_topic(topic_name(short, PREFIX, group), servers) for short in TOPICS}
+        servers, settings = self._stand.servers, self._stand.settings()
+        topics = {short: await read_topic(topic_name(short, PREFIX, settings.group), servers) for short in TOPICS}
         url = f"http://127.0.0.1:{self._stand.simulator_port}/_sim/creates"
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             creates = (await answer.json())["creates"]

@@ -40,7 +40,7 @@ class PoisonOversized:
             requests.record(event, promise=Promise.OUTCOME, record_key=contact.encode()) for event in events
         )
         for event in events[self.SENT :]:
-            message = message_id(TENANT, event["idempotency_key"], contact)
+            message = message_id(key, TENANT, event["idempotency_key"], contact)
             ground.diary.note("canceling", message_id=message)
             value = self._cancel(message)
             producer.put(Poison(value, Promise.ANSWERED, record_key=contact.encode()))

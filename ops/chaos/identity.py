@@ -14,16 +14,22 @@ def _fields(*fields: str) -> bytes:
     return b"".join(len(field.encode()).to_bytes(4, "big") + field.encode() for field in fields)
 
 
+def _hash(key: bytes, *fields: str) -> str:
+    return hmac.new(key, _fields(*fields), hashlib.sha256).hexdigest()[:DIGITS]
+
+
 def contact_id(key: bytes, tenant: str, number: str) -> str:
     """HMAC-SHA256 over tenant and number (E.164). `key`: the pseudonym key."""
-    return hmac.new(key, _fields(tenant, number), hashlib.sha256).hexdigest()[:DIGITS]
+    return _hash(key, tenant, number)
 
 
-def message_id(tenant: str, idempotency_key: str, contact: str) -> str:
-    """The contact's id, "-", and SHA-256 over tenant, idempotency key and contact."""
-    return f"{contact}-{hashlib.sha256(_fields(tenant, idempotency_key, contact)).hexdigest()[:DIGITS]}"
+def message_id(key: bytes, tenant: str, idempotency_key: str, contact: str) -> str:
+    """The contact's id, "-", and HMAC-SHA256 over "message", tenant, idempotency key and contact."""
+    return f"{contact}-{_hash(key, 'message', tenant, idempotency_key, contact)}"
 
 
 def masked(number: str) -> str:
-    """Five characters, three dots, the last four: of a number of the North American plan (+1 and ten digits)."""
-    return f"{number[:5]}•••{number[-4:]}"
+    """Three dots and the last four of at least 11 digits, the last two of 7 to 10, else none."""
+    digits = number.removeprefix("+")
+    shown = 4 if len(digits) >= 11 else 2 if len(digits) >= 7 else 0
+    return f"•••{digits[len(digits) - shown :]}"

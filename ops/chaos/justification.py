@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ops.chaos.evidence import Record
-from ops.chaos.view import Asked, Text, View, cause_of, contact_of
+from ops.chaos.view import Asked, Text, View, cause_of, contact_of, errors_of
 
 Outcome = dict[str, Any]
 
@@ -118,7 +118,7 @@ def _barred(matter: _Matter) -> str:
     if told and told[-1]["state"] == "invalid":
         return "number_invalid"
     reports = (record for record in matter.view.logs.get(contact, ()) if record.offset <= offset)
-    filtered = any((record.value or {}).get("error") == "filtered" for record in reports)
+    filtered = any("filtered" in errors_of(record) for record in reports)
     return "filtered" if filtered else ""
 
 

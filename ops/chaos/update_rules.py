@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ops.chaos.evidence import Record
-from ops.chaos.view import View, cause_of, contact_of
+from ops.chaos.view import View, cause_of, contact_of, errors_of, statuses_of
 
 Update = dict[str, Any]
 Wanted = tuple[str, int, int]  # event, attempt, offset of the cause
@@ -215,10 +215,15 @@ def _numbers(view: View) -> list[str]:
     for contact, changes in view.numbers.items():
         for change in changes:
             cause = view.inputs.get(cause_of(change)[:2])
-            error = (cause.value or {}).get("error", "") if cause is not None and cause.key == contact else None
-            if error is None or (change["state"] == "invalid") != str(error).startswith("number_"):
+            if cause is None or cause.key != contact or not _tells_of_number(cause, change["state"]):
                 problems.append(f"contact {contact}: its number is {change['state']} by nothing on the log")
     return problems
+
+
+def _tells_of_number(cause: Record, state: str) -> bool:
+    if state == "invalid":
+        return any(error.startswith("number_") for error in errors_of(cause))
+    return cause.kind == "contact.texted.v1" or bool({"delivered", "read"} & statuses_of(cause))
 
 
 def disordered_notices(view: View) -> list[str]:

@@ -160,6 +160,18 @@ def cause_of(value: Mapping[str, Any]) -> tuple[int, int, int]:
     return cause["partition"], cause["offset"], cause["index"]
 
 
+def errors_of(record: Record) -> set[str]:
+    """Error classes that an answer, a report or texts on Twilio's list have."""
+    value = record.value or {}
+    return {str(told["error"]) for told in (value, *value.get("texts", ())) if told.get("error")}
+
+
+def statuses_of(record: Record) -> set[str]:
+    """Twilio's words for texts, in a report or on its list."""
+    value = record.value or {}
+    return {str(told["status"]) for told in (value, *value.get("texts", ())) if told.get("status")}
+
+
 def contact_of(message_id: str) -> str:
     """The contact's part of a message id."""
     return message_id.partition("-")[0]

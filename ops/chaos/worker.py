@@ -10,9 +10,15 @@ import mmap
 import os
 import struct
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from app.records.caller_fields import open_caller_fields
+from app.records.seal import Sealer, Unsealable
+from app.settings import Settings
 from app.streams import contactfold
 from app.streams.engine.agent import Output
 
@@ -66,8 +72,23 @@ def _lay_refused_output(file: Path) -> None:
 
 
 def _springs(file: Path, value: bytes | None) -> bool:
-    marked = value is not None and b'"idempotency_key":"%b-' % file.name.encode() in value
-    return marked and b'"type":"contact.requested.v1"' in (value or b"") and file.exists()
+    if value is None or b'"type":"contact.requested.v1"' not in value or not file.exists():
+        return False
+    return _idempotency_key(msgspec.json.decode(value)).startswith(f"{file.name}-")
+
+
+def _idempotency_key(value: dict[str, Any]) -> str:
+    """Of the request that a record of topic contacts is; "" of any other record."""
+    sealed, tenant, message = (str(value.get(name, "")) for name in ("sealed_caller_fields", "tenant", "message_id"))
+    try:
+        return open_caller_fields(_sealer(), sealed, tenant, message).idempotency_key
+    except Unsealable:
+        return ""
+
+
+@cache
+def _sealer() -> Sealer:
+    return Sealer(Settings.read(dict(os.environ)).seal_keys)
 
 
 def main() -> None:

@@ -44,12 +44,21 @@ def test_a_contact_log_of_another_pseudonym_key_is_refused_with_78(place: Place,
     )
 
 
+def test_a_contact_log_of_an_older_build_is_refused_with_one_line_that_says_what_to_do(place: Place) -> None:
+    place.produce("contacts", "c" * 20, {"pk": key_fingerprint(bytes.fromhex(KEYS["HELIOGRAPH_PSEUDONYM_KEY"]), 1)})
+    done = place.run("worker")
+    [told] = faults(done)
+    assert done.returncode == 78
+    assert told.startswith(f"topic {place.prefix}contacts was written by an older build") and "empty data" in told
+    assert [seen["problem"] for seen in looked(place) if seen["what"] == "contact log"] == [told]
+
+
 def test_poison_at_the_end_of_the_contact_log_keeps_no_process_from_its_start(place: Place) -> None:
     poison = (b"{broken", b"[]", b"{}", b"\xff")
     for key in "abcdefgh":  # of both partitions
         for value in poison:
             place.produce("contacts", key, value)
-    assert [seen["problem"] for seen in looked(place) if seen["what"] == "pseudonym key"] == [""]
+    assert [seen["problem"] for seen in looked(place) if seen["what"] == "contact log"] == [""]
     place.produce("contacts", "a", {"pk": "0123abcd"})
     for value in poison:
         place.produce("contacts", "a", value)
@@ -163,7 +172,7 @@ def outcome(number: int) -> dict[str, Any]:
         "message_id": f"m{number}",
         "tenant": "default",
         "at": "2026-03-03T10:00:00.000Z",
-        "recipient": {"masked": "+1415•••0123"},
+        "recipient": {"masked": "•••0123"},
         "outcome": "delivered",
         "reason": "reported",
         "error_code": None,

@@ -82,8 +82,10 @@ def seed(stand: Stand, number: str, size: int) -> None:
     base = given(requested()).contact
     assert base is not None
     one = replace(base.messages[FIRST], id=f"{contact}-{FIRST}", tenant="default")
-    row = Contact(tenant="default", watermark=10_000, touched_ms=now, messages={FIRST: replace(one, campaign=" ")})
-    row = replace(row, messages={FIRST: replace(one, campaign="x" * (size - row_bytes(row) + 1))})
+    row = Contact(
+        tenant="default", watermark=10_000, touched_ms=now, messages={FIRST: replace(one, sealed_caller_fields=" ")}
+    )
+    row = replace(row, messages={FIRST: replace(one, sealed_caller_fields="x" * (size - row_bytes(row) + 1))})
     assert row_bytes(row) == size
     write(stand, contact, Checkpointed(id="seed", tenant="default", pk=fingerprint(stand), at=now, row=row))
 

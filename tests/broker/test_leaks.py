@@ -1,6 +1,7 @@
 """P8: nothing leaks. The whole way at debug level, with bad input and crashes, then everything it left is searched."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,12 @@ from tests.support.leaks import Canary, Searcher
 from tests.support.raising import CALL, DOOR, FOLD, WAY
 from tests.support.sites import event, prefix
 from tests.support.story import (
+    ALONG,
     BEARER,
     CANARIES,
+    KEY,
     MEDIA,
+    NAMES,
     OTHER,
     PERSON,
     REPLY,
@@ -33,6 +37,8 @@ from tests.support.story import (
 
 # The one topic that holds what others produced as they produced it.
 STATED = r"notify\.requests-\d+/"
+# Where a team reads back what it named its requests by; `explain` opens it with the seal key.
+READ_BACK = r"notify\.(outcomes|updates)(-\d+/|: (key|value)$)|^(outcomes|explain) command$"
 KEPT = {"k1", "k2", "k3", "several", "spooled", *(f"mid-{n}" for n in range(30))}
 
 
@@ -40,6 +46,7 @@ class Told(NamedTuple):
     """What came of the story."""
 
     leaks: Searcher
+    names: Searcher
     control: Searcher
     outcomes: dict[str, dict[str, Any]]
     letters: list[tuple[str, str]]
@@ -50,11 +57,12 @@ class Told(NamedTuple):
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     path = tmp_path_factory.mktemp("leaks")
-    leaks = Searcher(CANARIES)
+    leaks, names = Searcher(CANARIES), Searcher(NAMES)
     with telling(path) as story:
         outcomes = good_and_bad(story)
+        named(story)
         answers = at_the_door(story)
-        crashes(story, leaks)
+        crashes(story, leaks, names)
         outcomes |= story.ended(*KEPT)
         # Once somebody is known by pseudonym, a searcher for it shows which places speak of people at all.
         control = Searcher(
@@ -63,13 +71,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         letters = [(letter["field"], letter["rule"]) for letter in story.letters(0)]
         seen = list(from_outside(story))
     seen += rows(path / "stand")
-    leaks.look_at_files(path, but=rf"{STATED}|keys\.json$")
+    for searcher in (leaks, names):
+        searcher.look_at_files(path, but=rf"{STATED}|keys\.json$")
     control.look_at_files(path)
     for place, data in seen:
-        leaks.look(place, data)
-        control.look(place, data)
+        for searcher in (leaks, names, control):
+            searcher.look(place, data)
     lines = [line for log in path.glob("stand/logs/*.log") for line in log.read_text().splitlines()]
-    yield Told(leaks, control, outcomes, letters, answers, [json.loads(line) for line in lines])
+    yield Told(leaks, names, control, outcomes, letters, answers, [json.loads(line) for line in lines])
 
 
 def good_and_bad(story: Story) -> dict[str, dict[str, Any]]:
@@ -88,13 +97,23 @@ def good_and_bad(story: Story) -> dict[str, dict[str, Any]]:
     return found | story.ended("k3")
 
 
+def named(story: Story) -> None:
+    """What a team names its requests by, on every way: taken, refused, with another payload, parked, over HTTP."""
+    asked = event(10, to=PERSON, body=TEXT, **ALONG, idempotency_key=KEY)
+    many = [f"+1212555{n:04d}" for n in range(200, 221)]
+    story.produce(asked, asked | {"body": "Other."}, asked | {"body": " ", "idempotency_key": f"{KEY}-bad"})
+    story.produce(asked | {"to": many, "idempotency_key": f"{KEY}-many"})
+    assert story.ask(asked | {"idempotency_key": f"{KEY}-http"}).status_code == 202
+    story.ended(*(f"{KEY}{way}" for way in ("", "-bad", "-many", "-http")))
+
+
 def at_the_door(story: Story) -> list[httpx.Response]:
     """The same over HTTP, and two who are nobody."""
     asked = [story.ask(bad) for bad, *_ in bad_events()]
     return [*asked, story.ask(event(4, to=PERSON, body=TEXT), bearer=STRANGER), story.forged()]
 
 
-def crashes(story: Story, leaks: Searcher) -> None:
+def crashes(story: Story, *searchers: Searcher) -> None:
     """Faults of ours that raise what they were given; kills in the middle; a broker that hangs."""
     worker, ingress = story.stand.parts["worker-1"], story.stand.parts["ingress"]
     story.produce(event(5, to=PERSON, body=FOLD + TEXT), event(6, to=PERSON, body=CALL + TEXT))
@@ -108,12 +127,13 @@ def crashes(story: Story, leaks: Searcher) -> None:
     story.ended("mid-0")
     worker.kill()
     with story.without_kafka():
-        assert story.ask(event(8, to=PERSON, body=TEXT, idempotency_key="spooled")).status_code == 202
+        assert story.ask(event(8, to=PERSON, body=TEXT, **ALONG, idempotency_key="spooled")).status_code == 202
         assert story.text(REPLY) == 200
         ingress.kill()
         [spool] = story.spool()
         assert spool.stat().st_size > 500
-        leaks.look_at_files(spool.parent)
+        for searcher in searchers:
+            searcher.look_at_files(spool.parent)
     ingress.restart()
     worker.restart()
 
@@ -122,13 +142,16 @@ def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
     """Place and bytes: every topic, what commands and the API say, every process's metrics and first words, Twilio's
     callback URLs."""
     yield from records(story)
-    told = story.ended("k1")["k1"]["message_id"]
+    told = story.ended(KEY)[KEY]["message_id"]
     for answer in until(lambda: known(story, told)):
         yield "states over HTTP", answer.content
     for words in (["outcomes"], ["outcomes", "--json"], ["explain", told], ["explain", told, "--json"]):
         done = heliograph(*words, **story.stand.env)
         assert done.returncode == 0, done.stderr
         yield f"{words[0]} command", f"{done.stdout}{done.stderr}".encode()
+    done = heliograph("explain", told, **{**story.stand.env, "HELIOGRAPH_SEAL_KEYS": ""})
+    assert "caller_fields=sealed" in done.stdout
+    yield "explain command without a seal key", done.stdout.encode()
     parts = story.stand.parts.values()
     yield "first words", json.dumps([part.ready for part in parts]).encode()
     pages = {url for part in parts if (url := part.ready.get("internal") or part.ready.get("metrics"))}
@@ -144,7 +167,7 @@ def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
 def known(story: Story, message: str) -> list[httpx.Response]:
     """The API's answers about a message, by its id and by its key, once it has its outcome."""
     url, headers = f"{story.stand.addresses()['ingress']}/v1/messages", {"Authorization": f"Bearer {BEARER}"}
-    found = [story.http.get(f"{url}{end}", headers=headers) for end in (f"/{message}", "?idempotency_key=k1")]
+    found = [story.http.get(f"{url}{end}", headers=headers) for end in (f"/{message}", f"?idempotency_key={KEY}")]
     return found if found[0].status_code == 200 and found[0].json()["outcome"] else []
 
 
@@ -177,6 +200,26 @@ def rows(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def test_p8_no_canary_is_anywhere_but_on_the_topic_that_others_write(told: Told) -> None:
     assert told.leaks.leaks == set()
+
+
+def test_p8_what_a_caller_names_its_requests_by_is_nowhere_but_where_its_team_reads_it_back(told: Told) -> None:
+    assert {leak for leak in told.names.leaks if not re.search(READ_BACK, leak.place)} == set()
+
+
+@pytest.mark.parametrize(
+    "place", ["notify.outcomes: value", "notify.updates: value", "outcomes command", "explain com"]
+)
+def test_the_team_and_an_operator_with_the_seal_key_read_it_back(told: Told, place: str) -> None:
+    kinds = {leak.kind for leak in told.names.leaks if place in leak.place}
+    assert (
+        kinds
+        == {
+            "notify.outcomes: value": {"key", "campaign", "metadata"},
+            "notify.updates: value": {"key", "id"},
+            "outcomes command": {"key", "campaign", "metadata"},
+            "explain com": {"key", "campaign", "metadata", "id"},
+        }[place]
+    )
 
 
 def test_the_search_looked_at_every_place_that_speaks_of_people(told: Told) -> None:

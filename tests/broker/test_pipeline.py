@@ -30,7 +30,7 @@ def test_p1_a_plain_record_ends_as_one_delivered_outcome(stand):
     produce(stand, event(1))
     told = outcome(stand, "k1")
     assert (told["outcome"], told["revision"]) == ("delivered", 1)
-    assert told["recipient"]["masked"] == "+1212•••0101"
+    assert told["recipient"]["masked"] == "•••0101"
     assert [a["answer"] for a in told["attempts"]] == ["taken"]
 
 

@@ -67,7 +67,7 @@ def test_one_contact_is_shown_masked_with_its_consent_and_the_evidence(stand):
     row, message, summary = map(json.loads, lines)
     assert (row["contact_id"], row["consent"]["state"], row["consent"]["source"]) == (contact, "opted_out", "keyword")
     assert row["consent"]["evidence"].endswith(f"@{row['consent']['stopped_offset']}")
-    assert (message["outcome"], message["recipient"]) == ("suppressed", "+1212•••0105")
+    assert (message["outcome"], message["recipient"]) == ("suppressed", "•••0105")
     assert summary["summary"]["contacts"] == 1 and STOPPED not in "".join(lines) and "Once 5." not in "".join(lines)
     assert f"{contact}  tenant default" in replay(stand, "--contact", contact).stdout
 
@@ -88,7 +88,7 @@ def test_what_makes_no_sense_is_told(stand):
     assert "must be 20 hex digits" in replay(stand, "--contact", "+12125550105").stderr
     assert replay(stand, "--contact", "0" * 20).returncode == 1
     foreign = replay(stand, "--verify", HELIOGRAPH_PSEUDONYM_KEY="99" * 32)
-    assert foreign.returncode == 1 and "another HELIOGRAPH_PSEUDONYM_KEY" in foreign.stderr
+    assert foreign.returncode == 1 and "was written under another key" in foreign.stderr
 
 
 def test_an_auditor_needs_no_key(stand):

@@ -15,6 +15,7 @@ from app import clock
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Requested, Texted
 from app.domain.words import Intent
+from app.records.caller_fields import CallerFields, encode_caller_fields
 from app.records.deadletters import Lost, dead_letter
 from app.records.seal import Content, Sealer
 from app.records.webhooks import RawWebhook
@@ -31,8 +32,9 @@ SEALER = Sealer({"k1": bytes.fromhex("22" * 32)})
 
 def request() -> Requested:
     content = Content(PERSON, HOSTILE, (HOSTILE,))
-    names = {"idempotency_key": HOSTILE, "campaign": HOSTILE, "metadata": {HOSTILE: HOSTILE}}
-    return replace(requested(), pk=PK, sealed=SEALER.seal_content(content, TENANT, MESSAGE), **names)
+    fields = encode_caller_fields(CallerFields(HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE))
+    sealed = {"sealed_caller_fields": SEALER.seal(fields, TENANT, MESSAGE)}
+    return replace(requested(), pk=PK, sealed=SEALER.seal_content(content, TENANT, MESSAGE), **sealed)
 
 
 def text() -> Texted:
@@ -41,7 +43,7 @@ def text() -> Texted:
     )
     content = Content(PERSON, HOSTILE, (), HOSTILE)
     return Texted(
-        id="t", tenant=TENANT, pk=PK, at=clock.now_ms(), sid=SID, intent=Intent.NONE, masked="+1415\u2022\u2022\u20220123",
+        id="t", tenant=TENANT, pk=PK, at=clock.now_ms(), sid=SID, intent=Intent.NONE, masked="\u2022\u2022\u20220123",
         sealed=SEALER.seal_content(content, TENANT, SID), raw=SEALER.seal(msgspec.json.encode(raw), TENANT, SID),
     )  # fmt: skip
 

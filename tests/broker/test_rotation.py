@@ -33,8 +33,9 @@ def hang_up(stand: Stand, name: str) -> None:
 
 
 def updates(stand: Stand, key: str, event: str) -> list[str]:
-    ids = {r["message_id"] for r in read(stand, "contacts") if r.get("idempotency_key") == key}
-    told = [u for u in read(stand, "notify.updates") if u["message_id"] in ids and u["event"] == event]
+    all_told = read(stand, "notify.updates")
+    ids = {u["message_id"] for u in all_told if u.get("idempotency_key") == key}
+    told = [u for u in all_told if u["message_id"] in ids and u["event"] == event]
     return [u.get("error_class") or u["state"] for u in told]
 
 

@@ -133,7 +133,7 @@ def words(stand: Stand) -> set[str]:
 
 
 def identified(stand: Stand, key: str) -> str:
-    asked = (record for record in read(stand, "contacts") if record.get("idempotency_key") == key)
+    asked = (record for record in read(stand, "notify.updates") if record.get("idempotency_key") == key)
     return next((record["message_id"] for record in asked), "")
 
 

@@ -9,6 +9,7 @@ from tests.support.commands import heliograph
 from tests.support.judged import faults
 from tests.support.lab import until
 from tests.support.sites import event, prefix, produce, read, standing
+from tests.support.written import message_of
 
 DEADLY = "deadly-key"
 PERSON, OTHERS = 5, range(10, 20)
@@ -16,9 +17,9 @@ PERSON, OTHERS = 5, range(10, 20)
 
 def test_a_record_that_ends_the_worker_is_set_aside_concerns_its_contact_alone_and_can_be_retried(kafka, tmp_path):
     plant = tmp_path / "plant"
-    plant.write_text(f'"idempotency_key":"{DEADLY}"')
     given = {"extra": {"DEADLY": str(plant)}, "program": ("-m", "tests.support.deadly")}
     with standing(kafka, tmp_path, **given, simulator=["--mix", '{"delivered": 1.0}']) as stand:
+        plant.write_text(f'"message_id":"{message_of(stand, event(PERSON)["to"], DEADLY)}"')
         produce(stand, event(PERSON, idempotency_key="before"), *(event(n) for n in OTHERS))
         until(lambda: set(outcomes(stand)) == {"before", *(f"k{n}" for n in OTHERS)})
         produce(stand, {**event(PERSON), "idempotency_key": DEADLY}, event(PERSON, idempotency_key="after"), event(30))

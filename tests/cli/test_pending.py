@@ -28,8 +28,10 @@ STOPPED = Stopped(tenant="acme", lane="main", proof=Proof.TAKEN, until_ms=0, hol
 
 
 def message(stage: Stage, **given) -> Message:
-    base = {"id": "c-m", "tenant": "acme", "idempotency_key": "k", "fingerprint": "", "masked": "", "sealed_to": ""}
-    return Message(**base, stage=stage, requested_ms=0, logged_ms=0, **{"policy": POLICY, **given})
+    base = {"id": "c-m", "tenant": "acme", "fingerprint": "", "masked": "", "sealed_to": ""}
+    return Message(
+        **base, sealed_caller_fields="", stage=stage, requested_ms=0, logged_ms=0, **{"policy": POLICY, **given}
+    )
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def outcome(**told: Any) -> dict[str, Any]:
         "message_id": "m1",
         "tenant": "default",
         "idempotency_key": "k",
-        "recipient": {"masked": "+1415\u2022\u2022\u20220123"},
+        "recipient": {"masked": "\u2022\u2022\u20220123"},
     }
     return {**base, "outcome": "rejected", "reason": "reported", **told}
 

@@ -67,6 +67,14 @@ def test_an_outcome_that_was_there_before_counts_once_the_request_is_answered_as
     assert matching.answer(answer(message, "m1", "repeated")) and not message.failed
 
 
+def test_an_outcome_whose_key_could_not_be_opened_is_known_by_its_message() -> None:
+    [message] = awaited(asked([line(2, ONE, "k")]))
+    matching = Matching([message])
+    assert not matching.take(outcome("m2", "", message.identity[2]))
+    assert not matching.take(outcome("m1", "", message.identity[2]))
+    assert matching.answer(answer(message, "m1")) and not message.failed
+
+
 def test_another_payload_is_a_conflict_whatever_became_of_the_message_before(capsys) -> None:
     [message] = awaited(asked([line(2, ONE, "k")]))
     matching = Matching([message])

@@ -163,7 +163,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
         {"service": {"numbers": [LONG, OTHER]}},
         {},
         Name.NUMBER_NOT_SMS,
-        f"lanes.main ({SERVICE}) +1415•••0101",
+        f"lanes.main ({SERVICE}) •••0101",
     ),
     "a number in no service": (
         {"numbers": [{"phone_number": LONG, **OWN}], "service": {"numbers": []}},
@@ -241,13 +241,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
         {"service": {"numbers": [FREE]}},
         {},
         Name.TOLL_FREE_NOT_VERIFIED,
-        f"lanes.main ({SERVICE}) +1888•••0100",
+        f"lanes.main ({SERVICE}) •••0100",
     ),
     "a toll-free number in review": (
         {"service": {"numbers": [FREE]}, "verifications": [{"number": FREE, "status": "IN_REVIEW"}]},
         {},
         Name.TOLL_FREE_NOT_VERIFIED,
-        f"lanes.main ({SERVICE}) +1888•••0100",
+        f"lanes.main ({SERVICE}) •••0100",
     ),
 }
 

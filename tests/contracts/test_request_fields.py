@@ -8,7 +8,7 @@ import pytest
 from app.domain.inputs import Rejected, Requested
 from app.streams.engine.agent import Output
 from app.tenants import Lane, Tenant
-from tests.support.expanding import SEALER, inputs_in, record, taken_in
+from tests.support.expanding import SEALER, caller_fields, inputs_in, record, taken_in
 from tests.support.judged import schema
 
 LANES = {"main": Lane(from_number="+15005550006"), "other": Lane(from_number="+15005550007")}
@@ -49,7 +49,8 @@ def meant(**fields: Any) -> list[dict[str, Any]]:
         assert isinstance(asked, Requested)
         content = SEALER.open_content(asked.sealed, asked.tenant, asked.message_id)
         to = SEALER.open_content(asked.sealed_to, asked.tenant, asked.message_id)
-        found.append({**msgspec.to_builtins(asked), "sealed": content, "sealed_to": to})
+        opened = {"sealed": content, "sealed_to": to, "sealed_caller_fields": caller_fields(asked)}
+        found.append({**msgspec.to_builtins(asked), **opened})
     return found
 
 

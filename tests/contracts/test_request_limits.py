@@ -78,6 +78,8 @@ def test_recipients_times_content_are_16_million_bytes_at_most() -> None:
     assert MAX_FAN_OUT_BYTES == 16_000_000
     whole = {"body": "é" * 800, "metadata": metadata(14_350), "media": [url(50)]}
     assert content_bytes(read(**whole)) == 16_000
+    named = {"id": "i" * 9, "idempotency_key": "é" * 9, "campaign": "c" * 9}
+    assert content_bytes(read(**whole, **named)) == 16_036
     assert len(read(to=people(1000), **whole).to) == 1000
     field, rule = refused(to=people(1000), **{**whole, "body": "é" * 800 + "x"})
     assert (field, "16000000" in rule) == ("to", True)

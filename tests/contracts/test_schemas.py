@@ -79,9 +79,11 @@ def test_p8_a_sealed_field_is_marked_with_what_it_holds_and_its_associated_data(
     }
     assert marked == {
         ("bulk.parked.v1", "payload"),
+        ("contact.rejected.v1", "sealed_caller_fields"),
         ("contact.rejected.v1", "sealed_to"),
         ("contact.reported.v1", "raw"),
         ("contact.requested.v1", "sealed"),
+        ("contact.requested.v1", "sealed_caller_fields"),
         ("contact.requested.v1", "sealed_to"),
         ("contact.texted.v1", "raw"),
         ("contact.texted.v1", "sealed"),

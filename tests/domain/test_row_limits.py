@@ -112,8 +112,8 @@ def test_more_texts_that_may_be_an_attempts_than_are_remembered_are_refused_toge
 
 def padded(n: int, size: int) -> Requested:
     """A request that brings so many bytes of content."""
-    short = replace(requested(key(n)), metadata={"pad": ""})
-    return replace(short, metadata={"pad": "x" * (size - content_bytes(given(short).message(key(n))))})
+    short = replace(requested(key(n)), sealed_caller_fields="")
+    return replace(short, sealed_caller_fields="x" * (size - content_bytes(given(short).message(key(n)))))
 
 
 def filled(size: int) -> Log:
@@ -133,9 +133,9 @@ def test_a_request_that_just_fits_is_taken_and_with_one_byte_more_of_content_it_
     assert key(999) not in over.contact.messages
 
 
-@pytest.mark.parametrize("name", ["campaign", "idempotency_key", "traceparent"])
+@pytest.mark.parametrize("name", ["sealed", "sealed_to", "sealed_caller_fields", "traceparent"])
 def test_whatever_a_request_chooses_the_length_of_counts_as_it_stands_in_the_row(name):
-    """A control character has one byte in the request, and six in the row."""
+    """No intake of ours writes a control character there; one that is there has six bytes in the row."""
     short, long = requested(key(0)), replace(requested(key(0)), **{name: "\x01" * 200})
     grown = row_bytes(given(long).contact) - row_bytes(given(short).contact)
     assert grown >= 1_100

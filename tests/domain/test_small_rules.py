@@ -1,9 +1,12 @@
 """Identities, addresses, segments, lanes."""
 
+import re
+
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from app.domain import identity
 from app.domain.effects import Ask
@@ -18,8 +21,20 @@ from tests.support.given import cancel, given, rejected, report, requested, text
 def test_a_message_id_names_its_contact_and_repeats_for_the_same_request():
     contact = identity.contact_id(b"k" * 32, "acme", "+14155550123")
     assert len(contact) == 20
-    assert identity.message_id("acme", "k1", contact) == identity.message_id("acme", "k1", contact)
-    assert identity.message_id("acme", "k1", contact).startswith(f"{contact}-")
+    named = identity.message_id(b"k" * 32, "acme", "k1", contact)
+    assert named == identity.message_id(b"k" * 32, "acme", "k1", contact) and named.startswith(f"{contact}-")
+
+
+def test_p8_an_idempotency_key_cannot_be_found_from_a_message_id_without_the_pseudonym_key():
+    contact = "c" * 20
+    assert len({identity.message_id(key, "acme", "+14155550123", contact) for key in (b"a", b"b")}) == 2
+
+
+def test_the_fingerprint_of_a_key_as_an_older_build_made_it_is_known_and_no_other():
+    key = b"k" * 32
+    assert not identity.is_older_form(key, identity.key_fingerprint(key))
+    assert identity.is_older_form(key, identity.key_fingerprint(key, 1))
+    assert not identity.is_older_form(key, identity.key_fingerprint(b"o" * 32, 1))
 
 
 def of(tenant, record):
@@ -119,18 +134,23 @@ def test_an_impossible_number_has_a_problem(raw):
     assert read_address(raw).problem
 
 
-def test_a_mask_hides_the_middle_and_short_ones_whole():
-    assert mask("+14155550123") == "+1415•••0123"
-    assert mask("+4550123456") == "+45•••456"
-    assert {mask(hidden) for hidden in ("12345", "+1415555", "14155550123", "+1415555x123", "anna@example.com")} == {
-        "•••"
-    }
+def test_a_mask_shows_the_end_of_a_number_and_nothing_of_what_is_none():
+    assert mask("+14155550123") == "•••0123"
+    assert mask("+4550123456") == "•••56"
+    hidden = ("12345", "+141555", "14155550123", "+1415555x123", "anna@example.com", "HELIOGRAPH", "+", "")
+    assert {mask(address) for address in hidden} == {"•••"}
 
 
-@for_all(st.from_regex(r"\+[1-9][0-9]{0,14}", fullmatch=True) | st.text(max_size=20))
-def test_p8_a_mask_leaves_at_least_three_digits_to_guess(address: str):
-    shown = mask(address).replace("•••", "")
-    assert not shown or len(address) - len(shown) >= 3
+@for_all(st.sampled_from(sorted(COUNTRY_CODE_TO_REGION_CODE)), st.from_regex(r"[0-9]{1,14}", fullmatch=True))
+def test_p8_a_mask_shows_four_digits_of_a_subscriber_at_most_and_never_more_than_half(code: int, subscriber: str):
+    shown = mask(f"+{code}{subscriber}").removeprefix("•••")
+    assert shown == "" or subscriber.endswith(shown)
+    assert len(shown) <= min(4, len(subscriber) // 2)
+
+
+@for_all(st.text(max_size=20).filter(lambda text: not re.fullmatch(r"\+\d+", text)))
+def test_p8_a_mask_shows_nothing_of_an_address_that_is_no_number(address: str):
+    assert mask(address) == "•••"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ EVENT = {"to": PERSON, "body": "Build 742 deployed."}
 
 
 def id_of(to: str, key: str, tenant: str = "acme") -> str:
-    return message_id(tenant, key, contact_id(KEY, tenant, to))
+    return message_id(KEY, tenant, key, contact_id(KEY, tenant, to))
 
 
 async def test_p4_202_names_the_messages_of_a_request_that_is_on_the_log(tmp_path: Path) -> None:

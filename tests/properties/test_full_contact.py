@@ -15,17 +15,17 @@ from tests.support.given import Log, cancel, doubtful, due, listed, refused, rep
 MOST = 200
 KEYS = tuple(f"{n:020x}" for n in range(MOST))
 # What a producer may name and choose, as long as it may be.
-LONG = {"idempotency_key": "i" * 200, "campaign": "c" * 100, "fingerprint": "f" * 64, "traceparent": "t" * 55}
+LONG = {"fingerprint": "f" * 64, "traceparent": "t" * 55}
 
 
 @cache
 def full() -> Log:
     """200 active messages with 256 kB of content, and as many cancels of unknown messages as are kept."""
-    log, short = Log(), replace(requested(), **LONG, metadata={"pad": ""})
+    log, short = Log(), replace(requested(), **LONG, sealed_caller_fields="")
     pad = ACTIVE_BYTES // MOST - content_bytes(Log().then(short).message())
     for key in KEYS:
         asked = requested(key, expires_ms=log.now_ms + 90_000_000, retry_delays_ms=(1000,) * 3)
-        log.then(replace(asked, **LONG, metadata={"pad": "x" * pad}), after_ms=1)
+        log.then(replace(asked, **LONG, sealed_caller_fields="x" * pad), after_ms=1)
     for n in range(MOST_CANCELS_AHEAD):
         log.then(cancel(f"f{n:019x}"), after_ms=1)
     assert len(log.contact.messages) == MOST and len(log.contact.canceled_ahead) == MOST_CANCELS_AHEAD

@@ -23,6 +23,7 @@ from app.records.numbers import NotifyNumberChanged
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.records.updates import NotifyUpdated
+from app.streams.caller_fields import without_key
 from app.streams.circuits import Circuits
 from app.streams.compose import Composer
 from app.streams.contacts import ContactsAgent
@@ -70,7 +71,13 @@ KEYS = st.sampled_from([CONTACT.encode()] * 6 + [b"", None, b"\xff\xfe", b"acme"
 def contacts() -> ContactsAgent:
     sealer = Sealer({"k1": b"s" * 32})
     return ContactsAgent(
-        "contacts", Notices(Topics("", "app")), Composer(TENANTS, sealer), LETTERS, "11111111", Doubts(), 10**9
+        "contacts",
+        Notices(Topics("", "app"), without_key),
+        Composer(TENANTS, sealer),
+        LETTERS,
+        "11111111",
+        Doubts(),
+        10**9,
     )
 
 

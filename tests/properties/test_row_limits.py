@@ -32,7 +32,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=9)
 def sized(draw):
     """Requests of all sizes, with what is longer in JSON than it is among it."""
     pad = draw(TEXT) * draw(st.integers(0, 200))
-    key, fields = draw(KEYS), {"campaign": pad[:200], "metadata": {"pad": pad}}
+    key, fields = draw(KEYS), {"sealed_caller_fields": pad}
     asking = requested(key, expires_ms=START_MS + draw(st.sampled_from([3_600_000, 900_000_000])))
     return msgspec.structs.replace(draw(st.sampled_from([asking, rejected(key)])), **fields)
 

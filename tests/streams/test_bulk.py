@@ -57,7 +57,7 @@ def opened(output: Output) -> Any:
     value = json.loads(output.value or b"{}")
     subject = value.get("message_id") or value["source"]
     tenant = value.get("tenant", "")
-    for name in ("sealed", "sealed_to", "payload", "envelope"):
+    for name in ("sealed", "sealed_to", "sealed_caller_fields", "payload", "envelope"):
         if name in value:
             value[name] = SEALER.open(value[name], tenant, subject)
     return output._replace(value=value)

@@ -13,6 +13,7 @@ from app.domain.words import Answer, Intent, Progress
 from app.provider.gate import Gate
 from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
 from app.records.topics import Topics
+from app.streams.caller_fields import without_key
 from app.streams.calls import Calls
 from app.streams.contacts import ContactsAgent
 from app.streams.doubts import Doubts
@@ -93,7 +94,7 @@ async def called(
         answers.append(answered)
 
     letter = Output("notify.deadletters", b"", b"")
-    notices = Raising(Topics("", "app"))
+    notices = Raising(Topics("", "app"), without_key)
     agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, BASE["pk"], Doubts(), 10**9)
     lines = {"acme": Gate(5).line("acme")}
     agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)

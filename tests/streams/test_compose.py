@@ -24,7 +24,8 @@ def composed(
 ) -> Create | Refused | Abandoned:
     """The call of attempt 2 of a message to a person, by lane `main`."""
     message = Message(
-        id=MESSAGE, tenant="acme", idempotency_key="k", fingerprint="f", stage=Stage.FLYING, masked="", sealed_to="",
+        id=MESSAGE, tenant="acme", fingerprint="f", stage=Stage.FLYING, masked="", sealed_to="",
+        sealed_caller_fields="",
         requested_ms=START_MS, logged_ms=START_MS, policy=policy(**(asked or {})),
         sealed=SEALER.seal_content(Content(to, "hello"), "acme", MESSAGE),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from app.streams.engine.agent import Headers, Input, Output
 from app.streams.engine.scope import Overlay
 from app.streams.recipient_inputs import STRANGER
 from app.tenants import Lane, Tenant
-from tests.support.expanding import inputs_in, intake_agent
+from tests.support.expanding import caller_fields, inputs_in, intake_agent
 
 PERSON, STRANGERS = "+14155550123", ("+14155550198", "+14155550199")
 
@@ -65,19 +65,20 @@ def test_what_the_caller_sent_along_comes_with_the_rejection_too(broken: dict[st
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     found = inputs_in(asked({"to": PERSON, **along, **broken}, [("traceparent", trace.encode())]))
     [rejected] = [record for record in found if isinstance(record, Rejected)]
-    assert {"metadata": rejected.metadata, "campaign": rejected.campaign} == along
+    fields = caller_fields(rejected)
+    assert {"metadata": fields.metadata, "campaign": fields.campaign} == along
     assert rejected.traceparent == trace
 
 
 @pytest.mark.parametrize("metadata", [{"order": 17}, {"k" * 65: "v"}, {"k": "v" * 501}, [], "text", None])
 def test_metadata_that_break_a_rule_do_not_come_with_the_rejection(metadata: Any):
     [rejected] = inputs_in(asked({"to": PERSON, "body": "", "metadata": metadata}))
-    assert isinstance(rejected, Rejected) and rejected.metadata == {}
+    assert isinstance(rejected, Rejected) and caller_fields(rejected).metadata == {}
 
 
 def test_more_metadata_than_may_be_do_not_come_with_the_rejection():
     [rejected] = inputs_in(asked({"to": PERSON, "metadata": {f"k{n}": "v" for n in range(51)}}))
-    assert isinstance(rejected, Rejected) and (rejected.field, rejected.metadata) == ("metadata", {})
+    assert isinstance(rejected, Rejected) and (rejected.field, caller_fields(rejected).metadata) == ("metadata", {})
 
 
 def test_a_request_with_several_bad_numbers_is_one_dead_letter_and_a_rejection_each():

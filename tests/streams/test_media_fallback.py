@@ -59,7 +59,7 @@ def calls(asked: Requested) -> list[tuple[str, tuple[str, ...]]]:
     message = Message(
         id=asked.message_id,
         tenant="acme",
-        idempotency_key="k",
+        sealed_caller_fields="",
         fingerprint="f",
         stage=Stage.FLYING,
         masked="",

@@ -16,6 +16,7 @@ from app.domain.timing import dues
 from app.domain.words import DueKind, ErrorClass, Intent, Progress, Proof
 from app.records.topics import Topics
 from app.records.updates import EVENTS
+from app.streams.caller_fields import LEFT_OUT
 from app.streams.engine.agent import Input, Output
 from app.streams.notices import Notices
 from tests.support.given import (
@@ -24,10 +25,12 @@ from tests.support.given import (
     MESSAGE,
     START_MS,
     abandoned,
+    as_sealed,
     cancel,
     doubtful,
     due,
     listed,
+    opened,
     pictured,
     recalled,
     refused,
@@ -81,7 +84,7 @@ class Told:
         assert folded is not None
         self._contact, self._own = folded.contact, folded.written.get(KEY, self._own)
         record = Input("contacts", 0, self._offset, at, CONTACT.encode(), msgspec.json.encode(given), [])
-        Notices(Topics("", "heliograph")).emit(record, CONTACT, given, folded, self)  # type: ignore[arg-type]
+        Notices(Topics("", "heliograph"), opened).emit(record, CONTACT, given, folded, self)  # type: ignore[arg-type]
 
 
 def written(given: ContactInput) -> ContactInput:
@@ -191,9 +194,9 @@ def test_an_opt_out_that_twilio_told_names_the_message_and_the_masked_number_and
         for value in (json.loads(output.value or b"") for output in told.outputs if output.topic == "notify.consent")
     ]
     assert evidence == [
-        ("twilio_21610", MESSAGE, "", "+1415•••0123"),
-        ("twilio_21610", MESSAGE, SID, "+1415•••0123"),
-        ("keyword", "", SID, "+1415•••0123"),
+        ("twilio_21610", MESSAGE, "", "•••0123"),
+        ("twilio_21610", MESSAGE, SID, "•••0123"),
+        ("keyword", "", SID, "•••0123"),
     ]
 
 
@@ -208,7 +211,8 @@ def answers(*inputs: ContactInput) -> list[tuple[str, str, str, str]]:
 
 
 def asked(request_id: str, source: str, **given: Any) -> ContactInput:
-    return msgspec.structs.replace(requested(**given), request_id=request_id, source=source)
+    fields = as_sealed("key-aaaa", request_id=request_id)
+    return msgspec.structs.replace(requested(**given), sealed_caller_fields=fields, source=source)
 
 
 def test_every_request_is_answered_once_by_its_id_or_its_place() -> None:
@@ -235,6 +239,33 @@ def test_every_request_is_answered_once_by_its_id_or_its_place() -> None:
 def test_p8_a_conflict_is_keyed_by_the_requests_id_unless_that_may_hold_a_number(request_id: str, key: str) -> None:
     told = answers(asked("r1", "notify.requests-0-1"), asked(request_id, "notify.requests-0-3", fingerprint="other"))
     assert told[1:] == [("conflicted", key, request_id, "")]
+
+
+@pytest.mark.parametrize("asking", [requested(), rejected()])
+def test_p1_what_a_retired_key_sealed_is_left_out_of_update_and_outcome_which_say_so(asking: ContactInput) -> None:
+    sealed = msgspec.structs.replace(asking, sealed_caller_fields="retired.AAAA")
+    told = Told().then(sealed, cancel())
+    values = [json.loads(output.value or b"") for output in told.outputs]
+    [first] = [value for value in values if value.get("event") == "opened"]
+    [outcome] = [value for value in values if value["type"] == "notify.outcome.v1"]
+    assert first["request_id"] == "notify.requests-0-0" and "idempotency_key" not in first
+    assert (outcome["idempotency_key"], outcome["campaign"], outcome["metadata"]) == ("", "", {})
+    assert first["warnings"] == outcome["warnings"] == [LEFT_OUT]
+    assert [fault for value in values for fault in faults(value)] == []
+
+
+def test_a_conflict_whose_request_cannot_be_opened_is_keyed_by_its_place() -> None:
+    other = msgspec.structs.replace(asked("r2", "notify.requests-0-3", fingerprint="o"), sealed_caller_fields="x.AA")
+    told = answers(asked("r1", "notify.requests-0-1"), other)
+    assert told[1:] == [("conflicted", "notify.requests-0-3", "notify.requests-0-3", "")]
+
+
+def test_an_outcome_holds_what_its_caller_sent_along_and_no_warning() -> None:
+    sealed = as_sealed("k1", "spring", order="A-17")
+    told = Told().then(msgspec.structs.replace(requested(), sealed_caller_fields=sealed), cancel())
+    [outcome] = [json.loads(output.value or b"") for output in told.outputs if output.topic == "notify.outcomes"]
+    along = (outcome["idempotency_key"], outcome["campaign"], outcome["metadata"])
+    assert along == ("k1", "spring", {"order": "A-17"}) and "warnings" not in outcome
 
 
 def test_a_rejected_request_has_no_digest_to_compare_another_with() -> None:

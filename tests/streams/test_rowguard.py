@@ -32,8 +32,8 @@ def row_of(size: int) -> Contact:
     """A row of so many bytes: a message that is being sent, and another that is only long."""
     row = given(requested(), requested(OTHER, priority=Priority.URGENT), turn(), turn(key=OTHER)).contact
     assert row is not None
-    row = replace(row, messages={**row.messages, OTHER: replace(row.messages[OTHER], metadata={"pad": ""})})
-    longer = replace(row.messages[OTHER], metadata={"pad": "x" * (size - row_bytes(row))})
+    row = replace(row, messages={**row.messages, OTHER: replace(row.messages[OTHER], sealed_caller_fields="")})
+    longer = replace(row.messages[OTHER], sealed_caller_fields="x" * (size - row_bytes(row)))
     return replace(row, messages={**row.messages, OTHER: longer})
 
 
@@ -98,10 +98,10 @@ def test_a_row_that_is_full_takes_what_makes_it_shorter(full):
 
 def test_an_input_longer_than_any_of_ours_is_refused():
     made = Crashing()
-    at = replace(rejected(), metadata={"pad": ""})
+    at = replace(rejected(), sealed_caller_fields="")
     room = MAX_INPUT_BYTES - len(msgspec.json.encode(at))
-    assert "refused" not in said(made, replace(at, metadata={"pad": "x" * room}))
-    over = replace(rejected("b" * 20), metadata={"pad": "x" * (room + 1)})
+    assert "refused" not in said(made, replace(at, sealed_caller_fields="x" * room))
+    over = replace(rejected("b" * 20), sealed_caller_fields="x" * (room + 1))
     assert said(made, over) == ["refused"]
     [row] = made.rows[MESSAGES].values()
     assert msgspec.json.decode(row, type=Message).word is Word.REJECTED

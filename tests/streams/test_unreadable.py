@@ -7,6 +7,7 @@ import pytest
 
 from app.records.fingerprint import foremost
 from app.records.topics import Topics
+from app.streams.caller_fields import without_key
 from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
 from app.streams.contacts import ContactsAgent
 from app.streams.contained import ContainedFaults
@@ -38,7 +39,7 @@ def _letter(record: Input, field: str, rule: str) -> Output:
 
 
 def refused(value: bytes | None, key: bytes | None = b"a" * 20) -> tuple[str, str]:
-    agent = ContactFold(Notices(Topics("", "")), _letter, "11111111")  # type: ignore[arg-type]
+    agent = ContactFold(Notices(Topics("", ""), without_key), _letter, "11111111")  # type: ignore[arg-type]
     with pytest.raises(Unreadable) as bad:
         agent.fold(Input("contacts", 0, 0, 1, key, value, []), Table(agent, checkpointed=False))
     return bad.value.field, bad.value.rule
@@ -62,7 +63,7 @@ def test_a_key_that_is_no_contact_id_is_refused_and_freezes_nothing(key: bytes |
     due = {"type": "contact.due.v1", "id": "1", "tenant": "acme", "pk": "11111111", "at": 1, "message_id": "",
            "kind": "checkpoint", "due_ms": 1}  # fmt: skip
     assert refused(json.dumps(due).encode(), key) == ("key", "is no contact id")
-    agent = ContactFold(Notices(Topics("", "")), _letter, "11111111")  # type: ignore[arg-type]
+    agent = ContactFold(Notices(Topics("", ""), without_key), _letter, "11111111")  # type: ignore[arg-type]
     record, rows = Input("contacts", 0, 0, 1, key, b"{}", []), Table(agent, checkpointed=False)
     agent.set_aside(record, rows)
     agent.frozen(record, rows, ValueError())
@@ -71,7 +72,7 @@ def test_a_key_that_is_no_contact_id_is_refused_and_freezes_nothing(key: bytes |
 
 def fold_over(row: bytes, *values: bytes) -> tuple[Overlay, list[Output]]:
     """Folded as in a cycle, where the contact's row is this."""
-    agent = ContactFold(Notices(Topics("", "")), _letter, "11111111")
+    agent = ContactFold(Notices(Topics("", ""), without_key), _letter, "11111111")
     overlay = Overlay(agent.tables, {CONTACTS: Kept({b"a" * 20: row}), MESSAGES: Kept()})
     for offset, value in enumerate(values, 10):
         record = Input("contacts", 0, offset, 1, b"a" * 20, value, [])
@@ -89,7 +90,9 @@ def test_a_row_that_cannot_be_read_stays_as_it_is_and_its_inputs_become_dead_let
 
 def test_a_record_of_another_pseudonym_key_is_refused_alone_and_counted() -> None:
     faults = ContainedFaults()
-    agent = ContactsAgent("contacts", Notices(Topics("", "")), None, _letter, "11111111", Doubts(), 1, faults)  # type: ignore[arg-type] # no call is made
+    agent = ContactsAgent(
+        "contacts", Notices(Topics("", ""), without_key), None, _letter, "11111111", Doubts(), 1, faults
+    )  # type: ignore[arg-type] # no call is made
     foreign = json.dumps({**GOOD, "pk": "99999999"}).encode()
     with pytest.raises(Unreadable, match="pk: is the fingerprint of another"):
         agent.fold(Input("contacts", 0, 0, 1, b"a" * 20, foreign, []), Table(agent, checkpointed=False))

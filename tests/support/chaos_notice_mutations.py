@@ -149,3 +149,10 @@ def an_update_with_the_sid_of_another_text(changed: Changed) -> None:
 @caught_by("wrong_updates")
 def an_update_under_another_tenant(changed: Changed) -> None:
     changed.edit("updates", having(event="opened"), setting(tenant="other"), 1)
+
+
+@caught_by("wrong_updates")
+def a_number_called_invalid_by_nothing(changed: Changed) -> None:
+    delivered = changed.values("updates", having(event="progressed", state="delivered"))[0]
+    told = setting(cause=delivered["cause"], contact_id=delivered["message_id"].partition("-")[0], state="invalid")
+    changed.edit("updates", having(type="notify.number_changed.v1"), told, 1)

@@ -28,6 +28,11 @@ class Story:
     def log(self, kind: str, **value: Any) -> "Story":
         return self.put("contacts", CONTACT, type=f"contact.{kind}.v1", **value)
 
+    def ask(self, message: str, key: str) -> "Story":
+        """A request by this key is on the contact's log."""
+        self.note("asking", key=key, recipients=[{"message_id": message}])
+        return self.log("requested", message_id=message, policy={})
+
     def note(self, did: str, at: int = 0, **what: Any) -> "Story":
         self.diary.append({"did": did, "at": at, **what})
         return self

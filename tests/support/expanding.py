@@ -7,6 +7,7 @@ import msgspec
 
 from app.domain.identity import key_fingerprint
 from app.domain.inputs import Rejected, Requested
+from app.records.caller_fields import CallerFields, open_caller_fields
 from app.records.seal import Sealer
 from app.settings import Settings
 from app.streams.bulk import BulkAgent, BulkPacer
@@ -41,6 +42,10 @@ def bulk_agent(tenants: Mapping[str, Tenant], pacer: BulkPacer | None = None) ->
 
 def inputs_in(outputs: list[Output]) -> list[Requested | Rejected]:
     return [msgspec.json.decode(o.value or b"", type=Requested | Rejected) for o in outputs if o.topic == "contacts"]
+
+
+def caller_fields(asked: Requested | Rejected) -> CallerFields:
+    return open_caller_fields(SEALER, asked.sealed_caller_fields, asked.tenant, asked.message_id)
 
 
 def record(request: dict[str, Any], headers: Any = (), key: bytes | None = b"k") -> Input:

@@ -24,6 +24,7 @@ from app.domain.listed import ListedText
 from app.domain.placement import own_rows
 from app.domain.policy import Policy
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Proof
+from app.records.caller_fields import CallerFields
 
 CONTACT = "0123456789abcdef0123"
 KEY = "aaaaaaaaaaaaaaaaaaaa"
@@ -31,6 +32,19 @@ MESSAGE = f"{CONTACT}-{KEY}"
 START_MS = 1_800_000_000_000
 BASE = {"id": "r", "tenant": "acme", "pk": "11111111", "at": START_MS}
 HOUR_MS = 3_600_000
+
+
+def as_sealed(idempotency_key: str, campaign: str = "", request_id: str = "", **metadata: str) -> str:
+    """A caller's own fields as these inputs hold them: in clear, so that histories can be read and written by hand."""
+    return msgspec.json.encode(CallerFields(idempotency_key, campaign, metadata, request_id)).decode()
+
+
+def opened(sealed: str, tenant: str, message_id: str) -> CallerFields | None:
+    """The reader of what `as_sealed` made; of anything else None."""
+    try:
+        return msgspec.json.decode(sealed, type=CallerFields)
+    except msgspec.MsgspecError:
+        return None
 
 
 def policy(**given: object) -> Policy:
@@ -52,11 +66,11 @@ def requested(
     return Requested(
         **BASE,
         message_id=f"{CONTACT}-{key}",
-        idempotency_key=f"key-{key[:4]}",
         fingerprint=fingerprint,
         sealed="sealed-text",
         sealed_to="sealed-to",
-        masked="+1415•••0123",
+        sealed_caller_fields=as_sealed(f"key-{key[:4]}"),
+        masked="•••0123",
         country="US",
         policy=policy(**given),
         requested_ms=START_MS,
@@ -75,9 +89,9 @@ def rejected(key: str = KEY, **given: object) -> Rejected:
     return Rejected(
         **BASE,
         message_id=f"{CONTACT}-{key}",
-        idempotency_key="key",
         fingerprint="bad",
         sealed_to="sealed-to",
+        sealed_caller_fields=as_sealed("key"),
         masked="•••",
         field="body",
         rule="is empty and there is no media",
@@ -139,7 +153,7 @@ def listed(*texts: ListedText, keys: tuple[str, ...] = (KEY,), look_ms: int = 0,
 
 def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Texted:
     given = {**BASE, "at": received_ms}
-    return Texted(**given, sid=sid, intent=intent, sealed="sealed", masked="+1415•••0123")
+    return Texted(**given, sid=sid, intent=intent, sealed="sealed", masked="•••0123")
 
 
 def cancel(key: str = KEY) -> CancelRequested:

@@ -22,6 +22,7 @@ from app.records.topics import Topics
 from app.streams.contactfold import CONTACTS, ContactFold
 from app.streams.engine.agent import Input, Output, Unreadable
 from app.streams.notices import Notices
+from tests.support.given import opened
 
 DIRECTORY = Path(__file__).parents[1] / "histories"
 KEY_OF_TESTS = "11111111"
@@ -110,7 +111,7 @@ class Replay:
     def __init__(
         self, history: History, *, times: int = 1, redelivered: bool = False, checkpointed: bool = False
     ) -> None:
-        self._agent = ContactFold(Notices(Topics("", "")), _letter, KEY_OF_TESTS)
+        self._agent = ContactFold(Notices(Topics("", ""), opened), _letter, KEY_OF_TESTS)
         self._table = Table(self._agent, checkpointed=checkpointed)
         self.steps: list[Step] = []
         for number, step in enumerate(history.steps):

@@ -24,11 +24,11 @@ def state(tenant: str, to: str, key: str, event: dict[str, object], **given: obj
     assert isinstance(request, NotifyRequested)
     contact = contact_id(KEY, tenant, to)
     made = MessageState(
-        message_id=message_id(tenant, key, contact),
+        message_id=message_id(KEY, tenant, key, contact),
         tenant=tenant,
         key_hash=key_hash(KEY, tenant, key),
         request_digest=payload_fingerprint(KEY, contact, *payload_fields(request)),
-        masked="+1415•••0123",
+        masked="•••0123",
         stage="taken",
         stage_reason="taken",
         opened_ms=clock.now_ms(),
@@ -54,7 +54,7 @@ def update(
         attempt=attempt,
         message_sid=sid,
         request_digest="d1" if event == "opened" else "",
-        masked="+1•••23" if event == "opened" else "",
+        masked="•••23" if event == "opened" else "",
     )
 
 
@@ -65,7 +65,7 @@ def outcome(revision: int, word: str = "delivered", message: str = MESSAGE) -> N
         tenant="acme",
         message_id=message,
         idempotency_key="k",
-        recipient=Recipient(sealed="s", masked="+1•••23"),
+        recipient=Recipient(sealed="s", masked="•••23"),
         outcome=word,  # type: ignore[arg-type] # a word of the list
         reason="reported",  # type: ignore[arg-type] # a word of the list
         revision=revision,

@@ -25,6 +25,15 @@ MEDIA = "https://media.example.com/yv9-kanarie.png?sig=9a/7"
 TOKEN, KEY_SECRET, BEARER = "5c" * 16, "6d" * 16, f"hg_storystory_{('ut3kanarie' * 6)[:52]}"
 STRANGER = "stranger-rs5-kanarie"  # what somebody else's request holds: a wrong bearer key, a foreign header
 SEALED, PSEUDONYM = "7e" * 32, "8f" * 32
+# What a team names its requests by: clear where it reads them back, and nowhere else.
+KEY = "key-qp1-kanarie"
+ALONG = {
+    "id": "id-qp2-kanarie",
+    "campaign": "campaign-qp3-kanarie",
+    "metadata": {"name-qp4-kanarie": "value-qp5-kanarie"},
+}
+NAMES = [Canary(name.partition("-")[0], name) for name in (KEY, "id-qp2-kanarie", "campaign-qp3-kanarie")]
+NAMES += [Canary("metadata", name) for name in ("name-qp4-kanarie", "value-qp5-kanarie")]
 CANARIES = [
     *of_number(PERSON),
     *of_number(OTHER),

@@ -10,6 +10,8 @@ from confluent_kafka.admin import AdminClient
 from app.dev.stand import Stand
 from app.domain.identity import contact_id, key_fingerprint, message_id
 from app.domain.inputs import Input, Rejected
+from app.records.caller_fields import CallerFields, encode_caller_fields
+from app.records.seal import Sealer
 from app.settings import Settings
 from tests.support.sites import prefix
 
@@ -18,21 +20,27 @@ def contact_of(stand: Stand, number: str) -> str:
     return contact_id(Settings.read(stand.env).pseudonym_key, "default", number)
 
 
+def message_of(stand: Stand, number: str, key: str) -> str:
+    return message_id(Settings.read(stand.env).pseudonym_key, "default", key, contact_of(stand, number))
+
+
 def fingerprint(stand: Stand) -> str:
     return key_fingerprint(Settings.read(stand.env).pseudonym_key)
 
 
 def rejected(stand: Stand, contact: str, key: str, **given: int) -> Rejected:
     """A message that is final at once."""
+    settings = Settings.read(stand.env)
+    message, sealer = message_id(settings.pseudonym_key, "default", key, contact), Sealer(settings.seal_keys)
     return Rejected(
         id="by-hand",
         tenant="default",
         pk=fingerprint(stand),
         at=1,
-        message_id=message_id("default", key, contact),
-        idempotency_key=key,
+        message_id=message,
         fingerprint="f",
         sealed_to="sealed",
+        sealed_caller_fields=sealer.seal(encode_caller_fields(CallerFields(key)), "default", message),
         masked="•••",
         field="body",
         rule="is empty",
