@@ -13,7 +13,8 @@ from ops.chaos.ground import Ground
 from ops.chaos.identity import TENANT, contact_id, message_id
 from ops.chaos.poison_producer import Poison, PoisonProducer, Requests
 from ops.chaos.promises import Promise
-from ops.chaos.stand import PARTITIONS, SLOW_LANE
+from ops.chaos.stand import PARTITIONS
+from ops.chaos.tenants_file import SLOW_LANE
 
 
 class PoisonOversized:

@@ -19,7 +19,8 @@ from ops.chaos.battle import Plan, Result, Run
 from ops.chaos.deadlines import FULL, SHORT
 from ops.chaos.diary import Diary
 from ops.chaos.plant import PLANTS
-from ops.chaos.schedule import KINDS
+from ops.chaos.schedule import KINDS, SETS
+from ops.chaos.small_disk import MountError
 
 SHORT_RUN_MINUTES = 6
 
@@ -28,6 +29,9 @@ SHORT_RUN_MINUTES = 6
 @click.option("--minutes", type=click.FloatRange(min=0.5), help="Make faults for so long.")
 @click.option("--faults", type=click.IntRange(min=0), help="Make so many faults.")
 @click.option("--seed", default=7, show_default=True)
+@click.option(
+    "--set", "among", default="main", show_default=True, type=click.Choice(sorted(SETS)), help="Of these kinds."
+)
 @click.option("--only", multiple=True, type=click.Choice(sorted(KINDS)), metavar="KIND", help="These kinds alone.")
 @click.option("--rate", default=12.0, show_default=True, help="Requests a second.")
 @click.option("--plant", type=click.Choice(sorted(PLANTS)), help="Plant a fault in the workers; the run must find it.")
@@ -38,6 +42,7 @@ def command(
     minutes: float | None,
     faults: int | None,
     seed: int,
+    among: str,
     only: tuple[str, ...],
     rate: float,
     plant: str | None,
@@ -56,12 +61,15 @@ def command(
         only, faults = only or PLANTS[plant].kinds, faults or (PLANTS[plant].faults if minutes is None else None)
     if (minutes is None) == (faults is None):
         raise click.UsageError("give one of --minutes and --faults")
+    if strangers := sorted({kind for kind in only if kind not in SETS[among] and kind not in SETS["main"]}):
+        raise click.UsageError(f"{strangers[0]} is not in --set {among}")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is killed on purpose
     short = short or (minutes is not None and minutes <= SHORT_RUN_MINUTES)
     plan = Plan(
         seconds=None if minutes is None else minutes * 60,
         faults=faults,
         seed=seed,
+        among=among,
         only=only,
         rate=rate,
         plant=plant or "",
@@ -77,7 +85,7 @@ def _go(plan: Plan, *, keep: Path | None, as_json: bool) -> int:
     result: Result | None = None
     try:
         result = asyncio.run(Run(plan, directory, Diary(directory / "diary.jsonl"), _say(time.monotonic())).go())
-    except (BrokerFault, PartFault) as fault:
+    except (BrokerFault, PartFault, MountError) as fault:
         click.echo(f"error: {fault}", err=True)
     if result is None or not result.kept or keep:
         click.echo(f"data, diary, logs and evidence: {directory}", err=True)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from app.domain.words import Answer, ErrorClass, Intent
-from ops.chaos import poison_plants
+from ops.chaos import kind_plants, poison_plants
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,9 @@ PLANTS = {
     "effects_before_rows": Plant(effects_before_rows, ("kill_unheard",), 3),
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
+    "texts_counted_again": Plant(kind_plants.texts_counted_again, ("webhooks_replayed",), 2),
+    "former_seal_keys_forgotten": Plant(kind_plants.former_seal_keys_forgotten, ("key_rotation",), 1),
+    "recreated_topics_taken": Plant(kind_plants.recreated_topics_taken, ("topic_recreated",), 1),
     "every_second_ask_dropped": Plant(every_second_ask_dropped, ("callback_duplicate",), 1),
     "read_uncommitted": Plant(poison_plants.read_uncommitted, ("poison_transactions",), 1),
     "holes_at_markers": Plant(poison_plants.holes_at_markers, ("poison_transactions",), 1),

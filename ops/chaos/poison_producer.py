@@ -60,7 +60,7 @@ class PoisonProducer:
     """A Kafka producer for one kind of poison; `settings` are librdkafka's. Raises PoisonError."""
 
     def __init__(self, ground: Ground, kind: str, **settings: Any) -> None:
-        servers = f"127.0.0.1:{ground.stand.kafka_port}"
+        servers = ground.stand.servers
         self._diary, self._kind, self._fault = ground.diary, kind, ""
         self.kafka = Producer(
             {"bootstrap.servers": servers, "partitioner": "murmur2_random", "linger.ms": 20} | settings
@@ -108,7 +108,7 @@ class PoisonProducer:
 
 async def produce_named(ground: Ground, kind: str, poison: Poison, headers: raw_batches.Headers) -> None:
     """Produce one record with header names of any bytes, and note it. Raises KafkaError."""
-    servers, partition = f"127.0.0.1:{ground.stand.kafka_port}", ground.rng.randrange(PARTITIONS)
+    servers, partition = ground.stand.servers, ground.rng.randrange(PARTITIONS)
     batch = raw_batches.encode_batch(poison.value or b"", headers)
     offset = await raw_batches.produce_batch(servers, REQUESTS, partition, batch)
     note_produced(ground.diary, kind, poison, partition, offset)

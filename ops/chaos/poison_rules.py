@@ -16,9 +16,12 @@ Place = tuple[str, int, int]  # topic without prefix, partition, offset
 def wanted_outcomes(diary: Iterable[Entry]) -> Counter[str]:
     """How many outcomes each idempotency key must have: one for each recipient of an acknowledged request."""
     wanted: Counter[str] = Counter()
+    people: dict[str, int] = {}
     for entry in diary:
-        if entry["did"] == "requested":
-            wanted[entry["key"]] = 1
+        if entry["did"] == "asking":
+            people[entry["key"]] = len(entry["recipients"])
+        elif entry["did"] == "requested":
+            wanted[entry["key"]] = people.get(entry["key"], 1)
         elif entry["did"] == "produced" and entry["promise"] in WITH_OUTCOMES:
             wanted[entry["key"]] = entry["recipients"]
     return wanted

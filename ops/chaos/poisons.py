@@ -106,7 +106,7 @@ class PoisonTransactions:
     async def _leave_open(self, ground: Ground) -> None:
         """A process of its own produces within a transaction and kills itself."""
         events = [self._requests.event() for _ in range(SOME)]
-        servers = f"127.0.0.1:{ground.stand.kafka_port}"
+        servers = ground.stand.servers
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ops.chaos.open_transaction", servers, REQUESTS, f"killed-{self._name}"),
             stdin=asyncio.subprocess.PIPE,
