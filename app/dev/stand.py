@@ -110,7 +110,8 @@ class Stand:
 
     def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Part:
         log = self.plan.directory / "logs" / f"{name}.log"
-        part = Part(name, arguments, {**self.env, **(more or {})}, log, self.plan.program)
+        told = surroundings.told_to(name, {**self.env, **(more or {})})
+        part = Part(name, arguments, told, log, self.plan.program)
         self.parts[name] = part
         part.start()
         return part

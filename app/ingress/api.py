@@ -65,7 +65,8 @@ class Ingress:
     ) -> None:
         topics = Topics(settings.topic_prefix, settings.group, tenants)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
-        self.log = Log(Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants)), open_line, fail)
+        spool = Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants))
+        self.log = Log(spool, open_line, fail, settings.stall_timeout_s)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
         self.workers, self.read_model = workers, read_model
@@ -101,8 +102,10 @@ class Ingress:
             await self.read_model.stop()
 
     def degraded(self) -> str:
-        """What is wrong with the workers, or with the read model, or ""."""
-        parts = (self.workers.problem if self.workers else "", self.read_model.problem if self.read_model else "")
+        """What is wrong with the spool, the workers or the read model, or ""."""
+        workers = self.workers.problem if self.workers else ""
+        read_model = self.read_model.problem if self.read_model else ""
+        parts = (self.log.degraded(), workers, read_model)
         return "; ".join(filter(None, parts))
 
     def routes(self) -> list[Route]:
@@ -138,7 +141,7 @@ class Ingress:
         return door
 
     def internal(self) -> Starlette:
-        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool.
+        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool, and Kafka does not forbid it.
 
         Workers that do not work make the ingress degraded, neither dead nor unready: without it webhooks would be lost.
         """

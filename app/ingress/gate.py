@@ -1,10 +1,11 @@
-"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key."""
+"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key,
+with every right that this process needs."""
 
 from collections.abc import Iterable
 
 from app import kafka
 from app.ingress.line import Line
-from app.records.fit import must_be_ours, must_exist
+from app.records.fit import must_be_allowed, must_be_ours, must_exist
 from app.records.topics import Topics
 from app.settings import Settings
 
@@ -26,5 +27,6 @@ class Gate:
 
     async def _look(self) -> None:
         topics = self._topics
+        await must_be_allowed(self._client, topics, "ingress")
         await must_exist(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
         await must_be_ours(self._client, topics.contacts, self._key)

@@ -15,6 +15,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One topic as declared. `name` carries the prefix once read by `Topics`; `config` is what the broker is told.
 
     `cloudevents`: its records carry ce_* headers (written), or those that a producer may add are read (read).
+    `config_readers`: who asks for its configuration.
     """
 
     name: str
@@ -23,16 +24,38 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     types: tuple[str, ...]
     writers: tuple[str, ...]
     readers: tuple[str, ...]
+    config_readers: tuple[str, ...] = ()
     core: bool = True
     cloudevents: Literal["", "read", "written"] = ""
     config: dict[str, str] = {}
 
 
-def declared() -> tuple[Topic, ...]:
-    """The declaration, without prefix."""
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One consumer group as declared. `members` join it and commit, `observers` ask for its members and offsets."""
+
+    name: str
+    purpose: str
+    members: tuple[str, ...]
+    observers: tuple[str, ...] = ()
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of `topics.yaml`."""
+
+    topics: tuple[Topic, ...]
+    groups: tuple[Group, ...]
+
+
+def declaration() -> Declaration:
+    """The file as it is, without prefix."""
     import yaml
 
-    return msgspec.convert(yaml.safe_load((schemas_folder() / "topics.yaml").read_text())["topics"], tuple[Topic, ...])
+    return msgspec.convert(yaml.safe_load((schemas_folder() / "topics.yaml").read_text()), Declaration)
+
+
+def declared() -> tuple[Topic, ...]:
+    """Every topic, without prefix."""
+    return declaration().topics
 
 
 def schemas_folder() -> Path:
@@ -50,13 +73,14 @@ class Topics:
     """
 
     def __init__(self, prefix: str, group: str, tenants: Iterable[str] = ()) -> None:
-        names = tuple(tenants)
+        known, names = declaration(), tuple(tenants)
         self.all: Mapping[str, Topic] = {
             t.name: msgspec.structs.replace(t, name=_named(t.name, prefix, group))
-            for one in declared()
+            for one in known.topics
             for t in _of_each(one, names)
         }
         self.group = group
+        self.groups = tuple(msgspec.structs.replace(one, name=_named(one.name, prefix, group)) for one in known.groups)
         self.requests = prefix + "notify.requests"
         self.request_tenants: Mapping[str, str] = {self.requests_of(name): name for name in names}
         self.outcomes = prefix + "notify.outcomes"
