@@ -11,6 +11,7 @@ import click
 from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.shown import say, say_json
+from app.cli.whose import whose
 from app.settings import Settings
 
 
@@ -53,26 +54,31 @@ def apply(as_json: bool) -> None:
 @command.command("rights")
 @click.argument("process")
 @click.option("--principal", help="Print arguments of Kafka's kafka-acls.sh that give it the rights, as User:ingress.")
+@click.option("--tenant", help="Of teams: whose; default: the one called default, or the only one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per right.")
-def rights(process: str, principal: str | None, as_json: bool) -> None:
+def rights(process: str, principal: str | None, tenant: str | None, as_json: bool) -> None:
     """Print the rights on Kafka that a process needs.
 
     PROCESS is worker, ingress, bridge, read-model, topics (whoever runs `topics apply`), or one of operators (the other
-    commands), teams and auditors. The broker must run nothing of ours for it: they follow from schemas/topics.yaml.
+    commands), teams (of one tenant) and auditors. The broker must run nothing of ours for it: they follow from
+    schemas/topics.yaml.
 
     \b
     Examples:
       heliograph topics rights ingress
+      heliograph topics rights teams --tenant acme
       heliograph topics rights ingress --principal User:ingress | xargs -L1 kafka-acls.sh --bootstrap-server HOST:PORT
     """
-    from app.records.rights import processes, rights_of
+    from app.records.rights import TEAMS, processes, rights_of, team_rights
     from app.records.topics import Topics
 
     settings, tenants = settings_or_exit(dict(os.environ))
     topics = Topics(settings.topic_prefix, settings.group, tenants)
     if process not in (known := processes(topics)):
         give_up(f"PROCESS: must be one of {', '.join(known)}")
-    for right in rights_of(topics, process):
+    owner = whose(tenant, tenants) if process == TEAMS else ""
+    found = team_rights(topics, owner, shared=tenants[owner].shared_requests) if owner else rights_of(topics, process)
+    for right in found:
         if as_json:
             say_json({"resource": right.kind, "name": right.name, "operation": right.operation.name})
         elif principal:

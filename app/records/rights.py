@@ -13,6 +13,8 @@ from app.records.topics import Topic, Topics
 TOPICS_JOB = "topics"
 # `doctor` and `topics plan` compare every topic with its declaration.
 OPERATORS = "operators"
+# Whoever asks for texts, by Kafka; of one tenant each.
+TEAMS = "teams"
 _APPLY = (Operation.CREATE, Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS)
 
 
@@ -44,6 +46,15 @@ def rights_of(topics: Topics, process: str) -> list[Right]:
         elif process in group.observers:
             found.append(Right("group", group.name, Operation.DESCRIBE))
     return found
+
+
+def team_rights(topics: Topics, tenant: str, *, shared: bool) -> list[Right]:
+    """All that producers of one tenant need: of the request topics its own, and the shared one if it allows that. With
+    more they could act as other tenants."""
+    others = {topics.requests, *topics.request_tenants} - {topics.requests_of(tenant)}
+    if shared:
+        others.discard(topics.requests)
+    return [right for right in rights_of(topics, TEAMS) if right.name not in others]
 
 
 def _on_topic(topic: Topic, process: str) -> Iterator[Operation]:

@@ -11,10 +11,10 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import DescribeGroupsResponse_v3
 
 from app.kafka.authorized_operations import Operation, operations, told_of_group
-from app.records.rights import Right, processes, rights_of
+from app.records.rights import Right, processes, rights_of, team_rights
 from app.records.topics import Topics
 
-TOPICS = Topics("p.", "p.app")
+TOPICS = Topics("p.", "p.app", ["acme", "beta"])
 
 
 def names(process: str, operation: Operation, kind: str = "topic") -> set[str]:
@@ -36,9 +36,17 @@ def test_everybody_who_writes_or_reads_is_known_by_the_name_before_the_slash() -
 
 def test_an_ingress_may_read_the_contact_log_it_is_started_on_and_what_the_workers_read() -> None:
     assert names("ingress", Operation.READ) == set(TOPICS.sources) and TOPICS.contacts in TOPICS.sources
-    assert names("ingress", Operation.WRITE) == {TOPICS.requests, TOPICS.contacts, TOPICS.deadletters}
+    assert names("ingress", Operation.WRITE) == {*TOPICS.request_tenants, TOPICS.contacts, TOPICS.deadletters}
     assert names("ingress", Operation.DESCRIBE, "group") == {"p.app"}
     assert names("ingress", Operation.READ, "group") == set()
+
+
+def test_p7_a_team_may_write_the_topic_of_its_tenant_and_the_shared_one_only_where_that_is_allowed() -> None:
+    written = {right.name for right in team_rights(TOPICS, "acme", shared=False) if right.operation is Operation.WRITE}
+    assert written == {"p.notify.requests.acme"}
+    allowed = {right.name for right in team_rights(TOPICS, "acme", shared=True) if right.operation is Operation.WRITE}
+    assert allowed == written | {"p.notify.requests"}
+    assert Right("topic", "p.notify.outcomes", Operation.READ) in team_rights(TOPICS, "acme", shared=False)
 
 
 def test_a_bridge_may_read_its_topic_and_commit_in_its_group_and_nothing_else() -> None:
