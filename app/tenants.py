@@ -7,6 +7,7 @@ status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
 resend_after_s = {alert = 120}   # by category: an attempt in doubt is sent again after so many seconds; else never
 stop_words = ["ARRET", "ALTO"]   # further words that mean STOP as the whole text, in any case, accents and punctuation
+shared_requests = true           # its requests may come on topic notify.requests too, where any producer may name it
 invalid_after = {30003 = 5, 30005 = 3}   # messages that end so before a number is invalid, 0: never; these if not set
 [tenants.acme.lanes.main]
 messaging_service_sid = "MG..."
@@ -47,18 +48,9 @@ from app.parameters import (
     sender_fault,
 )
 from app.settings import FIELDS, BadSettings, Settings
-from app.values import Secret
+from app.values import LANE_SHAPES, TENANT_SHAPES, Secret, tenant_name_faults
 
 NotNegative = Annotated[float, Meta(ge=0)]
-# What a text must look like where one is given, by field.
-LANE_SHAPES = {"messaging_service_sid": values.sid("MG"), "from_number": values.sender}
-TENANT_SHAPES = {
-    "account_sid": values.sid("AC"),
-    "status_callback_url": values.url,
-    "inbound_url": values.url,
-    "webhook_overrides": values.overrides,
-    "api_base_url": values.server,
-}
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +81,8 @@ BELOW: Mapping[str, type[msgspec.Struct]] = {"lanes": Lane, "services": declared
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """See the module. `resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
     is not named is only reported, marketing always. `allow`: whom a sandbox may text, canonical addresses. `lookup`: by
-    category, ask for the line type before the first text to a number, or before an MMS."""
+    category, ask for the line type before the first text to a number, or before an MMS. `shared_requests`: whether a
+    record on the shared request topic may name it."""
 
     name: str = ""
     account_sid: str = ""
@@ -117,6 +110,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mode: Literal["live", "sandbox"] = "live"
     allow: tuple[str, ...] = ()
     lookup: dict[str, Literal["first", "mms"]] = {}
+    shared_requests: bool = False
     create: Parameters = Parameters()
 
     @property
@@ -184,6 +178,7 @@ def look_at_tenants(settings: Settings, told: Sequence[str] = ()) -> tuple[dict[
     tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in given}
     if not (tenants or faults):
         faults.append("has no [tenants.NAME] table")
+    faults += [f"tenants.{name}: {rule}" for name, rule in tenant_name_faults(list(tenants), settings.topic_prefix)]
     inherited = (*_told(settings, {"api_base_url": values.server}), *_unheard(settings))
     return tenants, tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults) + inherited
 
@@ -218,6 +213,7 @@ def _default(settings: Settings) -> Tenant:
         api_base_url=settings.api_base_url,
         keyword_replies=settings.keyword_replies,
         mode=settings.mode,
+        shared_requests=True,
         allow=_canonical([number.reveal() for number in settings.allow]),
         lanes={"default": lane},
     )

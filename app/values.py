@@ -4,7 +4,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,3 +244,29 @@ def overrides(text: str) -> str:
         if not good:
             raise ValueError("must be Twilio's connection overrides, such as rc=5&rp=all")
     return text
+
+
+# What a topic may be called (org.apache.kafka.common.internals.Topic).
+_TOPIC, _MAX_TOPIC = re.compile(r"[a-zA-Z0-9._-]+\Z"), 249
+# What a text of a tenant or a lane must look like where one is given, by field.
+LANE_SHAPES = {"messaging_service_sid": sid("MG"), "from_number": sender}
+TENANT_SHAPES = {
+    "account_sid": sid("AC"),
+    "status_callback_url": url,
+    "inbound_url": url,
+    "webhook_overrides": overrides,
+    "api_base_url": server,
+}
+
+
+def tenant_name_faults(names: Sequence[str], prefix: str) -> Iterator[tuple[str, str]]:
+    """Tenants whose request topic Kafka would refuse, and the rule; `prefix`: HELIOGRAPH_TOPIC_PREFIX."""
+    most, taken = _MAX_TOPIC - len(f"{prefix}notify.requests."), dict[str, str]()
+    for name in names:
+        other = taken.setdefault(name.replace(".", "_"), name)
+        if not _TOPIC.match(name):
+            yield name, "is a part of a topic's name: letters of a to z, digits, dots, underscores and hyphens only"
+        elif len(name) > most:
+            yield name, f"is a part of a topic's name: at most {most} characters"
+        elif other != name:
+            yield name, f"differs from tenant {other} in dots and underscores only, which Kafka does not tell apart"

@@ -110,7 +110,13 @@ def running(settings: Settings) -> Iterator[None]:
 @contextmanager
 def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PROBLEMS) -> Iterator[None]:
     """Around all that talks to Kafka: says which is not there (exit `away`), or why it is not ours (exit `unfit`)."""
-    from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+    from aiokafka.errors import (
+        ClusterAuthorizationFailedError,
+        GroupAuthorizationFailedError,
+        KafkaConnectionError,
+        KafkaTimeoutError,
+        TopicAuthorizationFailedError,
+    )
 
     from app.records.fit import Unfit
 
@@ -119,7 +125,11 @@ def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PRO
     except (KafkaConnectionError, KafkaTimeoutError):
         give_up(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)", code=away)
     except Unfit as fault:
-        give_up(str(fault), code=unfit)
+        give_up(*str(fault).splitlines(), code=unfit)
+    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError) as fault:
+        who = f"user {settings.sasl_username}" if settings.sasl_username else "this client"
+        todo = "heliograph topics rights prints what each process and command needs"
+        give_up(f"Kafka refuses {who} ({type(fault).__name__}): {todo}", code=unfit)
 
 
 def give_up(*faults: str, code: int = USAGE) -> NoReturn:

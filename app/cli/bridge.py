@@ -44,10 +44,11 @@ async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, 
     from app.bridge.counters import Counters
     from app.bridge.reader import Reader
     from app.domain.series import beforehand
-    from app.records.fit import must_exist
+    from app.records.fit import must_be_allowed, must_exist
     from app.records.topics import Topics
 
     topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
+    await must_be_allowed(client, topics, "bridge")
     await must_exist(client, [topics.metrics])
     counters = Counters(beforehand({name: tuple(tenant.lanes) for name, tenant in tenants.items()}, COUNTRIES))
     reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, client)

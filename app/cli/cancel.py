@@ -32,8 +32,9 @@ def command(message_id: str, tenant: str | None, as_json: bool) -> None:
         say("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
     tenant = known(tenant, tenants, settings)
+    topic = Topics(settings.topic_prefix, settings.group).requests_of(tenant)
     value = orjson.dumps({"type": "notify.canceled.v1", "message_id": message_id, "tenant": tenant})
     with reaching_kafka(settings):
-        asyncio.run(produce(Topics(settings.topic_prefix, settings.group).requests, [value], kafka.client(settings)))
+        asyncio.run(produce([(topic, value)], kafka.client(settings)))
     told = {"message_id": message_id, "tenant": tenant, "requested": True}
     say_json(told) if as_json else say("cancel requested")

@@ -14,6 +14,7 @@ import msgspec
 
 from app.api_key_store import ApiKeyStore
 from app.cli import OK, PROBLEMS, USAGE, looked_at, settings_or_exit
+from app.cli.requesttopics import request_topics
 from app.cli.shown import say, say_json, say_lines
 from app.parameters import MISLEADING, WORTH_KNOWING, Parameters, failures_told
 from app.settings import FIELDS
@@ -53,11 +54,12 @@ def show(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
 
-    Notes tell what is unusual and holds: tenants that are sandboxes, after how many messages that fail a number is
-    invalid (invalid_after, 5 for 30003 and 3 for 30005 if it is not set), and what parameters of the create call cost
-    ([tenants.NAME.create]: content_retention, address_retention, smart_encoded, shorten_urls, risk_check,
-    message_intent), and which webhooks are not tried again (webhook_overrides). Of three that promise more than they do
-    it warns: max_price, provide_feedback, application_sid.
+    Notes tell what is unusual and holds: tenants that are sandboxes, from which topics requests are taken, after
+    how many messages that fail a number is invalid (invalid_after, 5 for 30003 and 3 for 30005 if it is not set),
+    and what parameters of the create call cost ([tenants.NAME.create]: content_retention, address_retention,
+    smart_encoded, shorten_urls, risk_check, message_intent), and which webhooks are not tried again
+    (webhook_overrides). Of three that promise more than they do it warns: max_price, provide_feedback,
+    application_sid.
 
     \b
     Examples:
@@ -73,6 +75,7 @@ def check(as_json: bool) -> None:
         "warnings": [*shared(tenants), *told(tenants, MISLEADING)],
         "notes": [
             *sandboxes(tenants),
+            *request_topics(tenants),
             *told(tenants, WORTH_KNOWING),
             *lookups(tenants),
             *failures(tenants),

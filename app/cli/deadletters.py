@@ -5,7 +5,7 @@ import base64
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -133,10 +133,10 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
       heliograph deadletters retry 3-17
       heliograph deadletters retry 3-17 5-2 --yes --by ada
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
         letters = asyncio.run(_found(settings, letter_ids))
-        records = [_again(settings, letter) for letter in letters]
+        records = [_again(settings, tenants, letter) for letter in letters]
         for letter, record in zip(letters, records, strict=True):
             for name in record.left_out:
                 say(f"{letter.letter_id}: header {name} is left out: its name is not UTF-8", err=True)
@@ -174,9 +174,9 @@ async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
     return [letters[letter_id] for letter_id in wanted]
 
 
-def _again(settings: Settings, letter: Letter) -> Reproduction:
+def _again(settings: Settings, tenants: Iterable[str], letter: Letter) -> Reproduction:
     """The record to produce. Exit 1 for a letter that was handled, that is cut, or that came from no topic of ours."""
-    known = {topic.name for topic in Topics(settings.topic_prefix, settings.group).all.values()}
+    known = {topic.name for topic in Topics(settings.topic_prefix, settings.group, tenants).all.values()}
     place = place_of(letter.record.source)
     if (done := letter.handled) is not None:
         give_up(f"{letter.letter_id}: was {done.how} by {done.by} at {done.at} already", code=PROBLEMS)

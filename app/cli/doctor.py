@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import click
 from app import kafka
 from app.cli import OK, PROBLEMS, settings_or_exit
 from app.cli.findings import place, readable_secrets
+from app.cli.requesttopics import taken_for
 from app.cli.shown import say, say_json
 from app.cli.stopped import stopped_lanes, why
 from app.cli.twilioline import lacks
@@ -66,7 +67,7 @@ def command(live: bool, public: bool, as_json: bool) -> None:
 async def _all(
     settings: Settings, tenants: dict[str, Tenant], live: bool, public: bool, waiting: Callable[[float], None]
 ) -> list[Seen]:
-    found = [{"what": what, "problem": problem} async for what, problem in _look(settings, waiting)]
+    found = [{"what": what, "problem": problem} async for what, problem in _look(settings, tenants, waiting)]
     found += _told("secret files", readable_secrets(os.environ, settings, tenants))
     for name, tenant in tenants.items():
         if not lacks(tenant):
@@ -101,7 +102,9 @@ def _told(what: str, findings: "Iterable[Listed]") -> list[Seen]:
     return told or [{"what": what, "problem": ""}]
 
 
-async def _look(settings: Settings, waiting: Callable[[float], None]) -> AsyncIterator[tuple[str, str]]:
+async def _look(
+    settings: Settings, tenants: Mapping[str, Tenant], waiting: Callable[[float], None]
+) -> AsyncIterator[tuple[str, str]]:
     yield "keys", "; ".join(settings.keys_missing())
     for what, path in (("data directory", settings.data_dir), ("spool", settings.spool_dir)):
         free = shutil.disk_usage(_nearest(path)).free
@@ -109,7 +112,7 @@ async def _look(settings: Settings, waiting: Callable[[float], None]) -> AsyncIt
     yield "spool", _left(settings.spool_dir)
     client = kafka.client(settings)
     try:
-        async for finding in _broker(settings, client, waiting):
+        async for finding in _broker(settings, tenants, client, waiting):
             yield finding
     except (OSError, RuntimeError, kafka.errors()) as error:
         yield f"kafka at {settings.kafka}", f"not reachable ({type(error).__name__})"
@@ -134,11 +137,11 @@ def _lane(row: Stopped) -> str:
 
 
 async def _broker(
-    settings: Settings, client: dict[str, Any], waiting: Callable[[float], None]
+    settings: Settings, tenants: Mapping[str, Tenant], client: dict[str, Any], waiting: Callable[[float], None]
 ) -> AsyncIterator[tuple[str, str]]:
     from aiokafka.admin import AIOKafkaAdminClient
 
-    topics = Topics(settings.topic_prefix, settings.group)
+    topics = Topics(settings.topic_prefix, settings.group, tenants)
     admin = AIOKafkaAdminClient(**client)
     await admin.start()
     try:
@@ -147,13 +150,14 @@ async def _broker(
         await admin.close()
     yield f"kafka at {settings.kafka}", ""
     differing = ", ".join(f"{change.action} {change.topic}" for change in todo.changes)
+    yield f"shared request topic, for {taken_for(tenants)}", ""
     yield "topics", f"not as declared ({differing}): heliograph topics apply" if differing else ""
     if not any(change.action == "create" for change in todo.changes):
         for what, problem in [(_lane(row), why(row)) for row in await stopped_lanes(topics, client)] or [("lanes", "")]:
             yield what, problem
         async for what, problem in letter_findings(topics, client):
             yield what, problem
-        async for what, problem in worker_findings(settings, waiting):
+        async for what, problem in worker_findings(settings, tenants, waiting):
             yield what, problem
     if settings.pseudonym_key and not any(c.action == "create" and c.topic == topics.contacts for c in todo.changes):
         yield "contact log", await contact_log_problem(client, topics.contacts, settings.pseudonym_key)

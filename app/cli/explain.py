@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import click
@@ -66,7 +67,7 @@ def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
     Example:
       heliograph explain 7a031076e4d2147aa60c-979f8995cb98fd500dc0
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     if not MESSAGE_ID.match(message_id):
         say("error: MESSAGE_ID: must be 20 hex digits, a dash, 20 hex digits", err=True)
         sys.exit(USAGE)
@@ -75,8 +76,8 @@ def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
         sys.exit(USAGE)
     seals = Seals(Sealer(settings.seal_keys) if settings.seal_keys else None, reveal)
     with reaching_kafka(settings):
-        waiting = silent if as_json else say_watching
-        steps, now = asyncio.run(_explained(message_id, settings, seals, by, waiting))
+        workers = partial(stopped_workers, settings, tenants, silent if as_json else say_watching)
+        steps, now = asyncio.run(_explained(message_id, settings, seals, by, workers))
     if not steps:
         say(now, err=True)
         sys.exit(PROBLEMS)
@@ -103,11 +104,12 @@ class Seals(NamedTuple):
 
 
 async def _explained(
-    message_id: str, settings: Settings, seals: Seals, by: str, waiting: Callable[[float], None]
+    message_id: str, settings: Settings, seals: Seals, by: str, stopped: Callable[[], Awaitable[str]]
 ) -> tuple[Steps, str]:
     """Every step, and what the message waits for now; of a message without steps, why it may have none.
 
-    That the seal was opened, `by` whom, is recorded before this returns what was in it.
+    That the seal was opened, `by` whom, is recorded before this returns what was in it. `stopped`: that no worker makes
+    progress, or "".
     """
     client, topics = kafka.client(settings), Topics(settings.topic_prefix, settings.group)
     fingerprint = await log_fingerprint(settings, topics)
@@ -116,14 +118,14 @@ async def _explained(
     if contact is not None and any("body" in step["given"] for step in steps):
         await record_message(settings, contact.tenant, message_id, by)
     if not steps:
-        missing, workers = await _unknown(topics, client), await stopped_workers(settings, waiting)
+        missing, workers = await _unknown(topics, client), await stopped()
         return steps, f"{missing}: {workers}" if workers else missing
     if message is None:
         return steps, "forgotten"
     if message.stage in (Stage.FINAL, Stage.FLYING):  # no worker's table is asked
         return steps, state(message, {})
     rows = await stopped_lanes(topics, client)
-    workers = await stopped_workers(settings, waiting)
+    workers = await stopped()
     return steps, state(message, {(row.tenant, row.lane): row for row in rows}, workers)
 
 

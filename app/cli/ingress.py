@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def command(host: str, port: int | None, internal_port: int | None, as_json: bool) -> None:
     """Take Twilio's webhooks and /v1/messages; answer once the record is on the log, or fsynced in the spool.
 
-    SIGHUP reads secrets in files (NAME_FILE), the tenants file and the API keys again.
+    SIGHUP reads secrets in files (NAME_FILE), the tenants file and the API keys again; a new tenant's requests need a
+    restart.
 
     \b
     Example:
@@ -112,9 +113,9 @@ def _ingress(
     return Ingress(
         settings,
         tenants,
-        Gate(settings).open,
+        Gate(settings, tenants).open,
         fail,
-        workers=WorkerMonitor.of(settings),
+        workers=WorkerMonitor.of(settings, tenants),
         read_model=ReadModel(engine_or_exit(settings, ANSWER_S, read_only=True)),
         keys=store.keys,
     )

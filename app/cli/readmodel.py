@@ -129,8 +129,10 @@ async def _run(settings: Settings, engine: "sa.Engine", port: int, as_json: bool
 
 
 async def _started(settings: Settings, projection: "Projection") -> None:
-    from app.records.fit import must_exist
+    from app.records.fit import must_be_allowed, must_exist
+    from app.records.topics import Topics
 
+    await must_be_allowed(kafka.client(settings), Topics(settings.topic_prefix, settings.group), "read-model")
     await must_exist(kafka.client(settings), projection.topics)
     await projection.start()
 

@@ -84,19 +84,20 @@ def command(
     settings, tenants = settings_or_exit(dict(os.environ))
     given["tenant"] = _tenant(given["tenant"], tenants, settings, of_lines=file is not None)
     ready = _read(file, given, tenants, once)
+    topics = [_topics(settings).requests_of(known(line.request.tenant, tenants, settings)) for line in ready.asked]
     if not as_json:
         tell(ready.warnings, named=file is not None)
         tell(ready.problems, named=file is not None, kind="error" if dry_run else "warning")
     if dry_run:
         _dry_run(ready, as_json)
-    sent_ms = _produce(ready, settings, as_json)
+    sent_ms = _produce(ready, topics, settings, as_json)
     if not wait:
         told = {"sent": len(ready.lines), **in_json(ready.warnings), **in_json(ready.problems, "problem")}
         say_json(told) if as_json else say(f"{len(ready.lines)} sent")
         sys.exit(OK)
     messages = awaited(ready.asked)
     with reaching_kafka(settings), _bar("outcomes", len(messages), quiet=as_json) as found:
-        asyncio.run(_wait(settings, messages, timeout, found, sent_ms))
+        asyncio.run(_wait(settings, tenants, messages, timeout, found, sent_ms))
     show(messages, as_json=as_json)
     sys.exit(PROBLEMS if any(message.failed for message in messages) else OK)
 
@@ -120,17 +121,22 @@ def _dry_run(ready: Ready, as_json: bool) -> NoReturn:
     sys.exit(PROBLEMS if bad else OK)
 
 
-def _produce(ready: Ready, settings: Settings, as_json: bool) -> int:
-    """Log time of the first request, ms."""
-    values = [orjson.dumps(line.event) for line in ready.lines]
-    with reaching_kafka(settings), _bar("sending", len(values), quiet=as_json) as acked:
-        return asyncio.run(produce(_topics(settings).requests, values, kafka.client(settings), acked))
+def _produce(ready: Ready, topics: list[str], settings: Settings, as_json: bool) -> int:
+    """Each line to its tenant's topic. Returns the log time of the first request, ms."""
+    records = [(topic, orjson.dumps(line.event)) for topic, line in zip(topics, ready.lines, strict=True)]
+    with reaching_kafka(settings), _bar("sending", len(records), quiet=as_json) as acked:
+        return asyncio.run(produce(records, kafka.client(settings), acked))
 
 
 async def _wait(
-    settings: Settings, messages: list[Awaited], timeout_s: float, found: Callable[[], None], sent_ms: int
+    settings: Settings,
+    tenants: Collection[str],
+    messages: list[Awaited],
+    timeout_s: float,
+    found: Callable[[], None],
+    sent_ms: int,
 ) -> None:
-    client, workers = kafka.client(settings), WorkerMonitor.of(settings)
+    client, workers = kafka.client(settings), WorkerMonitor.of(settings, tenants)
     await wait_for(_topics(settings), messages, timeout_s, client, found, workers, sent_ms)
 
 

@@ -1,6 +1,6 @@
 """Reading and writing topics from the command line, with aiokafka."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -11,15 +11,15 @@ from app.records.fit import must_exist
 
 
 async def produce(
-    topic: str, values: Iterable[bytes], client: dict[str, Any], acked: Callable[[], None] = lambda: None
+    records: Sequence[tuple[str, bytes]], client: dict[str, Any], acked: Callable[[], None] = lambda: None
 ) -> int:
-    """Produce and wait for every acknowledgement; `acked` is called for each. Returns the log time of the first record
-    in ms, 0 without one. Raises KafkaError if one is refused."""
+    """Produce topics and values, and wait for every acknowledgement; `acked` is called for each. Returns the log time
+    of the first record in ms, 0 without one. Raises KafkaError if one is refused."""
     producer = AIOKafkaProducer(acks="all", linger_ms=5, max_request_size=1 << 21, **client)
     try:
-        await must_exist(client, [topic])
+        await must_exist(client, {topic for topic, _ in records})
         await producer.start()
-        under_way = [await producer.send(topic, value) for value in values]
+        under_way = [await producer.send(topic, value) for topic, value in records]
         first_ms = 0
         for acknowledgement in under_way:
             at_ms = int((await acknowledgement).timestamp or 0)

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from app import kafka
-from app.cli import OK, PROBLEMS, reaching_kafka, settings_or_exit
+from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.shown import say, say_json
 from app.settings import Settings
 
@@ -27,9 +28,9 @@ def plan(as_json: bool) -> None:
     Example:
       heliograph topics plan --json
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
-        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=False)))
+        sys.exit(asyncio.run(_run(settings, tenants, as_json=as_json, carry_out=False)))
 
 
 @command.command("apply")
@@ -37,22 +38,61 @@ def plan(as_json: bool) -> None:
 def apply(as_json: bool) -> None:
     """Create what is missing, alter what differs; stop before anything if a change is refused.
 
+    Each tenant has a request topic, notify.requests.TENANT: run it after a tenant came into the tenants file, then
+    restart workers and ingresses.
+
     \b
     Example:
       HELIOGRAPH_PARTITIONS=32 HELIOGRAPH_REPLICATION=3 heliograph topics apply
     """
-    settings, _ = settings_or_exit(dict(os.environ))
+    settings, tenants = settings_or_exit(dict(os.environ))
     with reaching_kafka(settings):
-        sys.exit(asyncio.run(_run(settings, as_json=as_json, carry_out=True)))
+        sys.exit(asyncio.run(_run(settings, tenants, as_json=as_json, carry_out=True)))
 
 
-async def _run(settings: Settings, *, as_json: bool, carry_out: bool) -> int:
+@command.command("rights")
+@click.argument("process")
+@click.option("--principal", help="Print arguments of Kafka's kafka-acls.sh that give it the rights, as User:ingress.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per right.")
+def rights(process: str, principal: str | None, as_json: bool) -> None:
+    """Print the rights on Kafka that a process needs.
+
+    PROCESS is worker, ingress, bridge, read-model, topics (whoever runs `topics apply`), or one of operators (the other
+    commands), teams and auditors. The broker must run nothing of ours for it: they follow from schemas/topics.yaml.
+
+    \b
+    Examples:
+      heliograph topics rights ingress
+      heliograph topics rights ingress --principal User:ingress | xargs -L1 kafka-acls.sh --bootstrap-server HOST:PORT
+    """
+    from app.records.rights import processes, rights_of
+    from app.records.topics import Topics
+
+    settings, tenants = settings_or_exit(dict(os.environ))
+    topics = Topics(settings.topic_prefix, settings.group, tenants)
+    if process not in (known := processes(topics)):
+        give_up(f"PROCESS: must be one of {', '.join(known)}")
+    for right in rights_of(topics, process):
+        if as_json:
+            say_json({"resource": right.kind, "name": right.name, "operation": right.operation.name})
+        elif principal:
+            operation = right.operation.name.title().replace("_", "")
+            say(f"--add --allow-principal {principal} --operation {operation} --{right.kind} {right.name}")
+        else:
+            say(right.words)
+
+
+async def _run(settings: Settings, tenants: Iterable[str], *, as_json: bool, carry_out: bool) -> int:
     from aiokafka.admin import AIOKafkaAdminClient
 
     from app.records import setup
+    from app.records.fit import must_be_allowed
+    from app.records.rights import TOPICS_JOB
     from app.records.topics import Topics
 
-    topics = Topics(settings.topic_prefix, settings.group).all
+    names = Topics(settings.topic_prefix, settings.group, tenants)
+    topics = names.all
+    await must_be_allowed(kafka.client(settings), names, TOPICS_JOB)
     admin = AIOKafkaAdminClient(**kafka.client(settings))
     try:
         await admin.start()

@@ -80,12 +80,13 @@ def _sending(tenants: dict[str, Tenant]) -> list[str]:
 
 async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -> None:
     """Until a signal comes. Raises Unfit, CannotListen, KafkaConnectionError; the engine ends the process itself."""
-    from app.records.fit import must_be_ours, must_exist
+    from app.records.fit import must_be_allowed, must_be_ours, must_exist
     from app.records.topics import Topics
     from app.streams.health import serve
     from app.streams.worker import Worker
 
-    topics, client = Topics(settings.topic_prefix, settings.group), kafka.client(settings)
+    topics, client = Topics(settings.topic_prefix, settings.group, tenants), kafka.client(settings)
+    await must_be_allowed(client, topics, "worker")
     await must_exist(client, [topic.name for topic in topics.all.values()])
     await must_be_ours(client, topics.contacts, settings.pseudonym_key)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """What `heliograph doctor` finds of the workers: whether they make progress, and what they had to set aside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from app.cli.counted import plural
@@ -12,6 +12,7 @@ from app.records.deadletters import FAULT
 from app.records.groupreader import UNREACHABLE
 from app.records.monitor import WorkerMonitor, describe, names, watch
 from app.records.progress import Assessment, Cause
+from app.records.requests import NOT_SHARED
 from app.records.topics import Topics
 from app.settings import Settings
 
@@ -20,6 +21,7 @@ ASIDE, LETTERS = "ops/runbooks/record-set-aside.md", "ops/runbooks/dead-letters.
 # A topic of dead letters may be long; how many seconds it is read for at most.
 READ_S = 20.0
 NAMED = 3
+UNSHARED = "requests for tenants that take none"
 ADVICE = {
     Cause.NO_WORKER: "start heliograph worker; if one ends again and again, its log says why",
     Cause.NO_PROGRESS: "workers run: their logs tell what they wait for",
@@ -36,19 +38,21 @@ def silent(_most_s: float) -> None:
     """For output that a program reads."""
 
 
-async def stopped_workers(settings: Settings, waiting: Callable[[float], None]) -> str:
+async def stopped_workers(settings: Settings, tenants: Iterable[str], waiting: Callable[[float], None]) -> str:
     """That no worker makes progress and since when, "" if one does; where records wait it takes the stall timeout."""
     try:
-        now = await watch(WorkerMonitor.of(settings), waiting)
+        now = await watch(WorkerMonitor.of(settings, tenants), waiting)
     except UNREACHABLE as error:
         return f"whether a worker makes progress is not known ({type(error).__name__})"
     return describe(now) if now.stopped else ""
 
 
-async def worker_findings(settings: Settings, waiting: Callable[[float], None]) -> AsyncIterator[tuple[str, str]]:
+async def worker_findings(
+    settings: Settings, tenants: Iterable[str], waiting: Callable[[float], None]
+) -> AsyncIterator[tuple[str, str]]:
     """What was looked at and what is wrong with it, "" if nothing. `waiting`: see `watch`."""
     try:
-        now = await watch(WorkerMonitor.of(settings), waiting)
+        now = await watch(WorkerMonitor.of(settings, tenants), waiting)
     except UNREACHABLE as error:
         yield "workers", f"not known: their consumer group {settings.group} cannot be read ({type(error).__name__})"
         return
@@ -75,6 +79,8 @@ async def letter_findings(topics: Topics, client: dict[str, Any]) -> AsyncIterat
         yield "records set aside", f"not known: {topics.deadletters} takes longer than {READ_S:g} s; runbook {LETTERS}"
         return
     letters = _by_source(letters)
+    unshared = [letter for letter in letters if letter.handled is None and letter.record.rule == NOT_SHARED]
+    yield "requests on the shared topic", _told(unshared, "request for a tenant that takes none", LETTERS, UNSHARED)
     yield "records set aside", _told([letter for letter in letters if _aside(letter)], "record", ASIDE)
     frozen = [letter for letter in letters if _freezes(letter, topics.contacts)]
     yield "frozen contacts", _told(frozen, "input of a frozen contact", LETTERS, "inputs of frozen contacts")

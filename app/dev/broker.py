@@ -48,10 +48,11 @@ class BrokerFault(Exception):
 
 
 class DevBroker:
-    """See the module. `directory` holds the properties, the log of the process, its pid and the data."""
+    """See the module. `directory` holds the properties, the log of the process, its pid and the data. `more`: further
+    properties, which win over ours of the same name; {port} and {controller} stand for the ports."""
 
-    def __init__(self, port: int, directory: Path, cache: Path | None = None) -> None:
-        self.port, self.directory = port, directory
+    def __init__(self, port: int, directory: Path, cache: Path | None = None, more: str = "") -> None:
+        self.port, self.directory, self._more = port, directory, more
         self.address = f"127.0.0.1:{port}"
         self._cache = cache or Path(os.environ.get("HELIOGRAPH_CACHE") or Path.home() / ".cache" / "heliograph")
 
@@ -145,13 +146,17 @@ class DevBroker:
         if shutil.disk_usage(self.directory).free < LEAST_DISK_BYTES:
             raise BrokerFault(f"less than {LEAST_DISK_BYTES >> 20} MB free at {self.directory}: make room")
         data, config = self.directory / "data", self.directory / "server.properties"
-        _write(config, PROPERTIES.format(port=self.port, controller=_free_port(), data=data))
+        _write(config, self._properties(data))
         if (data / "meta.properties").exists():
             return
         command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", "heliographDevBroker000", "-c"]
         done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise BrokerFault(f"the data directory cannot be formatted: {(done.stderr or done.stdout)[-300:].strip()}")
+
+    def _properties(self, data: Path) -> str:
+        """The broker's settings. `data`: its data directory."""
+        return (PROPERTIES + self._more).format(port=self.port, controller=_free_port(), data=data)
 
     def _spawn(self, java: str, jars: Path) -> None:
         # The first compiler alone: a dev broker is young, and the second takes a fifth of a core for the first minutes.

@@ -25,7 +25,7 @@ from app.provider.account.wanted import webhooks
 from app.records import setup
 from app.records.topics import Topics
 from app.settings import Settings
-from app.tenants import Tenant, look_at_tenants
+from app.tenants import Tenant, look_at_tenants, read_tenants
 
 __all__ = ["ACCOUNT", "SERVICE", "Plan", "Stand"]
 
@@ -110,7 +110,8 @@ class Stand:
 
     def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Part:
         log = self.plan.directory / "logs" / f"{name}.log"
-        part = Part(name, arguments, {**self.env, **(more or {})}, log, self.plan.program)
+        told = surroundings.told_to(name, {**self.env, **(more or {})})
+        part = Part(name, arguments, told, log, self.plan.program)
         self.parts[name] = part
         part.start()
         return part
@@ -232,7 +233,7 @@ async def apply_topics(env: Mapping[str, str]) -> None:
     except kafka.errors():
         raise BrokerFault(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)") from None
     try:
-        topics = Topics(settings.topic_prefix, settings.group).all
+        topics = Topics(settings.topic_prefix, settings.group, read_tenants(settings)).all
         todo = await setup.plan(admin, topics, settings.partitions, settings.replication)
         if todo.refused:
             raise PartFault("; ".join(f"{change.topic} {change.detail}" for change in todo.refused))

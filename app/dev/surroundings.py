@@ -17,6 +17,9 @@ from app.api_keys import ApiKeys, Scope, generate
 ACCOUNT = "AC" + "0" * 31 + "1"
 SERVICE = "MG" + "0" * 31 + "1"
 TOKEN = "simulator-token"  # noqa: S105 - of a simulator on this machine
+# By part: keys that it is not told. Each other part writes or reads the contact log.
+_BOTH = ("HELIOGRAPH_SEAL_KEYS", "HELIOGRAPH_PSEUDONYM_KEY")
+WITHHELD = {"bridge": _BOTH, "simulator": _BOTH, "read-model": _BOTH[:1]}
 SETTINGS = ("TWILIO_", "HELIOGRAPH_", "KAFKA_")
 
 
@@ -44,6 +47,12 @@ def simulated(ingress_port: int, simulator_port: int) -> dict[str, str]:
         "TWILIO_STATUS_CALLBACK_URL": f"{public}/status",
         "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{public}/inbound",
     }
+
+
+def told_to(part: str, env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a part, without the keys that it has no use for."""
+    withheld = WITHHELD.get(part, ())
+    return {k: v for k, v in env.items() if k.removesuffix("_FILE") not in withheld}
 
 
 def keep(path: Path, env: Mapping[str, str], api_key: str) -> None:

@@ -42,7 +42,7 @@ class Access:
         self._tenants, self._keys = tenants, keys
 
     def admit(self, request: Request, scope: Scope) -> Tenant:
-        """The tenant of the key. Raises Problem: 401, 403 or 429."""
+        """The tenant of the key. Raises Problem: 401, 403, 429, or 503 for one that is not known here yet."""
         now_s = clock.boot_s()
         host = request.client.host if request.client is not None else ""
         _limit(self._by_address.take(client_name(host), now_s), "this address")
@@ -50,7 +50,9 @@ class Access:
         _limit(self._by_key.take(key.key_id, now_s), "this key")
         if scope not in key.scopes:
             raise Problem(403, "the key must not do this", "Authorization", f"needs a key with scope {scope}")
-        return self._tenants[key.tenant]
+        if (tenant := self._tenants.get(key.tenant)) is None:
+            raise Problem(503, "this tenant is new: the ingress takes its requests after a restart")
+        return tenant
 
     def _key(self, request: Request) -> ApiKey:
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")

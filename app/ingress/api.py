@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from app import telemetry
 from app.api_keys import ApiKeys
 from app.domain.identity import key_fingerprint
 from app.ingress.access import Access, Endpoint
@@ -38,6 +39,8 @@ from app.records.topics import Topics
 from app.settings import Settings
 from app.tenants import Tenant
 
+_log = telemetry.logger(__name__)
+
 
 class Ingress:
     """Both apps and the log they write. Start and stop inside the running loop.
@@ -60,9 +63,10 @@ class Ingress:
         read_model: ReadModel | None = None,
         keys: ApiKeys | None = None,
     ) -> None:
-        topics = Topics(settings.topic_prefix, settings.group)
+        topics = Topics(settings.topic_prefix, settings.group, tenants)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
-        self.log = Log(Spool(settings.spool_dir, sealer, frozenset({topics.requests})), open_line, fail)
+        spool = Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants))
+        self.log = Log(spool, open_line, fail, settings.stall_timeout_s)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
         self.workers, self.read_model = workers, read_model
@@ -70,11 +74,15 @@ class Ingress:
         access = Access(tenants, keys or ApiKeys(), settings.api_rate, settings.api_address_rate)
         self.messages = Messages(access, self.log, topics, key, body_s, States(read_model, key), stopped)
         self.connections, self._proxies = Connections(body_s, head_s), list(settings.trusted_proxies)
+        self._known = frozenset(tenants)
 
     def take(self, tenants: Mapping[str, Tenant], keys: ApiKeys) -> None:
-        """These tenants and keys from the next request on."""
+        """These tenants and keys from the next request on. One that is new has no requests taken before a restart,
+        which looks for its topic: a record for a topic that is missing would hold up those of all tenants."""
         self.webhooks.hooks = Hooks(tenants)
-        self.messages.access.take(tenants, keys)
+        self.messages.access.take({name: one for name, one in tenants.items() if name in self._known}, keys)
+        if new := sorted(set(tenants) - self._known):
+            _log.warning("tenants.need_restart", tenants=new)
 
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
@@ -94,8 +102,10 @@ class Ingress:
             await self.read_model.stop()
 
     def degraded(self) -> str:
-        """What is wrong with the workers, or with the read model, or ""."""
-        parts = (self.workers.problem if self.workers else "", self.read_model.problem if self.read_model else "")
+        """What is wrong with the spool, the workers or the read model, or ""."""
+        workers = self.workers.problem if self.workers else ""
+        read_model = self.read_model.problem if self.read_model else ""
+        parts = (self.log.degraded(), workers, read_model)
         return "; ".join(filter(None, parts))
 
     def routes(self) -> list[Route]:
@@ -131,7 +141,7 @@ class Ingress:
         return door
 
     def internal(self) -> Starlette:
-        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool.
+        """Health and metrics. Ready: a record can be taken, on Kafka or on the spool, and Kafka does not forbid it.
 
         Workers that do not work make the ingress degraded, neither dead nor unready: without it webhooks would be lost.
         """

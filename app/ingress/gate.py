@@ -1,17 +1,20 @@
-"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key."""
+"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key,
+with every right that this process needs."""
+
+from collections.abc import Iterable
 
 from app import kafka
 from app.ingress.line import Line
-from app.records.fit import must_be_ours, must_exist
+from app.records.fit import must_be_allowed, must_be_ours, must_exist
 from app.records.topics import Topics
 from app.settings import Settings
 
 
 class Gate:
-    """Looks once, before the first record of this process goes there."""
+    """Looks once, before the first record of this process goes there. `tenants`: each has its request topic."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._topics = Topics(settings.topic_prefix, settings.group)
+    def __init__(self, settings: Settings, tenants: Iterable[str]) -> None:
+        self._topics = Topics(settings.topic_prefix, settings.group, tenants)
         self._client = kafka.client(settings)
         self._key, self._fit = settings.pseudonym_key, False
 
@@ -24,5 +27,6 @@ class Gate:
 
     async def _look(self) -> None:
         topics = self._topics
-        await must_exist(self._client, (topics.contacts, topics.requests, topics.deadletters))
+        await must_be_allowed(self._client, topics, "ingress")
+        await must_exist(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
         await must_be_ours(self._client, topics.contacts, self._key)

@@ -13,6 +13,7 @@ from app import telemetry
 from app.ingress.line import BROKEN, REFUSALS, Line
 from app.ingress.record import Record
 from app.ingress.spool import Chunk, Spool
+from app.ingress.spool_progress import SpoolProgress
 
 _log = telemetry.logger(__name__)
 
@@ -62,11 +63,16 @@ class Log:
     """`put` returns when the record is on the log or fsynced on our own disk. Start inside the running loop.
 
     `open_line` makes a new line; `fail` ends the process when mending the way to Kafka itself goes wrong. While the
-    spool holds anything there is no line to `put`, so that everything goes through it, in order.
+    spool holds anything there is no line to `put`, so that everything goes through it, in order. `stall_s`: see
+    `SpoolProgress`.
     """
 
     def __init__(
-        self, spool: Spool, open_line: Callable[[], Awaitable[Line]], fail: Callable[[BaseException], None]
+        self,
+        spool: Spool,
+        open_line: Callable[[], Awaitable[Line]],
+        fail: Callable[[BaseException], None],
+        stall_s: float = 30.0,
     ) -> None:
         self._spool, self._open_line, self._fail = spool, open_line, fail
         self._line: Line | None = None
@@ -78,7 +84,7 @@ class Log:
         self._pending: dict[_Pending, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._disk_fault = ""
+        self._disk_fault, self._progress = "", SpoolProgress(stall_s)
         # Records at the head of the spool one of which Kafka refuses: they are sent one by one.
         self._suspect = 0
         self.produced = self.spooled = self.refused = 0
@@ -121,8 +127,17 @@ class Log:
         return self._line is None
 
     def fault(self) -> str:
-        """Why no record can be taken now, or ""."""
-        return f"Kafka is away and the spool: {self._disk_fault}" if self.away and self._disk_fault else ""
+        """Why no record can be taken now, or that Kafka forbids us what is taken; or ""."""
+        if self.away and self._disk_fault:
+            return f"Kafka is away and the spool: {self._disk_fault}"
+        return self._stalled(forbidden=True)
+
+    def degraded(self) -> str:
+        """That the spool only grows while Kafka is away, or ""."""
+        return self._stalled(forbidden=False)
+
+    def _stalled(self, *, forbidden: bool) -> str:
+        return self._progress.stalled(forbidden=forbidden) if self.away and not self._spool.empty else ""
 
     async def put(self, record: Record) -> None:
         """Raises Unavailable."""
@@ -206,6 +221,7 @@ class Log:
 
     def _mend(self, line: Line | None) -> None:
         self._next = line
+        self._progress.begin()
         self._mender = asyncio.get_running_loop().create_task(self._mending())
         self._mender.add_done_callback(self._mended)
 
@@ -224,6 +240,7 @@ class Log:
                 if await self._handed_over(self._next):
                     break
             except BROKEN as error:
+                self._progress.failed(error)
                 if failures % REMIND_AFTER == 0:
                     _log.warning("kafka.still_away", bytes=self._spool.size, error=type(error).__name__)
                 failures += 1
@@ -265,6 +282,7 @@ class Log:
             raise
         self._suspect = max(0, self._suspect - 1)
         self._spool.sent(chunk)
+        self._progress.moved()
         return asyncio.get_running_loop().time() - began < SOON_S
 
     def _refused(self, chunk: Chunk, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""`/v1/messages`: what teams ask for over HTTP, onto `notify.requests`. 202 says it is kept, not what became of it."""
+"""`/v1/messages`: what teams ask for over HTTP, onto the request topic of their tenant. 202 says that it is kept."""
 
 import asyncio
 import hmac
@@ -158,7 +158,7 @@ class Messages:
         # not do.
         name = hmac.digest(self._key, f"request\0{tenant.name}\0{key}".encode(), "sha256").hex()[:20]
         try:
-            await self._log.put(Record(self._topics.requests, name.encode(), value))
+            await self._log.put(Record(self._topics.requests_of(tenant.name), name.encode(), value))
         except Unavailable:
             raise Problem(503, "neither Kafka nor the spool takes it") from None
 

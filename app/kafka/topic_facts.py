@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -89,11 +89,31 @@ class _MetadataRequestV10(RequestStruct):  # type: ignore[misc] # aiokafka is An
 class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc] # aiokafka is Any here
     API_KEY = 3
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(self, topics: Iterable[str], operations: bool) -> None:
         self._topics: list[tuple[UUID, str, dict[int, bytes]]] = [(UUID(int=0), topic, {}) for topic in topics]
+        self._operations = operations
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
-        return request_struct_class(self._topics, False, False, False, {})
+        return request_struct_class(self._topics, False, False, self._operations, {})
+
+
+class Described(NamedTuple):
+    """A topic as a broker describes it. `operations`: a bit field of those that we may do, if that was asked for."""
+
+    error_code: int
+    name: str
+    topic_id: UUID
+    operations: int
+
+
+async def described(
+    admin: AIOKafkaAdminClient, topics: Iterable[str], *, operations: bool = False
+) -> tuple[Described, ...]:
+    """These topics, those that are not there too. Raises KafkaError without a broker, NotImplementedError before
+    Kafka 2.8."""
+    client = admin._client
+    response = await client.send(client.get_random_node(), _MetadataRequest(topics, operations))
+    return tuple(Described(topic[0], topic[1], topic[2], topic[5]) for topic in response.topics)
 
 
 async def topic_ids(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, str]:
@@ -101,9 +121,8 @@ async def topic_ids(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[s
 
     Topics that are not there are left out. Raises KafkaError without a broker, NotImplementedError before Kafka 2.8.
     """
-    client = admin._client
-    response = await client.send(client.get_random_node(), _MetadataRequest(topics))
-    return {topic[1]: topic[2].hex for topic in response.topics if topic[0] != _UNKNOWN_TOPIC}
+    found = await described(admin, topics)
+    return {topic.name: topic.topic_id.hex for topic in found if topic.error_code != _UNKNOWN_TOPIC}
 
 
 async def tombstones_kept_ms(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from app.records.schemas import STRUCTS
-from app.records.topics import Topic, declared
+from app.records.topics import PER_TENANT, Topic, declared
 
 HEAD = """\
 # AsyncAPI 3.0 of every topic. Made by `heliograph schemas` from topics.yaml and the structs: change those, not this.
@@ -18,9 +18,10 @@ INFO = {
     "title": "heliograph",
     "version": "1.0.0",
     "description": (
-        "Tell this person, and learn what became of it. Teams write notify.requests and read exactly one outcome per\n"
-        "message on notify.outcomes. Each operation is tagged with the party that does it: teams, auditors and\n"
-        "operators are outside, all else is heliograph's own. Topics without notify. in their name are internal.\n"
+        "Tell this person, and learn what became of it. Teams write the request topic of their tenant and read\n"
+        "exactly one outcome per message on notify.outcomes. Each operation is tagged with the party that does it:\n"
+        "teams, auditors and operators are outside, all else is heliograph's own. Topics without notify. in their\n"
+        "name are internal.\n"
     ),
     "license": {"name": "Apache-2.0"},
 }
@@ -34,6 +35,7 @@ SERVERS = {
 }
 PARAMETERS = {
     "prefix": {"default": "", "description": "HELIOGRAPH_TOPIC_PREFIX, put before every topic."},
+    "tenant": {"description": "A tenant of the tenants file; `default` where one tenant comes from TWILIO_*."},
     "app": {"default": "heliograph", "description": "HELIOGRAPH_APP_ID behind the prefix: the workers' group."},
 }
 _TEXT = {"type": "string"}
@@ -88,16 +90,18 @@ def asyncapi_text() -> str:
 
 
 def _name(topic: Topic) -> str:
-    return topic.name.replace("<app>-", "")
+    return topic.name.replace("<app>-", "").replace(PER_TENANT, "tenant")
 
 
 def _channel(topic: Topic) -> dict[str, Any]:
     parameter = "app" if topic.name.startswith("<app>") else "prefix"
+    parameters = (parameter, "tenant") if PER_TENANT in topic.name else (parameter,)
+    name = topic.name.replace("<app>", "{app}").replace(PER_TENANT, "{tenant}")
     purpose = topic.purpose if topic.types else f"{topic.purpose} A form of our own, for no other reader."
     return {
-        "address": topic.name.replace("<app>", "{app}") if parameter == "app" else f"{{prefix}}{topic.name}",
+        "address": name if parameter == "app" else f"{{prefix}}{name}",
         "description": f"{purpose} Key: {topic.key}.",
-        "parameters": {parameter: {"$ref": f"#/components/parameters/{parameter}"}},
+        "parameters": {one: {"$ref": f"#/components/parameters/{one}"} for one in parameters},
         "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in topic.types},
         "bindings": {"kafka": {"topicConfiguration": _configuration(topic), "bindingVersion": "0.5.0"}},
     }

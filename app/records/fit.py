@@ -5,17 +5,33 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import IncompatibleBrokerVersion
 
 from app import clock
 from app.domain.identity import is_older_form, key_fingerprint
+from app.kafka.authorized_operations import topic_operations
 from app.records.fingerprint import foreign_fingerprint
+from app.records.rights import missing_rights, rights_of
+from app.records.topics import Topics
 
 # Topics made a moment ago are not known to every broker yet.
 SPREAD_S, LOOK_S = 3.0, 0.1
+_RIGHTS = "heliograph topics rights prints what each process and command needs"
 
 
 class Unfit(Exception):
-    """This process must not work on this Kafka; the text says why and what to do."""
+    """This process must not work on this Kafka; each line of the text says why and what to do."""
+
+
+async def must_be_allowed(client: dict[str, Any], topics: Topics, process: str) -> None:
+    """Raises Unfit with one line for each right that `process` lacks; KafkaConnectionError without a broker.
+
+    Asked before anything else: a topic that we must not describe looks as if it were missing, and a client that lacks
+    a right tries again for ever.
+    """
+    if missing := await missing_rights(client, rights_of(topics, process)):
+        todo = f"heliograph topics rights {process} prints all that are needed"
+        raise Unfit("\n".join(f"no right to {right.words}: {todo}" for right in missing))
 
 
 async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
@@ -29,10 +45,20 @@ async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
             if clock.boot_s() > until:
                 break
             await asyncio.sleep(LOOK_S)
+        if forbidden := await _forbidden(admin, missing):
+            raise Unfit("\n".join(f"no right to describe topic {name}: {_RIGHTS}" for name in forbidden))
     finally:
         await admin.close()
     if missing:
         raise Unfit(f"topics are missing: {', '.join(missing)}; run: heliograph topics apply")
+
+
+async def _forbidden(admin: AIOKafkaAdminClient, names: list[str]) -> list[str]:
+    """Those that we must not even describe, whether or not they are there."""
+    try:
+        return [name for name, allowed in (await topic_operations(admin, names)).items() if not allowed]
+    except (NotImplementedError, IncompatibleBrokerVersion):
+        return []
 
 
 async def must_be_ours(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from app.domain.surrogates import replace_lone_surrogates
 from app.records.codec import Unreadable, decode, json_text
 from app.records.requests import (
+    DEFAULT_TENANT,
     MAX_ADDRESS,
     MAX_RECIPIENTS,
     MAX_VALUE_BYTES,
@@ -35,8 +36,13 @@ class Loose(msgspec.Struct, frozen=True):
     request_id: str = ""
 
 
-def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | None:
-    """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many)."""
+def read_loosely(value: bytes | None, headers: Headers, place: str, owner: str = DEFAULT_TENANT) -> Loose | None:
+    """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many).
+
+    Args:
+        place: of the record, in place of a key.
+        owner: the tenant of one that names none.
+    """
     if value is None or len(value) > MAX_VALUE_BYTES:
         return None
     try:
@@ -48,7 +54,7 @@ def read_loosely(value: bytes | None, headers: Headers, place: str) -> Loose | N
     if not recipients or len(recipients) > MAX_RECIPIENTS or _text(whole, "type") != "notify.requested.v1":
         return None
     key = _text(whole, "idempotency_key") or _text(whole, "id") or place
-    tenant, campaign = _text(whole, "tenant") or "default", _text(whole, "campaign")
+    tenant, campaign = _text(whole, "tenant") or owner, _text(whole, "campaign")
     return Loose(tenant, recipients, key, campaign, _metadata(whole), _text(whole, "id"))
 
 

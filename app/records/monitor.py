@@ -50,9 +50,9 @@ class WorkerMonitor:
         self.stopped = self.problem = ""
 
     @classmethod
-    def of(cls, settings: Settings) -> "WorkerMonitor":
-        """Of the workers that these settings name."""
-        topics = Topics(settings.topic_prefix, settings.group)
+    def of(cls, settings: Settings, tenants: Iterable[str]) -> "WorkerMonitor":
+        """Of the workers that these settings name; `tenants`: whose request topics they read."""
+        topics = Topics(settings.topic_prefix, settings.group, tenants)
         timeout_s = max(1.0, settings.stall_timeout_s / 2)
         reader = GroupReader(kafka.client(settings), settings.group, topics.sources, timeout_s)
         return cls(reader, settings.stall_timeout_s, paced=(topics.bulk,))

@@ -78,7 +78,8 @@ class BulkAgent:
 
         Raises Unreadable for a record that intake did not write, or that is sealed by a key that is not here.
         """
-        expansion = self._expansion.read(self._original(record))
+        parked, original = self._original(record)
+        expansion = self._expansion.read(original, parked.tenant)
         if isinstance(expansion, NotifyCanceled):
             raise Unreadable("payload", "is no request of recipients")
         return self._paced(self._expansion.steps(expansion, scope))
@@ -87,8 +88,8 @@ class BulkAgent:
         for recipients in steps:
             yield from self._pacer.waits(recipients)
 
-    def _original(self, record: Input) -> Input:
-        """The request's record as intake read it."""
+    def _original(self, record: Input) -> tuple[BulkParked, Input]:
+        """What was parked, and the request's record as intake read it."""
         try:
             parked: BulkParked = decode(decoder, record.value)
             key, value, headers = open_record(self._expansion.context.sealer, parked)
@@ -96,7 +97,7 @@ class BulkAgent:
             raise Unreadable(bad.field, bad.rule) from None
         except Unsealable:
             raise Unreadable("payload", "is not sealed by a known key for this tenant and id") from None
-        return Input(parked.topic, parked.partition, parked.offset, parked.at, key, value, headers)
+        return parked, Input(parked.topic, parked.partition, parked.offset, parked.at, key, value, headers)
 
     def set_aside(self, record: Input, scope: Scope) -> None:
         """The dead letter is all there is to keep."""

@@ -8,11 +8,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from app.domain.words import Priority
 from app.records.codec import Unreadable as BadRecord
 from app.records.deadletters import retried_from
 from app.records.loose_requests import Loose, read_loosely
-from app.records.requests import NotifyCanceled, NotifyRequested, parse_request, recipients_of
+from app.records.requests import (
+    DEFAULT_TENANT,
+    FOREIGN_TENANT,
+    NOT_SHARED,
+    NotifyCanceled,
+    NotifyRequested,
+    parse_request,
+    recipients_of,
+)
 from app.streams.engine.agent import Input, Scope, Unreadable
 from app.streams.policy import Policies
 from app.streams.recipient_inputs import InputContext, RejectedInputs, RequestedInputs
@@ -42,29 +52,47 @@ class Expansion(NamedTuple):
 
 
 class RequestExpansion:
-    """Reads requests and expands them onto topic `contacts`; used by intake and by the background agent."""
+    """Reads requests and expands them onto topic `contacts`; used by intake and by the background agent.
 
-    def __init__(self, tenants: Mapping[str, Tenant], policies: Policies, context: InputContext) -> None:
-        self._tenants, self._policies, self.context = tenants, policies, context
+    `owners`: the tenant of each request topic that belongs to one. Kafka's rights say who may write that topic, so that
+    its records are of that tenant and of no other. Any other topic is shared: a tenant takes requests from there only
+    if its `shared_requests` says so, for every producer may name any tenant.
+    """
 
-    def read(self, record: Input) -> Expansion | NotifyCanceled:
-        """What the record asks for.
+    def __init__(
+        self, tenants: Mapping[str, Tenant], policies: Policies, context: InputContext, owners: Mapping[str, str]
+    ) -> None:
+        self._tenants, self._policies, self.context, self._owners = tenants, policies, context, owners
 
-        Raises Unreadable if its tenant is not known, or if it breaks a rule and it cannot be told whose messages it
-        asks for: then a dead letter is all that can come of it.
+    def read(self, record: Input, owner: str = "") -> Expansion | NotifyCanceled:
+        """What the record asks for. `owner`: the tenant that it was found to be of before; "" asks its topic.
+
+        Raises Unreadable if its tenant is not known, if that takes no requests from the shared topic, or if the record
+        breaks a rule and it cannot be told whose messages it asks for: then a dead letter is all that can come of it.
         """
+        owner = owner or self._owners.get(record.topic, "")
         try:
-            request, warnings = parse_request(record.value, record.headers)
+            request, warnings = parse_request(record.value, record.headers, owner or DEFAULT_TENANT)
         except BadRecord as bad:
-            return self._refused(record, bad)
-        if request.tenant not in self._tenants:
-            raise Unreadable("tenant", "is not known")
+            return self._refused(record, bad, owner)
+        if owner and request.tenant != owner:
+            return self._refused(record, BadRecord("tenant", FOREIGN_TENANT), owner)
+        self._check_known(request.tenant, owner)
         return request if isinstance(request, NotifyCanceled) else self._accepted(record, request, warnings)
 
-    def _refused(self, record: Input, bad: BadRecord) -> Expansion:
-        loose = read_loosely(record.value, record.headers, source_of(record))
-        if loose is None or loose.tenant not in self._tenants:
+    def _check_known(self, tenant: str, owner: str) -> None:
+        if tenant not in self._tenants:
+            raise Unreadable("tenant", "is not known")
+        if not owner and not self._tenants[tenant].shared_requests:
+            raise Unreadable("tenant", NOT_SHARED)
+
+    def _refused(self, record: Input, bad: BadRecord, owner: str) -> Expansion:
+        """Its messages are rejected as those of `owner`, whatever tenant it names: that one must not see them."""
+        loose = read_loosely(record.value, record.headers, source_of(record), owner or DEFAULT_TENANT)
+        if loose is None or not (owner or loose.tenant in self._tenants):
             raise Unreadable(bad.field, bad.rule) from None
+        loose = msgspec.structs.replace(loose, tenant=owner or loose.tenant)
+        self._check_known(loose.tenant, owner)
         return Expansion(record, loose, None, bad)
 
     def _accepted(self, record: Input, request: NotifyRequested, warnings: tuple[str, ...]) -> Expansion:

@@ -20,14 +20,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class IntakeAgent:
-    """Stateless: a request read twice gives inputs that the fold knows as repeats. `bulk_topic`: where it parks."""
+    """Stateless: a request read twice gives inputs that the fold knows as repeats. One for each request topic.
 
-    name = "intake"
+    `topic`: what it reads; `bulk_topic`: where it parks; `owner`: the tenant of the topic, "" for the shared one.
+    """
+
     rest_s = 0.0
     background = False
     tables: Sequence[TableSpec[Any]] = ()
 
-    def __init__(self, topic: str, bulk_topic: str, expansion: RequestExpansion) -> None:
+    def __init__(self, topic: str, bulk_topic: str, expansion: RequestExpansion, owner: str = "") -> None:
+        self.name = f"intake.{owner}" if owner else "intake"
         self.topic, self._bulk, self._expansion = topic, bulk_topic, expansion
         self.dead_letter = expansion.context.dead_letter
 

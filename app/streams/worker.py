@@ -63,7 +63,7 @@ class Worker:
     def __init__(self, settings: Settings, tenants: Mapping[str, Tenant]) -> None:
         self._settings, self._tenants = settings, tenants
         self._pk = key_fingerprint(settings.pseudonym_key)
-        self._topics = Topics(settings.topic_prefix, settings.group)
+        self._topics = Topics(settings.topic_prefix, settings.group, tenants)
         self._sealer = Sealer(settings.seal_keys)
         self._dead_letters = DeadLetters(self._topics.deadletters, self._sealer)
         self.runtime = Runtime(_engine_config(settings), self._agents)
@@ -76,7 +76,7 @@ class Worker:
         self._lookups: Counter[tuple[str, str]] = Counter()
         self._faults: Counter[str] = Counter(dict.fromkeys(tenants, 0))
         self._contained = ContainedFaults()
-        self.monitor, self._frozen = WorkerMonitor.of(settings), FrozenContacts()
+        self.monitor, self._frozen = WorkerMonitor.of(settings, tenants), FrozenContacts()
         counted = (
             GateCollector(self.lines),
             LookupCollector(self._lookups),
@@ -106,12 +106,13 @@ class Worker:
             topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits, self._contained
         )
         context = InputContext(topics.contacts, self._sealer, settings.pseudonym_key, self._pk, letters)
-        expansion = RequestExpansion(self._tenants, Policies(settings), context)
+        expansion = RequestExpansion(self._tenants, Policies(settings), context, topics.request_tenants)
         self._bulk_pacer = BulkPacer(settings.bulk_rate)
-        intake = IntakeAgent(topics.requests, topics.bulk, expansion)
+        owned = {"": topics.requests} | {owner: topic for topic, owner in topics.request_tenants.items()}
+        intakes = [IntakeAgent(topic, topics.bulk, expansion, owner) for owner, topic in owned.items()]
         bulk = BulkAgent(topics.bulk, expansion, self._bulk_pacer)
         metrics = MetricsAgent(topics.updates, topics.metrics, _lists(self._tenants), letters)
-        return [intake, self.contacts, self._lanes, metrics, bulk]
+        return [*intakes, self.contacts, self._lanes, metrics, bulk]
 
     async def run(self, stop: asyncio.Event) -> None:
         """See `Runtime.run`."""

@@ -39,6 +39,7 @@ SETTLE_S, LOOK_S, LEAD_S = 180.0, 0.3, 1.0
 SOURCES = ("notify.requests", "contacts", "lanes", "notify.updates", "bulk")
 TENANT = """
 [tenants.{name}]
+shared_requests = true
 account_sid = "{TWILIO_ACCOUNT_SID}"
 auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
 status_callback_url = "{TWILIO_STATUS_CALLBACK_URL}/{name}"

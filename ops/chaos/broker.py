@@ -12,35 +12,47 @@ from app.dev.broker import DevBroker
 # Below the range from which the kernel takes ports for outgoing connections: what listens here is killed and must be
 # able to listen again.
 LOW, HIGH = 20_000, 32_000
-# How often the broker looks for transactions that took too long (by default each 10 s), and so few partitions that the
-# first transaction need not wait for 50 of them.
-TRANSACTIONS = """\
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-transaction.state.log.num.partitions=4"""
+# How often the broker looks for transactions that took too long (by default each 10 s) and for what to compact (15 s),
+# and so few partitions that the first transaction need not wait for 50 of them.
+PATIENCE = {
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "transaction.state.log.num.partitions": "4",
+    "log.cleaner.backoff.ms": "500",
+}
+NAMES = ("PLAINTEXT", "CONTROLLER")
 
 
 class ProxiedBroker(DevBroker):
-    """`ways`: name to (port it listens on, port that clients are told)."""
+    """`ways`: name to (port it listens on, port that clients are told). `controllers`: port of each node's controller,
+    by its number; one for a broker that stands alone. `node`: its own number."""
 
-    def __init__(self, port: int, directory: Path, ways: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        port: int,
+        directory: Path,
+        ways: Mapping[str, tuple[int, int]],
+        controllers: Mapping[int, int],
+        node: int = 1,
+    ) -> None:
         super().__init__(port, directory)
-        self._ways = dict(ways)
+        self._ways, self._controllers, self._node = dict(ways), dict(controllers), node
 
-    def _prepare(self, java: str, jars: Path) -> None:
-        super()._prepare(java, jars)
-        path = self.directory / "server.properties"
-        lines = [*map(self._with_ways, path.read_text().splitlines()), TRANSACTIONS]
-        path.write_text("\n".join(lines) + "\n")
-
-    def _with_ways(self, line: str) -> str:
-        name = line.partition("=")[0]
-        if name == "listeners":
-            return line + "".join(f",{way}://127.0.0.1:{port}" for way, (port, _) in self._ways.items())
-        if name == "advertised.listeners":
-            return line + "".join(f",{way}://127.0.0.1:{told}" for way, (_, told) in self._ways.items())
-        if name == "listener.security.protocol.map":
-            return line + "".join(f",{way}:PLAINTEXT" for way in self._ways)
-        return line
+    def _properties(self, data: Path) -> str:
+        own = dict(line.split("=", 1) for line in super()._properties(data).splitlines() if "=" in line)
+        ways = self._ways.items()
+        listeners = [f"PLAINTEXT://127.0.0.1:{self.port}", f"CONTROLLER://127.0.0.1:{self._controllers[self._node]}"]
+        told = [f"PLAINTEXT://127.0.0.1:{self.port}", *(f"{way}://127.0.0.1:{port}" for way, (_, port) in ways)]
+        own |= {
+            "node.id": str(self._node),
+            "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{port}" for n, port in self._controllers.items()),
+            "listeners": ",".join([*listeners, *(f"{way}://127.0.0.1:{port}" for way, (port, _) in ways)]),
+            "advertised.listeners": ",".join(told),
+            "listener.security.protocol.map": ",".join(f"{way}:PLAINTEXT" for way in (*NAMES, *self._ways)),
+        }
+        if len(self._controllers) > 1:
+            own |= {name: str(len(self._controllers)) for name in own if name.endswith(".replication.factor")}
+            own |= {name: "2" for name in own if name.endswith(".min.isr")}
+        return "".join(f"{name}={value}\n" for name, value in (own | PATIENCE).items())
 
     def signal(self, number: signal.Signals) -> None:
         """To the broker's process, which must run."""

@@ -57,16 +57,16 @@ FULL = Deadlines(
 )
 # For a run of a few minutes: the same order of things, less patience.
 SHORT = Deadlines(
-    expires=40,
-    grace=10,
+    expires=32,
+    grace=6,
     session=5,
     claim_ttl=3,
     http_timeout=2,
     doubt_after=7,
     stall=30,
-    looks=(12, 25),
+    looks=(10, 20),
     checkpoint=60,
-    away=20,
-    calm=(1, 3),
+    away=15,
+    calm=(1, 2),
     recover=60,
 )

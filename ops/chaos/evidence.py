@@ -1,6 +1,6 @@
 """Evidence: the topics as they stand, the simulator's list of creates, the diary. Read here, judged in `checker`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urldefrag, urlsplit
@@ -9,12 +9,10 @@ import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.records.caller_fields import open_caller_fields
-from app.records.seal import Sealer, Unsealable
 from ops.chaos.diary import Entry
 
 ROWS = ("contacts-changelog", "messages-changelog")
-TOPICS = ("outcomes", "updates", "consent", "inbound", "deadletters", "contacts", *ROWS)
+TOPICS = ("outcomes", "updates", "consent", "inbound", "metrics", "deadletters", "contacts", *ROWS)
 Attempt = tuple[str, int]  # message id, number
 
 
@@ -63,18 +61,24 @@ class RowHistory:
 
     def records(self) -> list[Record]:
         """In the order they were added."""
-        whole = {(r.partition, r.offset): r._replace(value=_object(r.raw)) for r in self._last.values()}
+        whole = {(r.partition, r.offset): r._replace(value=json_object(r.raw)) for r in self._last.values()}
         return [whole.get((r.partition, r.offset), r) for r in self._records]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """`topics`: by the names of TOPICS, in order within each partition; `creates`: as /_sim/creates tells them."""
+    """`topics`: by the names of TOPICS, in order within each partition; `creates`: as /_sim/creates tells them;
+    `claim_ttl_s`, `grace_s` (for reports, after a message expired), `look_after_s` (at Twilio's list, after a claim),
+    `retries` of a failed text, `longest_retry_s` until one of them: settings of the product."""
 
     topics: dict[str, list[Record]]
     creates: list[dict[str, Any]] = field(default_factory=list)
     diary: list[Entry] = field(default_factory=list)
     claim_ttl_s: float = 5.0
+    grace_s: float = 10.0
+    look_after_s: Sequence[float] = (12.0, 25.0)
+    retries: int = 2
+    longest_retry_s: float = 4.0
     prefix: str = "chaos."
 
     def told(self, did: str) -> Iterator[Entry]:
@@ -97,21 +101,6 @@ def topic_name(short: str, prefix: str, group: str) -> str:
     if short.endswith("-changelog"):
         return f"{group}-{short}"
     return prefix + (short if short == "contacts" else f"notify.{short}")
-
-
-def idempotency_key(value: dict[str, Any], sealer: Sealer) -> str:
-    """The idempotency key of the request that a record of topic contacts is; "" of any other record."""
-    sealed, tenant, message = (str(value.get(name, "")) for name in ("sealed_caller_fields", "tenant", "message_id"))
-    try:
-        return open_caller_fields(sealer, sealed, tenant, message).idempotency_key
-    except Unsealable:
-        return ""
-
-
-def with_keys(contacts: list[Record], sealer: Sealer) -> list[Record]:
-    """Records of topic contacts, requests among them with their `idempotency_key`, as the rules want it."""
-    opened = [(record, idempotency_key(record.value or {}, sealer)) for record in contacts]
-    return [r._replace(value={**(r.value or {}), "idempotency_key": key}) if key else r for r, key in opened]
 
 
 async def read_topic(name: str, servers: str) -> list[Record]:
@@ -137,11 +126,12 @@ async def read_topic(name: str, servers: str) -> list[Record]:
 
 
 def _record(record: Any, *, parsed: bool = True) -> Record:
-    key, value = (record.key or b"").decode("utf-8", "replace"), _object(record.value) if parsed else None
+    key, value = (record.key or b"").decode("utf-8", "replace"), json_object(record.value) if parsed else None
     return Record(record.partition, record.offset, record.timestamp, key, record.value or b"", value)
 
 
-def _object(raw: bytes | None) -> dict[str, Any] | None:
+def json_object(raw: bytes | None) -> dict[str, Any] | None:
+    """The value of a record; None for what is no JSON object."""
     try:
         value = orjson.loads(raw or b"null")
     except orjson.JSONDecodeError:

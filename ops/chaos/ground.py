@@ -13,6 +13,7 @@ from ops.chaos.stand import Stand
 
 # So long supervisors wait by custom before they kill.
 END_S = 30.0
+READY_S = 60.0
 # Last words that are none of a part that was told to end.
 DISORDERLY = ('"why":"cycle ', '"why":"the stop ', '"event":"process.crashed"')
 
@@ -66,6 +67,24 @@ class Ground:
         else:
             self.problems.append(f"{name} did not end within {END_S:g} s of SIGTERM")
             await asyncio.to_thread(part.kill)
+
+    async def leave(self, name: str) -> None:
+        """End a part for good."""
+        self.stand.down.add(name)
+        await self.end(name)
+        # The supervisor notes its death.
+        await asyncio.sleep(0.2)
+        del self.stand.parts[name]
+        self.stand.down.discard(name)
+
+    async def restart(self, name: str) -> None:
+        """End a part, and wait until its next life is ready."""
+        pid = self.stand.parts[name].pid
+        await self.end(name)
+        while self.stand.parts[name].pid == pid:
+            await asyncio.sleep(0.05)
+        if not await self.stand.ready(name, READY_S):
+            self.problems.append(f"{name} was not ready within {READY_S:g} s of its restart")
 
 
 class Fault(Protocol):

@@ -9,13 +9,12 @@ from typing import Any
 
 import orjson
 
-from app.domain.identity import contact_id, message_id
 from ops.chaos.ground import Ground
+from ops.chaos.identity import TENANT, contact_id, message_id
 from ops.chaos.poison_producer import Poison, PoisonProducer, Requests
 from ops.chaos.promises import Promise
-from ops.chaos.stand import PARTITIONS, SLOW_LANE
-
-TENANT = "default"
+from ops.chaos.stand import PARTITIONS
+from ops.chaos.tenants_file import SLOW_LANE
 
 
 class PoisonOversized:
@@ -41,7 +40,9 @@ class PoisonOversized:
             requests.record(event, promise=Promise.OUTCOME, record_key=contact.encode()) for event in events
         )
         for event in events[self.SENT :]:
-            value = self._cancel(message_id(key, TENANT, event["idempotency_key"], contact))
+            message = message_id(key, TENANT, event["idempotency_key"], contact)
+            ground.diary.note("canceling", message_id=message)
+            value = self._cancel(message)
             producer.put(Poison(value, Promise.ANSWERED, record_key=contact.encode()))
         await asyncio.to_thread(producer.flush)
         producer.acknowledged.clear()  # what a cancel leads to is told by the outcome of its message

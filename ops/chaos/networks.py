@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
 
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from ops.chaos.cluster import Ways
 from ops.chaos.ground import Ground
 from ops.chaos.proxy import Proxy
 from ops.chaos.stand import PARTITIONS, PREFIX
@@ -68,9 +70,9 @@ class Line:
 
     async def do(self, ground: Ground) -> None:
         """See `Fault`."""
-        proxies = ground.stand.kafka if self._way == "kafka" else ground.stand.twilio
+        proxies: Mapping[str, Proxy | Ways] = ground.stand.kafka if self._way == "kafka" else ground.stand.twilio
         names = ["worker-1", "worker-2"] + (["ingress"] if self._way == "kafka" else [])
-        self._proxy: Proxy = proxies[ground.rng.choice(names)]
+        self._proxy: Proxy | Ways = proxies[ground.rng.choice(names)]
         self.lasts_s = ground.rng.uniform(2, 1.6 * ground.deadlines.session)
         if self._how == "delay":
             self._proxy.delay_s = ground.rng.uniform(0.1, 0.6)
@@ -112,7 +114,7 @@ class Poison:
 
     async def do(self, ground: Ground) -> None:
         """See `Fault`."""
-        servers = f"127.0.0.1:{ground.stand.kafka_port}"
+        servers = ground.stand.servers
         async with AIOKafkaProducer(bootstrap_servers=servers, acks="all") as producer:
             for value in self.VALUES:
                 key, partition = orjson.dumps(ground.rng.randrange(100)), ground.rng.randrange(PARTITIONS)

@@ -5,6 +5,7 @@ Each patch takes one cure out of the worker before it starts; the kinds are the 
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from app.domain.words import Answer, ErrorClass, Intent
-from ops.chaos import poison_plants
+from ops.chaos import kind_plants, poison_plants
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,20 @@ def start_overtakes_stop() -> None:
     optout.opted_out_after = opted_out_after  # type: ignore[attr-defined]
 
 
+def every_second_ask_dropped() -> None:
+    """Of the requests for permits every second one does not reach the lane: half of the messages are never sent."""
+    from app.domain.case import Case
+    from app.domain.effects import Ask
+
+    inner, count = Case.effect, itertools.count()
+
+    def effect(self: Any, decided: Any) -> None:
+        if not isinstance(decided, Ask) or next(count) % 2:
+            inner(self, decided)
+
+    Case.effect = effect  # type: ignore[assignment, method-assign]
+
+
 PLANTS = {
     "changelog_not_awaited": Plant(changelog_not_awaited, ("worker_kill",), 4),
     "row_guard_off": Plant(row_guard_off, ("worker_kill", "kill_after_rows"), 6),
@@ -173,6 +188,10 @@ PLANTS = {
     "effects_before_rows": Plant(effects_before_rows, ("kill_unheard",), 3),
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
+    "texts_counted_again": Plant(kind_plants.texts_counted_again, ("webhooks_replayed",), 2),
+    "former_seal_keys_forgotten": Plant(kind_plants.former_seal_keys_forgotten, ("key_rotation",), 1),
+    "recreated_topics_taken": Plant(kind_plants.recreated_topics_taken, ("topic_recreated",), 1),
+    "every_second_ask_dropped": Plant(every_second_ask_dropped, ("callback_duplicate",), 1),
     "read_uncommitted": Plant(poison_plants.read_uncommitted, ("poison_transactions",), 1),
     "holes_at_markers": Plant(poison_plants.holes_at_markers, ("poison_transactions",), 1),
     "gzip_alone": Plant(poison_plants.gzip_alone, ("poison_codecs",), 1),

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from app.dev.cast import number
 from ops.chaos import raw_batches
+from ops.chaos.asking import note_asking
 from ops.chaos.diary import Diary
 from ops.chaos.ground import Ground
 from ops.chaos.promises import Promise
@@ -59,7 +60,7 @@ class PoisonProducer:
     """A Kafka producer for one kind of poison; `settings` are librdkafka's. Raises PoisonError."""
 
     def __init__(self, ground: Ground, kind: str, **settings: Any) -> None:
-        servers = f"127.0.0.1:{ground.stand.kafka_port}"
+        servers = ground.stand.servers
         self._diary, self._kind, self._fault = ground.diary, kind, ""
         self.kafka = Producer(
             {"bootstrap.servers": servers, "partitioner": "murmur2_random", "linger.ms": 20} | settings
@@ -107,7 +108,7 @@ class PoisonProducer:
 
 async def produce_named(ground: Ground, kind: str, poison: Poison, headers: raw_batches.Headers) -> None:
     """Produce one record with header names of any bytes, and note it. Raises KafkaError."""
-    servers, partition = f"127.0.0.1:{ground.stand.kafka_port}", ground.rng.randrange(PARTITIONS)
+    servers, partition = ground.stand.servers, ground.rng.randrange(PARTITIONS)
     batch = raw_batches.encode_batch(poison.value or b"", headers)
     offset = await raw_batches.produce_batch(servers, REQUESTS, partition, batch)
     note_produced(ground.diary, kind, poison, partition, offset)
@@ -150,8 +151,12 @@ class Requests:
         self._ground.poisoned_people += count
         return [number(index) for index in range(first, first + count)]
 
-    def record(self, event: dict[str, Any] | None = None, **poison: Any) -> Poison:
-        """The record of a request, which must be texted unless `poison` says otherwise (see `Poison`)."""
+    def record(self, event: dict[str, Any] | None = None, body: str | None = None, **poison: Any) -> Poison:
+        """The record of a request, which must be texted unless `poison` says otherwise (see `Poison`).
+
+        It is in the diary from here on; `body`: see `note_asking`.
+        """
         event = event or self.event()
+        note_asking(self._ground.diary, self._ground.stand.settings().pseudonym_key, event, body)
         given = {"value": orjson.dumps(event), "promise": Promise.TEXTED, "key": event["idempotency_key"]}
         return Poison(**{**given, "expires_s": self._expires_s, **poison})

@@ -16,9 +16,12 @@ Place = tuple[str, int, int]  # topic without prefix, partition, offset
 def wanted_outcomes(diary: Iterable[Entry]) -> Counter[str]:
     """How many outcomes each idempotency key must have: one for each recipient of an acknowledged request."""
     wanted: Counter[str] = Counter()
+    people: dict[str, int] = {}
     for entry in diary:
-        if entry["did"] == "requested":
-            wanted[entry["key"]] = 1
+        if entry["did"] == "asking":
+            people[entry["key"]] = len(entry["recipients"])
+        elif entry["did"] == "requested":
+            wanted[entry["key"]] = people.get(entry["key"], 1)
         elif entry["did"] == "produced" and entry["promise"] in WITH_OUTCOMES:
             wanted[entry["key"]] = entry["recipients"]
     return wanted
@@ -105,7 +108,8 @@ def untexted_poison(seen: Evidence) -> list[str]:
 
 def aborted_texted(seen: Evidence) -> list[str]:
     """Nothing follows from a record of a transaction that was not committed."""
-    asked = {(record.value or {}).get("idempotency_key") for record in seen.topics["contacts"]}
+    keys = _keys(seen)
+    asked = {keys.get(record.attempt[0], "") for record in seen.topics["contacts"]}
     known, lettered = asked | outcomes_by_key(seen).keys(), dead_lettered(seen)
     return [
         f"{_told(entry)} is of an aborted transaction and was read"
@@ -135,16 +139,25 @@ def held_up(seen: Evidence) -> list[str]:
 def _first_inputs(seen: Evidence) -> dict[str, dict[str, Record]]:
     """By idempotency key and message: where it was asked for first."""
     found: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+    keys = _keys(seen)
     for record in seen.inputs("contact.requested.v1"):
-        value = record.value or {}
-        found[value.get("idempotency_key", "")].setdefault(value.get("message_id", ""), record)
+        message = record.attempt[0]
+        found[keys.get(message, "")].setdefault(message, record)
     return found
+
+
+def _keys(seen: Evidence) -> dict[str, str]:
+    """By message id: the idempotency key of what was asked for; on the log it is sealed."""
+    asked = (
+        (recipient["message_id"], entry["key"]) for entry in seen.told("asking") for recipient in entry["recipients"]
+    )
+    return dict(asked)
 
 
 def frozen_texted(seen: Evidence) -> list[str]:
     """Nothing is sent to a contact from the dead letter of a record that was set aside until that is retried."""
     thawing = {entry["key"]: entry["at"] for entry in seen.told("thawing")}
-    contacts = {(r.value or {}).get("idempotency_key"): r.key for r in seen.inputs("contact.requested.v1")}
+    contacts = {key: message.partition("-")[0] for message, key in _keys(seen).items()}
     problems = []
     for entry in seen.told("frozen"):
         contact, end = contacts.get(entry["key"], ""), thawing.get(entry["key"], entry["at"])

@@ -106,7 +106,7 @@ class PoisonTransactions:
     async def _leave_open(self, ground: Ground) -> None:
         """A process of its own produces within a transaction and kills itself."""
         events = [self._requests.event() for _ in range(SOME)]
-        servers = f"127.0.0.1:{ground.stand.kafka_port}"
+        servers = ground.stand.servers
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ops.chaos.open_transaction", servers, REQUESTS, f"killed-{self._name}"),
             stdin=asyncio.subprocess.PIPE,
@@ -143,7 +143,8 @@ class PoisonPayloads:
             event = requests.event()
             yield requests.record(event, value=prefix + orjson.dumps(event))
         event = requests.event(body="half an emoji: @")
-        yield requests.record(event, value=orjson.dumps(event).replace(b"@", b"\\ud83d"))
+        value = orjson.dumps(event).replace(b"@", b"\\ud83d")
+        yield requests.record(event, value=value, body="half an emoji: \ufffd")
         yield requests.record(requests.event(unknown="x" * self.LONG))
         yield requests.record(record_key=b"\xff\x00")
         yield requests.record(requests.event(metadata={"note": "\u202e\u0000"}))

@@ -3,9 +3,9 @@
 import asyncio
 import signal
 
-from ops.chaos.ground import Ground
+from ops.chaos.ground import READY_S, Ground
 
-READY_S, ARMED_S = 60.0, 25.0
+ARMED_S = 25.0
 
 
 class Kill:
@@ -144,32 +144,7 @@ class Third:
 
     async def undo(self, ground: Ground) -> None:
         """Leave."""
-        ground.stand.down.add("worker-3")
-        await ground.end("worker-3")
-        await asyncio.sleep(0.2)
-        del ground.stand.parts["worker-3"]
-        ground.stand.down.discard("worker-3")
-
-
-class Rolling:
-    """The tenants file changes; workers and ingress are restarted one after the other."""
-
-    lasts_s = 0.0
-
-    async def do(self, ground: Ground) -> None:
-        """See `Fault`."""
-        stand = ground.stand
-        stand.rate = 60 if stand.rate == 40 else 40
-        stand.write_tenants()
-        for name in ("worker-1", "worker-2", "ingress"):
-            pid = stand.parts[name].pid
-            await ground.end(name)
-            while stand.parts[name].pid == pid:
-                await asyncio.sleep(0.05)
-            await stand.ready(name, READY_S)
-
-    async def undo(self, ground: Ground) -> None:
-        """The new file stays."""
+        await ground.leave("worker-3")
 
 
 class DiskLost:

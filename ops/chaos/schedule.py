@@ -4,10 +4,14 @@ import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
 
-from app.streams.engine.exits import FAULT
+from app.streams.engine.exits import CONFIG, FAULT
+from ops.chaos.broker_faults import BrokersRolled, OneBrokerKilled, OneBrokerPaused
+from ops.chaos.clocks import ClockStep
+from ops.chaos.disks import DiskFullBroker, DiskFullWorker
 from ops.chaos.ground import Fault
 from ops.chaos.heavy_poisons import PoisonCampaign, PoisonInflation, PoisonOversized
 from ops.chaos.networks import BrokerKilled, BrokerPaused, KafkaAway, Line, Poison, SlowAnswers, Twilio
+from ops.chaos.pairs import paired
 from ops.chaos.poisons import PoisonCodecs, PoisonHeaders, PoisonPayloads, PoisonTransactions
 from ops.chaos.processes import (
     DieAt,
@@ -18,13 +22,16 @@ from ops.chaos.processes import (
     KillSlow,
     Pause,
     PauseAt,
-    Rolling,
     Terminate,
     Third,
 )
+from ops.chaos.replays import WebhooksReplayed
+from ops.chaos.rotations import KeyRotation, Rolling
+from ops.chaos.topic_faults import Compaction, TopicRecreated
 from ops.chaos.trapped_records import deadly, refused_output
 
-KINDS: dict[str, Callable[[], Fault]] = {
+# On a stand of one broker.
+MAIN: dict[str, Callable[[], Fault]] = {
     "worker_kill": Kill,
     "kill_after_outputs": lambda: DieAt("after_outputs", 60),
     "kill_after_rows": lambda: DieAt("after_rows", 60),
@@ -40,6 +47,11 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "worker_term": Terminate,
     "third_worker": Third,
     "rolling_restart": Rolling,
+    "key_rotation": KeyRotation,
+    "webhooks_replayed": WebhooksReplayed,
+    "clock_step": ClockStep,
+    "compaction": Compaction,
+    "topic_recreated": TopicRecreated,
     "disk_lost": DiskLost,
     "kill_slow": KillSlow,
     "disk_lost_during_call": DiskLostDuringCall,
@@ -77,6 +89,19 @@ KINDS: dict[str, Callable[[], Fault]] = {
     "poison_deadly": deadly,
     "poison_refused_output": refused_output,
 }
+# Full disks: mounts, which take root.
+DISKS: dict[str, Callable[[], Fault]] = {
+    "disk_full_worker": DiskFullWorker,
+    "disk_full_broker": DiskFullBroker,
+}
+# Three brokers, three replicas, of which two must have a record.
+BROKERS: dict[str, Callable[[], Fault]] = {
+    "one_broker_killed": OneBrokerKilled,
+    "one_broker_paused": OneBrokerPaused,
+    "brokers_rolled": BrokersRolled,
+}
+SETS = {"main": MAIN, "disks": DISKS, "brokers": BROKERS}
+KINDS = {**MAIN, **DISKS, **BROKERS}
 
 # Exits that a fault may cause in workers and ingress, by kind. 70: the process ended itself, as it must when it was
 # paused or cut off from Kafka for longer than its session; others of the group may find what it wrote late.
@@ -84,13 +109,22 @@ _CUT_OFF = (
     *("worker_pause", "pause_after_outputs", "pause_after_claim", "broker_kill", "broker_pause", "kafka_away"),
     *("kafka_delay", "kafka_cut", "kafka_reset", "kafka_half_open", "kafka_cut_slow_answers"),
     *("kill_slow", "disk_lost_during_call"),
+    *("disk_full_worker", "disk_full_broker", "one_broker_killed", "one_broker_paused", "brokers_rolled"),
 )
-EXITS: dict[str, tuple[int, ...]] = {**dict.fromkeys(_CUT_OFF, (FAULT,)), "poison_deadly": (-signal.SIGSEGV,)}
+# 78: a worker refuses what an operator must settle.
+EXITS: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(_CUT_OFF, (FAULT,)),
+    "poison_deadly": (-signal.SIGSEGV,),
+    "topic_recreated": (FAULT, CONFIG),
+}
 
 
-def order(rng: random.Random, only: Sequence[str] = ()) -> Iterator[str]:
-    """Kinds without end: each once in some order, then again in another."""
-    kinds = list(only or KINDS)
+def order(rng: random.Random, only: Sequence[str] = (), among: str = "main") -> Iterator[tuple[str, ...]]:
+    """What comes next, without end: one kind or two at once; each once in some order, then again in another.
+
+    `only`: these kinds, one at a time; else those of the set `among`.
+    """
+    kinds = list(only or SETS[among])
     while True:
         rng.shuffle(kinds)
-        yield from kinds
+        yield from ((kind,) for kind in kinds) if only else paired(rng, kinds)

@@ -8,41 +8,37 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
+from typing import Any
+
+import aiohttp
 
 from app.dev import surroundings
 from app.dev.parts import Part
 from app.dev.stand import apply_topics
 from app.settings import Settings
 from ops.chaos.broker import ProxiedBroker, quiet_ports
+from ops.chaos.cluster import Cluster, Ways
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
 from ops.chaos.proxy import Proxy
+from ops.chaos.run_keys import RunKeys
+from ops.chaos.small_disk import BROKER_MB, SmallDisk
 from ops.chaos.tap import HttpTap
-from ops.chaos.watching import Calls, door_tap
+from ops.chaos.tenants_file import tenants_text
+from ops.chaos.watching import Calls, Webhooks, door_tap
 
 PARTITIONS = 4
 WORKERS = ("worker-1", "worker-2", "worker-3")
-WAYS = {"worker-1": "WAYONE", "worker-2": "WAYTWO", "worker-3": "WAYTHREE", "ingress": "WAYDOOR"}
+WAYS = {
+    "worker-1": "WAYONE",
+    "worker-2": "WAYTWO",
+    "worker-3": "WAYTHREE",
+    "ingress": "WAYDOOR",
+    "ingress-2": "WAYDOORTWO",
+}
+SECOND_INGRESS = "ingress-2"
 PREFIX = "chaos."
-# The lane of campaigns, so that they do not use up the rate of the others.
-SLOW_LANE, SLOW_SERVICE = "slow", surroundings.SERVICE[:-1] + "2"
 LOOK_S = 0.05
-
-TENANTS = """\
-[tenants.default]
-account_sid = "{account}"
-auth_tokens = ["{token}"]
-status_callback_url = "{door}/twilio/status"
-inbound_url = "{door}/twilio/inbound"
-retry_delays_s = [1.0, 3.0]
-resend_after_s = {{alert = 2.0}}
-[tenants.default.lanes.main]
-messaging_service_sid = "{service}"
-rate = {rate}
-[tenants.default.lanes.{slow}]
-messaging_service_sid = "{slow_service}"
-rate = 60
-"""
 
 
 class Hand(Part):
@@ -53,6 +49,10 @@ class Hand(Part):
     def with_module(self, module: str) -> None:
         """Run this in place of `app`."""
         self._command[2] = module
+
+    def tell(self, env: dict[str, str]) -> None:
+        """The next life has these environment variables, and no others."""
+        self._env = dict(env)
 
     def arm(self, point: str) -> None:
         """The next life has HELIOGRAPH_DIE_AT=`point`; "" for none."""
@@ -87,40 +87,71 @@ class Hand(Part):
 
 
 class Stand:
-    """See the module. `plant`: name of a planted fault for the workers. Use inside one event loop.
+    """See the module. `plant`: name of a planted fault for the workers; `brokers`: how many, each topic has as many
+    replicas; `small_disk`: the broker's data is on a small disk. Use inside one event loop.
 
-    Raises BrokerFault, PartFault, OSError.
+    Raises BrokerFault, PartFault, OSError, MountError.
     """
 
-    def __init__(self, directory: Path, deadlines: Deadlines, diary: Diary, rng: random.Random, plant: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        deadlines: Deadlines,
+        diary: Diary,
+        rng: random.Random,
+        plant: str,
+        *,
+        brokers: int = 1,
+        small_disk: bool = False,
+    ) -> None:
         self.directory, self.deadlines, self.diary, self._plant = directory, deadlines, diary, plant
-        ports = iter(quiet_ports(16, rng))
-        self.kafka_port, self.simulator_port, self.ingress_port, self.door_port = (next(ports) for _ in range(4))
-        ways = {name: (next(ports), next(ports)) for name in WAYS}
-        self.broker = ProxiedBroker(
-            self.kafka_port, directory / "kafka", {WAYS[name]: both for name, both in ways.items()}
-        )
+        ports = iter(quiet_ports(10 + brokers * 2 * (1 + len(WAYS)), rng))
+        self.simulator_port, self.ingress_port, self.second_port, self.door_port = (next(ports) for _ in range(4))
+        self.cluster = Cluster(brokers, directory, WAYS, ports)
+        self.disks: dict[str, SmallDisk] = {}
+        if small_disk:
+            self.disks["broker"] = SmallDisk(self.broker.directory / "data", BROKER_MB)
+        self.keys = RunKeys(directory)
         self.calls = Calls(diary)
-        self.kafka = {name: Proxy(told, port) for name, (port, told) in ways.items()}
+        self.kafka = self.cluster.ways
         self.twilio = {name: Proxy(next(ports), self.simulator_port, self._call_tap(name)) for name in WORKERS}
-        self.door = Proxy(self.door_port, self.ingress_port, door_tap(diary))
+        self.webhooks = Webhooks()
+        self.door = Proxy(self.door_port, self.ingress_port, door_tap(diary, self.webhooks))
         self.traps = directory / "traps"
         self.parts: dict[str, Hand] = {}
         self.down: set[str] = set()
         self._guard: asyncio.Task[None] | None = None
         self.rate = 40
+        # Auth tokens of the account: the first logs in, and the simulator signs with it; texts of people are signed
+        # with `signing_token`.
+        self.auth_tokens: tuple[str, ...] = (surroundings.TOKEN,)
+        self.signing_token = surroundings.TOKEN
+
+    @property
+    def servers(self) -> str:
+        """Bootstrap servers of the harness itself: the straight way."""
+        return self.cluster.servers
+
+    @property
+    def broker(self) -> ProxiedBroker:
+        """The broker that stands alone, or the first."""
+        return self.cluster.nodes[1]
+
+    def _proxies(self) -> tuple[Proxy | Ways, ...]:
+        return (*self.kafka.values(), *self.twilio.values(), self.door)
 
     def _call_tap(self, worker: str) -> Callable[[], HttpTap]:
         return lambda: self.calls.tap(worker)
 
     async def start(self) -> None:
         """Everything up and ready."""
-        await asyncio.to_thread(self.broker.start)
-        for proxy in (*self.kafka.values(), *self.twilio.values(), self.door):
+        await self.cluster.start()
+        for proxy in self._proxies():
             await proxy.start()
         self.traps.mkdir()
+        for name in WORKERS:
+            self.clock_file(name).write_bytes(bytes(8))
         self.write_tenants()
-        surroundings.api_key(self.directory, self.api_key_store)
         await apply_topics(self.environment(""))
         self._add("simulator", ["simulator", "--port", str(self.simulator_port), "--latency-ms", "25"])
         self._add("ingress", ["ingress", "--port", str(self.ingress_port), "--internal-port", "0"])
@@ -128,6 +159,12 @@ class Stand:
             self.add_worker(name)
         await asyncio.to_thread(self._wait_all)
         self._guard = asyncio.get_running_loop().create_task(self._revive())
+
+    async def configure_simulator(self, **changes: Any) -> None:
+        """Change its configuration (see `app.simulator.config.Changeable`)."""
+        url = f"http://127.0.0.1:{self.simulator_port}/_sim/config"
+        async with aiohttp.ClientSession() as http, http.post(url, json=changes) as answer:
+            answer.raise_for_status()
 
     def _wait_all(self) -> None:
         for part in self.parts.values():
@@ -137,12 +174,14 @@ class Stand:
         """Everything down."""
         if self._guard is not None:
             self._guard.cancel()
-        for proxy in (*self.kafka.values(), *self.twilio.values(), self.door):
+        for proxy in self._proxies():
             proxy.free()
         await asyncio.to_thread(self._stop_parts)
-        await asyncio.to_thread(self.broker.stop)
-        for proxy in (*self.kafka.values(), *self.twilio.values(), self.door):
+        await self.cluster.stop()
+        for proxy in self._proxies():
             await proxy.stop()
+        for disk in self.disks.values():
+            disk.unmount()
 
     def _stop_parts(self) -> None:
         for part in self.parts.values():
@@ -154,6 +193,10 @@ class Stand:
         """One more worker, started and not yet ready."""
         self._add(name, ["worker"], "ops.chaos.worker")
 
+    def add_second_ingress(self) -> None:
+        """A further ingress with a spool of its own, started and not yet ready."""
+        self._add(SECOND_INGRESS, ["ingress", "--port", str(self.second_port), "--internal-port", "0"])
+
     def _add(self, name: str, arguments: list[str], module: str = "app") -> None:
         part = Hand(name, arguments, self.environment(name), self.directory / "logs" / f"{name}.log")
         part.with_module(module)
@@ -163,51 +206,45 @@ class Stand:
 
     def environment(self, name: str) -> dict[str, str]:
         """What a part is told; "" stands for the harness itself, which takes the straight way to the broker."""
-        way = self.kafka[name].port if name in self.kafka else self.kafka_port
         twilio = self.twilio[name].port if name in self.twilio else self.simulator_port
-        keys = surroundings.keys(self.directory / "keys.json", {})
         ours = {
             **surroundings.bare(os.environ),
             **surroundings.simulated(self.door_port, twilio),
-            **keys,
+            **self.keys.environment(),
             **self.deadlines.environment(),
-            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{way}",
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka[name].servers if name in self.kafka else self.servers,
+            "HELIOGRAPH_REPLICATION": str(len(self.cluster.nodes)),
             "HELIOGRAPH_TOPIC_PREFIX": PREFIX,
             "HELIOGRAPH_PARTITIONS": str(PARTITIONS),
             "HELIOGRAPH_CONFIG": str(self.directory / "tenants.toml"),
-            "HELIOGRAPH_API_KEY_STORE": str(self.api_key_store),
-            "HELIOGRAPH_SPOOL_DIR": str(self.directory / "spool"),
+            "HELIOGRAPH_SPOOL_DIR": str(self.directory / ("spool-2" if name == SECOND_INGRESS else "spool")),
             "HELIOGRAPH_DATA_DIR": str(self.data_dir(name)),
             "HELIOGRAPH_INTERNAL_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
-        return ours | {"CHAOS_PLANT": self._plant, "CHAOS_TRAPS": str(self.traps)} if name in WORKERS else ours
+        planted = {
+            "CHAOS_PLANT": self._plant,
+            "CHAOS_TRAPS": str(self.traps),
+            "CHAOS_CLOCK": str(self.clock_file(name)),
+        }
+        return ours | planted if name in WORKERS else ours
 
-    @property
-    def api_key_store(self) -> Path:
-        """Hashes of the keys for /v1."""
-        return self.directory / "api-keys.json"
+    def clock_file(self, name: str) -> Path:
+        """How far a worker's wall clock is off (see `worker`)."""
+        return self.traps / f"clock-{name}"
 
-    @property
-    def api_key(self) -> str:
-        """The key of the load generator."""
-        return surroundings.api_key(self.directory, self.api_key_store)
+    def renew_environments(self) -> None:
+        """Every part has today's keys from its next life on."""
+        for name, part in self.parts.items():
+            part.tell(self.environment(name))
 
     def settings(self) -> Settings:
         """As the harness reads them."""
         return Settings.read(self.environment(""))
 
     def write_tenants(self) -> None:
-        """The tenants file as of `rate`."""
-        text = TENANTS.format(
-            account=surroundings.ACCOUNT,
-            token=surroundings.TOKEN,
-            service=surroundings.SERVICE,
-            door=f"http://127.0.0.1:{self.door_port}",
-            rate=self.rate,
-            slow=SLOW_LANE,
-            slow_service=SLOW_SERVICE,
-        )
+        """The tenants file as of `rate` and `auth_tokens`."""
+        text = tenants_text(f"http://127.0.0.1:{self.door_port}", self.auth_tokens, self.rate)
         path = self.directory / "tenants.toml"
         path.with_suffix(".new").write_text(text)
         path.with_suffix(".new").rename(path)

@@ -10,8 +10,8 @@ HEAD_END = b"\r\n\r\n"
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer. `asked_ms`: when its last byte reached the proxy; `answered_ms`: when the last byte
-    of the answer was passed on, 0 if that never happened."""
+    """One request and its answer. `head`: request line and headers; `asked_ms`: when its last byte reached the proxy;
+    `answered_ms`: when the last byte of the answer was passed on, 0 if that never happened."""
 
     method: str
     target: str
@@ -20,6 +20,7 @@ class Exchange:
     status: int = 0
     answer: bytes = b""
     answered_ms: int = 0
+    head: str = ""
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class HttpTap:
         while self._up.ready:
             head, body = self._up.ready.popleft()
             method, target, _ = head.partition("\r\n")[0].split(" ", 2)
-            exchange = Exchange(method, target, body, _now_ms())
+            exchange = Exchange(method, target, body, _now_ms(), head=head)
             self._open.append(exchange)
             self._asked(exchange)
 
@@ -71,11 +72,16 @@ class HttpTap:
 
 
 def _length(head: str) -> int:
+    return int(header(head, "content-length") or 0)
+
+
+def header(head: str, wanted: str) -> str:
+    """The value of a header, by its name in lower case; "" without one."""
     for line in head.split("\r\n")[1:]:
         name, _, value = line.partition(":")
-        if name.strip().lower() == "content-length":
-            return int(value)
-    return 0
+        if name.strip().lower() == wanted:
+            return value.strip()
+    return ""
 
 
 def _now_ms() -> int:

@@ -57,7 +57,7 @@ class TrappedRecord:
     async def _letters(self, ground: Ground) -> dict[str, str]:
         """Rule of each dead letter by its id."""
         topic = topic_name("deadletters", PREFIX, "")
-        records = await read_topic(topic, f"127.0.0.1:{ground.stand.kafka_port}")
+        records = await read_topic(topic, ground.stand.servers)
         return {f"{r.partition}-{r.offset}": str((r.value or {}).get("rule", "")) for r in records}
 
     async def _set_aside(self, ground: Ground) -> list[str]:

@@ -22,6 +22,7 @@ REQUESTS, RECIPIENTS = 48, 50
 ALL = REQUESTS * RECIPIENTS
 TENANT = """
 [tenants.{name}]
+shared_requests = true
 account_sid = "{TWILIO_ACCOUNT_SID}"
 auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
 status_callback_url = "{TWILIO_STATUS_CALLBACK_URL}/{name}"

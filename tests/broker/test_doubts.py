@@ -107,6 +107,7 @@ def test_p2_the_same_text_to_the_same_person_twice_both_in_doubt_is_resolved_by_
 
 TENANTS = """
 [tenants.default]
+shared_requests = true
 account_sid = "{account}"
 auth_tokens = ["{token}"]
 status_callback_url = "http://127.0.0.1:{port}/twilio/status"

@@ -39,6 +39,7 @@ MEMORY_KB = 600_000
 FUZZED, OTHER = "acme", "beta"
 TENANT = """
 [tenants.{name}]
+shared_requests = true
 account_sid = "{TWILIO_ACCOUNT_SID}"
 auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
 status_callback_url = "http://127.0.0.1:{ingress}/twilio/{name}/status"

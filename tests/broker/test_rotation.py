@@ -15,6 +15,7 @@ from tests.support.sites import event, produce, read, standing
 TEXT, JSON = {"from": "+12125550101", "body": "hello"}, {"Content-Type": "application/json"}
 TENANTS = """
 [tenants.default]
+shared_requests = true
 account_sid = "{account}"
 auth_tokens_file = "{tokens}"
 status_callback_url = "http://127.0.0.1:{port}/twilio/status"

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.words import ErrorClass
 from app.provider.advice import ADVICE
-from ops.chaos import checker, doubt, sight
+from ops.chaos import checker, doubt, loss_rules, sight
 from ops.chaos.evidence import Record
 from tests.support.chaos_story import CONTACT, MESSAGE, Story, good, only
 
@@ -208,7 +208,7 @@ def test_an_answer_whose_time_was_over_as_it_came_may_be_a_doubt(doubted_at, los
     answer = {"worker": "worker-1", "message_id": MESSAGE, "attempt": 2, "sid": "SM2", "status": 201}
     story = good().note("answered", 9000, **answer)
     story.log("answered", message_id=MESSAGE, attempt=2, answer="doubtful", sid="", at=doubted_at)
-    assert len(checker.lost_answers(story.evidence())) == lost
+    assert len(loss_rules.lost_answers(story.evidence())) == lost
 
 
 @pytest.mark.parametrize(("had_at", "needless"), [(1000, True), (9500, False), (12_000, False)])

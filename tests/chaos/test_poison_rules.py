@@ -82,7 +82,7 @@ def test_nothing_may_follow_from_a_record_of_an_aborted_transaction() -> None:
     assert sound(produced(Promise.NEVER))
     for trace in (letter, outcome):
         assert len(only(trace(produced(Promise.NEVER)), "aborted_texted")) == 1
-    asked = produced(Promise.NEVER).log("requested", message_id="c1-m2", idempotency_key="k2", policy={})
+    asked = produced(Promise.NEVER).ask("c1-m2", "k2")
     asked.put("messages-changelog", "c1-m2", id="c1-m2")
     assert len(only(asked.row(4, {"progress": 10}), "aborted_texted")) == 1
 
@@ -92,14 +92,14 @@ def test_an_ordinary_request_must_not_wait_for_the_last_recipient_of_a_campaign(
     story = good().note("produced", kind="x", promise=Promise.ANSWERED, key="p", partition=1, offset=9, behind=["c"])
     letter(story, "chaos.notify.requests-1-9")
     for number, who in enumerate(order):
-        story.log("requested", message_id=f"c1-{who}{number if who == 'c' else ''}", idempotency_key=who, policy={})
+        story.ask(f"c1-{who}{number if who == 'c' else ''}", who)
     story.row(3 + len(order), {"progress": 10})
     assert len(story.judged()["held_up"]) == found
 
 
 def frozen(called_at: int) -> Story:
     story = good().note("frozen", 5000, key="deadly").note("thawing", 9000, key="deadly")
-    story.log("requested", message_id="c1-m5", idempotency_key="deadly", policy={}).row(4, {"progress": 10})
+    story.ask("c1-m5", "deadly").row(4, {"progress": 10})
     story.put("messages-changelog", "c1-m5", id="c1-m5")
     return story.call(called_at)
 

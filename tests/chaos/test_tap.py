@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.chaos.tap import Exchange, HttpTap
+from ops.chaos.tap import Exchange, HttpTap, header
 
 UP = (
     b"POST /a?m=x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nfirst"
@@ -41,3 +41,10 @@ def test_a_request_without_an_answer_is_asked_and_not_answered():
     tap.down(DOWN[:30])
     assert len(asked) == 2
     assert answered == [] and asked[0].answered_ms == 0
+
+
+def test_the_headers_of_a_request_are_kept_and_found_by_name():
+    seen = []
+    tap = HttpTap(seen.append, lambda _: None)
+    tap.up(b"POST /x HTTP/1.1\r\nHost: a\r\nX-Twilio-Signature:  s=\r\nContent-Length: 2\r\n\r\nab")
+    assert header(seen[0].head, "x-twilio-signature") == "s=" and header(seen[0].head, "nothing") == ""

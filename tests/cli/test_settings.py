@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from app import values
-from app.tenants import Tenant
+from app.records.topics import Topics
+from app.settings import Settings
+from app.tenants import Tenant, look_at_tenants
 from tests.support.commands import KEYS, faults, heliograph
 
 SHAPES = {
@@ -170,7 +172,37 @@ def test_tenants_of_one_account_need_routes_of_their_own(path: str, code: int, t
     rule = "and other tenants have the same account_sid and sender"
     told = [f"tenant {name}: status_callback_url: has no /twilio/{name}/, {rule}" for name in ("a", "b")]
     assert done.returncode == code
-    assert json.loads(done.stdout) == {"faults": [], "problems": [], "warnings": told if code else [], "notes": []}
+    found = json.loads(done.stdout) | {"notes": []}
+    assert found == {"faults": [], "problems": [], "warnings": told if code else [], "notes": []}
+
+
+ILLEGAL = {
+    ("a b",): ["a b: is a part of a topic's name: letters of a to z, digits, dots, underscores and hyphens only"],
+    ("a/b", "c"): ["a/b: is a part of a topic's name: letters of a to z, digits, dots, underscores and hyphens only"],
+    ("x" * 230,): [f"{'x' * 230}: is a part of a topic's name: at most 229 characters"],
+    ("a.b", "c", "a_b"): ["a_b: differs from tenant a.b in dots and underscores only, which Kafka does not tell apart"],
+    ("x" * 229, "a-b", "A.b", "7"): [],
+}
+
+
+@pytest.mark.parametrize("names", ILLEGAL)
+def test_a_tenant_whose_request_topic_kafka_would_refuse_is_a_fault(names: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "tenants.toml"
+    file.write_text("".join(f"[tenants.\"{name}\"]\nlanes.x.from_number = '+15005550006'\n" for name in names))
+    settings = Settings.read({"HELIOGRAPH_CONFIG": str(file), "HELIOGRAPH_TOPIC_PREFIX": "pre."})
+    _, faults = look_at_tenants(settings)
+    assert [fault.removeprefix(f"HELIOGRAPH_CONFIG: {file}: tenants.") for fault in faults] == ILLEGAL[names]
+    assert max(len(Topics("pre.", "").requests_of("x" * 229)), 249) == 249
+
+
+def test_config_check_says_from_which_topics_requests_are_taken(tmp_path: Path) -> None:
+    file, texts = tmp_path / "tenants.toml", [TENANT.format(name=name, path=f"{name}/") for name in "ab"]
+    file.write_text(texts[0] + texts[1].replace("account_sid", "shared_requests = true\naccount_sid"))
+    found = json.loads(heliograph("config", "check", "--json", **KEYS, HELIOGRAPH_CONFIG=str(file)).stdout)
+    assert found["notes"] == [
+        "tenant a: requests are taken from notify.requests.a only; from notify.requests with shared_requests = true",
+        "tenant b: shared_requests: whoever may write notify.requests may send and cancel as this tenant",
+    ]
 
 
 def test_tenants_of_one_account_with_senders_of_their_own_need_no_routes(tmp_path: Path) -> None:

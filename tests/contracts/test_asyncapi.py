@@ -1,5 +1,6 @@
 """asyncapi.yaml: every topic, who writes and reads it, and no reference that leads nowhere."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from app.records.topics import Topic, declared
 from tests.support.judged import FOLDER, asyncapi
 from tests.support.references import Dangling, references, resolved
 
-TOPICS = {topic.name.replace("<app>-", ""): topic for topic in declared()}
+TOPICS = {topic.name.replace("<app>-", "").replace("<tenant>", "tenant"): topic for topic in declared()}
 
 
 def test_every_reference_leads_somewhere_in_this_file_or_in_a_schema_beside_it() -> None:
@@ -30,7 +31,9 @@ def test_every_topic_is_a_channel_with_its_key_its_types_and_its_parties() -> No
     for name, topic in TOPICS.items():
         channel = document["channels"][name]
         assert topic.key in channel["description"] and list(channel["messages"]) == list(topic.types)
-        assert channel["address"] in ("{prefix}" + topic.name, topic.name.replace("<app>", "{app}"))
+        address = topic.name.replace("<app>", "{app}").replace("<tenant>", "{tenant}")
+        assert channel["address"] in ("{prefix}" + address, address)
+        assert set(re.findall(r"{(\w+)}", channel["address"])) == set(channel["parameters"])
         operations = [one for one in document["operations"].values() if one["channel"]["$ref"] == f"#/channels/{name}"]
         assert parties(operations, "send") == list(topic.writers) and parties(operations, "receive") == list(
             topic.readers

@@ -115,8 +115,8 @@ async def test_a_command_watches_as_long_as_it_takes_and_no_longer(
 
 
 def test_every_topic_that_an_agent_reads_is_observed() -> None:
-    sources = Topics("p.", "p.heliograph").sources
-    assert {"p.notify.requests", "p.notify.updates", "p.contacts", "p.lanes"} <= set(sources)
+    sources = Topics("p.", "p.heliograph", ["acme"]).sources
+    assert {"p.notify.requests", "p.notify.requests.acme", "p.notify.updates", "p.contacts", "p.lanes"} <= set(sources)
     assert not {name for name in sources if "changelog" in name or name in ("p.notify.outcomes", "p.notify.metrics")}
 
 
@@ -168,5 +168,5 @@ def test_headers_are_read_off_what_kafkas_own_format_writes_and_a_cut_one_is_lef
 
 
 def test_a_monitor_is_made_from_the_settings() -> None:
-    made = WorkerMonitor.of(msgspec.structs.replace(Settings.read({}), stall_timeout_s=3.0))
+    made = WorkerMonitor.of(msgspec.structs.replace(Settings.read({}), stall_timeout_s=3.0), ["default"])
     assert made.interval_s == pytest.approx(0.3) and made.limit_s == pytest.approx(2.4)

@@ -23,6 +23,7 @@ account_sid = "AC00000000000000000000000000000001"
 auth_tokens = ["token"]
 status_callback_url = "https://hooks.example.com/twilio/acme/status"
 inbound_url = "https://hooks.example.com/twilio/acme/inbound"
+shared_requests = true
 """
 LANE = '[tenants.acme.lanes.main]\nmessaging_service_sid = "MG00000000000000000000000000000001"\n'
 NUMBER = '[tenants.acme.lanes.number]\nfrom_number = "+15005550006"\n'

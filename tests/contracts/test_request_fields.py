@@ -12,7 +12,7 @@ from tests.support.expanding import SEALER, caller_fields, inputs_in, record, ta
 from tests.support.judged import schema
 
 LANES = {"main": Lane(from_number="+15005550006"), "other": Lane(from_number="+15005550007")}
-TENANTS = {name: Tenant(name=name, lanes=LANES) for name in ("default", "acme")}
+TENANTS = {name: Tenant(name=name, lanes=LANES, shared_requests=True) for name in ("default", "acme")}
 PICTURE, LINK = "https://example.com/a.png", "https://example.com/a"
 # Another value than the default for each field, and what must stand beside it.
 SAID: dict[str, tuple[Any, dict[str, Any]]] = {

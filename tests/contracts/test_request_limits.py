@@ -74,15 +74,15 @@ def test_metadata_have_16000_bytes_of_utf8_at_most() -> None:
     assert loose is not None and loose.metadata == {}
 
 
-def test_recipients_times_content_are_16_million_bytes_at_most() -> None:
-    assert MAX_FAN_OUT_BYTES == 16_000_000
-    whole = {"body": "é" * 800, "metadata": metadata(14_350), "media": [url(50)]}
-    assert content_bytes(read(**whole)) == 16_000
+def test_recipients_times_content_are_8_million_bytes_at_most() -> None:
+    assert MAX_FAN_OUT_BYTES == 8_000_000
+    whole = {"body": "é" * 800, "metadata": metadata(6_350), "media": [url(50)]}
+    assert content_bytes(read(**whole)) == 8_000
     named = {"id": "i" * 9, "idempotency_key": "é" * 9, "campaign": "c" * 9}
-    assert content_bytes(read(**whole, **named)) == 16_036
+    assert content_bytes(read(**whole, **named)) == 8_036
     assert len(read(to=people(1000), **whole).to) == 1000
     field, rule = refused(to=people(1000), **{**whole, "body": "é" * 800 + "x"})
-    assert (field, "16000000" in rule) == ("to", True)
+    assert (field, "8000000" in rule) == ("to", True)
     read(to=people(999), **{**whole, "body": "é" * 800 + "x"})
 
 
@@ -100,7 +100,7 @@ def test_what_one_request_becomes_stays_near_that_limit_whatever_is_asked() -> N
     """Also where every recipient breaks a rule: the dead letter, which holds the whole request, is written once."""
     junk = {"unknown": [{"channel": "c" * 200, "address": "a" * 200}] * 1900}
     for request in (
-        {"to": people(1000), "body": "b" * MAX_BODY, "metadata": metadata(14_350), "media": [url(50)]},
+        {"to": people(1000), "body": "b" * MAX_BODY, "metadata": metadata(6_350), "media": [url(50)]},
         {"to": [f"+{n}" for n in range(1000)], **junk},
         {"to": people(1000), "body": "", **junk},
     ):
@@ -116,5 +116,7 @@ def test_what_one_request_becomes_stays_near_that_limit_whatever_is_asked() -> N
 def expanded(parked: Output) -> list[Output]:
     overlay = Overlay((), {})
     lanes = {"main": Lane(from_number="+15005550006")}
-    fold_whole(bulk_agent({"default": Tenant(name="default", lanes=lanes)}), as_read(parked), overlay)
+    fold_whole(
+        bulk_agent({"default": Tenant(name="default", shared_requests=True, lanes=lanes)}), as_read(parked), overlay
+    )
     return overlay.outputs

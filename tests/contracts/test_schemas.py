@@ -21,7 +21,7 @@ def test_a_schema_is_byte_for_byte_what_the_structs_say(path: str) -> None:
 
 
 def test_every_type_of_every_topic_has_one_schema_and_none_is_left_over() -> None:
-    types = [kind for topic in declared() for kind in topic.types]
+    types = {kind for topic in declared() for kind in topic.types}
     assert sorted(types) == KINDS == sorted(schemas.STRUCTS)
 
 

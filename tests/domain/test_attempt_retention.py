@@ -9,6 +9,7 @@ from app.domain.contact import find_attempt, get_attempt, last_attempt_no
 from app.domain.effects import Ask
 from app.domain.events import InputRefused, OutcomeGiven
 from app.domain.words import DueKind, ErrorClass, Progress, Reason, Stage, Word
+from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
 from app.streams.outcomes import outcome_record
 from tests.support.given import Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
@@ -84,14 +85,14 @@ def test_a_row_keeps_the_last_attempts_and_counts_the_others_and_the_outcome_say
     assert [a.n for a in message.attempts] == list(range(96 - KEPT_ATTEMPTS + 1, 97))
     assert (message.attempts_dropped, message.word) == (96 - KEPT_ATTEMPTS, Word.DELIVERED)
     [event] = log.said(OutcomeGiven)
-    told = msgspec.to_builtins(outcome_record(message, event, CAUSE))
+    told = msgspec.to_builtins(outcome_record(message, event, CAUSE, CallerFields("k")))
     assert (len(told["attempts"]), told["attempts_dropped"]) == (KEPT_ATTEMPTS, 96 - KEPT_ATTEMPTS)
 
 
 def test_an_outcome_that_lists_every_attempt_does_not_speak_of_others():
     log = given(requested(), turn(), taken(), report(Progress.DELIVERED))
     [event] = log.said(OutcomeGiven)
-    assert "attempts_dropped" not in msgspec.to_builtins(outcome_record(log.message(), event, CAUSE))
+    assert "attempts_dropped" not in msgspec.to_builtins(outcome_record(log.message(), event, CAUSE, CallerFields("k")))
 
 
 def test_what_may_have_arrived_is_kept_whatever_follows():

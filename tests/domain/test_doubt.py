@@ -8,6 +8,7 @@ from app.domain.effects import Ask
 from app.domain.events import AttemptClaimed, AttemptDoubted, OutcomeGiven
 from app.domain.timing import dues
 from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Reason, Stage, Word
+from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
 from app.streams.outcomes import outcome_record
 from tests.support.given import (
@@ -165,21 +166,23 @@ def resent() -> Log:
 
 def test_where_the_tenant_chose_it_a_further_attempt_is_made_and_both_are_listed():
     log = resent().then(taken(2, "SM2"), report(Progress.DELIVERED, 2, "SM2"))
-    told = outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0))
+    told = outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0), CallerFields("k"))
     assert [(a.attempt, a.message_sid, a.in_doubt) for a in told.attempts] == [(1, "", True), (2, "SM2", False)]
     assert told.possible_duplicate
 
 
 def test_a_first_attempt_that_turns_out_delivered_after_the_resend_says_possible_duplicate():
     log = resent().then(taken(2, "SM2"), report(Progress.DELIVERED, 1, "SM1"))
-    told = outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0))
+    told = outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0), CallerFields("k"))
     assert told.outcome == "delivered" and told.possible_duplicate
 
 
 def test_a_retry_after_a_failure_that_was_reported_is_no_duplicate():
     log = given(requested(), turn(), taken(), report(Progress.FAILED, code=30017, error=ErrorClass.TRANSIENT))
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, "SM2"), report(Progress.DELIVERED, 2, "SM2"))
-    assert not outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0)).possible_duplicate
+    assert not outcome_record(
+        log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0), CallerFields("k")
+    ).possible_duplicate
 
 
 def test_the_list_resolves_a_doubt_before_its_resend_which_is_then_not_made():

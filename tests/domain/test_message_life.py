@@ -300,6 +300,17 @@ def test_a_conflict_with_a_message_that_ended_at_once_is_told():
     assert given(rejected(), requested()).said(RequestConflicted)
 
 
+def test_p7_another_tenants_cancel_is_refused():
+    log = given(requested(), replace(cancel(), tenant="evil"))
+    assert [e.field for e in log.said(InputRefused)] == ["tenant"]
+    assert log.message().stage is Stage.WAITING and not log.said(OutcomeGiven)
+
+
+def test_p7_another_tenants_cancel_ahead_of_the_request_cancels_nothing():
+    log = given(replace(cancel(), tenant="evil"), requested())
+    assert log.message().stage is Stage.WAITING and not log.said(OutcomeGiven)
+
+
 def test_another_tenants_record_is_refused():
     log = given(requested())
     foreign = text(Intent.STOP)

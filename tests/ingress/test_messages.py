@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.api_keys import ApiKeys
 from app.domain.identity import contact_id, message_id
 from app.domain.surrogates import WARNING
 from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
-from tests.support.door import MESSAGE, PERSON, door
-from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY
+from tests.support.door import MESSAGE, PERSON, door, tenant
+from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key, key_of
 
 KEY = bytes.fromhex("11" * 32)
+NEW_KEY = key_of("new")
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
 
 
@@ -26,7 +28,7 @@ async def test_p4_202_names_the_messages_of_a_request_that_is_on_the_log(tmp_pat
         [record] = made.kafka.records
     told = {"message_ids": [id_of(PERSON, "k1"), id_of("+14155550124", "k1")], "idempotency_key": "k1"}
     assert (answer.status_code, answer.json()) == (202, told)
-    assert record.topic == "notify.requests"
+    assert record.topic == "notify.requests.acme"
     given = read_request(record.value)
     assert isinstance(given, NotifyRequested)
     assert (given.tenant, given.idempotency_key, given.body) == ("acme", "k1", EVENT["body"])
@@ -44,7 +46,7 @@ async def test_the_idempotency_key_is_the_headers_else_the_fields_else_the_event
     headers, fields, expected = KEYS[name]
     async with door(tmp_path) as made:
         answer = await made.ask({**EVENT, **fields}, **headers)
-        assert [value["idempotency_key"] for value in made.kafka.of("notify.requests")] == [expected]
+        assert [value["idempotency_key"] for value in made.kafka.of("notify.requests.acme")] == [expected]
     assert answer.json() == {"message_ids": [id_of(PERSON, expected)], "idempotency_key": expected}
 
 
@@ -63,7 +65,7 @@ async def test_what_is_read_on_kafka_is_read_here_and_what_was_replaced_is_a_war
 ) -> None:
     async with door(tmp_path) as made:
         answer = await made.ask(before + b'{"to":"+14155550123","body":"Build \\ud83d"}')
-        [value] = made.kafka.of("notify.requests")
+        [value] = made.kafka.of("notify.requests.acme")
     assert (answer.status_code, value["body"]) == (202, "Build \ufffd")
     assert answer.json()["warnings"] == [WARNING]
 
@@ -93,9 +95,20 @@ async def test_p7_a_key_asks_for_its_own_tenant_only(tmp_path: Path) -> None:
             answer = await made.ask(event)
             assert (answer.status_code, answer.json()["field"]) == (422, "tenant")
         assert (await made.ask({**structured, "data": EVENT}, BETA_KEY)).status_code == 202
-        assert [value["tenant"] for value in made.kafka.of("notify.requests")] == ["acme", "beta"]
+        for name in ("acme", "beta"):
+            assert [value["tenant"] for value in made.kafka.of(f"notify.requests.{name}")] == [name]
         last = read_request(made.kafka.records[-1].value)
     assert isinstance(last, NotifyRequested) and (last.tenant, last.idempotency_key) == ("beta", "e1")
+
+
+async def test_p7_a_tenant_that_is_new_to_a_running_ingress_has_no_requests_taken_before_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Its topic was not looked for, and a record for a topic that is missing would hold up those of all tenants."""
+    async with door(tmp_path) as made:
+        keys = [api_key(ACME_KEY, "acme"), api_key(NEW_KEY, "new")]
+        made.ingress.take({name: tenant(name, f"AC{'7' * 32}") for name in ("acme", "new")}, ApiKeys(keys))
+        assert [(await made.ask(EVENT, key)).status_code for key in (ACME_KEY, NEW_KEY)] == [202, 503]
 
 
 async def test_without_a_known_bearer_key_nothing_is_asked(tmp_path: Path) -> None:
@@ -217,5 +230,5 @@ async def test_a_cancel_is_kept_for_its_tenant_and_what_is_no_message_id_is_404(
         assert (answer.status_code, answer.json()) == (202, {"message_id": MESSAGE})
         for wrong in ("nonsense", MESSAGE[:-1], MESSAGE + "0", MESSAGE.upper()):
             assert (await made.http.delete(f"/v1/messages/{wrong}", headers=headers)).status_code == 404
-        [value] = made.kafka.of("notify.requests")
+        [value] = made.kafka.of("notify.requests.beta")
     assert (value["type"], value["tenant"], value["message_id"]) == ("notify.canceled.v1", "beta", MESSAGE)

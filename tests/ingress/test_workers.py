@@ -44,7 +44,7 @@ async def test_what_is_kept_while_no_worker_works_is_answered_with_a_warning_unt
         await eventually(lambda: not made.ingress.workers.problem)
         assert "Heliograph-Warning" not in (await made.ask(EVENT)).headers
         assert await documented(made, "GET", "/healthz") == "ok"
-    assert group.closed and len(made.kafka.of("notify.requests")) == 4
+    assert group.closed and len(made.kafka.of("notify.requests.acme")) == 4
 
 
 async def test_an_ingress_that_cannot_read_the_group_says_so_and_warns_of_nothing(tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ LIMITS = {name: int(TOPICS[name]["max.message.bytes"]) for name in ("contacts", 
 FORMS = {"contacts": ContactInput, "notify.deadletters": NotifyDeadletter, "bulk": BulkParked}
 LANES = {"main": Lane(from_number="+15005550006", schedule_at_twilio=True)}
 TENANTS = {
-    "default": Tenant(name="default", lanes=LANES, lookup={"marketing": "first"}),
-    "strict": Tenant(name="strict", lanes=LANES, strict_numbers=True, mode="sandbox", allow=("+14155550123",)),
+    "default": Tenant(name="default", lanes=LANES, shared_requests=True, lookup={"marketing": "first"}),
+    "strict": Tenant(
+        name="strict", lanes=LANES, shared_requests=True, strict_numbers=True, mode="sandbox", allow=("+14155550123",)
+    ),
 }
 AGENT, BULK = intake_agent(TENANTS), bulk_agent(TENANTS)
 

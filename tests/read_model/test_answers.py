@@ -108,7 +108,7 @@ async def test_several_recipients_are_answered_with_a_state_each_once_all_are_kn
         all_known = await made.ask(event, Idempotency_Key="k1")
         half_known = await made.ask(event, Idempotency_Key="k2")
         without_digest = await made.ask({**EVENT, "body": "Corrected."}, Idempotency_Key="k3")
-        assert [value["idempotency_key"] for value in made.kafka.of("notify.requests")] == ["k2", "k3"]
+        assert [value["idempotency_key"] for value in made.kafka.of("notify.requests.acme")] == ["k2", "k3"]
     assert [one["message_id"] for one in all_known.json()["messages"]] == [one.message_id for one in both]
     assert [half_known.status_code, without_digest.status_code] == [202, 202]
 
@@ -116,7 +116,7 @@ async def test_several_recipients_are_answered_with_a_state_each_once_all_are_kn
 async def taken_with(made: Door, problem: str) -> None:
     """A request is taken at once and says so; health says it too and stays well; a state is not to be had."""
     answer = await asyncio.wait_for(made.ask(EVENT, Idempotency_Key="k1"), 5)
-    assert (answer.status_code, len(made.kafka.of("notify.requests"))) == (202, 1)
+    assert (answer.status_code, len(made.kafka.of("notify.requests.acme"))) == (202, 1)
     assert problem in answer.headers[WARNING]
     assert (await get(made, "/v1/messages?idempotency_key=k1")).status_code == 503
     for page in ("/healthz", "/readyz"):

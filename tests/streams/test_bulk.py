@@ -33,9 +33,13 @@ from tests.support.expanding import (
 )
 
 TENANTS = {
-    "default": Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}),
+    "default": Tenant(name="default", shared_requests=True, lanes={"main": Lane(from_number="+15005550006")}),
     "sandboxed": Tenant(
-        name="sandboxed", lanes={"main": Lane(from_number="+15005550006")}, mode="sandbox", allow=("+12125550100",)
+        name="sandboxed",
+        shared_requests=True,
+        lanes={"main": Lane(from_number="+15005550006")},
+        mode="sandbox",
+        allow=("+12125550100",),
     ),
 }
 

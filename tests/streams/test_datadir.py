@@ -14,3 +14,10 @@ def test_a_new_one_gets_a_member_of_its_own_that_stays(tmp_path: Path):
     made = [DataDir(tmp_path / name) for name in ("a", "b")]
     assert made[0].member != made[1].member
     assert [(tmp_path / name / "member").read_text() for name in ("a", "b")] == [data.member for data in made]
+
+
+def test_one_that_reads_other_topics_is_another_member(tmp_path: Path):
+    """Kafka would give a static member that comes back its former partitions, and none of a new topic (KIP-345)."""
+    data = DataDir(tmp_path)
+    assert data.member_reading(["a", "b"]) == data.member_reading(["b", "a"]) != data.member_reading(["a", "b", "c"])
+    assert data.member_reading(["a"]).startswith(data.member)

@@ -24,7 +24,7 @@ def asked(request: dict[str, Any], headers: Headers | None = None, **tenant: Any
 
 def folded(value: bytes, headers: Headers | None = None, **tenant: Any) -> list[Output]:
     """What one record becomes."""
-    owner = Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}, **tenant)
+    owner = Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")}, shared_requests=True, **tenant)
     agent = intake_agent({"default": owner})
     overlay = Overlay((), {})
     agent.fold(Input("notify.requests", 0, 7, 1_800_000_000_000, b"", value, headers or []), overlay)

@@ -21,6 +21,7 @@ PRIVATE, LINK, KEY = "https://example.com/private/build-742.png?token=x", "https
 TENANTS = {
     "acme": Tenant(
         name="acme",
+        shared_requests=True,
         lanes={"main": Lane(from_number="+15005550006")},
         status_callback_url="https://hooks.example.com/twilio/acme/status",
     )

@@ -16,7 +16,7 @@ from app.streams.engine.shared import Shared
 from app.tenants import Lane, Tenant
 from tests.support.expanding import NUMBERS, as_read, bulk_agent, inputs_in, intake_agent, record, taken_in
 
-TENANTS = {"default": Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")})}
+TENANTS = {"default": Tenant(name="default", shared_requests=True, lanes={"main": Lane(from_number="+15005550006")})}
 
 
 class Broker:

@@ -28,6 +28,11 @@ class Story:
     def log(self, kind: str, **value: Any) -> "Story":
         return self.put("contacts", CONTACT, type=f"contact.{kind}.v1", **value)
 
+    def ask(self, message: str, key: str) -> "Story":
+        """A request by this key is on the contact's log."""
+        self.note("asking", key=key, recipients=[{"message_id": message}])
+        return self.log("requested", message_id=message, policy={})
+
     def note(self, did: str, at: int = 0, **what: Any) -> "Story":
         self.diary.append({"did": did, "at": at, **what})
         return self
@@ -63,7 +68,8 @@ class Story:
         return self.put("contacts-changelog", CONTACT, watermark=watermark, messages=messages)
 
     def judged(self) -> dict[str, list[str]]:
-        return checker.judge(self.evidence())
+        """By the rules that need no more than a story tells; the oracle is tried on recorded evidence."""
+        return checker.judge(self.evidence(), checker.RULES)
 
     def evidence(self) -> Evidence:
         return Evidence(self.topics, self.creates, self.diary, claim_ttl_s=3.0)

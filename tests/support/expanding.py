@@ -9,6 +9,7 @@ from app.domain.identity import key_fingerprint
 from app.domain.inputs import Rejected, Requested
 from app.records.caller_fields import CallerFields, open_caller_fields
 from app.records.seal import Sealer
+from app.records.topics import Topics
 from app.settings import Settings
 from app.streams.bulk import BulkAgent, BulkPacer
 from app.streams.deadletters import DeadLetters
@@ -27,9 +28,11 @@ SEALER, KEY = Sealer({"k1": b"s" * 32}), b"k" * 32
 
 
 def request_expansion(tenants: Mapping[str, Tenant], sealer: Sealer = SEALER, key: bytes = KEY) -> RequestExpansion:
+    """Each tenant has a request topic; on the shared one are those that allow it."""
     letters = DeadLetters("notify.deadletters", sealer)
     context = InputContext("contacts", sealer, key, key_fingerprint(key), letters)
-    return RequestExpansion(tenants, Policies(Settings.read({})), context)
+    owners = Topics("", "", tenants).request_tenants
+    return RequestExpansion(tenants, Policies(Settings.read({})), context, owners)
 
 
 def intake_agent(tenants: Mapping[str, Tenant], sealer: Sealer = SEALER, key: bytes = KEY) -> IntakeAgent:

@@ -21,6 +21,7 @@ account_sid = "{TWILIO_ACCOUNT_SID}"
 auth_tokens = ["{TWILIO_AUTH_TOKEN}"]
 status_callback_url = "{TWILIO_STATUS_CALLBACK_URL}"
 inbound_url = "{TWILIO_INBOUND_WEBHOOK_PUBLIC_URL}"
+shared_requests = true
 """
 LANE = """
 [tenants.default.lanes.default]

@@ -113,7 +113,7 @@ class Runtime:
     def build(self) -> App:
         """The app, its tables and its agents. Call inside the running loop."""
         agents = self._agents()
-        app = App(**_settings(self.config, self.data))
+        app = App(**_settings(self.config, self.data, [agent.topic for agent in agents]))
         shared = Shared(
             producer=self.producer,
             marker=self.marker,
@@ -200,7 +200,7 @@ def _crashed(app: App) -> None:
     die(f"faust crashed: {type(reason).__name__}: {str(reason)[:200]}", FAULT)
 
 
-def _settings(config: EngineConfig, data: DataDir) -> dict[str, Any]:
+def _settings(config: EngineConfig, data: DataDir, topics: Sequence[str]) -> dict[str, Any]:
     return {
         "id": config.app_id,
         "broker": [f"kafka://{server}" for server in config.servers.split(",")],
@@ -210,7 +210,7 @@ def _settings(config: EngineConfig, data: DataDir) -> dict[str, Any]:
         "datadir": str(data.tables),
         "topic_partitions": config.partitions,
         "processing_guarantee": "at_least_once",
-        "consumer_group_instance_id": data.member,
+        "consumer_group_instance_id": data.member_reading(topics),
         "broker_session_timeout": config.session_timeout_s,
         "broker_heartbeat_interval": config.session_timeout_s / 5,
         "broker_rebalance_timeout": config.rebalance_timeout_s,

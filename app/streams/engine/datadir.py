@@ -5,7 +5,9 @@ journal. Whether a table in it is fresh enough to be brought up to date is asked
 """
 
 import fcntl
+import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from app import clock
@@ -25,6 +27,16 @@ class DataDir:
         except OSError:
             die("the data directory is used by another process; give each worker its own", CONFIG)
         self.member = self._member()
+
+    def member_reading(self, topics: Sequence[str]) -> str:
+        """The static-membership id of a process that reads these topics.
+
+        Kafka gives a static member that comes back its former partitions without a rebalance, although it subscribes to
+        other topics now (KIP-345): partitions of a new topic would be nobody's until the next rebalance. Under another
+        id it is a new member; the rebalance begins when the session of the former one has timed out.
+        """
+        subscription = hashlib.sha256("\n".join(sorted(topics)).encode()).hexdigest()
+        return f"{self.member}-{subscription[:8]}"
 
     @property
     def tables(self) -> Path:
