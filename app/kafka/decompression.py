@@ -16,7 +16,9 @@ NAMES = {NONE: "none", GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
 
 _GZIP_WBITS = 31  # a gzip header and trailer around the deflate stream
 _GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_STEP = 1 << 18
+# zlib copies what it leaves of its input, so it is given little at a time; a stream of members that hold nothing would
+# else cost the square of its length. A gzip writer makes one member; clients that append streams make a few.
+_GZIP_PIECE, _GZIP_STEP, MAX_GZIP_MEMBERS = 1 << 14, 1 << 18, 1000
 # Most batches inflate less than fourfold: their first buffer is large enough.
 _FIRST_RATIO, _FIRST_BYTES, _NEXT_RATIO = 4, 1 << 16, 4
 # snappy-java ("xerial") puts this, two version numbers and then blocks with their lengths around raw snappy.
@@ -45,19 +47,25 @@ def decompress(codec: int, data: memoryview, limit: int) -> bytes | bytearray | 
 
 def _gzip(data: memoryview, limit: int) -> bytearray:
     """All members of the stream; like Java's GZIPInputStream what follows the last one is ignored."""
-    inflated, rest = bytearray(), bytes(data)
-    while True:
-        member = zlib.decompressobj(_GZIP_WBITS)
-        while not member.eof:
-            if not rest:
-                raise DecompressionError("the gzip data are cut off")
-            inflated += member.decompress(rest, min(_GZIP_STEP, limit + 1 - len(inflated)))
-            if len(inflated) > limit:
-                raise InflationLimitError
-            rest = member.unconsumed_tail
-        rest = member.unused_data
-        if not rest.startswith(_GZIP_MAGIC):
+    inflated, at = bytearray(), 0
+    for _ in range(MAX_GZIP_MEMBERS):
+        at = _gzip_member(data, at, inflated, limit)
+        if data[at : at + len(_GZIP_MAGIC)] != _GZIP_MAGIC:
             return inflated
+    raise DecompressionError(f"the gzip data have more than {MAX_GZIP_MEMBERS} members")
+
+
+def _gzip_member(data: memoryview, at: int, inflated: bytearray, limit: int) -> int:
+    """Inflate the member at `at`, and say where it ends. Raises DecompressionError or InflationLimitError."""
+    member = zlib.decompressobj(_GZIP_WBITS)
+    while not member.eof:
+        if not (piece := data[at : at + _GZIP_PIECE]):
+            raise DecompressionError("the gzip data are cut off")
+        inflated += member.decompress(piece, min(_GZIP_STEP, limit + 1 - len(inflated)))
+        if len(inflated) > limit:
+            raise InflationLimitError
+        at += len(piece) - len(member.unused_data if member.eof else member.unconsumed_tail)
+    return at
 
 
 def _snappy(data: memoryview, limit: int) -> bytearray | memoryview:
