@@ -3,7 +3,7 @@ hash of the whole part."""
 
 import base64
 import hashlib
-from collections.abc import Iterator
+import struct
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -19,9 +19,12 @@ ROOM = (LETTER_BYTES - OVERHEAD_BYTES) * 3 // 4
 # What is kept of a record that does not fit. It cannot be produced again, so this is to be looked at: more would cost
 # time of the worker and disk of the brokers, for the largest records most.
 KEPT_BYTES = 65_536
-# Of it, what the envelope says of parts that were cut, and its own brackets.
+# Headers beyond these are cut, however short: thousands of empty ones are a few bytes to who compresses them, and cost
+# 11 bytes each in a letter. No producer that means its headers has as many.
+KEPT_HEADERS = 100
+# Of KEPT_BYTES, what the envelope says of parts that were cut, and its own brackets.
 CUT_BYTES = 1_024
-_NULL = 0xFFFFFFFF
+_LENGTH, _NULL = struct.Struct(">I"), b"\xff" * 4
 
 
 class WholePart(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,11 +69,14 @@ class Opened(NamedTuple):
 
 
 def pack(key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
-    """The content of the letter about a record: all of it, at most `ROOM` bytes, or `KEPT_BYTES`. Never raises."""
-    whole = Envelope(_text(key), [(_text(_name(name)) or "", _text(given)) for name, given in headers], value is None)
+    """The content of the letter about a record: all of it but the headers beyond KEPT_HEADERS, at most `ROOM` bytes, or
+    `KEPT_BYTES`. Never raises."""
+    texts = [(_text(_name(name)) or "", _text(given)) for name, given in headers[:KEPT_HEADERS]]
+    cut = {"headers": _whole_headers(headers)} if len(texts) < len(headers) else {}
+    whole = Envelope(_text(key), texts, value is None, cut)
     encoded = msgspec.json.encode(whole)
     if len(encoded) + len(value or b"") <= ROOM:
-        return Packed(encoded, value or b"", False)
+        return Packed(encoded, value or b"", bool(cut))
     return _cut(whole, key, value, headers)
 
 
@@ -85,17 +91,17 @@ def unpack(envelope: bytes, value: bytes) -> Opened:
 
 def _cut(whole: Envelope, key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
     """Key and headers leave the value three quarters of `KEPT_BYTES`, if it needs them."""
-    plain, cut = value or b"", dict[str, WholePart]()
+    plain, cut = value or b"", dict(whole.cut)
     room = max(KEPT_BYTES // 4, KEPT_BYTES - len(plain)) - CUT_BYTES
     if key is not None and len(whole.key or "") > room // 2:
-        cut["key"] = _whole([key])
+        cut["key"] = _whole(key)
         key = key[: room // 8 * 3]
     kept, used = _fitting(whole.headers, room - len(_text(key) or ""))
     if len(kept) < len(headers):
-        cut["headers"] = _whole(_hashed(headers), sum(len(_name(n)) + len(v or b"") for n, v in headers), len(headers))
+        cut["headers"] = whole.cut.get("headers") or _whole_headers(headers)
     left = KEPT_BYTES - CUT_BYTES - len(_text(key) or "") - used
     if len(plain) > left:
-        cut["value"] = _whole([plain])
+        cut["value"] = _whole(plain)
     return Packed(msgspec.json.encode(Envelope(_text(key), kept, value is None, cut)), plain[:left], True)
 
 
@@ -110,19 +116,17 @@ def _fitting(headers: list[tuple[str, str | None]], room: int) -> tuple[list[tup
     return headers, used
 
 
-def _whole(parts: "list[bytes] | Iterator[bytes]", length: int | None = None, count: int = 0) -> WholePart:
-    digest, total = hashlib.sha256(), 0
-    for part in parts:
-        digest.update(part)
-        total += len(part)
-    return WholePart(total if length is None else length, digest.hexdigest(), count)
+def _whole(raw: bytes) -> WholePart:
+    return WholePart(len(raw), hashlib.sha256(raw).hexdigest())
 
 
-def _hashed(headers: Headers) -> Iterator[bytes]:
+def _whole_headers(headers: Headers) -> WholePart:
+    parts = list[bytes]()
     for name, given in headers:
         raw = _name(name)
-        yield len(raw).to_bytes(4, "big") + raw
-        yield _NULL.to_bytes(4, "big") if given is None else len(given).to_bytes(4, "big") + given
+        parts += (_LENGTH.pack(len(raw)), raw, _NULL if given is None else _LENGTH.pack(len(given)), given or b"")
+    hashed = b"".join(parts)
+    return WholePart(len(hashed) - 2 * _LENGTH.size * len(headers), hashlib.sha256(hashed).hexdigest(), len(headers))
 
 
 def _name(name: str) -> bytes:

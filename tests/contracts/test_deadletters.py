@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.cli.reproduction import escaped, reproduction
 from app.records.codec import MAX_FIELD, MAX_RULE
-from app.records.deadletter_content import LETTER_BYTES, Opened, WholePart
+from app.records.deadletter_content import KEPT_HEADERS, LETTER_BYTES, Opened, WholePart
 from app.records.deadletters import (
     RETRY_OF,
     Lost,
@@ -37,7 +37,7 @@ longs = (
 headers = st.lists(st.tuples(names, longs), max_size=3) | st.builds(
     lambda one, times: [one] * times,
     st.tuples(names, st.none() | st.binary(max_size=20)),
-    st.sampled_from([2, 5_000, 60_000]),
+    st.sampled_from([2, KEPT_HEADERS, KEPT_HEADERS + 1, 5_000, 60_000]),
 )
 
 
@@ -52,6 +52,15 @@ def letter(lost: Lost) -> NotifyDeadletter:
 
 def whole(raw: bytes) -> WholePart:
     return WholePart(len(raw), hashlib.sha256(raw).hexdigest())
+
+
+def framed(header: tuple[str, bytes | None]) -> bytes:
+    name, value = header[0].encode("utf-8", "surrogateescape"), header[1]
+    return (
+        len(name).to_bytes(4, "big")
+        + name
+        + (b"\xff\xff\xff\xff" if value is None else len(value).to_bytes(4, "big") + value)
+    )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -70,6 +79,7 @@ def test_a_letter_fits_and_gives_back_its_record_or_says_exactly_what_was_cut(ke
         said = opened.cut["headers"]
         assert len(opened.headers) < said.count == len(given)
         assert said.bytes == sum(len(n.encode("utf-8", "surrogateescape")) + len(v or b"") for n, v in given)
+        assert said.sha256 == hashlib.sha256(b"".join(map(framed, given))).hexdigest()
     else:
         assert opened.headers == given
 
@@ -83,6 +93,16 @@ def test_a_record_as_long_as_its_topic_takes_is_kept_whole():
         assert open_letter(SEALER, letter(Lost("notify.requests", "3-17", key, value, 1, given))) == Opened(
             key, value, given
         )
+
+
+@settings(max_examples=30, deadline=None)
+@cases(st.binary(max_size=50), st.integers(0, 3000), st.sampled_from([0, 100, 1_500_000]))
+def test_headers_however_many_keep_neither_key_nor_value_from_a_letter_and_hardly_lengthen_it(key, count, size):
+    kept = letter(Lost("notify.requests", "3-17", key, bytes(size), 1, [("", b"")] * count))
+    opened = open_letter(SEALER, kept)
+    assert (opened.key, opened.value, len(opened.headers)) == (key, bytes(size), min(count, KEPT_HEADERS))
+    assert kept.cut == (count > KEPT_HEADERS) == ("headers" in opened.cut)
+    assert len(kept.payload) + len(kept.envelope) < 4 / 3 * size + 2_500
 
 
 @settings(max_examples=100, deadline=None)
