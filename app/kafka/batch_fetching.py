@@ -18,9 +18,10 @@ from aiokafka.structs import TopicPartition
 from app.kafka.batch_watch import UNWATCHED, BatchWatch
 from app.kafka.partition_batches import Form, PartitionBatches, Taken
 
-# Bytes of a partition's records in one turn, and of all partitions' (those that were inflated count too).
+# Bytes of a partition's records in one turn, and of all partitions' (see `Taken.size` and `Taken.work`).
 PARTITION_BYTES, TURN_BYTES = 1 << 20, 8 << 20
-# Inflated batches that may be held at once, over all partitions, while they are read.
+# Inflated batches that may be held at once, over all partitions, while they are read; each partition may have one of
+# FREE_BYTES besides.
 HELD_BYTES = 64 << 20
 # A batch with a wrong checksum is fetched so often before it is set aside: the network may have damaged it.
 FETCHES = 4
@@ -185,10 +186,11 @@ class BatchFetching:
         most = min(most, self._reading_of(tp).records)
         taken: Taken = result._partition_records.take(most, PARTITION_BYTES, may_inflate)
         result._update_position()
-        if taken.more:
-            self._fetcher._records.move_to_end(tp)
-        else:
+        if not taken.more:
             self._remove(tp)
+        elif taken.end > taken.first:
+            # One that could take nothing keeps its place, and is the first for what the others leave.
+            self._fetcher._records.move_to_end(tp)
         return taken if taken.end > taken.first else None
 
     def _remove(self, tp: TopicPartition) -> None:

@@ -16,12 +16,21 @@ from app.kafka.aborted_transactions import AbortedTransactions
 from app.kafka.batch_watch import SET_ASIDE, UNWATCHED, BatchWatch
 from app.kafka.decompression import NAMES, NONE, DecompressionError, InflationLimitError
 from app.kafka.legacy_batches import LegacyFormatError, legacy_records
-from app.kafka.record_batches import MAX_INFLATED_BYTES, PARSER_ERRORS, SMALL_BYTES, OpenBatch, offset_of
+from app.kafka.record_batches import (
+    MAX_INFLATED_BYTES,
+    PARSER_ERRORS,
+    SMALL_BYTES,
+    OpenBatch,
+    header_counts,
+    offset_of,
+)
 from app.kafka.record_format import (
     BATCH,
     CURRENT_MAGIC,
+    HEADER_BYTES,
     LENGTH_OVERHEAD,
     MAGIC_AT,
+    MAX_HEADERS,
     PREFIX_BYTES,
     UNUSUAL,
     BatchHeader,
@@ -32,6 +41,8 @@ from app.kafka.record_format import (
 
 # The bytes of a batch that cannot be read are kept if the topics take them (max.message.bytes).
 KEPT_BYTES = 2 << 20
+# A batch may inflate to this even while others hold all that may be held: an ordinary one never waits for theirs.
+FREE_BYTES = 1 << 20
 _LEAST_BYTES = (LENGTH_OVERHEAD + 14, LENGTH_OVERHEAD + 14, BATCH.size)  # by format ("magic")
 _MAGICS = range(len(_LEAST_BYTES))
 _LENGTH_AT, _LENGTH_TO_MAGIC = 8, struct.Struct(">iib")
@@ -49,8 +60,9 @@ class Form(Protocol):
 class Taken:
     """What was taken of a partition: the committed records of the offsets from `first` to before `end`.
 
-    `size`: bytes of the records, inflated. `work`: bytes that were inflated for them. `most`: how many records may be
-    taken. `more`: whether the fetch brought more. `refetch`: whether a batch came damaged and is to be fetched again.
+    `size`: bytes of the records, inflated, with HEADER_BYTES for each header. `work`: bytes that were inflated for
+    them, and those they were inflated from. `most`: how many records may be taken. `more`: whether the fetch brought
+    more. `refetch`: whether a batch came damaged and is to be fetched again.
     """
 
     first: int
@@ -86,6 +98,7 @@ class PartitionBatches:
         self._form, self._consecutive, self._refetches = form, consecutive, refetches
         self._watch = watch
         self._batch: OpenBatch | None = None
+        self._too_large_at = -1  # where the batch stands that inflates to more than FREE_BYTES
 
     @property
     def inflated_bytes(self) -> int:
@@ -95,7 +108,8 @@ class PartitionBatches:
     def take(self, most_records: int, most_bytes: int, may_inflate: Callable[[], bool]) -> Taken:
         """The next records. A gap in the offsets ends what is taken; the next `first` then lies behind it.
 
-        `may_inflate` is asked before each compressed batch; none is inflated if it says no.
+        `may_inflate` is asked before each compressed batch; none that takes more than FREE_BYTES is inflated if it says
+        no.
         """
         taken = Taken(self.next_fetch_offset, most=most_records)
         while len(taken.records) < most_records and taken.size < most_bytes and self._advance(taken, may_inflate):
@@ -135,15 +149,14 @@ class PartitionBatches:
         if self._ends_the_process(batch, frame, taken) or self._took_whole(batch, frame, taken):
             return True
         header = batch_header(frame, 0)
-        if not self._reached(header, taken) or (header.codec != NONE and not (may_inflate() and _has_room(taken))):
+        if not self._reached(header, taken) or (header.codec != NONE and not _has_room(taken)):
             return False
-        self._at += len(frame)
         passed = header.next_offset <= self.next_fetch_offset or not (header.records or self._consecutive)
         if self._holds_no_data(header, batch) or passed:
+            self._at += len(frame)
             self.next_fetch_offset = max(self.next_fetch_offset, header.next_offset)
-        else:
-            self._open(frame, header, taken)
-        return True
+            return True
+        return self._open(frame, header, taken, may_inflate)
 
     def _ends_the_process(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
         """Whether this batch is gone on without, as its reading ended the process again and again. What holds no data
@@ -171,8 +184,10 @@ class PartitionBatches:
             return False
         if not records or (self._consecutive and list(map(offset_of, records)) != list(range(first, end))):
             return False
+        if max(counts := header_counts(records)) > MAX_HEADERS:
+            return False
         taken.records += self._form(self._tp, records, "")
-        taken.size += len(frame)
+        taken.size += len(frame) + HEADER_BYTES * sum(counts)
         self._at, self.next_fetch_offset = self._at + len(frame), end
         return True
 
@@ -184,16 +199,27 @@ class PartitionBatches:
             taken.first = self.next_fetch_offset = header.base_offset
         return True
 
-    def _open(self, frame: memoryview, header: BatchHeader, taken: Taken) -> None:
+    def _open(self, frame: memoryview, header: BatchHeader, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+        """Begin to read this batch; False: not now, it inflates to more than may be held."""
+        limit = MAX_INFLATED_BYTES if header.codec == NONE or may_inflate() else FREE_BYTES
+        if limit == FREE_BYTES and self._at == self._too_large_at:
+            return False
+        taken.work += len(frame) if header.codec != NONE else 0
         try:
-            self._batch = OpenBatch(frame, header, self._consecutive)
+            self._batch = OpenBatch(frame, header, self._consecutive, limit)
             taken.work += self._batch.inflated_bytes
         except InflationLimitError:
-            taken.work += MAX_INFLATED_BYTES
-            rule = f"inflates to more than {MAX_INFLATED_BYTES} bytes ({NAMES[header.codec]})"
+            taken.work += limit
+            if limit == FREE_BYTES:
+                self._too_large_at = self._at
+                return False
+            rule = f"inflates to more than {limit} bytes ({NAMES[header.codec]})"
             self._set_aside(frame, header.next_offset, rule, taken)
         except (DecompressionError, RecordFormatError) as error:
+            taken.work += limit  # what was inflated before the fault is not known
             self._set_aside(frame, header.next_offset, f"cannot be read: {error}", taken)
+        self._at += len(frame)
+        return True
 
     def _read(self, batch: OpenBatch, taken: Taken, most_bytes: int) -> None:
         header = batch.header

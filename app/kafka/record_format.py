@@ -22,8 +22,9 @@ UNUSUAL = _CODEC | _TRANSACTIONAL | _CONTROL
 MAX_RECORD_BYTES = 4 << 20
 # What is kept of a key or value that is not carried whole: enough to recognise the producer.
 PREFIX_BYTES = 1 << 10
-# An empty header takes 2 bytes in a batch and 64 in memory.
-MAX_HEADERS = 10_000
+# An empty header takes 2 bytes in a batch, hardly any compressed, and 64 in memory; another one 150 and its content.
+# So each counts with HEADER_BYTES besides its own. Producers send ten or twenty.
+MAX_HEADERS, HEADER_BYTES = 1_000, 128
 
 
 class RecordFormatError(Exception):
@@ -126,18 +127,29 @@ def parse_record(data: memoryview, at: int, header: BatchHeader) -> tuple[Record
     value, place = _bytes(fields, place)
     count, place = read_varint(fields, place)
     placed = header.base_offset + delta, header.time_of(delta_ms)
-    if (why := _too_much(end - start, count)) is not None:
+    if end - start > MAX_RECORD_BYTES:
+        why = f"the record has {end - start} bytes, more than {MAX_RECORD_BYTES}"
         return Record(*placed, _prefix(key), _prefix(value), [], why), end
+    if count > MAX_HEADERS:
+        return Record(*placed, _copy(key), _copy(value), [], too_many_headers(count)), end
     headers = _headers(fields, place, count)
     return Record(*placed, _copy(key), _copy(value), headers), end
 
 
-def _too_much(length: int, headers: int) -> str | None:
-    if length > MAX_RECORD_BYTES:
-        return f"the record has {length} bytes, more than {MAX_RECORD_BYTES}"
-    if headers > MAX_HEADERS:
-        return f"the record has {headers} headers, more than {MAX_HEADERS}"
-    return None
+def header_count(data: memoryview, at: int) -> int:
+    """How many headers the record at `at` says it has. Raises RecordFormatError."""
+    start, end = record_span(data, at)
+    fields = data[:end]
+    _, place = read_varint(fields, start + 1)
+    _, place = read_varint(fields, place)
+    _, place = _bytes(fields, place)
+    _, place = _bytes(fields, place)
+    return read_varint(fields, place)[0]
+
+
+def too_many_headers(count: int) -> str:
+    """Why a record of so many headers is not carried with them, "" if it is."""
+    return f"the record has {count} headers, more than {MAX_HEADERS}" if count > MAX_HEADERS else ""
 
 
 def _headers(data: memoryview, at: int, count: int) -> Headers:

@@ -11,8 +11,9 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from app.kafka.batch_fetching import FETCHES, HELD_BYTES, BatchFetching, Reading, fetched_records
+from app.kafka.batch_fetching import FETCHES, HELD_BYTES, TURN_BYTES, BatchFetching, Reading, fetched_records
 from app.kafka.partition_batches import Taken
+from app.kafka.record_format import HEADER_BYTES, MAX_HEADERS
 from tests.support.batches import Produced, batch
 
 PLACES = [TopicPartition("in", n) for n in range(6)]
@@ -119,6 +120,48 @@ def test_only_so_much_is_held_inflated_and_every_partition_comes_to_its_end() ->
         assert ends == dict.fromkeys(range(6), 6) and turns > 6
 
     run(story)
+
+
+def test_a_small_batch_does_not_wait_for_large_ones_that_are_being_read() -> None:
+    async def story(fetcher: Fetcher, fetching: BatchFetching) -> None:
+        large = {f"p{n}": plain(6, 4_000_000, ZSTD) for n in range(5)}
+        await fetcher.fetch(**large, p5=plain(3, 10, ZSTD))
+        turns = 0
+        while PLACES[5] in fetcher._records:
+            await fetching.taken(())
+            turns += 1
+        assert turns <= 4 and fetching._held_bytes() >= HELD_BYTES
+
+    run(story)
+
+
+def test_a_large_batch_that_had_to_wait_is_the_next_when_there_is_room() -> None:
+    async def story(fetcher: Fetcher, fetching: BatchFetching) -> None:
+        await fetcher.fetch(**{f"p{n}": plain(6, 4_000_000, ZSTD) for n in range(3)})
+        for _ in range(3):
+            await fetching.taken(())
+        await fetcher.fetch(p4=plain(6, 4_000_000, ZSTD), p5=plain(6, 4_000_000, ZSTD))
+        while len(fetcher._records) == 5:
+            assert not {4, 5} & spans(await fetching.taken(())).keys()
+        assert 4 in spans(await fetching.taken(()))
+
+    run(story)
+
+
+def test_records_with_many_headers_of_some_partitions_leave_the_others_their_turns() -> None:
+    async def story(fetcher: Fetcher, fetching: BatchFetching) -> None:
+        heavy = batch(0, [Produced(None, b"{", [("", b"")] * MAX_HEADERS)] * 300, ZSTD)
+        await fetcher.fetch(**{f"p{n}": heavy for n in range(5)}, p5=plain(3))
+        met = 0
+        while PLACES[5] in fetcher._records:
+            taken = await fetching.taken(())
+            assert (
+                sum(sum(len(r.headers) for r in one.records) for one in taken.values()) * HEADER_BYTES < 2 * TURN_BYTES
+            )
+            met += 1
+        assert met <= 6
+
+    run(story, records=1000)
 
 
 def test_a_damaged_batch_is_fetched_again_so_many_times_and_then_given_up() -> None:

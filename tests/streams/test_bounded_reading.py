@@ -10,7 +10,7 @@ from aiokafka.codec import gzip_encode, snappy_encode
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from app.kafka.decompression import GZIP, LZ4, SNAPPY, ZSTD, DecompressionError, InflationLimitError, decompress
-from app.kafka.partition_batches import KEPT_BYTES
+from app.kafka.partition_batches import FREE_BYTES, KEPT_BYTES
 from app.kafka.record_batches import MAX_INFLATED_BYTES
 from app.kafka.record_format import MAX_HEADERS, MAX_RECORD_BYTES
 from tests.support.batches import CRC_AT, ENCODERS, Produced, batch, batches, framed, read, take_all
@@ -94,16 +94,27 @@ def test_a_batch_over_the_limit_is_one_record_for_its_range_and_the_log_goes_on(
 
 
 def test_several_bombs_in_one_fetch_are_inflated_in_several_turns() -> None:
-    data = b"".join(framed(n, 1, bomb(ZSTD), ZSTD) for n in range(3))
-    assert [(turn.end, turn.work) for turn in take_all(batches(data))] == [(n, MAX_INFLATED_BYTES) for n in (1, 2, 3)]
+    frames = [framed(n, 1, bomb(ZSTD), ZSTD) for n in range(3)]
+    work = MAX_INFLATED_BYTES + len(frames[0])
+    assert [(turn.end, turn.work) for turn in take_all(batches(b"".join(frames)))] == [(n, work) for n in (1, 2, 3)]
 
 
-def test_while_others_hold_too_much_nothing_is_inflated_and_nothing_lost() -> None:
-    data = batch(0, [Produced(b"a", b"1")]) + batch(1, [Produced(b"b", bytes(99))] * 2, GZIP)
-    reader = batches(data)
-    held = reader.take(9, 999, lambda: False)
+@pytest.mark.parametrize("codec", [GZIP, ZSTD])
+def test_batches_that_inflate_far_before_their_fault_are_inflated_in_several_turns(codec: int) -> None:
+    body = zeros(codec, 20 * MEGABYTE)
+    data = b"".join(framed(n, 1, body + zeros(codec, 9)[:-2], codec) for n in range(3))
+    assert [turn.end for turn in take_all(batches(data))] == [1, 2, 3]
+
+
+@by_codec
+def test_while_others_hold_too_much_a_small_batch_is_inflated_a_large_one_waits_and_nothing_is_lost(codec: int) -> None:
+    small, large = batch(0, [Produced(b"a", b"1")], codec), batch(1, [Produced(b"b", bytes(FREE_BYTES))] * 2, codec)
+    reader = batches(small + large)
+    held = reader.take(9, MEGABYTE, lambda: False)
     assert ([r.value for r in held.records], held.end, held.more) == ([b"1"], 1, True)
-    assert [r.offset for r in reader.take(9, 999, lambda: True).records] == [1, 2]
+    again = reader.take(9, MEGABYTE, lambda: False)
+    assert (again.records, again.more, again.work) == ([], True, 0), "it is not inflated in vain twice"
+    assert [r.offset for r in reader.take(9, 3 * MEGABYTE, lambda: True).records] == [1, 2]
 
 
 def test_an_inflated_batch_is_held_only_while_it_is_read() -> None:
@@ -128,9 +139,9 @@ def test_a_large_record_below_the_limit_is_whole() -> None:
 
 
 def test_a_record_of_very_many_headers_is_cut() -> None:
-    many = Produced(b"k", b"v", [("", None)] * (4 * MAX_HEADERS))
+    many = Produced(b"k", b"v" * 5000, [("", None)] * (4 * MAX_HEADERS))
     first, cut = read(batch(0, [Produced(b"a", b"1", [("\udcff", None)]), many], ZSTD))
-    assert (first.headers, cut.headers, cut.value) == ([("\udcff", None)], [], b"v")
+    assert (first.headers, cut.headers, cut.value) == ([("\udcff", None)], [], b"v" * 5000)
     assert f"more than {MAX_HEADERS}" in cut.unreadable
 
 

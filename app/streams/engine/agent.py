@@ -9,6 +9,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from app.kafka.record_format import HEADER_BYTES
+
 R = TypeVar("R")
 # What decoding a stored row raises if it is none of ours, or another build's.
 UNREADABLE_ROW = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -32,6 +34,11 @@ class Input(NamedTuple):
     value: bytes | None
     headers: Headers
     unreadable: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes that its fold counts for: of key and value, and HEADER_BYTES for each header."""
+        return len(self.key or b"") + len(self.value or b"") + HEADER_BYTES * len(self.headers)
 
 
 class Output(NamedTuple):

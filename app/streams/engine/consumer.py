@@ -24,8 +24,8 @@ from app.streams.engine.restore import Restore, Restores
 from app.streams.engine.store import Followed, is_new, write_rows
 from app.streams.engine.takeover import Takeover
 
-# Slices fetched and not folded yet, over all partitions, and the bytes of their records: bounds memory, and what a
-# rebalance throws away. A record with many empty headers takes some 30 times its bytes.
+# Slices fetched and not folded yet, over all partitions, and what their records count (see `Taken.size`): bounds
+# memory, and what a rebalance throws away.
 MAX_WAITING, MAX_WAITING_BYTES = 16, 16 << 20
 # A look for records lasts this long when there are none; whoever wants to seek waits for its end.
 LOOK_S = 0.1

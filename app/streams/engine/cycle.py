@@ -171,7 +171,7 @@ class Partition:
             for record in self._entered(records, overlay):
                 await self._fold_one(record, overlay, budget)
                 self._backlog.taken += 1
-                budget.folded(len(record.value or b""))
+                budget.folded(record.size)
                 if overlay.ends or self._alone(record) or budget.spent(len(overlay.outputs), overlay.bytes):
                     self._leave()
                     return
