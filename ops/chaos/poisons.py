@@ -32,21 +32,23 @@ KAFKA_S = 30.0
 
 
 class PoisonHeaders:
-    """Records with null header values and with header names that are not UTF-8, refused ones and legal ones."""
+    """Records with null header values, header names that are not UTF-8, and many headers; refused and legal ones."""
 
     lasts_s = 0.0
-    NULL: tuple[Headers, ...] = (
+    ANY: tuple[Headers, ...] = (
         [("n", None)],
         [("", b""), ("n", None), ("n", b"\xff")],
         [("ce_id", None), ("traceparent", None), ("heliograph-retry-of", None)],
+        [("", b"")] * 1_000,
     )
+    TOO_MANY: Headers = [("", b"")] * 9_999
     NAMED: tuple[raw_batches.Headers, ...] = ([(b"n\xff\xfe", b"1")], [(b"\xff", None), (b"n\xc0", b"\xff")])
 
     async def do(self, ground: Ground) -> None:
         """See `Fault`."""
         requests, kind = Requests(ground, "headers"), "poison_headers"
-        legal = [requests.record(headers=headers) for headers in self.NULL]
-        refused = [Poison(b"{", Promise.DEAD_LETTER, headers=headers) for headers in self.NULL]
+        legal = [requests.record(headers=headers) for headers in self.ANY]
+        refused = [Poison(b"{", Promise.DEAD_LETTER, headers=headers) for headers in (*self.ANY, self.TOO_MANY)]
         await PoisonProducer(ground, kind).produce([*refused, *legal])
         for headers in self.NAMED:
             await produce_named(ground, kind, Poison(b"{", Promise.DEAD_LETTER), headers)

@@ -10,7 +10,7 @@ from aiokafka.record.util import calc_crc32c, encode_varint
 from aiokafka.structs import TopicPartition
 
 from app.kafka.batch_fetching import FetchedRecord, fetched_records
-from app.kafka.decompression import ZSTD
+from app.kafka.decompression import GZIP, ZSTD
 from app.kafka.partition_batches import PartitionBatches, Taken
 from app.kafka.record_format import BATCH, Headers
 
@@ -60,6 +60,12 @@ def framed(base: int, count: int, body: bytes, attributes: int = 0, producer: in
     whole = bytearray(BATCH.pack(*fields) + body)
     struct.pack_into(">I", whole, CRC_AT, calc_crc32c(bytes(whole[CRC_FROM:])))
     return bytes(whole)
+
+
+def members(records: Sequence[Produced]) -> bytes:
+    """A batch in gzip in which each record is a member of its own, as from a client that appends streams."""
+    body = b"".join(gzip_encode(record(n, one)) for n, one in enumerate(records))
+    return framed(0, len(records), body, GZIP)
 
 
 def inflating(base: int, megabytes: int) -> bytes:

@@ -10,7 +10,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from tests.support.batches import Produced, batch
+from app.kafka.decompression import GZIP
+from tests.support.batches import Produced, batch, members
 from tests.support.fuzzed_record import FuzzedRecord
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -120,7 +121,8 @@ class FuzzProducers:
 
     async def _write_bytes(self, topic: str, records: Sequence[FuzzedRecord], codec: int) -> list[Written]:
         number = self._rng.randrange(8)
-        data = batch(0, [Produced(r.key, r.value, r.headers) for r in records], codec)
+        made = [Produced(r.key, r.value, r.headers) for r in records]
+        data = members(made) if codec == GZIP else batch(0, made, codec)
         client = AIOKafkaClient(bootstrap_servers=self._servers)
         await client.bootstrap()
         try:

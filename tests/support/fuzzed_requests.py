@@ -66,7 +66,9 @@ class FuzzedRequests:
              encode({**request, "metadata": {f"k{n}": "v" * 400 for n in range(size // 410)}}),
              encode({**request, "media": ["https://example.com/" + "m" * (size // 2)]})]
         )  # fmt: skip
-        around = rng.choice([[], [("h" * 30_000, bytes(size // 8))], [("", None)] * 20_000])
+        around = rng.choice(
+            [[], [("h" * 30_000, bytes(size // 8))], [("", None)] * self._rng.choice([101, 1_000, 1_001, 20_000])]
+        )
         return self._plain(value)._replace(kind="large", headers=around)
 
     def _plain(self, value: bytes | None) -> FuzzedRecord:
