@@ -109,11 +109,16 @@ def running(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PROBLEMS) -> Iterator[None]:
-    """Around all that talks to Kafka: says which is not there (exit `away`), or why it is not ours (exit `unfit`)."""
+    """Around all that talks to Kafka: says which is not there (exit `away`), or why it is not ours (exit `unfit`).
+
+    A broker of several that is away or not ready is as one that is not there: the client asks any of them, and another
+    try may reach one that answers.
+    """
     from aiokafka.errors import (
         ClusterAuthorizationFailedError,
         GroupAuthorizationFailedError,
         KafkaConnectionError,
+        KafkaError,
         KafkaTimeoutError,
         TopicAuthorizationFailedError,
     )
@@ -130,6 +135,10 @@ def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PRO
         who = f"user {settings.sasl_username}" if settings.sasl_username else "this client"
         todo = "heliograph topics rights prints what each process and command needs"
         give_up(f"Kafka refuses {who} ({type(fault).__name__}): {todo}", code=unfit)
+    except KafkaError as fault:
+        if not fault.retriable:
+            raise
+        give_up(f"Kafka at {settings.kafka} does not answer now ({type(fault).__name__}): try again", code=away)
 
 
 def give_up(*faults: str, code: int = USAGE) -> NoReturn:

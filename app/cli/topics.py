@@ -11,6 +11,7 @@ import click
 from app import kafka
 from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.shown import say, say_json
+from app.cli.whose import whose
 from app.settings import Settings
 
 
@@ -53,26 +54,32 @@ def apply(as_json: bool) -> None:
 @command.command("rights")
 @click.argument("process")
 @click.option("--principal", help="Print arguments of Kafka's kafka-acls.sh that give it the rights, as User:ingress.")
+@click.option("--tenant", help="Of `teams`: whose; needed when there are several and none is called default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per right.")
-def rights(process: str, principal: str | None, as_json: bool) -> None:
+def rights(process: str, principal: str | None, tenant: str | None, as_json: bool) -> None:
     """Print the rights on Kafka that a process needs.
 
     PROCESS is worker, ingress, bridge, read-model, topics (whoever runs `topics apply`), or one of operators (the other
-    commands), teams and auditors. The broker must run nothing of ours for it: they follow from schemas/topics.yaml.
+    commands), teams and auditors. They follow from schemas/topics.yaml; no broker is asked. A team writes the request
+    topic of its own tenant, and the one of all only where its tenant allows that (shared_requests).
 
     \b
     Examples:
       heliograph topics rights ingress
+      heliograph topics rights teams --tenant acme
       heliograph topics rights ingress --principal User:ingress | xargs -L1 kafka-acls.sh --bootstrap-server HOST:PORT
     """
-    from app.records.rights import processes, rights_of
+    from app.records.rights import TEAMS, processes, rights_of
     from app.records.topics import Topics
 
     settings, tenants = settings_or_exit(dict(os.environ))
-    topics = Topics(settings.topic_prefix, settings.group, tenants)
+    # Who may write the topic of another tenant may act as that tenant.
+    names = [whose(tenant, tenants)] if process == TEAMS else list(tenants)
+    topics = Topics(settings.topic_prefix, settings.group, names)
     if process not in (known := processes(topics)):
         give_up(f"PROCESS: must be one of {', '.join(known)}")
-    for right in rights_of(topics, process):
+    shared = process != TEAMS or tenants[names[0]].shared_requests
+    for right in rights_of(topics, process, shared_requests=shared):
         if as_json:
             say_json({"resource": right.kind, "name": right.name, "operation": right.operation.name})
         elif principal:

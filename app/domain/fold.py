@@ -84,7 +84,7 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
         return _forgotten_again(contact, rows, record)
     ahead = {key: row for key, row in rows.items() if row.watermark >= place.offset}
     case = Case(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
-    if record.tenant != contact.tenant and contact.tenant:
+    if contact.tenant and record.tenant != contact.tenant and not _names_nobody(record):
         case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
     else:
         decide(case, record)
@@ -95,6 +95,11 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
     # Whose contact it is must be known from its first input that proves it on, though nothing else be kept of that.
     new = contact is not stored and isinstance(record, Proving | Checkpointed)
     return _folded(contact, rows, case, always=new or (stored is not None and _forgets(record)))
+
+
+def _names_nobody(record: Input) -> bool:
+    """Whether the record is our own note that a contact's first input was set aside, before its tenant was known."""
+    return isinstance(record, SetAside) and not record.tenant
 
 
 def _is_begun(row: Message, place: Place) -> bool:

@@ -12,7 +12,7 @@ from app.records.topics import Topic, Topics
 # Whoever runs `heliograph topics apply`: it makes and alters topics, and writes and reads none.
 TOPICS_JOB = "topics"
 # `doctor` and `topics plan` compare every topic with its declaration.
-OPERATORS = "operators"
+OPERATORS, TEAMS = "operators", "teams"
 _APPLY = (Operation.CREATE, Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS)
 
 
@@ -35,9 +35,11 @@ def processes(topics: Topics) -> list[str]:
     return sorted({_process(party) for party in parties} | {TOPICS_JOB})
 
 
-def rights_of(topics: Topics, process: str) -> list[Right]:
-    """All that `process` needs, topics first."""
-    found = [Right("topic", topic.name, one) for topic in topics.all.values() for one in _on_topic(topic, process)]
+def rights_of(topics: Topics, process: str, *, shared_requests: bool = True) -> list[Right]:
+    """All that `process` needs, topics first. `shared_requests`: whether the request topic of all tenants is among
+    them."""
+    known = [topic for topic in topics.all.values() if shared_requests or topic.name != topics.requests]
+    found = [Right("topic", topic.name, one) for topic in known for one in _on_topic(topic, process)]
     for group in topics.groups:
         if process in group.members:
             found += [Right("group", group.name, one) for one in (Operation.READ, Operation.DESCRIBE)]

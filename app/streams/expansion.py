@@ -131,8 +131,12 @@ class RequestExpansion:
 
 
 def source_of(record: Input) -> str:
-    """Where the record stood first: produced again from a dead letter it is the same request, key or no key."""
-    return retried_from(record.headers) or f"{record.topic}-{record.partition}-{record.offset}"
+    """Where the record stood first: produced again from a dead letter it is the same request, key or no key. A letter
+    goes back to the topic it came from; a header that names another one is a producer's invention."""
+    retried = retried_from(record.headers)
+    if retried is not None and retried.rsplit("-", 2)[0] == record.topic:
+        return retried
+    return f"{record.topic}-{record.partition}-{record.offset}"
 
 
 def _traceparent(record: Input) -> str:

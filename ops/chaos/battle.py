@@ -25,7 +25,7 @@ from ops.chaos.poison_rules import latest_expiry_ms, wanted_outcomes
 from ops.chaos.replay import replay_equal
 from ops.chaos.schedule import EXITS, KINDS, order
 from ops.chaos.stand import PREFIX, Stand
-from ops.chaos.tenants_file import RETRIES_S
+from ops.chaos.tenants_file import REQUEST_TOPICS, RETRIES_S
 
 SHOWN = 12
 SETTLE_S = 5.0
@@ -112,7 +112,7 @@ class Run:
 
     def _lagging(self) -> Lag:
         servers = self._stand.servers
-        topics = tuple(PREFIX + name for name in ("notify.requests", "contacts", "lanes", "bulk", "notify.updates"))
+        topics = tuple(PREFIX + name for name in (*REQUEST_TOPICS, "contacts", "lanes", "bulk", "notify.updates"))
         return Lag(servers, self._stand.settings().group, topics)
 
     async def _faults(self) -> None:

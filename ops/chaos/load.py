@@ -19,7 +19,7 @@ from ops.chaos.asking import note_asking
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary
 from ops.chaos.stand import PREFIX, Stand
-from ops.chaos.tenants_file import LANES, SERVICES
+from ops.chaos.tenants_file import LANES, PRODUCED_TO, SERVICES
 from ops.chaos.traffic import WOBBLERS, Traffic
 
 HTTP_SHARE, AGAIN_SHARE, PAIR_SHARE = 0.4, 0.05, 0.1
@@ -107,7 +107,8 @@ class Load:
         assert self._producer is not None, "it was started"
         try:
             async with asyncio.timeout(TOLD_S):
-                return await self._producer.send_and_wait(f"{PREFIX}notify.requests", orjson.dumps(event), key=key)
+                topic = PREFIX + PRODUCED_TO[event["tenant"]]
+                return await self._producer.send_and_wait(topic, orjson.dumps(event), key=key)
         except (KafkaError, TimeoutError):
             return None
 

@@ -189,7 +189,6 @@ PLANTS = {
     "answer_dropped": Plant(answer_dropped, ("kafka_cut_slow_answers",), 4),
     "start_overtakes_stop": Plant(start_overtakes_stop, ("worker_term",), 2),
     "texts_counted_again": Plant(kind_plants.texts_counted_again, ("webhooks_replayed",), 2),
-    "former_seal_keys_forgotten": Plant(kind_plants.former_seal_keys_forgotten, ("key_rotation",), 1),
     "recreated_topics_taken": Plant(kind_plants.recreated_topics_taken, ("topic_recreated",), 1),
     "every_second_ask_dropped": Plant(every_second_ask_dropped, ("callback_duplicate",), 1),
     "read_uncommitted": Plant(poison_plants.read_uncommitted, ("poison_transactions",), 1),

@@ -18,6 +18,10 @@ SLOW_RATE = 60
 # Waits before the first, second ... further attempt after a failure that allows one.
 RETRIES_S = [1.0, 3.0]
 
+# By topic teams produce to the topic of all tenants, those of the second to its own. The ingress has one for each.
+PRODUCED_TO = {DEFAULT: "notify.requests", SECOND: f"notify.requests.{SECOND}"}
+REQUEST_TOPICS = ("notify.requests", *(f"notify.requests.{name}" for name in LANES))
+
 TENANT_TABLE = """\
 [tenants.{name}]
 account_sid = "{account}"

@@ -103,8 +103,7 @@ def _offset(view: View, message: str) -> int:
 def _waited(view: View, earlier: str, later: str) -> tuple[bool, bool]:
     """What was known of the first message when the second was granted its turn: whether Twilio had told of its text,
     and whether it was in doubt, abandoned, put off or over."""
-    turns = [r.offset for r in view.histories[later] if r.kind == "contact.turn_granted.v1"]
-    turn, heard, let_go = min(turns, default=-1), False, False
+    turn, heard, let_go = _claimed_at(view, later), False, False
     for record in view.histories[earlier]:
         if record.offset < turn and record.kind in ("contact.reported.v1", "contact.listed.v1"):
             heard = True
@@ -115,6 +114,13 @@ def _waited(view: View, earlier: str, later: str) -> tuple[bool, bool]:
     ends = [update for update in view.updates.get(earlier, ()) if update["event"] in events]
     over = any(end["cause"]["offset"] < turn and end["state"] != "waiting" for end in ends)
     return heard, let_go or over
+
+
+def _claimed_at(view: View, message: str) -> int:
+    """Offset of the turn by which its first attempt was claimed."""
+    told = view.updates.get(message, ())
+    claims = [update for update in told if update["event"] == "claimed" and update["attempt"] == 1]
+    return min((claim["cause"]["offset"] for claim in claims), default=-1)
 
 
 def _reordered(view: View) -> list[str]:

@@ -15,13 +15,14 @@ from app.records.topics import Topics
 from ops.chaos.ground import READY_S, Ground
 from ops.chaos.processes import DiskLost
 from ops.chaos.stand import PARTITIONS, PREFIX, Stand
+from ops.chaos.tenants_file import REQUEST_TOPICS
 
 # Segments that end after a second, so that the cleaner may have them, and tombstones that go soon. The product reads
 # from the topic how long tombstones are kept.
 SHORT = {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "2000"}
 COMPACTED_S, CAUGHT_UP_S, ANSWER_S, LOOK_S = 30.0, 30.0, 20.0, 0.3
 # Read once by the workers, and by nothing of the harness.
-READ_ONCE = ("notify.requests", "lanes", "bulk")
+READ_ONCE = (*REQUEST_TOPICS, "lanes", "bulk")
 RECREATED = "bulk"
 CONFIG_EXIT, WORDS = 78, "the topic was re-created"
 # What is said of a group with members.

@@ -162,6 +162,8 @@ def _is_told_doubted(told: list[Update], number: int) -> bool:
 
 def _faults(view: View, update: Update) -> Iterator[str]:
     """What of an update its cause does not bear out."""
+    if view.was_set_aside(cause_of(update)[:2]):
+        return  # told before Kafka refused another output of the input; it stays told
     event, cause = update["event"], view.inputs.get(cause_of(update)[:2])
     if cause is None or cause.key != contact_of(update["message_id"]):
         yield "its cause is no input of this contact"

@@ -84,12 +84,20 @@ class View:
         return {text.sid: text for texts in self.texts.values() for text in texts}
 
     @cached_property
-    def refused(self) -> set[Place]:
-        """Places of inputs that have a dead letter, and so were not folded."""
-        prefix = f"{self.seen.prefix}contacts-"
-        sources = (str((record.value or {}).get("source", "")) for record in self.seen.topics["deadletters"])
-        parts = [source.removeprefix(prefix).split("-") for source in sources if source.startswith(prefix)]
-        return {(int(part[0]), int(part[1])) for part in parts}
+    def refused(self) -> dict[Place, str]:
+        """Places of inputs that have a dead letter, and so were not folded, with the rule that they broke."""
+        prefix, found = f"{self.seen.prefix}contacts-", dict[Place, str]()
+        for value in (record.value or {} for record in self.seen.topics["deadletters"]):
+            source = str(value.get("source", ""))
+            if source.startswith(prefix):
+                partition, offset = source.removeprefix(prefix).split("-")
+                # The first one: what was done with a dead letter names its source, too.
+                found.setdefault((int(partition), int(offset)), str(value.get("rule", "")))
+        return found
+
+    def was_set_aside(self, place: Place) -> bool:
+        """Whether the input ended the process again and again, or Kafka refused an output of it."""
+        return self.refused.get(place, "").startswith("set aside: ")
 
     @cached_property
     def inputs(self) -> dict[Place, Record]:

@@ -31,7 +31,7 @@ class Cluster:
             "HELIOGRAPH_TOPIC_PREFIX": self.prefix,
             "HELIOGRAPH_PARTITIONS": "2",
         }
-        self.declared = Topics(self.prefix, f"{self.prefix}heliograph").all
+        self.declared = Topics(self.prefix, f"{self.prefix}heliograph", ["default"]).all
 
     def topics(self, words: str, **env: str) -> tuple[int, list[dict[str, str]]]:
         """Exit code and changes of `heliograph topics WORDS`."""

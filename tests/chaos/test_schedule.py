@@ -60,7 +60,7 @@ def test_what_may_meet_and_what_may_end_a_process_are_kinds_that_there_are():
 
 def test_every_planted_fault_names_kinds_that_there_are():
     assert {kind for plant in PLANTS.values() for kind in plant.kinds} <= set(KINDS)
-    assert len(PLANTS) == 24
+    assert len(PLANTS) == 23
 
 
 def test_a_run_is_bounded_by_time_or_by_a_number_of_faults():

@@ -1,11 +1,14 @@
-"""What a process says when it cannot start, and the code it ends with. Real processes, no broker."""
+"""What a process says when it cannot start, and the code it ends with. Mostly real processes, no broker."""
 
 import socket
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import LeaderNotAvailableError, MessageSizeTooLargeError, NodeNotReadyError, RequestTimedOutError
 
+from app.cli import running
 from app.dev.broker import free_port
+from app.settings import Settings
 from tests.support.commands import KEYS, faults, heliograph
 
 PROCESSES = ("ingress", "worker", "bridge")
@@ -210,3 +213,16 @@ def test_everything_at_once_tells_faults_of_the_settings_as_its_parts_would(tmp_
     told = ["HELIOGRAPH_RATE: must not be negative"]
     told += ["HELIOGRAPH_INTERNAL_PORT: must be a port, 0 to 65535 (0: any free one)"]
     assert (done.returncode, faults(done)) == (2, told)
+
+
+def test_a_broker_of_several_that_is_not_ready_ends_a_start_with_70_and_one_line(capsys):
+    for error in (NodeNotReadyError, LeaderNotAvailableError, RequestTimedOutError):
+        with pytest.raises(SystemExit) as ended, running(Settings.read({"KAFKA_BOOTSTRAP_SERVERS": "a:1,b:2"})):
+            raise error
+        assert ended.value.code == 70
+        assert capsys.readouterr().err == f"error: Kafka at a:1,b:2 does not answer now ({error.__name__}): try again\n"
+
+
+def test_what_another_try_would_not_mend_is_not_taken_for_a_broker_that_is_away():
+    with pytest.raises(MessageSizeTooLargeError), running(Settings.read({})):
+        raise MessageSizeTooLargeError

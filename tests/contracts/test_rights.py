@@ -14,7 +14,7 @@ from app.kafka.authorized_operations import Operation, operations, told_of_group
 from app.records.rights import Right, processes, rights_of
 from app.records.topics import Topics
 
-TOPICS = Topics("p.", "p.app")
+TOPICS = Topics("p.", "p.app", ["acme", "beta"])
 
 
 def names(process: str, operation: Operation, kind: str = "topic") -> set[str]:
@@ -36,7 +36,7 @@ def test_everybody_who_writes_or_reads_is_known_by_the_name_before_the_slash() -
 
 def test_an_ingress_may_read_the_contact_log_it_is_started_on_and_what_the_workers_read() -> None:
     assert names("ingress", Operation.READ) == set(TOPICS.sources) and TOPICS.contacts in TOPICS.sources
-    assert names("ingress", Operation.WRITE) == {TOPICS.requests, TOPICS.contacts, TOPICS.deadletters}
+    assert names("ingress", Operation.WRITE) == {*TOPICS.request_tenants, TOPICS.contacts, TOPICS.deadletters}
     assert names("ingress", Operation.DESCRIBE, "group") == {"p.app"}
     assert names("ingress", Operation.READ, "group") == set()
 
@@ -47,6 +47,13 @@ def test_a_bridge_may_read_its_topic_and_commit_in_its_group_and_nothing_else() 
         *(Right("topic", "p.notify.metrics", one) for one in (Operation.READ, Operation.DESCRIBE)),
         *group,
     ]
+
+
+@pytest.mark.parametrize(("shared", "more"), [(False, set()), (True, {TOPICS.requests})])
+def test_p7_a_team_may_write_the_request_topic_of_its_own_tenant_alone(shared: bool, more: set[str]) -> None:
+    """And the one of all where its tenant allows that."""
+    mine = rights_of(Topics("p.", "p.app", ["acme"]), "teams", shared_requests=shared)
+    assert {right.name for right in mine if right.operation is Operation.WRITE} == {"p.notify.requests.acme"} | more
 
 
 def test_nobody_but_the_workers_may_join_their_group_and_nobody_but_the_topics_job_makes_topics() -> None:

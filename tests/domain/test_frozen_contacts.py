@@ -4,6 +4,7 @@ import msgspec
 
 from app.domain.contact import Contact
 from app.domain.effects import Ask
+from app.domain.events import InputRefused
 from app.domain.frozen_contact import MOST, freeze
 from app.domain.inputs import Place, SetAside
 from app.domain.words import DueKind, Stage, Word
@@ -77,6 +78,14 @@ def test_given_word_that_an_input_was_set_aside_then_the_row_stays_as_it_was_fro
     before = log.contact
     log.then(SetAside(**BASE, offset=1))
     assert msgspec.structs.replace(log.contact, watermark=before.watermark, touched_ms=before.touched_ms) == before
+
+
+def test_given_word_that_a_contacts_first_input_was_set_aside_when_its_tenant_is_known_by_then_it_is_not_refused():
+    log = Log()
+    log.contact, log.offset = freeze(Contact(tenant=""), "SetAsideError", 0), 0
+    log.then(requested()).then(SetAside(**{**BASE, "tenant": ""}, offset=0))
+    assert not any(isinstance(event, InputRefused) for event in log.events)
+    assert log.contact.tenant == "acme" and log.contact.frozen_by == (0,)
 
 
 def test_the_offsets_that_a_contact_is_frozen_by_are_bounded():

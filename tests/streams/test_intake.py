@@ -101,3 +101,18 @@ def test_times_at_the_ends_of_the_calendar_stay_ones_that_can_be_written(at: str
     assert isinstance(record, Requested) and iso(record.policy.start_ms)
     [record] = inputs_in(asked({"to": PERSON, "expires_at": at}))
     assert isinstance(record, Requested) and iso(record.policy.expires_ms)
+
+
+@pytest.mark.parametrize(
+    ("named", "source"),
+    [
+        (b"notify.requests-3-5", "notify.requests-3-5"),
+        (b"notify.requests.acme-3-5", "notify.requests-0-7"),
+        (b"call-14155550123-1-2", "notify.requests-0-7"),
+        (b"nothing", "notify.requests-0-7"),
+    ],
+)
+def test_p8_a_request_is_a_retry_of_a_record_of_its_own_topic_or_of_none(named: bytes, source: str):
+    """What else a producer puts into the header would stand in clear wherever the source is named."""
+    [found] = inputs_in(asked({"to": PERSON}, [("heliograph-retry-of", named)]))
+    assert found.source == source

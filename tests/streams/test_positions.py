@@ -1,12 +1,15 @@
 """Positions beside the commits: which start is refused, where the others begin, and that none is ever ahead."""
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from app.streams.engine import positions
 from app.streams.engine.agent import Output
 from app.streams.engine.positions import (
     Commit,
@@ -124,3 +127,18 @@ def test_a_commit_of_ours_is_told_from_one_that_a_tool_made(topic_id: str, suspe
     assert read_metadata("") == (False, "") and read_metadata("[[1,2,3,1,false]]")[0] is False
     ours, said = read_metadata(other)
     assert ours or said == other
+
+
+async def test_positions_are_written_again_and_again_while_the_worker_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions, "WRITE_S", 0.001)
+    log, committed = Log(), {PLACE: 5}
+    kept = Positions("app-positions", log)  # type: ignore[arg-type] # all that is used
+    kept.take([source(Commit(0, ours=True), None, at(0, IDS[0]))])
+    task = asyncio.get_running_loop().create_task(kept.run(lambda: committed))
+    async with asyncio.timeout(10):
+        for offset in (5, 6):
+            committed[PLACE] = offset
+            while not log.records or msgspec.json.decode(log.records[-1].value or b"", type=Position).offset < offset:
+                await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])

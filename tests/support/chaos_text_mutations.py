@@ -86,10 +86,9 @@ def two_calls_of_one_contact_reversed(changed: Changed) -> None:
 @caught_by("reversed_calls")
 def a_turn_granted_before_the_message_before_has_its_result(changed: Changed) -> None:
     first, second = two_calls_of_one_contact(changed)
-    turns = [r for r in changed.topics["contacts"] if r.kind == "contact.turn_granted.v1"]
-    before, after = (next(r for r in turns if r.attempt[0] == call["message_id"]) for call in (first, second))
-    others = [record for record in changed.topics["contacts"] if record != after]
-    changed.topics["contacts"] = [*others, after._replace(offset=before.offset)]
+    claims = {value["message_id"]: value for value in changed.values("updates", having(event="claimed", attempt=1))}
+    before, after = (claims[call["message_id"]] for call in (first, second))
+    changed.edit("updates", having(id=after["id"]), setting(cause=before["cause"]))
 
 
 @caught_by("reversed_calls")

@@ -37,13 +37,13 @@ class Line:
 
 
 async def _all(reader: asyncio.StreamReader) -> bytes:
-    heard = b""
+    parts = []  # joined at the end: bytes that grow by small parts are copied each time
     try:
         while part := await reader.read(1 << 16):
-            heard += part
+            parts.append(part)
     except ConnectionError:
         pass
-    return heard
+    return b"".join(parts)
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def lines(made: Door, count: int = 1, first: bytes = b"") -> AsyncIterator
         pairs.append(await asyncio.open_connection(where.host, where.port))
         pairs[-1][1].write(first)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield [Line(*pair) for pair in pairs]
     finally:
         for _, writer in pairs:

@@ -92,7 +92,7 @@ class Accounts:
                 self._take_input(kind, source, seen)
 
     def _is_request(self, source: str) -> bool:
-        return source.startswith((f"{self._prefix}notify.requests-", "elsewhere-"))
+        return source.startswith(f"{self._prefix}notify.requests-")
 
     def _take_input(self, kind: str, source: str, seen: Seen) -> None:
         if kind == "contact.cancel_requested.v1":
@@ -129,7 +129,7 @@ class Accounts:
 
     def unlettered(self) -> list[str]:
         """Sources of requests that were rejected and have no dead letter."""
-        return [s for s in self.rejected if s not in self.letters and not s.startswith("elsewhere-")]
+        return [s for s in self.rejected if s not in self.letters]
 
     def unopened(self, written: Sequence[Written], sealer: Sealer) -> Iterator[Written]:
         """Records whose dead letter does not hold them."""
@@ -138,11 +138,10 @@ class Accounts:
                 yield one
 
     def _came(self, one: Written) -> bool:
-        sources = {one.place, one.record.source}
-        return bool(sources & (self.letters.keys() | self.messages.keys() | self.canceled))
+        return one.place in self.letters or one.place in self.messages or one.place in self.canceled
 
     def _count(self, one: Written) -> int:
-        return self.messages.get(one.record.source or one.place, Counter()).total()
+        return self.messages.get(one.place, Counter()).total()
 
 
 def _holds(letter: bytes, one: Written, sealer: Sealer) -> bool:

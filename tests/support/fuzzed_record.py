@@ -19,8 +19,7 @@ RAW_JSON = ["1e400", "-0", "1" * 400, "1E+2", '"\\ud83d"', '"\\u0000"', "NaN", "
 class FuzzedRecord(NamedTuple):
     """A record to produce. `messages`: how many messages the request must become if it is read, None: any number.
 
-    `number` is its own; the body of a request that was not damaged names it ("Fuzz 17 "). `source`: what the messages
-    name as their source, "" for the record's own place.
+    `number` is its own; the body of a request that was not damaged names it ("Fuzz 17 ").
     """
 
     number: int
@@ -29,7 +28,6 @@ class FuzzedRecord(NamedTuple):
     value: bytes | None
     headers: Headers
     messages: int | None = None
-    source: str = ""
 
 
 def encode(value: Any) -> bytes:

@@ -77,8 +77,8 @@ class FuzzedRequests:
         return self._plain(encode(fields))._replace(messages=messages)
 
     def _retried(self) -> FuzzedRecord:
-        source = f"elsewhere-0-{self._count}"
-        return self._valid()._replace(headers=[(RETRY_OF, source.encode())], source=source)
+        """As if it were a retry of a record of another topic, which it cannot be."""
+        return self._valid()._replace(headers=[(RETRY_OF, f"elsewhere-0-{self._count}".encode())])
 
     def _wrapped(self) -> FuzzedRecord:
         fields, messages = self._request()

@@ -24,7 +24,7 @@ from tests.support.commands import KEYS
 
 USERS = ("topics", "worker", "ingress", "bridge", "read-model", "blind-ingress", "stranger")
 PREFIX = "guarded."
-TOPICS = Topics(PREFIX, f"{PREFIX}heliograph")
+TOPICS = Topics(PREFIX, f"{PREFIX}heliograph", ["default"])
 PROPERTIES = """\
 listeners=PLAINTEXT://127.0.0.1:{{port}},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{{controller}}
 advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},SASL://127.0.0.1:{sasl}
