@@ -13,6 +13,7 @@ import click
 from app import kafka
 from app.cli import OK, PROBLEMS, settings_or_exit
 from app.cli.findings import place, readable_secrets
+from app.cli.readmodelcheck import read_model_finding
 from app.cli.requesttopics import taken_for
 from app.cli.shown import say, say_json
 from app.cli.stopped import stopped_lanes, why
@@ -28,7 +29,8 @@ from app.tenants import Tenant
 if TYPE_CHECKING:
     from app.provider.account.findings import Finding as Listed
 
-# What was looked at, and what is wrong with it ("" if nothing); of the closed list its name and what to do, too.
+# What was looked at, and what is wrong with it ("" if nothing); of the closed list its name and what to do, too. What
+# stops no text is a "warning" beside an empty problem.
 Seen = dict[str, str]
 
 
@@ -39,7 +41,8 @@ Seen = dict[str, str]
 def command(live: bool, public: bool, as_json: bool) -> None:
     """Check that everything works; exit 1 if something does not.
 
-    Looks at broker, topics, keys, disk, stopped lanes, workers, dead letters of faults, secret files and accounts.
+    Looks at broker, topics, keys, disk, stopped lanes, workers, dead letters of faults, secret files and accounts;
+    at the read model, too: what is wrong with it is a warning, for no text waits for it, and the exit code stays 0.
     Where records wait it watches until workers fold them, for HELIOGRAPH_STALL_TIMEOUT_S at most.
 
     The Twilio accounts of tenants are looked at where another server than Twilio's is named (TWILIO_API_BASE_URL), and
@@ -61,6 +64,8 @@ def command(live: bool, public: bool, as_json: bool) -> None:
             say(f"{'!' if problem else 'ok'}  {seen['what']}{problem}")
             if problem and "todo" in seen:
                 say(f"      {seen['name']}: {seen['todo']}")
+            if "warning" in seen:
+                say(f"      warning: {seen['warning']}")
     sys.exit(PROBLEMS if any(seen["problem"] for seen in findings) else OK)
 
 
@@ -68,6 +73,7 @@ async def _all(
     settings: Settings, tenants: dict[str, Tenant], live: bool, public: bool, waiting: Callable[[float], None]
 ) -> list[Seen]:
     found = [{"what": what, "problem": problem} async for what, problem in _look(settings, tenants, waiting)]
+    found.append(await read_model_finding(settings))
     found += _told("secret files", readable_secrets(os.environ, settings, tenants))
     for name, tenant in tenants.items():
         if not lacks(tenant):

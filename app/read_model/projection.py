@@ -1,7 +1,8 @@
 """Reads `notify.updates` and `notify.outcomes` into the store: every partition, from the offsets in the database.
 
-No consumer group: the database holds the offsets, in the transaction of their rows. A record that cannot be read is
-counted and passed over; a database that is away ends the process, and the next start goes on where it stood.
+No consumer group: the database holds the offsets, in the transaction of their rows. A record that cannot be read, or
+whose values no row can hold, is counted and passed over; a database that is away ends the process, and the next start
+goes on where it stood.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app import clock, telemetry
 from app.kafka.batch_fetching import read_in_turns
+from app.read_model.bounds import find_violation
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
-from app.read_model.store import Change, Place, Store
+from app.read_model.store import REFUSED_DATA, Change, Place, Store
 from app.records.codec import Unreadable, decode
 from app.records.numbers import NotifyNumberChanged
 from app.records.outcomes import NotifyOutcome
@@ -27,6 +29,8 @@ BATCH, POLL_MS = 500, 500
 EMPTY_POLLS = 20
 NOTE_S, FORGET_S, FORGET_ROWS = 1.0, 60.0, 2000
 STALLED_MS = 60_000
+# Message id, tenant, and what becomes of the message's row.
+RowChange = tuple[str, str, Change]
 _decoder = msgspec.json.Decoder(NotifyUpdated | NotifyNumberChanged | NotifyOutcome)
 
 
@@ -118,25 +122,52 @@ class Projection:
                 await self._write(place, records[start : start + BATCH])
 
     async def _write(self, place: Place, records: Sequence[Any]) -> None:
-        changes = [change for record in records if (change := self._change(record)) is not None]
-        after = records[-1].offset + 1
-        await asyncio.to_thread(self.store.apply, place, self._next.get(place), after, changes)
-        self._next[place] = after
+        await self._apply(place, [(record, self._change(record)) for record in records])
         self.projected += len(records)
         first = records[0].timestamp
         self.oldest_ms = min(self.oldest_ms or first, first)
 
-    def _change(self, record: Any) -> tuple[str, str, Change] | None:
+    async def _apply(self, place: Place, changes: Sequence[tuple[Any, RowChange | None]]) -> None:
+        """In one transaction, or each alone if the database refuses the values of one: that one is passed over."""
+        after = changes[-1][0].offset + 1
+        rows = [change for _, change in changes if change is not None]
+        try:
+            await asyncio.to_thread(self.store.apply, place, self._next.get(place), after, rows)
+        except REFUSED_DATA as error:
+            if len(changes) > 1:
+                for one in changes:
+                    await self._apply(place, [one])
+                return
+            self._pass_over(changes[0][0], "value", f"is refused by the database ({type(error).__name__})")
+            await asyncio.to_thread(self.store.apply, place, self._next.get(place), after, [])
+        self._next[place] = after
+
+    def _change(self, record: Any) -> RowChange | None:
         try:
             parsed = decode(_decoder, record.value)
+            if isinstance(parsed, NotifyNumberChanged):
+                return None
+            change = parsed.message_id, parsed.tenant, self._folded(parsed, record.timestamp)
+            self._check_bounds(change)
         except Unreadable as bad:
-            self.unreadable += 1
-            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.warning("read_model.unreadable", field=bad.field, rule=bad.rule, **place)
+            self._pass_over(record, bad.field, bad.rule)
             return None
-        if isinstance(parsed, NotifyNumberChanged):
-            return None
-        return parsed.message_id, parsed.tenant, self._folded(parsed, record.timestamp)
+        return change
+
+    def _check_bounds(self, change: RowChange) -> None:
+        """Raises Unreadable if no row can hold the record. A new row takes all that any row would take of it."""
+        message_id, tenant, folded = change
+        try:
+            row = self.store.row_of(folded(MessageState(message_id=message_id, tenant=tenant)))
+        except OverflowError:
+            raise Unreadable("value", "has an integer of more than 64 bits") from None
+        if violation := find_violation(row):
+            raise Unreadable(*violation)
+
+    def _pass_over(self, record: Any, field: str, rule: str) -> None:
+        self.unreadable += 1
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        log.warning("read_model.unreadable", field=field, rule=rule, **place)
 
     def _folded(self, parsed: NotifyUpdated | NotifyOutcome, at_ms: int) -> Change:
         given = parsed.idempotency_key

@@ -51,12 +51,9 @@ class ReadModel:
         """Whether it can be read, and whether it is behind."""
         before = self.problem
         try:
-            caught_up_ms = await self._answer(self._look)
-        except SchemaError as error:
-            self._usable, self.problem = False, str(error)
-        except (sa.exc.SQLAlchemyError, TimeoutError) as error:
-            kind = type(error).__name__
-            self._usable, self.problem = False, f"the read model cannot be read ({kind})"
+            caught_up_ms = await self._answer(_caught_up_ms)
+        except (SchemaError, sa.exc.SQLAlchemyError, TimeoutError) as error:
+            self._usable, self.problem = False, _why_unusable(error)
         else:
             self._usable, self.problem = True, _behind(caught_up_ms)
         if self.problem != before and (self.problem == "") != (before == ""):
@@ -86,7 +83,7 @@ class ReadModel:
             return None
         except (sa.exc.SQLAlchemyError, TimeoutError) as error:
             # The next look says whether it can be asked again; until then nobody waits for it.
-            self._usable, self.problem = False, f"the read model cannot be read ({type(error).__name__})"
+            self._usable, self.problem = False, _why_unusable(error)
             return None
 
     async def _answer(self, ask: Callable[[sa.Connection], T]) -> T:
@@ -106,14 +103,31 @@ class ReadModel:
         with self._engine.connect() as connection:
             return ask(connection)
 
-    def _look(self, connection: sa.Connection) -> int:
-        check_schema(connection)
-        return int(connection.execute(sa.select(read_models.c.caught_up_ms)).scalar_one())
-
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._look_s)
             await self.look()
+
+
+def find_problem(engine: sa.Engine) -> str:
+    """Why answers of the read model may be missing or old, in words; "" if none may be. It takes the time of one
+    connection and two statements."""
+    try:
+        with engine.connect() as connection:
+            return _behind(_caught_up_ms(connection))
+    except (SchemaError, sa.exc.SQLAlchemyError) as error:
+        return _why_unusable(error)
+
+
+def _caught_up_ms(connection: sa.Connection) -> int:
+    """When the writer last had projected all. Raises SchemaError."""
+    check_schema(connection)
+    return int(connection.execute(sa.select(read_models.c.caught_up_ms)).scalar_one())
+
+
+def _why_unusable(error: Exception) -> str:
+    """Without the text of a driver, which may quote the URL or a statement."""
+    return str(error) if isinstance(error, SchemaError) else f"the read model cannot be read ({type(error).__name__})"
 
 
 def _behind(caught_up_ms: int) -> str:

@@ -25,6 +25,9 @@ _decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _JSON.ite
 Change = Callable[[MessageState], MessageState]
 # SQLite, which has one writer at a time, leaves out the FOR UPDATE.
 _LOCK = sa.select(read_models.c.id).with_for_update()
+# What writing a row raises because of the values in it: the same rows would be refused again. Not `DBAPIError` as a
+# whole, to which belongs a database that is away. The driver of SQLite raises the last two as they are.
+REFUSED_DATA = (sa.exc.DataError, sa.exc.IntegrityError, OverflowError, UnicodeError)
 # What decoding a row raises that is none of ours, or another build's.
 UNREADABLE_STATE = (msgspec.MsgspecError, TypeError)
 # Bind parameters of one SELECT.
@@ -66,7 +69,7 @@ class Store:
         """One batch: `changes` are message id, tenant and what becomes of the row, in the order of the log.
 
         `before`, `after`: the partition's next offset as this writer left it (None: never), and behind this batch.
-        Raises OtherWriterError if it is not there any more.
+        Raises OtherWriterError if it is not there any more; one of `REFUSED_DATA` if the database refuses a value.
         """
         with self._engine.begin() as connection:
             connection.execute(_LOCK)
@@ -82,7 +85,7 @@ class Store:
                 if (after_state := change(state)) is not state:
                     changed[message_id] = after_state
             if changed:
-                connection.execute(self._upsert, [self._row(state) for state in changed.values()])
+                connection.execute(self._upsert, [self.row_of(state) for state in changed.values()])
 
     def _move(self, connection: sa.Connection, place: Place, before: int | None, after: int) -> None:
         named = {"generation": self.generation, "topic": place.topic, "partition": place.partition}
@@ -105,7 +108,8 @@ class Store:
             found |= {row.message_id: state_of(row) for row in connection.execute(query)}
         return found
 
-    def _row(self, state: MessageState) -> dict[str, Any]:
+    def row_of(self, state: MessageState) -> dict[str, Any]:
+        """Values by column, as they are written. Raises OverflowError for an integer that msgspec cannot encode."""
         row = msgspec.structs.asdict(state)
         return {**row, **{name: _encode(row[name]).decode() for name in _JSON}, "generation": self.generation}
 

@@ -1,6 +1,7 @@
 """A framed append-only file: length, CRC-32, payload; an fsync that may serve many appends.
 
-A torn last frame, the trace of a kill in the middle of a write, is dropped when read: it was never promised.
+A torn last frame, the trace of a kill in the middle of a write, is dropped when read: it was never promised. Damage in
+front of whole frames (a bad disk) costs the damaged frames alone.
 """
 
 import asyncio
@@ -11,7 +12,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from app import telemetry
+
 _FRAME = struct.Struct("<II")
+# Of a frame that is looked for behind a damaged one: each place is tried, so that longer ones would take minutes.
+MAX_RESYNC_BYTES = 1 << 18
+_log = telemetry.logger(__name__)
 
 
 class FramedFile:
@@ -108,14 +114,49 @@ def frame(payload: bytes) -> bytes:
 
 
 def read_frames(path: Path) -> Iterator[bytes]:
-    """Whole frames in order, up to the first torn one."""
-    for payload, _ in frames_of(path.read_bytes() if path.exists() else b""):
-        yield payload
+    """Whole frames in order, also those behind damaged ones, which are passed over.
+
+    A damaged file is logged as an error and copied aside as `*.damaged`, as its reader may write it anew. What is not
+    whole at the end is logged as a warning: a torn frame, which was never promised, looks the same as a last one that
+    was damaged. Raises OSError.
+    """
+    data, at = path.read_bytes() if path.exists() else b"", 0
+    damaged: list[tuple[int, int]] = []
+    while at < len(data):
+        end = at
+        for payload, end in frames_of(data, at):  # noqa: B007 - the last one's end is used
+            yield payload
+        at = _next_frame(data, end)
+        damaged += [(end, at)] if end < at else []
+    if damaged and at == damaged[-1][1]:
+        position, _ = damaged.pop()
+        _log.warning("file.torn", file=path.name, position=position, bytes=at - position)
+    if damaged:
+        _keep_aside(path, damaged)
 
 
-def frames_of(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Whole frames and where each ends, up to the first torn one."""
-    at = 0
+def _keep_aside(path: Path, damaged: list[tuple[int, int]]) -> None:
+    aside = path.with_name(f"{path.name}.damaged")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(path.read_bytes())
+    for start, end in damaged:
+        where = {"file": path.name, "position": start, "bytes": end - start}
+        _log.error("file.damaged", copied_to=aside.name, **where)
+
+
+def _next_frame(data: bytes, damaged: int) -> int:
+    """Where the next whole frame begins behind a damaged one, else the end: a length that fits its checksum is not met
+    by chance."""
+    for at in range(damaged + 1, len(data) - _FRAME.size):
+        length, crc = _FRAME.unpack_from(data, at)
+        start = at + _FRAME.size
+        if 0 < length <= min(MAX_RESYNC_BYTES, len(data) - start) and zlib.crc32(data[start : start + length]) == crc:
+            return at
+    return len(data)
+
+
+def frames_of(data: bytes, at: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Whole frames from a position on and where each ends, up to the first that is not whole."""
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
         payload = data[at + _FRAME.size : at + _FRAME.size + length]

@@ -22,6 +22,18 @@ def test_a_worker_whose_commits_are_lost_goes_on_behind_what_was_folded(lab: Lab
     assert '"event":"commit.lost"' in toy.output.read_text()
 
 
+def test_a_worker_whose_commits_are_lost_commits_where_it_goes_on_before_a_new_input_comes(lab: Lab) -> None:
+    """Observers of the group would take the whole log for inputs that wait, and say that no worker makes progress."""
+    folded(lab, 300)
+    lab.forget_commits()
+    toy = lab.toy("a")
+    until(lambda: lab.committed() == 300)
+    assert toy.stop() == 0
+    again = lab.toy("a")
+    until(lambda: len(lab.notes("assigned")) == 3 * lab.partitions)
+    assert again.stop() == 0 and toy.output.read_text().count('"event":"commit.lost"') == len(lab.ends("in"))
+
+
 def test_inputs_that_were_deleted_after_the_commits_were_lost_end_the_start(lab: Lab) -> None:
     folded(lab, 200)
     read = lab.ends("in")
@@ -37,6 +49,18 @@ def test_a_topic_that_was_created_again_and_filled_beyond_its_former_end_is_refu
     lab.produce(2000)
     for name in ("a", "on another disk"):
         assert "the topic was re-created, and rows know the offsets of the former one" in refused(lab.toy(name))
+
+
+def test_a_topic_that_is_created_again_under_a_running_worker_ends_it_within_seconds(lab: Lab) -> None:
+    """Nothing of the new one would be read. It ends with 70 where it saw that the topic was missing, else with 78, as
+    the next start does."""
+    toy = lab.toy("a")
+    lab.produce(100)
+    until(lambda: lab.committed() >= 100)
+    lab.recreate("in")
+    until(toy.ended)
+    assert toy.process.returncode == 78 or "kafka has no topic" in toy.output.read_text()
+    assert "re-created" in refused(lab.toy("a"))
 
 
 def test_a_changelog_that_was_created_again_and_filled_is_refused(lab: Lab) -> None:

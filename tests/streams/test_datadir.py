@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.streams.engine.datadir import DataDir
 
 
-def test_one_whose_member_was_not_written_to_its_end_gets_another(tmp_path: Path):
-    (tmp_path / "member").write_text("")
-    assert DataDir(tmp_path).member == (tmp_path / "member").read_text() != ""
+@pytest.mark.parametrize("damaged", [b"", b"0f" * 15, b"\xff\xfe" * 16, b"\0" * 32, b"0f" * 16 + b"\n"])
+def test_one_whose_member_is_damaged_gets_another(tmp_path: Path, damaged: bytes):
+    (tmp_path / "member").write_bytes(damaged)
+    member = DataDir(tmp_path).member
+    assert (len(bytes.fromhex(member)), (tmp_path / "member").read_text()) == (16, member)
 
 
 def test_a_new_one_gets_a_member_of_its_own_that_stays(tmp_path: Path):

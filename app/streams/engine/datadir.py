@@ -7,12 +7,18 @@ journal. Whether a table in it is fresh enough to be brought up to date is asked
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+import structlog
 
 from app import clock
 from app.streams.engine.durable_file import write_durably
 from app.streams.engine.exits import CONFIG, die
+
+_MEMBER = re.compile(rb"[0-9a-f]{32}")
+_log = structlog.get_logger("app.streams.engine")
 
 
 class DataDir:
@@ -44,7 +50,13 @@ class DataDir:
         return self.path / "tables"
 
     def _member(self) -> str:
-        member = self.path / "member"
-        if not member.exists() or not member.read_text():  # one of an older build may be empty after a power cut
-            write_durably(member, clock.new_id().encode())
-        return member.read_text()
+        """The id on disk; a new one where there is none, or a damaged one: the group then waits for the former member
+        to time out."""
+        path = self.path / "member"
+        found = path.read_bytes() if path.exists() else b""
+        if _MEMBER.fullmatch(found):
+            return found.decode()
+        if found:
+            _log.error("datadir.member_damaged", file=path.name, todo="joins its group as a new member")
+        write_durably(path, (member := clock.new_id()).encode())
+        return member

@@ -51,13 +51,13 @@ class Rows:
 
     def get(self, key: bytes) -> bytes | None:
         """One row, encoded."""
-        with _ending("read"):
+        with self._ending("read"):
             value: bytes | None = self._db.get(key)
         return value
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
         """Rows in the order of `keys`, in one call."""
-        with _ending("read"):
+        with self._ending("read"):
             values: Sequence[bytes | None] = self._db.get(keys)
         return values
 
@@ -69,17 +69,17 @@ class Rows:
 
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, at_ms: int) -> None:
         """Rows (None deletes), and offset and log time (ms) of their last changelog record, atomically."""
-        with _ending("write"):
+        with self._ending("write"):
             write_rows(self._db, rows, changelog_offset, Followed(at_ms, self._log_id))
 
-
-@contextmanager
-def _ending(did: str) -> Iterator[None]:
-    """A store that fails (a full disk, a broken file) is no fault of a record: the process ends."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - RocksDB raises plain exceptions
-        die(f"the store failed to {did}: {type(error).__name__}")
+    @contextmanager
+    def _ending(self, did: str) -> Iterator[None]:
+        """A store that fails (a full disk, a broken file) is no fault of a record: the process ends."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - RocksDB raises plain exceptions
+            where = f"{self.changelog}-{self.partition}"
+            die(f"the store of {where} failed to {did}: {type(error).__name__}: {str(error)[:200]}")
 
 
 def is_new(db: Any) -> bool:

@@ -13,6 +13,8 @@ from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.freshness import Facts, Freshness, facts_of
 from app.streams.engine.log_checks import refuse_deleted, refuse_recreated
 from app.streams.engine.positions import Commit, Position, Source, begin_at, refusal
+from app.streams.engine.store import is_new
+from app.streams.engine.store_opening import open_store
 
 # Between two attempts while the broker is away.
 AGAIN_S = 0.2
@@ -35,7 +37,9 @@ class Takeover:
         changelogs = {tp for tp in assigned if tp.topic in self._consumer.app.tables.changelog_topics}
         ends = await self._ends(assigned, changelogs)
         stores = {tuple(tp): self._store(tp) for tp in changelogs}
-        for place in await self.freshness.look(stores, ends, self.facts):
+        # What Faust remembers of a former assignment is nothing of a store that was made anew meanwhile.
+        new = [place for place, db in stores.items() if is_new(db)]
+        for place in [*new, *await self.freshness.look(stores, ends, self.facts)]:
             self._consumer.app.tables.recovery.active_offsets.pop(TP(*place), None)
 
     async def _ends(self, assigned: Any, changelogs: set[Any]) -> dict[tuple[str, int], int]:
@@ -50,8 +54,8 @@ class Takeover:
                 await asyncio.sleep(AGAIN_S)
 
     def _store(self, tp: Any) -> Any:
-        """RocksDB of a changelog partition, opened."""
-        return self._consumer.app.tables._changelogs[tp.topic].data._db_for_partition(tp.partition)
+        """RocksDB of a changelog partition, opened (see `open_store`)."""
+        return open_store(self._consumer.app.tables._changelogs[tp.topic].data, tp.partition)
 
     # -- before the first input
 
