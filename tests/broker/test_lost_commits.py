@@ -51,18 +51,6 @@ def test_a_topic_that_was_created_again_and_filled_beyond_its_former_end_is_refu
         assert "the topic was re-created, and rows know the offsets of the former one" in refused(lab.toy(name))
 
 
-def test_a_topic_that_is_created_again_under_a_running_worker_ends_it_within_seconds(lab: Lab) -> None:
-    """Nothing of the new one would be read. It ends with 70 where it saw that the topic was missing, else with 78, as
-    the next start does."""
-    toy = lab.toy("a")
-    lab.produce(100)
-    until(lambda: lab.committed() >= 100)
-    lab.recreate("in")
-    until(toy.ended)
-    assert toy.process.returncode == 78 or "kafka has no topic" in toy.output.read_text()
-    assert "re-created" in refused(lab.toy("a"))
-
-
 def test_a_changelog_that_was_created_again_and_filled_is_refused(lab: Lab) -> None:
     """By a worker with the former rows on its disk, and by one without."""
     folded(lab, 400)

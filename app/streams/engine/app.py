@@ -30,9 +30,6 @@ from app.streams.engine.store import OPTIONS
 from app.streams.engine.watchdog import Stall, watch
 
 SWITCH_S = 0.0005
-# A topic that was deleted, and perhaps created again, is noticed by the next look at the metadata alone: fetches of one
-# that is gone are repeated in silence. aiokafka's own interval is 5 min.
-METADATA_MS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +217,6 @@ def _settings(config: EngineConfig, data: DataDir, topics: Sequence[str]) -> dic
         "broker_commit_interval": config.commit_interval_s,
         "broker_max_poll_records": None,
         "consumer_max_fetch_size": 1 << 20,
-        "consumer_metadata_max_age_ms": METADATA_MS,
         "stream_buffer_maxsize": 4 * MAX_WAITING,
         "stream_wait_empty": False,
         "table_standby_replicas": 0,

@@ -13,7 +13,6 @@ from faust.transport.drivers import aiokafka as driver
 from app.kafka.batch_fetching import BatchFetching, Reading
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
-from app.streams.engine.exits import die
 from app.streams.engine.positions import commit_metadata
 from app.streams.engine.rests import Rests
 
@@ -109,13 +108,5 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """A rebalance ended: the lease begins anew, or the process ends if it had been expelled."""
-        self._refuse_missing()
         self.app.engine.lease.joined(self._consumer._coordinator.member_id)
         await super().on_partitions_assigned(assigned, generation_id)
-
-    def _refuse_missing(self) -> None:
-        """Faust assigns none of a topic that is missing, and nobody would read it. Metadata may be wrong for a moment:
-        the next start judges (exit 78)."""
-        topics = sorted(self._consumer.subscription())
-        if missing := [topic for topic in topics if not self._consumer.partitions_for_topic(topic)]:
-            die(f"kafka has no topic {', '.join(missing)}")
