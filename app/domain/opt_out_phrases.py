@@ -52,12 +52,14 @@ def _rule(name: str, core: str, opening: str = _ASKING, closing: str = _AGAIN) -
 
 
 RULES = (
-    _rule("keyword_repeated", f"(?:{_KEYWORD})(?: (?:{_KEYWORD}))+", _POLITE, _POLITE),
-    _rule("keyword_politely", f"{_KEYWORD}|STOP ALL|OPT OUT", _POLITE, _POLITE),
+    _rule("keyword_repeated", f"(?:{_KEYWORD})(?:(?: (?:{_POLITE}))* (?:{_KEYWORD}))+", _POLITE, _POLITE),
+    _rule("keyword_politely", f"{_KEYWORD}|STOP ALL|OPT OUT", f"{_POLITE}|RE", _POLITE),
     # CANCEL, END and QUIT begin many ordinary sentences; these do not.
     _rule("stop", "STOP ?ALL|REVOKE|CEASE AND DESIST", _OPENING, _CLOSING),
     _rule("stop", "STOP(?: (?:IT|THIS|THAT|THESE|ME|EVERYTHING|ALL OF (?:IT|THIS|THESE)))?", _OPENING, _CLOSING),
-    _rule("stop_texting", f"(?:STOP|QUIT|CEASE) (?:{_WRITING}|SPAMMING|BOTHERING|HARASSING)(?: {_WHOM})?"),
+    _rule(
+        "stop_texting", f"(?:STOP|QUIT|CEASE) (?:{_WRITING}|SPAMMING|BOTHERING|HARASSING)(?: {_WHOM})?(?: YOU [A-Z]+)?"
+    ),
     _rule("stop_texting", f"STOP (?:CALLING {_WHOM}|{_WRITE} {_WHOM})"),
     _rule("stop_sending", "(?:STOP|QUIT) SENDING(?: ME| US)?(?: (?:IT|THIS|THESE|STUFF|THIS STUFF|ANYTHING))?"),
     _rule(
@@ -77,7 +79,7 @@ RULES = (
     _rule("remove_me", f"(?:BE REMOVED|TAKE {_WHOM} OFF)(?: (?:FROM |OF )?{_LIST})?"),
     _rule("remove_me", f"GET {_WHOM} OFF(?: FROM| OF)? {_LIST}"),
     _rule("opt_out", f"(?:(?:I|IM|I AM) )?OPT(?:ING)?(?: ME| US)? ?OUT{_FROM}"),
-    _rule("unsubscribe", f"UN ?SUB(?:SCRIBE)?(?: {_WHOM}| ALL)?{_FROM}"),
+    _rule("unsubscribe", f"UN ?SUB(?:SCRIBE|CRIBE|SCIBE|SRIBE)?(?: {_WHOM}| ALL)?{_FROM}"),
     _rule(
         "revoke_consent",
         f"(?:I )?(?:REVOKE|WITHDRAW)(?: MY| ALL)? (?:CONSENT|PERMISSION)"

@@ -66,7 +66,7 @@ class Ingress:
         topics = Topics(settings.topic_prefix, settings.group, tenants)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         spool = Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants))
-        self.log = Log(spool, open_line, fail, settings.stall_timeout_s)
+        self.log = Log(spool, open_line, fail, settings.stall_timeout_s, topics.request_tenants)
         receipts = Receipts(sealer, topics, key, key_fingerprint(key))
         self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
         self.workers, self.read_model = workers, read_model

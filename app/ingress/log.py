@@ -2,17 +2,19 @@
 
 Records of one process stand on the log in the order in which `put` took them; one that was under way when Kafka went
 may stand there twice. A record that Kafka refuses for what it is breaks its line like any other fault; read out of the
-spool one by one it is told from the others, and set aside. Nothing but the times of receipt that they carry orders
-records of two processes: each writes spool files of its own, and either's may be read out first.
+spool one by one it is told from the others, and set aside. So is one for a tenant's own topic that Kafka forbids us to
+write: that tenant is told so for a while (`Unavailable`), and all others go on. Nothing but the times of receipt that
+they carry orders records of two processes: each writes spool files of its own, and either's may be read out first.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from app import telemetry
-from app.ingress.line import BROKEN, REFUSALS, Line
+from app.ingress.line import BROKEN, Line
 from app.ingress.record import Record
-from app.ingress.spool import Chunk, Spool
+from app.ingress.refusals import REFUSED, Refusals
+from app.ingress.spool import Spool
 from app.ingress.spool_progress import SpoolProgress
 
 _log = telemetry.logger(__name__)
@@ -64,7 +66,7 @@ class Log:
 
     `open_line` makes a new line; `fail` ends the process when mending the way to Kafka itself goes wrong. While the
     spool holds anything there is no line to `put`, so that everything goes through it, in order. `stall_s`: see
-    `SpoolProgress`.
+    `SpoolProgress`; `tenant_topics`: topics that hold records of one tenant alone.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Log:
         open_line: Callable[[], Awaitable[Line]],
         fail: Callable[[BaseException], None],
         stall_s: float = 30.0,
+        tenant_topics: Collection[str] = (),
     ) -> None:
         self._spool, self._open_line, self._fail = spool, open_line, fail
         self._line: Line | None = None
@@ -85,9 +88,8 @@ class Log:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._disk_fault, self._progress = "", SpoolProgress(stall_s)
-        # Records at the head of the spool one of which Kafka refuses: they are sent one by one.
-        self._suspect = 0
-        self.produced = self.spooled = self.refused = 0
+        self._refusals = Refusals(spool, tenant_topics)
+        self.produced = self.spooled = 0
 
     async def start(self) -> None:
         """Connect if Kafka is there; what an earlier process spooled goes first. Raises what `open_line` refuses."""
@@ -117,6 +119,11 @@ class Log:
         self._spool.close()
 
     @property
+    def refused(self) -> int:
+        """Records that Kafka refused, set aside so far."""
+        return self._refusals.count
+
+    @property
     def spooled_bytes(self) -> int:
         """Bytes that wait in the spool."""
         return self._spool.size
@@ -141,6 +148,8 @@ class Log:
 
     async def put(self, record: Record) -> None:
         """Raises Unavailable."""
+        if not self._refusals.allow(record.topic, self._loop.time()):
+            raise Unavailable
         if self._order.locked() or self._queued:
             place = await self._in_turn(record)
         else:
@@ -269,7 +278,7 @@ class Log:
 
     async def _sent_oldest(self, line: Line) -> bool:
         """Whether there was a chunk and Kafka took it soon."""
-        chunk = self._spool.head(1 if self._suspect else None)
+        chunk = self._spool.head(self._refusals.most)
         if chunk is None:
             await asyncio.sleep(FSYNC_S)
             return False
@@ -277,20 +286,10 @@ class Log:
         try:
             async with asyncio.timeout(CHUNK_S):
                 await line.send_all(chunk.records)
-        except REFUSALS as error:
-            self._refused(chunk, error)
+        except REFUSED as error:
+            self._refusals.refused(chunk, error, asyncio.get_running_loop().time())
             raise
-        self._suspect = max(0, self._suspect - 1)
+        self._refusals.sent()
         self._spool.sent(chunk)
         self._progress.moved()
         return asyncio.get_running_loop().time() - began < SOON_S
-
-    def _refused(self, chunk: Chunk, error: BaseException) -> None:
-        """The line is broken either way; the next one goes on behind a record that was refused alone."""
-        if len(chunk.records) > 1:
-            self._suspect = len(chunk.records)
-            return
-        _log.error("spool.record_refused", topic=chunk.records[0].topic, error=type(error).__name__)
-        self._spool.refuse(chunk)
-        self._suspect = max(0, self._suspect - 1)
-        self.refused += 1

@@ -9,6 +9,7 @@ from app.records.codec import Unreadable, decode, json_text
 from app.records.requests import (
     DEFAULT_TENANT,
     MAX_ADDRESS,
+    MAX_FAN_OUT_BYTES,
     MAX_RECIPIENTS,
     MAX_VALUE_BYTES,
     Headers,
@@ -17,6 +18,7 @@ from app.records.requests import (
     metadata_rule,
     raw_object,
     unwrapped,
+    utf8_bytes,
 )
 
 # A list with more commas names too many, however often it repeats some: an entry that is no text costs 2 us.
@@ -55,7 +57,11 @@ def read_loosely(value: bytes | None, headers: Headers, place: str, owner: str =
         return None
     key = _text(whole, "idempotency_key") or _text(whole, "id") or place
     tenant, campaign = _text(whole, "tenant") or owner, _text(whole, "campaign")
-    return Loose(tenant, recipients, key, campaign, _metadata(whole), _text(whole, "id"))
+    metadata = _metadata(whole)
+    # Each recipient's outcome repeats them, so what may not be asked for is not given back either.
+    if len(recipients) * sum(map(utf8_bytes, (*metadata, *metadata.values()))) > MAX_FAN_OUT_BYTES:
+        metadata = {}
+    return Loose(tenant, recipients, key, campaign, metadata, _text(whole, "id"))
 
 
 def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -255,10 +255,10 @@ def content_bytes(request: NotifyRequested) -> int:
     """Bytes of UTF-8 that each recipient's message holds, sealed: see `FANNED_OUT`."""
     names = (request.id or "", request.idempotency_key or "", request.campaign)
     metadata = (*request.metadata, *request.metadata.values())
-    return sum(map(_utf8_bytes, (request.body, request.media_fallback, *request.media, *names, *metadata)))
+    return sum(map(utf8_bytes, (request.body, request.media_fallback, *request.media, *names, *metadata)))
 
 
-def _utf8_bytes(text: str) -> int:
+def utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -266,7 +266,7 @@ def metadata_rule(metadata: Mapping[str, str]) -> str | None:
     """The rule that the metadata break as a whole, None if they break none."""
     if len(metadata) > MAX_METADATA:
         return f"has more than {MAX_METADATA} entries"
-    if sum(map(_utf8_bytes, (*metadata, *metadata.values()))) > MAX_METADATA_BYTES:
+    if sum(map(utf8_bytes, (*metadata, *metadata.values()))) > MAX_METADATA_BYTES:
         return f"has more than {MAX_METADATA_BYTES} bytes in all"
     if any(map(CONTROL.search, metadata)):
         return f"has a name that {CONTROL_RULE}"
@@ -293,7 +293,7 @@ def recipients_of(request: NotifyRequested) -> tuple[str, ...]:
 
 
 def payload_fields(request: NotifyRequested) -> tuple[str, ...]:
-    """What makes two requests under one key the same: what would be sent, from where, and when."""
-    times = [t.isoformat() if t else "" for t in (request.send_at, request.expires_at)]
+    """What makes two requests under one key the same: what would be sent, from where, and at which instant."""
+    times = [t.astimezone(UTC).isoformat() if t else "" for t in (request.send_at, request.expires_at)]
     link = [request.media_fallback] if request.media_fallback else []
     return request.body, *request.media, request.sender or "", request.category, *times, *link

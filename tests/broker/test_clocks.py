@@ -24,6 +24,12 @@ def keep_the_producers_time(stand: Stand, topic: str) -> None:
     for done in admin.incremental_alter_configs([resource]).values():
         done.result()
 
+    def in_force() -> bool:
+        [told] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, prefix(stand) + topic)]).values()
+        return bool(told.result()["message.timestamp.type"].value == "CreateTime")
+
+    until(in_force)
+
 
 def test_a_broker_whose_clock_is_a_minute_behind_the_others_stops_nothing(kafka: str, tmp_path: Path) -> None:
     program, mix = ("-m", "tests.support.skewed"), ["--mix", '{"delivered": 1.0}']

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -21,6 +22,7 @@ from app.domain.words import Proof
 from app.ingress.cuts import Cut
 from app.ingress.workers import WorkersCollector
 from app.internal import Served, internal_app
+from app.read_model.collector import ProjectionCollector
 from app.records.metrics import NotifyMetric
 from app.records.monitor import WorkerMonitor
 from app.records.progress import Offsets
@@ -87,6 +89,18 @@ async def serving(*collectors: Collector) -> Served:
     return served
 
 
+class Unread:
+    """A read model whose database does not answer."""
+
+    problem = "the read model cannot be read (OperationalError)"
+
+    async def start(self) -> None:
+        """It was looked at."""
+
+    async def stop(self) -> None:
+        """Nothing is open."""
+
+
 class Restarting(Collector):
     """A worker that was started a moment ago, whenever one looks."""
 
@@ -107,7 +121,7 @@ async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str], con
         assert (await ingress.report()).status_code == 204
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
     ingress.ingress.webhooks.answered["status", 503] += 1
-    ingress.ingress.log.refused += 1
+    ingress.ingress.log._refusals.count += 1
     ingress.ingress.connections.cut[Cut.SILENT] += 1
     faults["default"] += 1
     aside["notify.requests"] += 1
@@ -138,11 +152,12 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
     async with AsyncExitStack() as stack:
         site, ingress, hung = (
             Site(kafka, path),
-            await stack.enter_async_context(door(path, away, workers=behind())),
+            await stack.enter_async_context(door(path, away, workers=behind(), read_model=Unread())),
             await stalled(faults, aside, contained),
         )
         blind, restarting = await serving(WorkersCollector(monitor(FakeGroup()))), await serving(Restarting())
-        for served in (hung, blind, restarting):
+        slow = await serving(ProjectionCollector(SimpleNamespace(projected=5, unreadable=1, lag=900)))  # type: ignore[arg-type] # all that it reads
+        for served in (hung, blind, restarting, slow):
             stack.push_async_callback(served.stop)
         stack.callback(site.close)
         await asyncio.to_thread(site.start)
@@ -150,7 +165,7 @@ async def prometheus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> As
             "heliograph-bridge": [site.part.ready["metrics"]],
             "heliograph-ingress": [ingress.internal, blind.url],
             "heliograph-worker": [hung.url, restarting.url, f"http://127.0.0.1:{free_port()}"],
-            "heliograph-read-model": [f"http://127.0.0.1:{free_port()}"],
+            "heliograph-read-model": [slow.url],
         }
         made = stack.enter_context(await asyncio.to_thread(running, path, targets))
         for seen in (

@@ -194,7 +194,7 @@ def test_p4_a_door_killed_while_kafka_is_dead_loses_nothing_it_answered(door: Do
     broker.start()
     until(lambda: door.metric(heir, "kafka_away") == 0)
     assert list(dict.fromkeys(door.seen())) == list(range(15))
-    assert {value["idempotency_key"] for _, value in door.read("notify.requests")} == {"k1"}
+    assert {value["idempotency_key"] for _, value in door.read("notify.requests.default")} == {"k1"}
     assert spooled(door) == []
 
 

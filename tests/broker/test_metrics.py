@@ -65,5 +65,7 @@ def test_what_was_counted_is_labelled_from_the_lists(stand):
 
 def test_the_worker_tells_how_it_stands(stand):
     worker = Samples(urlopen(stand.parts["worker-1"].ready["internal"] + "/metrics").read().decode())
-    assert worker["heliograph_worker_assigned_partitions{}"] == 8 * 5, "of each agent"
+    assert worker["heliograph_worker_assigned_partitions{}"] == 8 * 6, (
+        "of each agent, intake of all tenants and of the one"
+    )
     assert worker["heliograph_worker_progress_total{}"] > 0

@@ -202,7 +202,7 @@ def test_what_was_asked_for_over_http_is_read_over_http_and_a_repeat_and_a_confl
     other = ask(stand, "POST", "/v1/messages", json={**request, "body": "Another."}, headers=key)
     assert (taken.status_code, repeated.status_code, other.status_code) == (202, 200, 409)
     assert found == repeated.json()["messages"] == [state]
-    assert len(read(stand, "notify.requests")) == 1
+    assert len(read(stand, "notify.requests.default")) == 1
 
 
 def test_send_wait_says_conflict_and_not_what_became_of_the_message_before(stand: Stand) -> None:

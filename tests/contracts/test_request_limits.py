@@ -17,6 +17,7 @@ from app.records.requests import (
     MAX_URL,
     NotifyRequested,
     content_bytes,
+    payload_fields,
     read_request,
 )
 from app.streams.engine.agent import Output
@@ -120,3 +121,23 @@ def expanded(parked: Output) -> list[Output]:
         bulk_agent({"default": Tenant(name="default", shared_requests=True, lanes=lanes)}), as_read(parked), overlay
     )
     return overlay.outputs
+
+
+def test_what_a_refused_request_may_not_repeat_to_so_many_is_not_given_back_to_them():
+    asked = {
+        "type": "notify.requested.v1",
+        "metadata": {"k": "x" * 15_000},
+        "to": [f"+1201555{n:04d}" for n in range(1000)],
+    }
+    many, few = (
+        read_loosely(msgspec.json.encode(asked | {"to": asked["to"][:count]}), [], "t-0-0", "default")
+        for count in (1000, 10)
+    )
+    assert many is not None and few is not None
+    assert (len(many.recipients), many.metadata) == (1000, {}) and few.metadata == asked["metadata"]
+
+
+def test_the_same_instant_in_another_offset_asks_for_the_same():
+    utc, local = (read(send_at=at) for at in ("2027-12-02T00:00:00Z", "2027-12-02T01:00:00+01:00"))
+    assert payload_fields(utc) == payload_fields(local)
+    assert payload_fields(utc) != payload_fields(read(send_at="2027-12-02T01:00:00Z"))

@@ -17,15 +17,18 @@ from app.ingress.spool import Spool
 from app.records.seal import Sealer
 from tests.support.door import FakeKafka, FakeLine, door, eventually
 
+ACME, BETA = "notify.requests.acme", "notify.requests.beta"
 
-def record(n: int) -> Record:
-    return Record("contacts", b"key", b"%d" % n)
+
+def record(n: int, topic: str = "contacts") -> Record:
+    return Record(topic, b"key", b"%d" % n)
 
 
 @asynccontextmanager
 async def logging(path: Path, kafka: FakeKafka) -> AsyncIterator[Log]:
     faults: list[BaseException] = []
-    log = Log(Spool(path, Sealer({"k1": b"k" * 32}), frozenset()), kafka.open, faults.append)  # type: ignore[arg-type]
+    spool = Spool(path, Sealer({"k1": b"k" * 32}), frozenset())
+    log = Log(spool, kafka.open, faults.append, tenant_topics=(ACME, BETA))  # type: ignore[arg-type]
     await log.start()
     yield log
     await log.stop()
@@ -92,6 +95,46 @@ async def test_p4_a_record_that_kafka_refuses_is_set_aside_and_all_others_reach_
     async with logging(tmp_path, kafka) as log:
         await eventually(lambda: numbers(kafka)[-1] == 3)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_p7_a_tenants_topic_that_kafka_forbids_holds_up_that_tenant_alone_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    kafka = FakeKafka()
+    kafka.forbidden = {ACME}
+    async with logging(tmp_path, kafka) as log:
+        await log.put(record(0, ACME))
+        await asyncio.gather(
+            *(log.put(record(n)) for n in range(1, 4)), *(log.put(record(n, BETA)) for n in range(4, 6))
+        )
+        await eventually(lambda: not log.away and log.refused == 1)
+        with pytest.raises(Unavailable):
+            await log.put(record(6, ACME))
+        await log.put(record(7))
+        assert not log.away, "what is refused at once breaks no line"
+    assert sorted(set(numbers(kafka))) == [1, 2, 3, 4, 5, 7]
+    assert all(numbers(kafka).count(n) <= 2 for n in range(8)), "once, and once more with the chunk that was refused"
+    [aside] = tmp_path.iterdir()
+    aside.rename(aside.with_suffix(".spool"))
+    kafka.forbidden = set()
+    async with logging(tmp_path, kafka) as log:
+        await eventually(lambda: numbers(kafka)[-1] == 0)
+
+
+async def test_p4_what_kafka_forbids_on_a_topic_of_all_tenants_waits_in_its_place_and_nothing_is_sent_again_and_again(
+    tmp_path: Path,
+) -> None:
+    kafka = FakeKafka()
+    kafka.here = False
+    async with logging(tmp_path, kafka) as log:
+        for n in range(4):
+            await log.put(record(n, BETA if n in (0, 3) else "contacts"))
+        kafka.here, kafka.forbidden = True, {"contacts"}
+        await eventually(lambda: kafka.opened >= 6)
+        assert log.refused == 0 and numbers(kafka).count(0) <= 2 and numbers(kafka).count(3) <= 1
+        kafka.forbidden = set()
+        await eventually(lambda: not log.away)
+    assert list(dict.fromkeys(reversed(numbers(kafka))))[::-1] == [0, 1, 2, 3]
 
 
 async def test_p4_what_a_stopped_process_left_in_the_spool_goes_first_in_the_next_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import httpx
 import msgspec
-from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 
 from app.api_keys import ApiKeys
 from app.ingress.api import Ingress
@@ -45,12 +45,14 @@ async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 class FakeKafka:
     """Takes records while `here`. `silent`: takes none and says nothing; `breaks`: so many sends break their line;
-    `refused`: a value that it takes of nobody, nor what is sent together with it; `opened`, `closed`: lines made and ended so far."""
+    `refused`: a value that it takes of nobody, nor what is sent together with it; `forbidden`: topics that we may not
+    write; `opened`, `closed`: lines made and ended so far."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.here, self.silent, self.opened, self.breaks, self.closed = True, False, 0, 0, 0
         self.refused: bytes | None = None
+        self.forbidden: set[str] = set()
 
     async def open(self) -> "FakeLine":
         if not self.here:
@@ -85,7 +87,11 @@ class FakeLine:
         if any(record.value == self._kafka.refused for record in records):
             self._broken = True
             raise MessageSizeTooLargeError
-        self._kafka.records += records
+        # A real broker takes what is allowed of them all the same.
+        self._kafka.records += [record for record in records if record.topic not in self._kafka.forbidden]
+        if any(record.topic in self._kafka.forbidden for record in records):
+            self._broken = True
+            raise TopicAuthorizationFailedError
 
     async def close(self) -> None:
         self._kafka.closed += 1
