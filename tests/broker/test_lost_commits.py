@@ -22,18 +22,6 @@ def test_a_worker_whose_commits_are_lost_goes_on_behind_what_was_folded(lab: Lab
     assert '"event":"commit.lost"' in toy.output.read_text()
 
 
-def test_a_worker_whose_commits_are_lost_commits_where_it_goes_on_before_a_new_input_comes(lab: Lab) -> None:
-    """Observers of the group would take the whole log for inputs that wait, and say that no worker makes progress."""
-    folded(lab, 300)
-    lab.forget_commits()
-    toy = lab.toy("a")
-    until(lambda: lab.committed() == 300)
-    assert toy.stop() == 0
-    again = lab.toy("a")
-    until(lambda: len(lab.notes("assigned")) == 3 * lab.partitions)
-    assert again.stop() == 0 and toy.output.read_text().count('"event":"commit.lost"') == len(lab.ends("in"))
-
-
 def test_inputs_that_were_deleted_after_the_commits_were_lost_end_the_start(lab: Lab) -> None:
     folded(lab, 200)
     read = lab.ends("in")

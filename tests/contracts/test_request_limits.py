@@ -126,7 +126,7 @@ def expanded(parked: Output) -> list[Output]:
 def test_what_a_refused_request_may_not_repeat_to_so_many_is_not_given_back_to_them():
     asked = {
         "type": "notify.requested.v1",
-        "metadata": {"k": "x" * 15_000},
+        "metadata": {f"k{n}": "x" * 480 for n in range(30)},
         "to": [f"+1201555{n:04d}" for n in range(1000)],
     }
     many, few = (

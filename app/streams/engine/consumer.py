@@ -236,20 +236,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         guard = self.app.engine.guard
         commits = await self._thread.call_thread(self._thread.commits, list(beginnings))
         told = {tp: read_metadata(at.metadata)[1] for tp, at in commits.items()}
-        news = self._uncommitted(set(beginnings) - set(commits), beginnings)
+        news = {}
         for tp, offset in beginnings.items():
             guard.learn(tp.topic, tp.partition, told.get(tp, ""), offset)
             if guard.metadata(tp.topic, tp.partition, offset) != told.get(tp, ""):
                 news[tp] = offset
         if news:
             await self._thread.commit(news)
-
-    def _uncommitted(self, places: set[Any], beginnings: Mapping[Any, int]) -> dict[Any, int]:
-        """Where partitions without a commit begin, to be committed: until their next input nothing else would be, and
-        observers of the group would count all of the log as waiting. Not where nothing says what was folded of a log
-        that lost its beginning: that start may still be refused, and the next one must be, too."""
-        doubtful = self.app.engine.without_commit
-        return {tp: beginnings[tp] for tp in places if not doubtful.get(tuple(tp))}
 
     def sources(self) -> set[Any]:
         """Partitions of ours that agents read."""
