@@ -18,7 +18,7 @@ from app.cli import OK, PROBLEMS, give_up, reaching_kafka, settings_or_exit
 from app.cli.counted import plural
 from app.cli.sendchecks import DROPPED, REPEATED, bad_numbers, repeats, without
 from app.cli.sendcsv import BadFile
-from app.cli.sendfile import Asked, Line, asked, read_lines, single
+from app.cli.sendfile import Asked, BadLinesError, Line, asked, read_lines, single
 from app.cli.sendmatch import Awaited, awaited
 from app.cli.sendwait import show, wait_for
 from app.cli.sendwarnings import Warned, by_words, in_json, media_warned, tell
@@ -175,6 +175,10 @@ def _read(file: str | None, given: dict[str, Any], tenants: Mapping[str, Tenant]
         if once and repeated:
             lines = list(without(repeated, lines))
             wanted = asked(lines)
+    except BadLinesError as bad:
+        tell(by_words(warnings), named=True)
+        tell(by_words(bad_numbers(bad.good, tenants)), named=True, kind="error")
+        give_up(*bad.faults)
     except BadFile as bad:
         tell(by_words(warnings), named=True)
         give_up(str(bad))

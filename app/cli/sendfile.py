@@ -13,6 +13,9 @@ from app.cli.sendcsv import BadFile, Event, read_rows
 from app.records.codec import InvalidJsonError, Unreadable, decode_tolerant
 from app.records.requests import NotifyRequest, read_request
 
+# Lines that cannot be read of which the fault is told.
+MOST_FAULTS = 20
+
 
 class Line(NamedTuple):
     """An event and the line of the file it begins on, counted from 1."""
@@ -83,16 +86,27 @@ def single(event: Event) -> Line:
     return keyed([Line(1, {"type": "notify.requested.v1", **event})], os.urandom(8))[0]
 
 
+class BadLinesError(BadFile):
+    """Lines that cannot be read as requests: `faults` names the first of them; `good`: the others."""
+
+    def __init__(self, faults: list[str], good: list[Asked]) -> None:
+        super().__init__(faults[0])
+        more = [f"{len(faults) - MOST_FAULTS} more lines cannot be read"] if len(faults) > MOST_FAULTS else []
+        self.faults, self.good = [*faults[:MOST_FAULTS], *more], good
+
+
 def asked(lines: list[Line], *, named: bool = True) -> list[Asked]:
-    """Every line as intake will read it. Raises BadFile with line (if `named`), field and rule."""
-    return [Asked(number, _asked(event, f"line {number}: " if named else "")) for number, event in lines]
-
-
-def _asked(event: Event, where: str) -> NotifyRequest:
-    try:
-        return read_request(orjson.dumps(event))
-    except Unreadable as bad:
-        raise BadFile(f"{where}{bad.field}: {bad.rule}") from None
+    """Every line as intake will read it. Raises BadLinesError with line (if `named`), field and rule of each that it
+    cannot."""
+    good, faults = list[Asked](), list[str]()
+    for number, event in lines:
+        try:
+            good.append(Asked(number, read_request(orjson.dumps(event))))
+        except Unreadable as bad:
+            faults.append(f"line {number}: {bad.field}: {bad.rule}" if named else f"{bad.field}: {bad.rule}")
+    if faults:
+        raise BadLinesError(faults, good)
+    return good
 
 
 def own_fields(event: Event) -> Event:

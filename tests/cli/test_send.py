@@ -52,6 +52,16 @@ def test_a_bad_file_is_refused_with_line_field_and_rule(what: str, tmp_path: Pat
     assert "+1415" not in fault and "Hello" not in fault
 
 
+def test_every_line_that_cannot_be_read_is_named_and_every_number_of_the_others(tmp_path: Path) -> None:
+    rows = ["to,body", "+1415,Hi", "+14155550123,", "+14155550124,Hi", "+14155550125,"]
+    (tmp_path / "people.csv").write_text("\n".join(rows))
+    done = heliograph("send", str(tmp_path / "people.csv"), "--dry-run")
+    told = faults(done)
+    assert done.returncode == 2 and [line.partition(":")[0] for line in told] == ["line 2", "line 3", "line 5"]
+    (tmp_path / "people.csv").write_text("\n".join([rows[0], *[rows[2]] * 30]))
+    assert faults(heliograph("send", str(tmp_path / "people.csv")))[-1] == "10 more lines cannot be read"
+
+
 @pytest.mark.parametrize(
     "words", [["--to", "+14155550123"], ["--body", "x"], ["--media", "https://a.test"], ["--key", "k"]]
 )
