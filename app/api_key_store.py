@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 from app.api_keys import ApiKey, ApiKeys, faults_of, is_stale
 
 VERSION = 1
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class ApiKeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,9 +44,13 @@ def read_entries(path: Path) -> tuple[ApiKey, ...]:
 
 
 def _content(path: Path) -> bytes | None:
-    """None where there is no file. Raises ApiKeyFileError."""
+    """None where there is no file. Raises ApiKeyFileError, too where others than the owner could add keys."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & OTHERS_WRITE:
+                raise ApiKeyFileError(f"has mode {mode:03o}, group or others may write it: chmod go-w")
+            return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -125,18 +131,19 @@ def _replace(path: Path, content: bytes, directory: int) -> None:
 
 class ApiKeyStore:
     """The keys of one running process. `keys`: as they were read last without a fault, less what was revoked since;
-    `stale`: live entries left out of them, since their tenants are gone."""
+    `stale`: live entries left out of them, since their tenants are gone; `exists`: whether there was a file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.keys = path, ApiKeys()
         self.stale: tuple[ApiKey, ...] = ()
+        self.exists = False
 
     def load(self, tenants: Collection[str]) -> list[str]:
         """Read the file; returns every fault of it. With a fault, `keys` stay, but those that the file says are revoked
         are revoked: a fault of one entry must not keep a stolen key alive. `tenants`: names of those that exist."""
         content: bytes | None = None
         try:
-            content = _content(self.path)
+            content = self._content()
             faults = faults_of(entries := _entries(content))
         except ApiKeyFileError as error:
             faults = [str(error)]
@@ -146,6 +153,15 @@ class ApiKeyStore:
             self.stale = tuple(entry for entry in entries if is_stale(entry, tenants))
             self.keys = ApiKeys(entry for entry in entries if entry not in self.stale)
         return [f"HELIOGRAPH_API_KEY_STORE: {self.path}: {fault}" for fault in faults]
+
+    def _content(self) -> bytes | None:
+        """None where there has been no file yet. Raises ApiKeyFileError, too where it was there before: a copy that
+        failed or a mount that is gone must not take all keys back."""
+        content = _content(self.path)
+        if content is None and self.exists:
+            raise ApiKeyFileError("is gone; the keys read from it before stay in force")
+        self.exists = content is not None
+        return content
 
     def warnings(self) -> list[str]:
         """One line for each entry that was left out."""

@@ -59,8 +59,10 @@ def _keys_or_exit(settings: Settings, tenants: dict[str, Tenant]) -> ApiKeyStore
     store = ApiKeyStore(settings.api_key_store)
     if faults := _load(store, tenants):
         give_up(*faults)
-    if not store.keys.entries:
-        none = f"{settings.api_key_store} holds no API key: /v1 answers 401 (heliograph keys api create)"
+    if not store.exists:
+        say("warning: no API key exists: heliograph keys api create", err=True)
+    elif not store.keys.entries:
+        none = f"{settings.api_key_store} holds no API key in force: /v1 answers 401 (heliograph keys api create)"
         say(f"warning: {none}", err=True)
     return store
 

@@ -116,7 +116,8 @@ def test_an_ingress_reads_the_store_again_at_sighup_and_keeps_what_it_has_from_a
         def status() -> int:
             return httpx.delete(url, headers={"Authorization": f"Bearer {key}"}).status_code
 
-        assert "/v1 answers 401" in (tmp_path / "log").read_text() and status() == 401
+        told = "warning: no API key exists: heliograph keys api create"
+        assert told in (tmp_path / "log").read_text() and status() == 401
         part.signal(signal.SIGHUP)
         until(lambda: status() == 202)
         (tmp_path / "keys.json").write_text("{")
@@ -167,6 +168,13 @@ def test_a_revocation_is_applied_beside_a_fault_and_the_ingress_is_degraded_unti
         assert [answered(key) for key in (ACME_KEY, BETA_KEY)] == [202, 401]
     finally:
         part.stop()
+
+
+def test_a_store_that_others_may_write_is_refused_at_start(env: dict[str, str], tmp_path: Path) -> None:
+    Path(store_of(tmp_path / "keys.json", api_key(ACME_KEY, "acme"))).chmod(0o620)
+    done = heliograph("ingress", "--port", "0", **env)
+    told = "has mode 620, group or others may write it: chmod go-w"
+    assert (done.returncode, faults(done)) == (2, [f"HELIOGRAPH_API_KEY_STORE: {tmp_path / 'keys.json'}: {told}"])
 
 
 def test_config_check_warns_of_a_key_whose_tenant_is_gone(env: dict[str, str], tmp_path: Path) -> None:

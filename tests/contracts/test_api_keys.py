@@ -13,7 +13,7 @@ import pytest
 from app import clock
 from app.api_key_store import ApiKeyFileError, ApiKeyStore, change_entries, read_entries
 from app.api_keys import ApiKey, ApiKeys, Scope, faults_of, generate
-from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key
+from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key, store_of
 
 NOW = 1_772_532_000_000  # 2026-03-03T10:00:00Z
 ENTRY = api_key(ACME_KEY, "acme")
@@ -114,6 +114,34 @@ def test_a_key_of_a_tenant_that_is_gone_is_left_out_and_named_and_holds_up_no_re
 def test_of_a_revoked_key_that_outlives_its_tenant_nobody_is_warned(tmp_path: Path) -> None:
     revoked = msgspec.structs.replace(GONE, revoked_at=REVOKED.revoked_at)
     assert loaded(tmp_path / "keys.json", ENTRY, revoked).warnings() == []
+
+
+def test_a_store_that_is_gone_at_a_reload_takes_no_key_back(tmp_path: Path) -> None:
+    store = loaded(tmp_path / "keys.json", ENTRY)
+    store.path.unlink()
+    for _ in range(2):
+        assert store.load({"acme"}) == [
+            f"HELIOGRAPH_API_KEY_STORE: {store.path}: is gone; the keys read from it before stay in force"
+        ]
+    assert store.keys.find(ACME_KEY) == ENTRY
+
+
+def test_a_store_that_never_was_there_may_come_later(tmp_path: Path) -> None:
+    store = ApiKeyStore(tmp_path / "keys.json")
+    assert [store.load({"acme"}) for _ in range(2)] == [[], []] and not store.exists
+    store_of(store.path, ENTRY)
+    assert store.load({"acme"}) == [] and store.keys.find(ACME_KEY) == ENTRY
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_what_others_may_write_is_no_store_and_revokes_nothing(tmp_path: Path, mode: int) -> None:
+    store = loaded(tmp_path / "keys.json", ENTRY)
+    change_entries(store.path, lambda _: (REVOKED,))
+    store.path.chmod(mode)
+    [fault] = store.load({"acme"})
+    assert f"has mode {mode:03o}, group or others may write it" in fault and store.keys.find(ACME_KEY) == ENTRY
+    with pytest.raises(ApiKeyFileError):
+        change_entries(store.path, lambda kept: kept)
 
 
 UNREADABLE: list[object] = ["text", {"key_id": "b" * 10, "scopes": ["all"]}, {"key_id": 7, "revoked_at": "now"}]
