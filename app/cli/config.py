@@ -68,11 +68,12 @@ def check(as_json: bool) -> None:
     """
     settings, tenants, faults, missing = looked_at(dict(os.environ))
     # Which tenants there are is not known before they can be read.
-    faults = faults or ApiKeyStore(settings.api_key_store).load(tenants)
+    store = ApiKeyStore(settings.api_key_store)
+    faults = faults or store.load(tenants)
     found = {
         "faults": faults,
         "problems": missing + incomplete(tenants, faults),
-        "warnings": [*shared(tenants), *told(tenants, MISLEADING)],
+        "warnings": [*shared(tenants), *told(tenants, MISLEADING), *store.warnings()],
         "notes": [
             *sandboxes(tenants),
             *request_topics(tenants),

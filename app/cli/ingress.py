@@ -21,6 +21,8 @@ from app.tenants import Tenant
 if TYPE_CHECKING:
     from app.ingress.api import Ingress
 
+log = telemetry.logger(__name__)
+
 
 @click.command("ingress")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 behind a proxy in a container.")
@@ -38,8 +40,8 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
       heliograph ingress --port 8080 --internal-port 9101
     """
     settings, tenants = settings_or_exit(dict(os.environ), keys=True)
-    store = _keys_or_exit(settings, tenants)
     telemetry.configure(settings.log_level)
+    store = _keys_or_exit(settings, tenants)
     ports = (
         settings.port if port is None else port,
         settings.internal_port if internal_port is None else internal_port,
@@ -55,12 +57,22 @@ def command(host: str, port: int | None, internal_port: int | None, as_json: boo
 def _keys_or_exit(settings: Settings, tenants: dict[str, Tenant]) -> ApiKeyStore:
     """The API keys; exit 2 with every fault of their file. Without any, webhooks are served all the same."""
     store = ApiKeyStore(settings.api_key_store)
-    if faults := store.load(tenants):
+    if faults := _load(store, tenants):
         give_up(*faults)
-    if not store.keys.entries:
-        none = f"{settings.api_key_store} holds no API key: /v1 answers 401 (heliograph keys api create)"
+    if not store.exists:
+        say("warning: no API key exists: heliograph keys api create", err=True)
+    elif not store.keys.entries:
+        none = f"{settings.api_key_store} holds no API key in force: /v1 answers 401 (heliograph keys api create)"
         say(f"warning: {none}", err=True)
     return store
+
+
+def _load(store: ApiKeyStore, tenants: dict[str, Tenant]) -> list[str]:
+    """Read the store, warn of keys that are left out, return its faults."""
+    faults = store.load(tenants)
+    for warning in () if faults else store.warnings():
+        log.warning("api_keys.left_out", why=warning)
+    return faults
 
 
 async def _serve(
@@ -83,7 +95,7 @@ async def _serve(
         stop.set()
 
     ingress = _ingress(settings, tenants, store, fail)
-    on_hangup(tenants, lambda read: ingress.take(read, store.keys), store.load)
+    _reload_at_hangup(ingress, tenants, store)
     await ingress.start()
     served: list[Served] = []
     try:
@@ -100,6 +112,16 @@ async def _serve(
         await ingress.stop()
     if faults:
         raise faults[0]
+
+
+def _reload_at_hangup(ingress: "Ingress", tenants: dict[str, Tenant], store: ApiKeyStore) -> None:
+    """Keys of a store without a fault, and revocations of any, count even if other settings cannot be read."""
+    on_hangup(
+        tenants,
+        apply=lambda read: ingress.take(read, store.keys),
+        more=lambda read: _load(store, read),
+        refused=lambda problem: ingress.keep(store.keys, problem),
+    )
 
 
 def _ingress(

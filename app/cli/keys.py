@@ -116,7 +116,8 @@ def revoke(key_id: str, as_json: bool) -> None:
       heliograph keys api revoke k3j5h2m4xq
     """
     settings, _ = settings_or_exit(dict(os.environ))
-    [entry] = [found for found in _change(settings, partial(_revoked, key_id)) if found.key_id == key_id]
+    # More than one where the file was written by hand; all of them are revoked.
+    entry = next(found for found in _change(settings, partial(_revoked, key_id)) if found.key_id == key_id)
     say_json(_shown(entry)) if as_json else say(f"key {key_id} is revoked; {RELOAD}")
 
 

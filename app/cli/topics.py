@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable
+from shlex import quote
 from typing import Any
 
 import click
@@ -84,7 +85,9 @@ def rights(process: str, principal: str | None, tenant: str | None, as_json: boo
             say_json({"resource": right.kind, "name": right.name, "operation": right.operation.name})
         elif principal:
             operation = right.operation.name.title().replace("_", "")
-            say(f"--add --allow-principal {principal} --operation {operation} --{right.kind} {right.name}")
+            # xargs and shells split at blanks; distinguished names (User:CN=a b) have some.
+            quoted = f"{quote(principal)} --operation {operation} --{right.kind} {quote(right.name)}"
+            say(f"--add --allow-principal {quoted}")
         else:
             say(right.words)
 

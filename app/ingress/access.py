@@ -39,7 +39,12 @@ class Access:
 
     def take(self, tenants: Mapping[str, Tenant], keys: ApiKeys) -> None:
         """These tenants and keys from the next request on."""
-        self._tenants, self._keys = tenants, keys
+        self._tenants = tenants
+        self.take_keys(keys)
+
+    def take_keys(self, keys: ApiKeys) -> None:
+        """These keys from the next request on; tenants stay."""
+        self._keys = keys
 
     def admit(self, request: Request, scope: Scope) -> Tenant:
         """The tenant of the key. Raises Problem: 401, 403, 429, or 503 for one that is not known here yet."""

@@ -74,15 +74,22 @@ class Ingress:
         access = Access(tenants, keys or ApiKeys(), settings.api_rate, settings.api_address_rate)
         self.messages = Messages(access, self.log, topics, key, body_s, States(read_model, key), stopped)
         self.connections, self._proxies = Connections(body_s, head_s), list(settings.trusted_proxies)
-        self._known = frozenset(tenants)
+        self._known, self._not_read = frozenset(tenants), ""
 
     def take(self, tenants: Mapping[str, Tenant], keys: ApiKeys) -> None:
         """These tenants and keys from the next request on. One that is new has no requests taken before a restart,
         which looks for its topic: a record for a topic that is missing would hold up those of all tenants."""
+        self._not_read = ""
         self.webhooks.hooks = Hooks(tenants)
         self.messages.access.take({name: one for name, one in tenants.items() if name in self._known}, keys)
         if new := sorted(set(tenants) - self._known):
             _log.warning("tenants.need_restart", tenants=new)
+
+    def keep(self, keys: ApiKeys, problem: str) -> None:
+        """Settings could not be read again: tenants stay, these keys are in force, and `problem` is shown as what makes
+        the ingress degraded until `take` is called."""
+        self._not_read = problem
+        self.messages.access.take_keys(keys)
 
     async def start(self) -> None:
         """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
@@ -102,10 +109,10 @@ class Ingress:
             await self.read_model.stop()
 
     def degraded(self) -> str:
-        """What is wrong with the spool, the workers or the read model, or ""."""
+        """What is wrong with the settings, the spool, the workers or the read model, or ""."""
         workers = self.workers.problem if self.workers else ""
         read_model = self.read_model.problem if self.read_model else ""
-        parts = (self.log.degraded(), workers, read_model)
+        parts = (self._not_read, self.log.degraded(), workers, read_model)
         return "; ".join(filter(None, parts))
 
     def routes(self) -> list[Route]:

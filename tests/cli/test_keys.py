@@ -7,11 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from app.api_key_store import change_entries
+from app.api_keys import ApiKey
 from app.dev.broker import free_port
 from app.dev.parts import Part
 from tests.support.commands import KEYS, faults, heliograph
-from tests.support.keyring import ACME_KEY, api_key, store_of
+from tests.support.keyring import ACME_KEY, BETA_KEY, api_key, key_of, store_of
 from tests.support.lab import until
 
 TENANTS = '[tenants.acme.lanes.x]\nfrom_number = "+15005550006"\n[tenants.beta.lanes.x]\nfrom_number = "+15005550006"\n'
@@ -113,7 +116,8 @@ def test_an_ingress_reads_the_store_again_at_sighup_and_keeps_what_it_has_from_a
         def status() -> int:
             return httpx.delete(url, headers={"Authorization": f"Bearer {key}"}).status_code
 
-        assert "/v1 answers 401" in (tmp_path / "log").read_text() and status() == 401
+        told = "warning: no API key exists: heliograph keys api create"
+        assert told in (tmp_path / "log").read_text() and status() == 401
         part.signal(signal.SIGHUP)
         until(lambda: status() == 202)
         (tmp_path / "keys.json").write_text("{")
@@ -122,3 +126,58 @@ def test_an_ingress_reads_the_store_again_at_sighup_and_keeps_what_it_has_from_a
         assert status() == 202
     finally:
         part.stop()
+
+
+def test_a_revocation_is_applied_beside_a_fault_and_the_ingress_is_degraded_until_a_reload_succeeds(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    store = tmp_path / "keys.json"
+    stale, acme, beta = api_key(key_of("gone"), "gone"), api_key(ACME_KEY, "acme"), api_key(BETA_KEY, "beta")
+    store_of(store, stale, acme, beta)
+    part = Part(
+        "ingress",
+        ["ingress", "--port", "0", "--internal-port", "0"],
+        env | {"PATH": os.environ["PATH"]},
+        tmp_path / "log",
+    )
+    part.start()
+    try:
+        ready = part.wait()
+
+        def answered(key: str) -> int:
+            url = f"{ready['ingress']}/v1/messages/{'0' * 20}-{'0' * 20}"
+            return httpx.delete(url, headers={"Authorization": f"Bearer {key}"}).status_code
+
+        def reload(*entries: ApiKey) -> httpx.Response:
+            change_entries(store, lambda _: entries)
+            before = (tmp_path / "log").read_text().count("read_again")
+            part.signal(signal.SIGHUP)
+            until(lambda: (tmp_path / "log").read_text().count("read_again") > before)
+            return httpx.get(f"{ready['internal']}/readyz")
+
+        left_out = f"key {stale.key_id} is left out: there is no tenant gone"
+        assert left_out in (tmp_path / "log").read_text()
+        assert [answered(key) for key in (ACME_KEY, BETA_KEY, key_of("gone"))] == [202, 202, 401]
+        twice = reload(stale, stale, replace(acme, revoked_at=acme.created_at), beta)
+        assert (twice.status_code, "degraded: settings not read again since 20" in twice.text) == (200, True)
+        assert f"{stale.key_id}, {stale.key_id}: have the same key id" in twice.text
+        assert [answered(key) for key in (ACME_KEY, BETA_KEY)] == [401, 202]
+        assert "settings not read again" not in reload(stale, acme, beta).text and answered(ACME_KEY) == 202
+        (tmp_path / "tenants.toml").write_text("[")
+        assert "settings not read again" in reload(acme, replace(beta, revoked_at=beta.created_at)).text
+        assert [answered(key) for key in (ACME_KEY, BETA_KEY)] == [202, 401]
+    finally:
+        part.stop()
+
+
+def test_a_store_that_others_may_write_is_refused_at_start(env: dict[str, str], tmp_path: Path) -> None:
+    Path(store_of(tmp_path / "keys.json", api_key(ACME_KEY, "acme"))).chmod(0o620)
+    done = heliograph("ingress", "--port", "0", **env)
+    told = "has mode 620, group or others may write it: chmod go-w"
+    assert (done.returncode, faults(done)) == (2, [f"HELIOGRAPH_API_KEY_STORE: {tmp_path / 'keys.json'}: {told}"])
+
+
+def test_config_check_warns_of_a_key_whose_tenant_is_gone(env: dict[str, str], tmp_path: Path) -> None:
+    store_of(tmp_path / "keys.json", api_key(ACME_KEY, "gone"))
+    found = json.loads(heliograph("config", "check", "--json", **env).stdout)
+    assert [line for line in found["warnings"] if "there is no tenant gone" in line] and found["faults"] == []

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.cli.sendfile import Line, asked
 from app.cli.sendmatch import Matching, awaited
 from app.cli.sendwait import show
 from app.cli.shown import escaped, json_line, raw, say, say_json
+from tests.support.commands import KEYS, heliograph
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "\x1b[2J\x9b31m\x07Hi\r\nnow  delivered\u202egnp.\u2028\u2066\x7f\x00\U000e0041"
@@ -103,3 +105,11 @@ def test_a_table_of_outcomes_holds_no_more_than_its_text(capsys: pytest.CaptureF
 def test_steps_of_a_message_are_lines_of_their_own() -> None:
     step = {"at": "now", "input": "contact.requested.v1", "given": {"campaign": HOSTILE}, "decided": [], "effects": []}
     assert [escaped(line).count("\n") for line in _lines(step)] == [0]
+
+
+def test_a_principal_with_blanks_is_one_argument_of_what_prints_rights() -> None:
+    principal = "User:CN=heliograph ingress,O='Example'; id"
+    printed = heliograph("topics", "rights", "ingress", "--principal", principal, **KEYS).stdout
+    asked = ["xargs", "-L1", "printf", "%s\\n---\\n"]
+    words = subprocess.run(asked, input=printed, capture_output=True, text=True, check=True).stdout.split("\n---\n")
+    assert words.count(principal) == words.count("--allow-principal") == len(printed.splitlines())

@@ -13,7 +13,7 @@ import pytest
 from app import clock
 from app.api_key_store import ApiKeyFileError, ApiKeyStore, change_entries, read_entries
 from app.api_keys import ApiKey, ApiKeys, Scope, faults_of, generate
-from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key
+from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key, store_of
 
 NOW = 1_772_532_000_000  # 2026-03-03T10:00:00Z
 ENTRY = api_key(ACME_KEY, "acme")
@@ -65,10 +65,6 @@ BROKEN: dict[str, tuple[list[ApiKey], str]] = {
         [ENTRY, api_key(BETA_KEY, "beta", key_id=ENTRY.key_id)],
         f"{ENTRY.key_id}, {ENTRY.key_id}: have the same key id; revoke them and create new keys",
     ),
-    "no tenant": (
-        [api_key(ACME_KEY, "gone")],
-        f"{ENTRY.key_id}: there is no tenant gone: heliograph keys api revoke {ENTRY.key_id}",
-    ),
     "no scope": (
         [api_key(ACME_KEY, "acme", [])],
         f"{ENTRY.key_id}: scopes must hold at least one of send, cancel, read, consent, admin",
@@ -91,12 +87,73 @@ BROKEN: dict[str, tuple[list[ApiKey], str]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_faulty_entry_is_named_with_its_rule(name: str) -> None:
     entries, fault = BROKEN[name]
-    assert faults_of(entries, {"acme", "beta"}) == [fault]
-    assert faults_of([ENTRY, api_key(BETA_KEY, "beta")], {"acme", "beta"}) == []
+    assert faults_of(entries) == [fault]
+    assert faults_of([ENTRY, api_key(BETA_KEY, "beta")]) == []
 
 
-def test_a_revoked_key_may_outlive_its_tenant() -> None:
-    assert faults_of([api_key(ACME_KEY, "gone", revoked_at="2026-03-01T00:00:00.000Z")], {"acme"}) == []
+REVOKED = msgspec.structs.replace(ENTRY, revoked_at="2026-03-04T00:00:00.000Z")
+GONE = api_key(BETA_KEY, "gone")
+
+
+def loaded(path: Path, *entries: ApiKey) -> ApiKeyStore:
+    change_entries(path, lambda _: entries)
+    store = ApiKeyStore(path)
+    assert store.load({"acme"}) == []
+    return store
+
+
+def test_a_key_of_a_tenant_that_is_gone_is_left_out_and_named_and_holds_up_no_revocation(tmp_path: Path) -> None:
+    store = loaded(tmp_path / "keys.json", ENTRY, GONE)
+    assert (store.keys.find(ACME_KEY), store.keys.find(BETA_KEY)) == (ENTRY, None)
+    why = f"there is no tenant gone: heliograph keys api revoke {GONE.key_id}"
+    assert store.warnings() == [f"key {GONE.key_id} is left out: {why}"]
+    change_entries(store.path, lambda _: (REVOKED, GONE))
+    assert store.load({"acme"}) == [] and store.keys.find(ACME_KEY) == REVOKED
+
+
+def test_of_a_revoked_key_that_outlives_its_tenant_nobody_is_warned(tmp_path: Path) -> None:
+    revoked = msgspec.structs.replace(GONE, revoked_at=REVOKED.revoked_at)
+    assert loaded(tmp_path / "keys.json", ENTRY, revoked).warnings() == []
+
+
+def test_a_store_that_is_gone_at_a_reload_takes_no_key_back(tmp_path: Path) -> None:
+    store = loaded(tmp_path / "keys.json", ENTRY)
+    store.path.unlink()
+    for _ in range(2):
+        assert store.load({"acme"}) == [
+            f"HELIOGRAPH_API_KEY_STORE: {store.path}: is gone; the keys read from it before stay in force"
+        ]
+    assert store.keys.find(ACME_KEY) == ENTRY
+
+
+def test_a_store_that_never_was_there_may_come_later(tmp_path: Path) -> None:
+    store = ApiKeyStore(tmp_path / "keys.json")
+    assert [store.load({"acme"}) for _ in range(2)] == [[], []] and not store.exists
+    store_of(store.path, ENTRY)
+    assert store.load({"acme"}) == [] and store.keys.find(ACME_KEY) == ENTRY
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_what_others_may_write_is_no_store_and_revokes_nothing(tmp_path: Path, mode: int) -> None:
+    store = loaded(tmp_path / "keys.json", ENTRY)
+    change_entries(store.path, lambda _: (REVOKED,))
+    store.path.chmod(mode)
+    [fault] = store.load({"acme"})
+    assert f"has mode {mode:03o}, group or others may write it" in fault and store.keys.find(ACME_KEY) == ENTRY
+    with pytest.raises(ApiKeyFileError):
+        change_entries(store.path, lambda kept: kept)
+
+
+UNREADABLE: list[object] = ["text", {"key_id": "b" * 10, "scopes": ["all"]}, {"key_id": 7, "revoked_at": "now"}]
+
+
+@pytest.mark.parametrize("other", [*UNREADABLE, msgspec.to_builtins(REVOKED)])
+def test_a_revocation_counts_whatever_the_other_entries_are(tmp_path: Path, other: object) -> None:
+    """The other one is not a key, has an unknown scope, a field of another type, or the same id and hash."""
+    store = loaded(tmp_path / "keys.json", ENTRY, api_key(BETA_KEY, "acme"))
+    store.path.write_bytes(msgspec.json.encode({"keys": [other, msgspec.to_builtins(REVOKED)]}))
+    assert store.load({"acme"}) != [] and store.keys.find(ACME_KEY) == REVOKED
+    assert store.keys.find(BETA_KEY) == api_key(BETA_KEY, "acme")
 
 
 @pytest.mark.parametrize(
