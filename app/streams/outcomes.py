@@ -17,7 +17,8 @@ def outcome_record(
 ) -> NotifyOutcome:
     """`notify.outcome.v1` of this revision. `caller_fields`: None if they cannot be opened, which it says."""
     fields = caller_fields or CallerFields("")
-    best = max(message.attempts, key=lambda a: a.progress, default=None)
+    # Of attempts that came equally far the last one: its failure is the reason.
+    best = max(reversed(message.attempts), key=lambda a: a.progress, default=None)
     at_last = message.attempts[-1] if message.attempts else None
     speaks = best if best is not None and best.progress > Progress.CLAIMED else at_last
     return NotifyOutcome(
@@ -72,7 +73,8 @@ def _segments(message: Message) -> int:
 
 def _times(message: Message) -> dict[str, str]:
     """When each step was first learnt, by the best attempt."""
-    best = max(message.attempts, key=lambda a: a.progress, default=None)
+    # Of attempts that came equally far the last one: its failure is the reason.
+    best = max(reversed(message.attempts), key=lambda a: a.progress, default=None)
     times: dict[str, str] = {}
     for step in best.learnt if best else ():
         times.setdefault(PROGRESS_WORDS[step.progress], iso(step.at_ms))

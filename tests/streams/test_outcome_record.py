@@ -1,0 +1,19 @@
+"""What an outcome says of a message that was tried more than once."""
+
+from app.domain.events import OutcomeGiven
+from app.domain.words import DueKind, ErrorClass, Progress, Reason, Word
+from app.records.caller_fields import CallerFields
+from app.records.envelope import Cause
+from app.streams.outcomes import outcome_record
+from tests.support.given import due, given, report, requested, taken, turn
+
+
+def test_error_code_and_sid_are_those_of_the_attempt_whose_failure_is_the_reason():
+    log = given(requested(retry_delays_ms=(1000,)), turn(), taken())
+    log.then(report(Progress.FAILED, code=30001, error=ErrorClass.THROTTLED))
+    log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, sid="SM2"))
+    log.then(report(Progress.FAILED, 2, "SM2", 30008, ErrorClass.UNKNOWN))
+    [event] = log.said(OutcomeGiven)
+    told = outcome_record(log.message(), event, Cause(0, 0, 0), CallerFields("k"))
+    assert (told.outcome, told.reason) == (Word.FAILED, Reason.UNKNOWN)
+    assert told.error_code == 30008 and [attempt.error_code for attempt in told.attempts] == [30001, 30008]
