@@ -17,10 +17,7 @@ def outcome_record(
 ) -> NotifyOutcome:
     """`notify.outcome.v1` of this revision. `caller_fields`: None if they cannot be opened, which it says."""
     fields = caller_fields or CallerFields("")
-    # Of attempts that came equally far the last one: its failure is the reason.
-    best = max(reversed(message.attempts), key=lambda a: a.progress, default=None)
-    at_last = message.attempts[-1] if message.attempts else None
-    speaks = best if best is not None and best.progress > Progress.CLAIMED else at_last
+    speaks = _deciding_attempt(message, event)
     return NotifyOutcome(
         id=f"{message.id}:{event.revision}",
         at=iso(event.at_ms),
@@ -51,6 +48,19 @@ def outcome_record(
     )
 
 
+def _deciding_attempt(message: Message, event: OutcomeGiven) -> Attempt | None:
+    """The last attempt whose error is the reason of the outcome; where none is, the one that came furthest."""
+    told = [
+        attempt for attempt in message.attempts if attempt.error is not None and str(attempt.error) == str(event.reason)
+    ]
+    if told:
+        return told[-1]
+    best = max(message.attempts, key=lambda a: a.progress, default=None)
+    if best is not None and best.progress > Progress.CLAIMED:
+        return best
+    return message.attempts[-1] if message.attempts else None
+
+
 def _seen(attempt: Attempt) -> AttemptSeen:
     return AttemptSeen(
         attempt=attempt.n,
@@ -73,8 +83,7 @@ def _segments(message: Message) -> int:
 
 def _times(message: Message) -> dict[str, str]:
     """When each step was first learnt, by the best attempt."""
-    # Of attempts that came equally far the last one: its failure is the reason.
-    best = max(reversed(message.attempts), key=lambda a: a.progress, default=None)
+    best = max(message.attempts, key=lambda a: a.progress, default=None)
     times: dict[str, str] = {}
     for step in best.learnt if best else ():
         times.setdefault(PROGRESS_WORDS[step.progress], iso(step.at_ms))

@@ -8,7 +8,7 @@ from app.streams.outcomes import outcome_record
 from tests.support.given import due, given, report, requested, taken, turn
 
 
-def test_error_code_and_sid_are_those_of_the_attempt_whose_failure_is_the_reason():
+def test_the_error_code_is_that_of_the_attempt_whose_failure_is_the_reason():
     log = given(requested(retry_delays_ms=(1000,)), turn(), taken())
     log.then(report(Progress.FAILED, code=30001, error=ErrorClass.THROTTLED))
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, sid="SM2"))
