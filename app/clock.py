@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_MS = 253_402_300_799_000  # 9999-12-31T23:59:59Z, the last second that `iso` can write
 
 
@@ -37,5 +37,5 @@ def new_id() -> str:
 def iso(at_ms: int) -> str:
     """RFC 3339 in UTC with ms: 2026-03-03T10:00:00.000Z. Never raises: what lies before the epoch is written as the
     epoch, what UTC cannot write as `LATEST_MS`. A time may come from a record."""
-    at = _EPOCH + timedelta(milliseconds=min(max(at_ms, 0), LATEST_MS))
+    at = EPOCH + timedelta(milliseconds=min(max(at_ms, 0), LATEST_MS))
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from app import clock
 from app.domain.segments import with_link
 from app.domain.words import Category, Priority
 from app.records.codec import Unreadable, decode, decode_tolerant
@@ -294,6 +295,6 @@ def recipients_of(request: NotifyRequested) -> tuple[str, ...]:
 
 def payload_fields(request: NotifyRequested) -> tuple[str, ...]:
     """What makes two requests under one key the same: what would be sent, from where, and at which instant."""
-    times = [t.astimezone(UTC).isoformat() if t else "" for t in (request.send_at, request.expires_at)]
-    link = [request.media_fallback] if request.media_fallback else []
-    return request.body, *request.media, request.sender or "", request.category, *times, *link
+    # The distance from the epoch: a time at the ends of the calendar has no form in UTC, yet has a distance.
+    times = [str(t - clock.EPOCH) if t else "" for t in (request.send_at, request.expires_at)]
+    return request.body, *request.media, request.sender or "", request.category, *times, request.media_fallback or ""
