@@ -33,6 +33,7 @@ class RateLimiter:
             return 0.0
         full_at = max(now_s, self._full_at_s.get(name, now_s)) + self._step_s
         if (wait_s := full_at - now_s - self._depth_s) > 1e-9:
+            self._full_at_s.move_to_end(name)  # a name that is refused is seen, too
             return wait_s
         self._full_at_s[name] = full_at
         self._full_at_s.move_to_end(name)
