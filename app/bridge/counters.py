@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.domain.fields import LARGEST
-from app.domain.windows import BOUNDS, KEPT_MS, METRICS
+from app.domain.metrics.windows import BOUNDS, KEPT_MS, METRICS
+from app.domain.model.schema_fields import LARGEST
 from app.records.metrics import NotifyMetric
 
 PREFIX = "heliograph_"

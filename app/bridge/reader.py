@@ -17,7 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from app import clock, telemetry
 from app.bridge.counters import Counters
-from app.domain.windows import KEPT_MS, WINDOW_MS
+from app.domain.metrics.windows import KEPT_MS, WINDOW_MS
 from app.kafka.batch_fetching import read_in_turns
 from app.records.codec import Unreadable, decode
 from app.records.metrics import decoder

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from app.dev.private import UMASK, append_to
+from app.dev.private_files import UMASK, append_to
 
 READY_S, STOP_S = 30.0, 15.0
 LEAST_DISK_BYTES = 300 << 20

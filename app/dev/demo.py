@@ -11,11 +11,11 @@ import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from app import kafka
-from app.dev import judge
-from app.dev.cast import Cast, Line, cast, request
-from app.dev.stand import SERVICE, Plan, Stand
-from app.settings import Settings
+from app.config.settings import Settings
+from app.dev import demo_checks
+from app.dev.demo_data import Cast, Line, cast, request
+from app.dev.dev_cluster import SERVICE, Plan, Stand
+from app.kafka.client import client_settings
 
 # Shares of calls and callbacks that misbehave; see `app.simulator.faults.Faults`.
 FAULTS: dict[str, dict[str, float]] = {
@@ -87,7 +87,7 @@ class Demo:
     async def run(self, stand: Stand, show: Callable[[Progress], None]) -> dict[str, Any]:
         """Send, wait for every outcome, judge. Raises DemoFault when nothing moves for a minute."""
         self._settings = Settings.read(stand.env)
-        self._client = kafka.client(self._settings)
+        self._client = client_settings(self._settings)
         self._addresses, self._prefix = stand.addresses(), self._settings.topic_prefix
         self._api_key = stand.api_key
         async with aiohttp.ClientSession() as self._http:
@@ -186,9 +186,9 @@ class Demo:
     async def _judge(self, started: float) -> dict[str, Any]:
         async with self._http.get(f"{self._addresses['simulator']}/_sim/creates") as answer:
             creates = (await answer.json())["creates"]
-        outcomes = await judge.read_all(f"{self._prefix}notify.outcomes", self._client)
-        contacts = await judge.read_all(f"{self._prefix}contacts", self._client)
-        result = judge.summary(self._produced, outcomes, creates, contacts, self._settings.claim_ttl_s)
+        outcomes = await demo_checks.read_all(f"{self._prefix}notify.outcomes", self._client)
+        contacts = await demo_checks.read_all(f"{self._prefix}contacts", self._client)
+        result = demo_checks.summary(self._produced, outcomes, creates, contacts, self._settings.claim_ttl_s)
         ends = sorted(at / 1000 for _, _, at, value in outcomes if value["outcome"] not in ("unconfirmed", "in_doubt"))
         spent = max(0.001, (ends[-1] if ends else time.time()) - started)
         result["messages_per_second"] = round(len(ends) / spent, 1)

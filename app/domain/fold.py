@@ -5,14 +5,18 @@ from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from app.domain.attempts import answered, reported, turn_granted
-from app.domain.case import Case
-from app.domain.contact import Contact, Message
-from app.domain.deadlines import checkpointed, due
-from app.domain.effects import Effect
-from app.domain.events import Event, InputRefused, MessageForgotten
-from app.domain.freeze import retried
-from app.domain.inputs import (
+from app.domain.handlers.attempts import answered, reported, turn_granted
+from app.domain.handlers.duplicate_inputs import repeated
+from app.domain.handlers.frozen_contact import retried
+from app.domain.handlers.inbound import texted
+from app.domain.handlers.reconciliation import listed, settle
+from app.domain.handlers.requests import canceled, rejected, requested
+from app.domain.handlers.scheduled_cancel import recalled
+from app.domain.handlers.timers import checkpointed, due
+from app.domain.model.contact import Contact, Message
+from app.domain.model.effects import Effect
+from app.domain.model.events import Event, InputRefused, MessageForgotten
+from app.domain.model.inputs import (
     Answered,
     CancelRequested,
     Checkpointed,
@@ -28,16 +32,12 @@ from app.domain.inputs import (
     Texted,
     TurnGranted,
 )
-from app.domain.limits import CANCEL_KEPT_MS
-from app.domain.listing import listed, settle
-from app.domain.order import ask_next
-from app.domain.person import texted
-from app.domain.placement import place_messages
-from app.domain.recalls import recalled
-from app.domain.repeats import repeated
-from app.domain.requests import canceled, rejected, requested
-from app.domain.timing import dues
-from app.domain.words import DueKind
+from app.domain.model.row_limits import CANCEL_KEPT_MS
+from app.domain.model.vocabulary import DueKind
+from app.domain.rules.decision_context import Case
+from app.domain.rules.placement import place_messages
+from app.domain.rules.schedule import dues
+from app.domain.rules.send_order import ask_next
 
 # Their writers made the contact's id from tenant and address; the others took it from what they were told.
 Proving = Requested | Rejected | Texted

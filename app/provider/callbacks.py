@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.domain.words import ErrorClass, Progress
-from app.provider.stamps import INVALID_AFTER, About, stamp_code
-from app.provider.words import PROGRESS
+from app.domain.model.vocabulary import ErrorClass, Progress
+from app.provider.error_enrichment import INVALID_AFTER, About, stamp_code
+from app.provider.status_mapping import PROGRESS
 
 MAX_MEDIA = 10
 OPT_OUT_TYPES = frozenset({"STOP", "START", "HELP"})

@@ -8,8 +8,8 @@ import aiohttp
 import msgspec
 
 from app.provider.http import Flight, PooledHttpClient, current_flight
-from app.provider.port import Canceled, Doubtful
-from app.provider.words import code_of
+from app.provider.provider_api import Canceled, Doubtful
+from app.provider.status_mapping import code_of
 
 # Not about the text: credentials, time, too many at once.
 _LATER = (401, 403, 407, 408, 429)

@@ -18,9 +18,9 @@ from aiohttp.tracing import Trace
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
-from app.provider.gate import Gate
-from app.provider.port import LastCheck
-from app.provider.servers import address
+from app.provider.concurrency_limiter import Gate
+from app.provider.provider_api import LastCheck
+from app.provider.request_url import address
 
 API = "https://api.twilio.com"
 # Shorter than any server's idle limit that we know of: a request on a connection just closed would be in doubt.

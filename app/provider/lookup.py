@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import msgspec
 
-from app.domain.words import LineType
+from app.domain.model.vocabulary import LineType
 from app.provider.http import API, Flight, PooledHttpClient, current_flight
 
 LOOKUP_S = 2.0

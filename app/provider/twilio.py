@@ -12,14 +12,14 @@ import aiohttp
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
-from app.domain.words import ErrorClass, LineType, Progress
+from app.domain.model.vocabulary import ErrorClass, LineType, Progress
 from app.provider.cancel import cancel_text
-from app.provider.gate import Gate
+from app.provider.concurrency_limiter import Gate
 from app.provider.http import API, Flight, Forbidden, PooledHttpClient, Timeouts, current_flight
-from app.provider.listing import NoPage, Page, Query, ask_page
 from app.provider.lookup import ask_line_type, lookups_of
-from app.provider.port import Abandoned, Canceled, Create, Doubtful, LastCheck, Refused, Result, Taken
-from app.provider.words import PROGRESS, error_class
+from app.provider.message_list import NoPage, Page, Query, ask_page
+from app.provider.provider_api import Abandoned, Canceled, Create, Doubtful, LastCheck, Refused, Result, Taken
+from app.provider.status_mapping import PROGRESS, error_class
 
 # Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
 LEAST_CODE = 10_000

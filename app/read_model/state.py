@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from app.domain.words import PROGRESS_WORDS
+from app.domain.model.vocabulary import PROGRESS_WORDS
 from app.records.outcomes import AttemptSeen, NotifyOutcome, Times
 from app.records.updates import NotifyUpdated
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from app.records.schemas import STRUCTS
+from app.records.registry import STRUCTS
 from app.records.topics import PER_TENANT, Topic, declared
 
 HEAD = """\

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.domain import surrogates
+from app.domain.content import surrogates
 
 T = TypeVar("T")
 # A path or a rule may repeat what a producer nested; both travel in records.

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from app.domain import fields as f
+from app.domain.model import schema_fields as f
 
 Headers = list[tuple[str, bytes | None]]
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.domain import fields as f
+from app.domain.model import schema_fields as f
 from app.records.envelope import Cause
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from app.domain import fields as f
-from app.domain.words import ErrorClass, Priority, Proof
+from app.domain.model import schema_fields as f
+from app.domain.model.vocabulary import ErrorClass, Priority, Proof
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_field="type", gc=False):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.domain.surrogates import replace_lone_surrogates
+from app.domain.content.surrogates import replace_lone_surrogates
 from app.records.codec import Unreadable, decode, json_text
 from app.records.requests import (
     DEFAULT_TENANT,

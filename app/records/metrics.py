@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from app.domain import fields as f
-from app.domain.windows import METRICS
+from app.domain.metrics.windows import METRICS
+from app.domain.model import schema_fields as f
 
 
 class NotifyMetric(

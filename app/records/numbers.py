@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from app.domain import fields as f
+from app.domain.model import schema_fields as f
 from app.records.envelope import Cause
 
 STATES = ["invalid", "valid"]

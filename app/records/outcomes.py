@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from app.domain import fields as f
-from app.domain.words import PROGRESS_WORDS
+from app.domain.model import schema_fields as f
+from app.domain.model.vocabulary import PROGRESS_WORDS
 from app.records.envelope import Cause
 
 

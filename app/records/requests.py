@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from app import clock
-from app.domain.segments import with_link
-from app.domain.words import Category, Priority
+from app.domain.content.segments import with_link
+from app.domain.model.vocabulary import Category, Priority
 from app.records.codec import Unreadable, decode, decode_tolerant
 
 MAX_VALUE_BYTES = 900_000

@@ -6,38 +6,13 @@ A schema is open: writers may add fields within a version, and readers ignore wh
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from app.domain.inputs import Input
-from app.records.bulk import BulkParked
-from app.records.consent import NotifyConsentChanged, NotifyInboundOpened, NotifyMessageOpened, NotifyTextsOpened
-from app.records.deadletters import DeadletterRecord
-from app.records.inbound import NotifyReceived
-from app.records.lanes import LaneRecord
-from app.records.metrics import NotifyMetric
-from app.records.numbers import NotifyNumberChanged
-from app.records.outcomes import NotifyOutcome
-from app.records.requests import CONTENT_RULE, NotifyCanceled, NotifyRequested
-from app.records.updates import NotifyUpdated
+from app.records.registry import STRUCTS
+from app.records.requests import CONTENT_RULE
 
-_NOTIFY = (NotifyRequested, NotifyCanceled, NotifyOutcome, NotifyUpdated, NotifyReceived, NotifyConsentChanged)
-STRUCTS: Mapping[str, type[msgspec.Struct]] = {
-    str(struct.__struct_config__.tag): struct
-    for struct in (
-        *_NOTIFY,
-        NotifyNumberChanged,
-        NotifyInboundOpened,
-        NotifyMessageOpened,
-        NotifyTextsOpened,
-        NotifyMetric,
-        *get_args(DeadletterRecord),
-        *get_args(Input),
-        *get_args(LaneRecord),
-        BulkParked,
-    )
-}
 # Rules over several fields, which no struct can say.
 _RULES: Mapping[str, Mapping[str, Any]] = {"notify.requested.v1": CONTENT_RULE}
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from app.domain import fields as f
-from app.domain.words import Answer
+from app.domain.model import schema_fields as f
+from app.domain.model.vocabulary import Answer
 from app.records.envelope import Cause
 
 # The domain's events by their wire words; those of an answered attempt are the words of its answer.

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator.guard import Guard, answered
-from app.simulator.holdings import Holdings, Seed
+from app.simulator.account_access import Guard, answered
+from app.simulator.account_data import Holdings, Seed
 from app.simulator.numbers import Numbers
 from app.simulator.services import Services
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from app.simulator import rules
 from app.simulator.listing import BadPage, page
-from app.simulator.lives import Lives
+from app.simulator.message_life import Lives
 from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at, sender_of
 from app.simulator.state import State, new_sid
 from app.simulator.text import Text, resource

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.simulator.faults import Count, Milliseconds, Script
-from app.simulator.linetypes import read_line
-from app.simulator.person import read_end
+from app.simulator.line_types import read_line
+from app.simulator.recipient import read_end
 
 ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}\Z")
 # With the prefix of a channel, or the few digits of a short code.

@@ -13,14 +13,14 @@ from starlette.routing import Route
 
 from app.simulator import rules
 from app.simulator.account import account_routes
+from app.simulator.account_access import Guard
+from app.simulator.account_data import Holdings
 from app.simulator.api import Api, answered
 from app.simulator.config import Changeable, SimulatorConfig
 from app.simulator.faults import Faults
-from app.simulator.guard import Guard
-from app.simulator.holdings import Holdings
-from app.simulator.lives import Lives
+from app.simulator.inbound_people import Inbound, People
 from app.simulator.lookup import Lookups
-from app.simulator.people import Inbound, People
+from app.simulator.message_life import Lives
 from app.simulator.state import State
 from app.simulator.text import created
 from app.simulator.webhooks import Webhooks

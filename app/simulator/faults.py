@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from app.simulator.linetypes import read_line
-from app.simulator.person import read_end
+from app.simulator.line_types import read_line
+from app.simulator.recipient import read_end
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0)]

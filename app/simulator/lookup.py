@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
+from app.simulator.account_access import Guard
 from app.simulator.api import Api, answered, hold
 from app.simulator.faults import LOOKUP_FAULTS
-from app.simulator.guard import Guard
-from app.simulator.linetypes import intelligence
+from app.simulator.line_types import intelligence
 from app.simulator.state import State
 
 PACKAGE = "line_type_intelligence"

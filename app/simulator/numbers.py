@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.guard import Guard, answered, form, legacy_page, page, refused
-from app.simulator.holdings import Holdings, Number
+from app.simulator.account_access import Guard, answered, form, legacy_page, page, refused
+from app.simulator.account_data import Holdings, Number
 from app.simulator.rules import Refusal
 
 FIELDS = {

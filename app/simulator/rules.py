@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from app.simulator.person import OPTED_OUT, TO_ERRORS, from_error
+from app.simulator.recipient import OPTED_OUT, TO_ERRORS, from_error
 from app.simulator.state import State
 
 MAX_BODY, MAX_MEDIA, MAX_URL = 1600, 10, 4000

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.simulator.holdings import Holdings, Service
-from app.simulator.person import NO_SENDER
+from app.simulator.account_data import Holdings, Service
+from app.simulator.recipient import NO_SENDER
 
 Fault = tuple[int, str]
 NOT_OURS = (21660, "Mismatch between the 'From' number and the account")

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.guard import MISSING, Guard, answered, form, page, refused
-from app.simulator.holdings import Holdings, Service, new
+from app.simulator.account_access import MISSING, Guard, answered, form, page, refused
+from app.simulator.account_data import Holdings, Service, new
 from app.simulator.rules import Refusal
 
 ALREADY_HERE = Refusal(21710, "Phone Number or Short Code is already in the Messaging Service", 409)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import islice
 from sys import intern
 
-from app.simulator.chance import Strikes, roll
+from app.simulator.account_data import Holdings
 from app.simulator.config import SimulatorConfig
 from app.simulator.consent import OptOuts
 from app.simulator.faults import Faults
-from app.simulator.holdings import Holdings
-from app.simulator.linetypes import line_of
+from app.simulator.line_types import line_of
 from app.simulator.queues import Queues
 from app.simulator.scripts import RESERVED
+from app.simulator.seeded_chance import Strikes, roll
 from app.simulator.senders import Senders, chosen
 from app.simulator.text import Text
 

@@ -17,8 +17,8 @@ import msgspec
 import orjson
 
 from app.simulator.config import SimulatorConfig
-from app.simulator.posting import Answer, Poster, PostFailed
-from app.simulator.signing import sign, with_digest
+from app.simulator.signature import sign, with_digest
+from app.simulator.webhook_client import Answer, Poster, PostFailed
 
 AT_ONCE = 64
 BACKOFF_S, LONGEST_S = 0.2, 3.0

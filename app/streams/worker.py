@@ -9,45 +9,46 @@ from typing import Any
 import msgspec
 import phonenumbers
 
-from app import kafka, telemetry
-from app.domain.identity import key_fingerprint
-from app.domain.series import Lists
-from app.provider.gate import Gate, Line
+from app import telemetry
+from app.config.settings import Settings
+from app.config.tenants import Tenant
+from app.domain.metrics.series import Lists
+from app.domain.model.identity import key_fingerprint
+from app.durable.journal import Journal
+from app.kafka.client import client_settings, faust_settings
+from app.kafka.progress_monitor import WorkerMonitor
+from app.provider.concurrency_limiter import Gate, Line
 from app.provider.http import Timeouts
+from app.provider.status_mapping import ERRORS
 from app.provider.twilio import TwilioProvider
-from app.provider.words import ERRORS
-from app.records.journal import Journal
-from app.records.monitor import WorkerMonitor
 from app.records.seal import Sealer
 from app.records.topics import Topics
-from app.settings import Settings
-from app.streams.answers import Answers
-from app.streams.bulk import BulkAgent, BulkPacer
-from app.streams.caller_fields import SealedCallerFields
-from app.streams.calls import Calls
-from app.streams.circuits import Circuits
-from app.streams.compose import Composer
-from app.streams.contacts import ContactsAgent
-from app.streams.contained import ContainedFaults, TolerantSender
-from app.streams.deadletters import DeadLetters
-from app.streams.doubts import Doubts
-from app.streams.due_timers import DueTimers
+from app.streams.agents.bulk import BulkAgent, BulkPacer
+from app.streams.agents.caller_fields import SealedCallerFields
+from app.streams.agents.contacts import ContactsAgent
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.due_timers import DueTimers
+from app.streams.agents.expansion import RequestExpansion
+from app.streams.agents.intake import IntakeAgent
+from app.streams.agents.lanes import LanesAgent
+from app.streams.agents.metrics import MetricsAgent
+from app.streams.agents.outputs import Notices
+from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.recipient_inputs import InputContext
 from app.streams.engine.agent import Agent
 from app.streams.engine.app import EngineConfig, Runtime
-from app.streams.engine.exits import die
-from app.streams.expansion import RequestExpansion
-from app.streams.frozen_contacts import FrozenContacts
-from app.streams.health import FaultCollector, GateCollector, LookupCollector
-from app.streams.intake import IntakeAgent
-from app.streams.lag import LagCollector, PoisonCollector
-from app.streams.lanes import LanesAgent
-from app.streams.lister import Lister
-from app.streams.metrics import MetricsAgent
-from app.streams.notices import Notices
-from app.streams.policy import Policies
-from app.streams.recalls import Recalls
-from app.streams.recipient_inputs import InputContext
-from app.tenants import Tenant
+from app.streams.engine.process_exit import die
+from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
+from app.streams.monitoring.frozen_contacts import FrozenContacts
+from app.streams.monitoring.health import FaultCollector, GateCollector, LookupCollector
+from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.lag import LagCollector, PoisonCollector
+from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.reconcile.reconciler import Lister
+from app.streams.reconcile.scheduled_cancels import Recalls
+from app.streams.sending.calls import Calls
+from app.streams.sending.create_request import Composer
+from app.streams.sending.result_journal import Answers
 
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -222,7 +223,7 @@ def _lists(tenants: Mapping[str, Tenant]) -> Lists:
 
 
 def _engine_config(settings: Settings) -> EngineConfig:
-    given = kafka.client(settings)
+    given = client_settings(settings)
     servers = given.pop("bootstrap_servers")
     return EngineConfig(
         app_id=settings.group,
@@ -234,7 +235,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         stall_timeout_s=settings.stall_timeout_s,
         effects_s=settings.http_timeout_s + ENDING_S,
         client=given,
-        faust=kafka.faust(settings),
+        faust=faust_settings(settings),
     )
 
 

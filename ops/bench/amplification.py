@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fold import lag, outcomes, wait
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.cast import number
-from app.dev.stand import Plan, Stand
+from app.dev.demo_data import number
+from app.dev.dev_cluster import Plan, Stand
 from app.records.requests import MAX_BODY, MAX_FAN_OUT_BYTES, MAX_RECIPIENTS, content_bytes, read_request, recipients_of
 
 TEXT = "Your order A-17 leaves tomorrow between 8 and 12. Follow it: https://example.com/a17"

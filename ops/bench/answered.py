@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.domain.contact import Contact
 from app.domain.fold import fold
-from app.domain.inputs import Input, Place, Texted
-from app.domain.words import Intent
+from app.domain.model.contact import Contact
+from app.domain.model.inputs import Input, Place, Texted
+from app.domain.model.vocabulary import Intent
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.cli.worker import command
+from app.cli.commands.worker import command
 from app.streams import worker
 from app.streams.engine.agent import Agent
 

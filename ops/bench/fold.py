@@ -22,16 +22,16 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from app.config.settings import Settings
 from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part
-from app.dev.stand import Plan, Stand
-from app.domain.identity import contact_id, key_fingerprint, message_id
-from app.domain.inputs import Answered, Reported, Requested, TurnGranted
-from app.domain.policy import Policy
-from app.domain.words import Answer, Category, Priority, Progress
+from app.dev.dev_cluster import Plan, Stand
+from app.dev.process import Part
+from app.domain.model.identity import contact_id, key_fingerprint, message_id
+from app.domain.model.inputs import Answered, Reported, Requested, TurnGranted
+from app.domain.model.policy import Policy
+from app.domain.model.vocabulary import Answer, Category, Priority, Progress
 from app.records.caller_fields import CallerFields, encode_caller_fields
 from app.records.seal import Sealer
-from app.settings import Settings
 from app.streams.engine.producer import partition_of
 
 ROOT = Path(__file__).parents[2]

@@ -25,9 +25,9 @@ from fold import cpu_s
 from steady import steady
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part
-from app.dev.stand import apply_topics
-from app.dev.surroundings import bare
+from app.dev.dev_cluster import apply_topics
+from app.dev.process import Part
+from app.dev.process_env import bare
 from app.provider.webhooks import signature
 
 ROOT = Path(__file__).parents[2]

@@ -29,8 +29,8 @@ from isolation_load import PARTITIONS, Load, Segment, Simulator
 from poison_kinds import KINDS
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.stand import Plan, Stand
-from app.dev.surroundings import simulated
+from app.dev.dev_cluster import Plan, Stand
+from app.dev.process_env import simulated
 
 # What a worker without work takes of a core.
 IDLE_CPU = 0.1

@@ -9,8 +9,8 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from app.dev import judge
-from app.dev.cast import number
+from app.dev import demo_checks
+from app.dev.demo_data import number
 
 TENANT, PARTITIONS = "b", 8
 PATIENCE_S, LOOK_S, PAGE = 120.0, 0.2, 5000
@@ -91,4 +91,4 @@ class Load:
             at = time.time()
             asked[await self._send()] = at
         created = await self._simulator.created(set(asked))
-        return judge.percentiles([created[body] - at for body, at in asked.items()])
+        return demo_checks.percentiles([created[body] - at for body, at in asked.items()])

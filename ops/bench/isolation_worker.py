@@ -6,11 +6,11 @@ from typing import Any
 from poison_kinds import RAISING
 
 from app.__main__ import main
-from app.domain.inputs import Requested
+from app.config.settings import Settings
+from app.domain.model.inputs import Requested
 from app.records.caller_fields import open_caller_fields
 from app.records.seal import Sealer
-from app.settings import Settings
-from app.streams import contactfold
+from app.streams.agents import contact_fold
 
 
 class PlantedError(Exception):
@@ -18,7 +18,7 @@ class PlantedError(Exception):
 
 
 def plant() -> None:
-    inner, sealer = contactfold.fold, Sealer(Settings.read(dict(os.environ)).seal_keys)
+    inner, sealer = contact_fold.fold, Sealer(Settings.read(dict(os.environ)).seal_keys)
 
     def campaign(record: Requested) -> str:
         return open_caller_fields(sealer, record.sealed_caller_fields, record.tenant, record.message_id).campaign
@@ -28,7 +28,7 @@ def plant() -> None:
             raise PlantedError
         return inner(contact, rows, record, place)
 
-    contactfold.fold = fold
+    contact_fold.fold = fold
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaProducer
 sys.path.insert(0, str(Path(__file__).parent))
 from fold import cpu_s, lag, outcomes, peak_mb, table, wait
 
-from app.dev import judge
+from app.dev import demo_checks
 from app.dev.broker import DevBroker, free_port
-from app.dev.cast import number
-from app.dev.stand import Plan, Stand
+from app.dev.demo_data import number
+from app.dev.dev_cluster import Plan, Stand
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ async def trickle(addresses, servers: str, prefix: str, seconds: float) -> dict:
             async with http.get(f"{addresses['simulator']}/_sim/creates") as answer:
                 created = {c["body"]: c["created_at"] for c in (await answer.json())["creates"] if c["body"] in asked}
             await asyncio.sleep(0.2)
-    return judge.percentiles([created[body] - at for body, at in asked.items()])
+    return demo_checks.percentiles([created[body] - at for body, at in asked.items()])
 
 
 def raw_loop(servers: str, topic: str, count: int) -> float:

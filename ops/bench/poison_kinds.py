@@ -14,7 +14,7 @@ import orjson
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from app.dev.cast import number
+from app.dev.demo_data import number
 
 TENANT = "a"
 # `isolation_worker.py` raises in the fold of messages of this campaign.

@@ -12,7 +12,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from app.domain.inputs import Reported
+from app.domain.model.inputs import Reported
 
 
 class State(msgspec.Struct):

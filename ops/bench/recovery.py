@@ -22,15 +22,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 sys.path.insert(0, str(Path(__file__).parent))
 from fold import encode, lag, load, opening, outcomes, peak_mb, sid, table, wait
 
+from app.config.settings import Settings
 from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part
-from app.dev.stand import Plan, Stand
-from app.domain.identity import key_fingerprint
-from app.domain.inputs import Reported
-from app.domain.words import Progress
+from app.dev.dev_cluster import Plan, Stand
+from app.dev.process import Part
+from app.domain.model.identity import key_fingerprint
+from app.domain.model.inputs import Reported
+from app.domain.model.vocabulary import Progress
 from app.records.seal import Sealer
 from app.records.topics import CHANGELOG_TABLES
-from app.settings import Settings
 
 PARTITIONS = 8
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
-from app.internal import Served
+from app.internal_server import Served
 
 
 def empty(_producer: AIOKafkaProducer) -> Starlette:

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 from fold import opening
 
-from app.domain.inputs import Due, Reported, Requested
-from app.domain.timing import dues
-from app.domain.words import Progress, Stage
+from app.domain.model.inputs import Due, Reported, Requested
+from app.domain.model.vocabulary import Progress, Stage
+from app.domain.rules.schedule import dues
 from app.records.seal import Sealer
 from app.records.topics import Topics
-from app.streams.contactfold import CONTACTS, MESSAGES
+from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
-from app.streams.replay import contact_fold
+from app.streams.replay.replay import contact_fold
 
 PK, START_MS, MINUTE_MS, KEPT_MS = "11111111", 1_800_000_000_000, 60_000, 24 * 3_600_000
 STEPS = (Progress.QUEUED, Progress.SENDING, Progress.SENT, Progress.DELIVERED)

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fold import table
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.cast import number
-from app.dev.stand import ACCOUNT, SERVICE, Plan, Stand
+from app.dev.demo_data import number
+from app.dev.dev_cluster import ACCOUNT, SERVICE, Plan, Stand
 
 LATENCY_MS, AT_ONCE = 20, 20
 LOOK_S, SPAN_S, NEAR = 0.1, 1.0, 0.9

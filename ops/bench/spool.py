@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from answered import Asked, key_of, lost, out_of_order, spread, wrong_consent
 from fold import peak_mb, table
 
-from app.dev import surroundings
-from app.dev.parts import Part
-from app.dev.stand import apply_topics
-from app.domain.inputs import Input
-from app.simulator.signing import sign
+from app.dev import process_env
+from app.dev.dev_cluster import apply_topics
+from app.dev.process import Part
+from app.domain.model.inputs import Input
+from app.simulator.signature import sign
 from ops.chaos.broker import ProxiedBroker, quiet_ports
 from ops.chaos.proxy import Proxy
 
@@ -60,9 +60,9 @@ class Bench:
     def environment(self, kafka: int) -> dict[str, str]:
         """Of the ingress: both keep their spool in one directory."""
         return {
-            **surroundings.bare(os.environ),
-            **surroundings.simulated(1, 1),
-            **surroundings.keys(self.directory / "keys.json", {}),
+            **process_env.bare(os.environ),
+            **process_env.simulated(1, 1),
+            **process_env.keys(self.directory / "keys.json", {}),
             "TWILIO_STATUS_CALLBACK_URL": f"{PUBLIC}/status",
             "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{PUBLIC}/inbound",
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}",
@@ -119,8 +119,8 @@ class Bench:
 
     async def _ask(self, n: int) -> None:
         path, fields, key = self._text(n) if self.rng.random() < TEXT_SHARE else self._report(n)
-        fields["AccountSid"] = surroundings.ACCOUNT
-        headers = {"X-Twilio-Signature": sign(surroundings.TOKEN, PUBLIC + path, fields), "Content-Type": FORM}
+        fields["AccountSid"] = process_env.ACCOUNT
+        headers = {"X-Twilio-Signature": sign(process_env.TOKEN, PUBLIC + path, fields), "Content-Type": FORM}
         asked = Asked(key, self.rng.randrange(DOORS), time.perf_counter())
         url = f"{self.parts[asked.door].ready['ingress']}/twilio{path}"
         self.asked.append(asked)

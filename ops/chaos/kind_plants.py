@@ -3,7 +3,7 @@
 
 def texts_counted_again() -> None:
     """A STOP or START that is delivered again counts with the time of that delivery."""
-    from app.domain import consent_texts
+    from app.domain.model import consent_texts
 
     consent_texts._merged = lambda known, again: again
 

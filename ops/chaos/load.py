@@ -12,9 +12,9 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from app.dev.cast import number
-from app.dev.surroundings import ACCOUNT
-from app.simulator.signing import sign
+from app.dev.demo_data import number
+from app.dev.process_env import ACCOUNT
+from app.simulator.signature import sign
 from ops.chaos.asking import note_asking
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.diary import Diary

@@ -14,7 +14,7 @@ import click
 import orjson
 
 from app.dev.broker import BrokerFault
-from app.dev.parts import PartFault
+from app.dev.process import PartFault
 from ops.chaos.battle import Plan, Result, Run
 from ops.chaos.deadlines import FULL, SHORT
 from ops.chaos.diary import Diary

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.words import Answer, ErrorClass, Intent
+from app.domain.model.vocabulary import Answer, ErrorClass, Intent
 from ops.chaos import kind_plants, poison_plants
 
 
@@ -60,15 +60,15 @@ def changelog_not_awaited() -> None:
 
 def row_guard_off() -> None:
     """A redelivered input is folded again."""
-    from app.streams import contactfold
+    from app.streams.agents import contact_fold
 
-    inner = contactfold.fold  # type: ignore[attr-defined]
+    inner = contact_fold.fold  # type: ignore[attr-defined]
 
     def fold(contact: Any, rows: Any, record: Any, place: Any) -> Any:
         unguarded = None if contact is None else msgspec.structs.replace(contact, watermark=-1)
         return inner(unguarded, rows, record, place)
 
-    contactfold.fold = fold  # type: ignore[attr-defined]
+    contact_fold.fold = fold  # type: ignore[attr-defined]
 
 
 def store_before_changelog() -> None:
@@ -106,7 +106,7 @@ def outputs_after_rows() -> None:
 
 def resend_on_timeout() -> None:
     """No answer is taken for a refusal."""
-    from app.streams import calls
+    from app.streams.sending import calls
 
     inner = calls._words
 
@@ -121,7 +121,7 @@ def resend_on_timeout() -> None:
 
 def effects_before_rows() -> None:
     """Calls start when the fold is done, before anything of it is durable."""
-    from app.streams.engine import points
+    from app.streams.engine import failpoints
     from app.streams.engine.cycle import Overlay, Partition  # type: ignore[attr-defined]
 
     async def cycle(self: Any) -> None:
@@ -131,9 +131,9 @@ def effects_before_rows() -> None:
         self.agent.settled(self.number, overlay.changed)
         await self._shared.producer.send_all(overlay.outputs)
         await asyncio.sleep(0.05)  # time for a call to leave
-        points.reach("after_outputs")
+        failpoints.reach("after_outputs")
         await self.writer.store(self._encoded(overlay))
-        points.reach("after_rows")
+        failpoints.reach("after_rows")
         self._settle()
 
     Partition._cycle = cycle  # type: ignore[method-assign]
@@ -141,7 +141,7 @@ def effects_before_rows() -> None:
 
 def answer_dropped() -> None:
     """An answer that comes while Kafka is away is forgotten: no heartbeat was accepted lately."""
-    from app.streams.answers import Answers
+    from app.streams.sending.result_journal import Answers
 
     inner = Answers.put
 
@@ -156,7 +156,7 @@ def answer_dropped() -> None:
 
 def start_overtakes_stop() -> None:
     """Consent by order of arrival, not by time of receipt."""
-    from app.domain import optout
+    from app.domain.handlers import consent as optout
 
     def opted_out_after(consent: Any, stop_or_start: Any, source: str) -> bool:
         return bool(stop_or_start.intent is Intent.STOP)
@@ -166,8 +166,8 @@ def start_overtakes_stop() -> None:
 
 def every_second_ask_dropped() -> None:
     """Of the requests for permits every second one does not reach the lane: half of the messages are never sent."""
-    from app.domain.case import Case
-    from app.domain.effects import Ask
+    from app.domain.model.effects import Ask
+    from app.domain.rules.decision_context import Case
 
     inner, count = Case.effect, itertools.count()
 

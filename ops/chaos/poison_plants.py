@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 def read_uncommitted() -> None:
     """Records of open and of aborted transactions are read as if they were committed."""
-    from app.streams.engine.fetching import ConsumerThread
+    from app.streams.engine.consumer_thread import ConsumerThread
 
     inner = ConsumerThread._create_worker_consumer
 
@@ -59,35 +59,35 @@ def unbounded_inflation() -> None:
 
 def null_headers_raise() -> None:
     """The dead letter of a record with a null header value raises."""
-    from app.records import deadletters
+    from app.records import dead_letters
 
-    inner = deadletters.pack  # type: ignore[attr-defined]
+    inner = dead_letters.pack  # type: ignore[attr-defined]
 
     def pack(key: Any, value: Any, headers: Any) -> Any:
         return inner(key, value, [(name, memoryview(text).tobytes()) for name, text in headers])
 
-    deadletters.pack = pack  # type: ignore[attr-defined]
+    dead_letters.pack = pack  # type: ignore[attr-defined]
 
 
 def dead_letters_not_cut() -> None:
     """A dead letter keeps the whole record, and may be longer than its topic takes."""
-    from app.records import deadletter_content
+    from app.records import dead_letter_content
 
-    deadletter_content.ROOM = 1 << 40
+    dead_letter_content.ROOM = 1 << 40
 
 
 def no_row_limit() -> None:
     """A contact's row grows until Kafka takes it no more."""
-    from app.domain import requests
-    from app.streams import rowguard
+    from app.domain.handlers import requests
+    from app.streams.agents import row_guard
 
     limit = 1 << 40
-    requests.ACTIVE_BYTES = rowguard.GROWTH_BYTES = rowguard.ROW_BYTES = limit  # type: ignore[attr-defined]
+    requests.ACTIVE_BYTES = row_guard.GROWTH_BYTES = row_guard.ROW_BYTES = limit  # type: ignore[attr-defined]
 
 
 def campaigns_in_line() -> None:
     """Requests of many recipients are expanded where they stand, before what was produced behind them."""
-    from app.streams import intake
+    from app.streams.agents import intake
 
     intake.MOST_AT_ONCE = 1 << 30  # type: ignore[attr-defined]
 
@@ -102,7 +102,7 @@ def poison_guard_off() -> None:
 def cycles_not_contained() -> None:
     """A cycle that fails ends the process, whatever made it fail."""
     from app.streams.engine.cycle import Partition
-    from app.streams.engine.exits import die
+    from app.streams.engine.process_exit import die
 
     def contain(self: Any, error: BaseException) -> NoReturn:
         die(f"cycle failed: {type(error).__name__}")

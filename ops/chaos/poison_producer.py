@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
-from app.dev.cast import number
+from app.dev.demo_data import number
 from ops.chaos import raw_batches
 from ops.chaos.asking import note_asking
 from ops.chaos.diary import Diary

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import orjson
 
-from app.api_key_store import change_entries
-from app.api_keys import Scope, generate
-from app.dev import surroundings
+from app.config.api_key_store import change_entries
+from app.config.api_keys import Scope, generate
+from app.dev import process_env
 from ops.chaos.tenants_file import LANES
 
 SEAL_KEYS = "HELIOGRAPH_SEAL_KEYS"
@@ -31,7 +31,7 @@ class RunKeys:
 
     def environment(self) -> dict[str, str]:
         """As settings of the product."""
-        return {**surroundings.keys(self._file, {}), "HELIOGRAPH_API_KEY_STORE": str(self.store)}
+        return {**process_env.keys(self._file, {}), "HELIOGRAPH_API_KEY_STORE": str(self.store)}
 
     @property
     def seal_keys(self) -> list[str]:
@@ -40,5 +40,5 @@ class RunKeys:
 
     @seal_keys.setter
     def seal_keys(self, keys: list[str]) -> None:
-        kept = surroundings.keys(self._file, {}) | {SEAL_KEYS: ",".join(keys)}
+        kept = process_env.keys(self._file, {}) | {SEAL_KEYS: ",".join(keys)}
         self._file.write_bytes(orjson.dumps(kept))

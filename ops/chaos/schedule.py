@@ -4,7 +4,7 @@ import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
 
-from app.streams.engine.exits import CONFIG, FAULT
+from app.streams.engine.process_exit import CONFIG, FAULT
 from ops.chaos.broker_faults import BrokersRolled, OneBrokerKilled, OneBrokerPaused
 from ops.chaos.clocks import ClockStep
 from ops.chaos.disks import DiskFullBroker, DiskFullWorker

@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from app.dev import surroundings
-from app.dev.parts import Part
-from app.dev.stand import apply_topics
-from app.settings import Settings
+from app.config.settings import Settings
+from app.dev import process_env
+from app.dev.dev_cluster import apply_topics
+from app.dev.process import Part
 from ops.chaos.broker import ProxiedBroker, quiet_ports
 from ops.chaos.cluster import Cluster, Ways
 from ops.chaos.deadlines import Deadlines
@@ -124,8 +124,8 @@ class Stand:
         self.rate = 40
         # Auth tokens of the account: the first logs in, and the simulator signs with it; texts of people are signed
         # with `signing_token`.
-        self.auth_tokens: tuple[str, ...] = (surroundings.TOKEN,)
-        self.signing_token = surroundings.TOKEN
+        self.auth_tokens: tuple[str, ...] = (process_env.TOKEN,)
+        self.signing_token = process_env.TOKEN
 
     @property
     def servers(self) -> str:
@@ -208,8 +208,8 @@ class Stand:
         """What a part is told; "" stands for the harness itself, which takes the straight way to the broker."""
         twilio = self.twilio[name].port if name in self.twilio else self.simulator_port
         ours = {
-            **surroundings.bare(os.environ),
-            **surroundings.simulated(self.door_port, twilio),
+            **process_env.bare(os.environ),
+            **process_env.simulated(self.door_port, twilio),
             **self.keys.environment(),
             **self.deadlines.environment(),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka[name].servers if name in self.kafka else self.servers,

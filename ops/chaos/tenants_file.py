@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.dev.surroundings import ACCOUNT, SERVICE
+from app.dev.process_env import ACCOUNT, SERVICE
 
 DEFAULT, SECOND = "default", "second"
 # The lane of campaigns, so that they do not use up the rate of the others.

@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from app.dev.stand import apply_topics
+from app.dev.dev_cluster import apply_topics
 from app.records.topics import Topics
 from ops.chaos.ground import READY_S, Ground
 from ops.chaos.processes import DiskLost

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from app.dev.cast import number
+from app.dev.demo_data import number
 from ops.chaos.deadlines import Deadlines
 from ops.chaos.tenants_file import DEFAULT, LANES, SECOND
 

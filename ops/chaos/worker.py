@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
+from app.config.settings import Settings
 from app.records.caller_fields import open_caller_fields
 from app.records.seal import Sealer, Unsealable
-from app.settings import Settings
-from app.streams import contactfold
+from app.streams.agents import contact_fold
 from app.streams.engine.agent import Output
 
 # A name is the file that arms the trap; in an idempotency key it is followed by "-".
@@ -49,26 +49,26 @@ def install(directory: Path) -> None:
 
 def _lay_crash(file: Path) -> None:
     """Decoding a marked record crashes the interpreter."""
-    inner = contactfold.decode  # type: ignore[attr-defined] # the place where the fold calls it
+    inner = contact_fold.decode  # type: ignore[attr-defined] # the place where the fold calls it
 
     def decode(decoder: Any, value: bytes | None) -> Any:
         if _springs(file, value):
             ctypes.string_at(0)
         return inner(decoder, value)
 
-    contactfold.decode = decode  # type: ignore[attr-defined]
+    contact_fold.decode = decode  # type: ignore[attr-defined]
 
 
 def _lay_refused_output(file: Path) -> None:
     """Folding a marked record makes an output that Kafka refuses."""
-    inner = contactfold.ContactFold.fold
+    inner = contact_fold.ContactFold.fold
 
     def fold(self: Any, record: Any, scope: Any) -> None:
         inner(self, record, scope)
         if _springs(file, record.value):
             scope.emit(Output(record.topic, record.key, bytes(REFUSED_BYTES), record.partition))
 
-    contactfold.ContactFold.fold = fold  # type: ignore[method-assign]
+    contact_fold.ContactFold.fold = fold  # type: ignore[method-assign]
 
 
 def _springs(file: Path, value: bytes | None) -> bool:

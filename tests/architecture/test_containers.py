@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.dev.compose import FILE
-from app.dev.parts import STOP_S
-from app.settings import FIELDS, Settings
+from app.config.settings import FIELDS, Settings
+from app.dev.compose_broker import FILE
+from app.dev.process import STOP_S
 from tests.support.words import fault
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.dev.surroundings import told_to
-from app.settings import FIELDS
+from app.config.settings import FIELDS
+from app.dev.process_env import told_to
 
 ROOT = Path(__file__).parents[2]
 SEAL, PSEUDONYM = "HELIOGRAPH_SEAL_KEYS", "HELIOGRAPH_PSEUDONYM_KEY"

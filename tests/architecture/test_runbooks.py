@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.settings import FIELDS
+from app.config.settings import FIELDS
 from tests.support.words import code, fault, told
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.cli import CONFIG, USAGE
-from app.dev.parts import STOP_S
-from app.settings import FIELDS, Settings
+from app.cli.process.exit_codes import CONFIG, USAGE
+from app.config.settings import FIELDS, Settings
+from app.dev.process import STOP_S
 from tests.support.words import fault
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from app.bridge import counters as module
 from app.bridge.counters import Counters
-from app.domain.series import LABELS, beforehand
-from app.domain.windows import DELIVERY_S, KEPT_MS, METRICS
+from app.domain.metrics.series import LABELS, beforehand
+from app.domain.metrics.windows import DELIVERY_S, KEPT_MS, METRICS
 from app.records.metrics import NotifyMetric
 from tests.support.bridged import Samples, metric
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import Lab
+from tests.support.engine_lab import Lab
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from app.bridge.counters import Counters
 from app.bridge.reader import AGAIN_MS, Reader
-from app.internal import Served, internal_app
+from app.internal_server import Served, internal_app
 from tests.support.bridged import SHARDS, Samples, Site, metric, this_minute
-from tests.support.lab import until
+from tests.support.engine_lab import until
 
 TAKEN = "heliograph_taken_total{country=US,lane=default,tenant=default}"
 
@@ -145,7 +145,7 @@ async def test_no_metric_is_served_before_the_topic_was_read_and_health_is(site)
 
 def test_without_a_broker_the_bridge_says_so_and_ends(tmp_path):
     from app.dev.broker import free_port
-    from app.dev.parts import Part, PartFault
+    from app.dev.process import Part, PartFault
 
     env = {"PATH": "/usr/bin:/bin", "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
     part = Part("bridge", ["bridge", "--port", "0"], env, tmp_path / "bridge.log")

@@ -12,11 +12,11 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from app.dev.broker import free_port
-from app.dev.stand import Stand
-from app.dev.surroundings import simulated
+from app.dev.dev_cluster import Stand
+from app.dev.process_env import simulated
+from tests.support.cluster import prefix, produce, read, standing
 from tests.support.commands import heliograph
-from tests.support.lab import until
-from tests.support.sites import prefix, produce, read, standing
+from tests.support.engine_lab import until
 
 REQUESTS, RECIPIENTS = 48, 50
 ALL = REQUESTS * RECIPIENTS

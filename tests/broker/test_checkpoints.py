@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.dev.stand import Stand
-from app.domain.words import Intent
+from app.dev.dev_cluster import Stand
+from app.domain.model.vocabulary import Intent
+from tests.support.cluster import event, produce, read, records, standing
+from tests.support.contact_log import contact_of, cut, fingerprint, rejected, tampered, write, write_raw
+from tests.support.engine_lab import until
 from tests.support.given import text
-from tests.support.lab import until
-from tests.support.sites import event, produce, read, records, standing
-from tests.support.written import contact_of, cut, fingerprint, rejected, tampered, write, write_raw
 
 ROOT = Path(__file__).parents[2]
 STOPPED = [f"+121255501{n:02d}" for n in range(20, 26)]

@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from app import clock
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
 from app.streams.engine.append_times import AppendTimes, observe_fetches
 from app.streams.engine.producer import partition_of
-from tests.support.lab import Lab, until
-from tests.support.sites import event, prefix, produce, read, records, standing
+from tests.support.cluster import event, prefix, produce, read, records, standing
+from tests.support.engine_lab import Lab, until
 
 COUNT = 10
 

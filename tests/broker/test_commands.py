@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from app import clock
-from app.domain.identity import key_fingerprint
+from app.domain.model.identity import key_fingerprint
 from tests.support.commands import KEYS, ROOT, faults, heliograph
-from tests.support.lab import until
-from tests.support.place import Place
+from tests.support.engine_lab import until
+from tests.support.topics import Place
 
 SECRETS = {
     **KEYS,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 KEYS = [b"k%d" % n for n in range(50)]
 KEPT = KEYS[40:]

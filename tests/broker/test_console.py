@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import prefix, standing
 from tests.support.commands import ROOT
-from tests.support.sites import prefix, standing
 
 LINES = b"""{"type":"notify.requested.v1","to":"+12125550178","body":"From the console.","idempotency_key":"plain"}
 {"to":"+12125550179"}

@@ -3,7 +3,7 @@
 import os
 
 from tests.broker.test_engine import counts, expected_counts, folded
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 
 def test_a_store_that_cannot_be_opened_is_moved_aside_and_restored_in_full(lab: Lab) -> None:

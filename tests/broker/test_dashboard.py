@@ -15,28 +15,28 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.dev.broker import free_port
-from app.domain.circuit import Circuit
-from app.domain.lane import Lane
-from app.domain.windows import BOUNDS, METRICS
-from app.domain.words import Proof
-from app.ingress.cuts import Cut
-from app.ingress.workers import WorkersCollector
-from app.internal import Served, internal_app
+from app.domain.lanes.circuit_breaker import Circuit
+from app.domain.lanes.lane import Lane
+from app.domain.metrics.windows import BOUNDS, METRICS
+from app.domain.model.vocabulary import Proof
+from app.ingress.http.connection_close import Cut
+from app.ingress.worker_metrics import WorkersCollector
+from app.internal_server import Served, internal_app
+from app.kafka.group_progress import Offsets
+from app.kafka.progress_monitor import WorkerMonitor
 from app.read_model.collector import ProjectionCollector
 from app.records.metrics import NotifyMetric
-from app.records.monitor import WorkerMonitor
-from app.records.progress import Offsets
-from app.streams.circuits import Circuits
-from app.streams.contained import ContainedFaults
-from app.streams.doubts import Doubts
-from app.streams.health import FaultCollector
-from app.streams.lag import PoisonCollector
+from app.streams.monitoring.contained_faults import ContainedFaults
+from app.streams.monitoring.health import FaultCollector
+from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.lag import PoisonCollector
+from app.streams.monitoring.stopped_lanes import Circuits
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
-from tests.support.door import ACME, PUBLIC, Door, FakeKafka, door
+from tests.support.engine_lab import until
 from tests.support.given import doubtful, given, requested, turn
 from tests.support.groups import FakeGroup, monitor
-from tests.support.lab import until
+from tests.support.ingress_server import ACME, PUBLIC, Door, FakeKafka, door
 from tests.support.prometheus import Prometheus, running
 
 LABELS = {"tenant": "default", "country": "US", "lane": "default", "label": "lane"}

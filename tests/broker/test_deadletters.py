@@ -13,14 +13,14 @@ import pytest
 from confluent_kafka import Producer
 
 from app import clock
-from app.dev.stand import Stand
-from app.domain.surrogates import WARNING
-from app.records.deadletters import RETRY_OF, Lost, dead_letter
+from app.config.settings import Settings
+from app.dev.dev_cluster import Stand
+from app.domain.content.surrogates import WARNING
+from app.records.dead_letters import RETRY_OF, Lost, dead_letter
 from app.records.envelope import Headers
 from app.records.seal import Sealer
-from app.settings import Settings
-from tests.support.lab import until
-from tests.support.sites import event, prefix, produce, read, records, standing
+from tests.support.cluster import event, prefix, produce, read, records, standing
+from tests.support.engine_lab import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.dev import broker
 from app.dev.broker import BrokerFault, DevBroker, free_port
-from tests.support.lab import ROOT, until
+from tests.support.engine_lab import ROOT, until
 
 KAFKA = [sys.executable, "-m", "app", "kafka"]
 

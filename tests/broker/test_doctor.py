@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.probe import probe
+from app.cli.queries.webhook_probe import probe
+from app.config.settings import Settings
+from app.config.tenants import read_tenants
 from app.dev.broker import free_port
-from app.dev.parts import Part
-from app.internal import Served
+from app.dev.process import Part
+from app.internal_server import Served
 from app.provider.account.findings import Finding, Name
-from app.settings import Settings
-from app.tenants import read_tenants
 from tests.support.commands import ROOT, heliograph
-from tests.support.place import Place
 from tests.support.simulated import ACCOUNT, TOKEN, Hook
+from tests.support.topics import Place
 
 
 class Public(Place):

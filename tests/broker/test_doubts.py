@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from app.dev.broker import free_port
-from app.dev.stand import ACCOUNT, Stand
-from app.dev.surroundings import TOKEN
-from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing
+from app.dev.dev_cluster import ACCOUNT, Stand
+from app.dev.process_env import TOKEN
+from tests.support.cluster import event, produce, read, standing
+from tests.support.engine_lab import until
 
 ROOT = Path(__file__).parents[2]
 SCALED = {

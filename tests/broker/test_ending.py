@@ -1,6 +1,6 @@
 """A worker that is told to end does, whatever Faust and Kafka do meanwhile."""
 
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 
 def finished(lab: Lab, count: int, name: str = "heir") -> None:

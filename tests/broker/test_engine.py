@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 
 def expected_counts(inputs: int, keys: int = 50) -> dict[bytes, int]:

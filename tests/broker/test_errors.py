@@ -7,10 +7,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import event, produce, read, standing
 from tests.support.commands import heliograph
-from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing
+from tests.support.engine_lab import until
 
 IMPOSSIBLE = "+15005550001"  # Twilio's own: 21211
 PRIVATE, LINK = "https://example.com/private.png", "https://example.com/b/1"

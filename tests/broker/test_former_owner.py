@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 KEY, OLD = b"k3", b"3|1|3"
 

@@ -14,17 +14,17 @@ import pytest
 from msgspec.structs import replace
 
 from app import clock
-from app.dev.stand import Stand
-from app.dev.surroundings import simulated
-from app.domain.contact import Contact
-from app.domain.inputs import Checkpointed
-from app.domain.limits import MOST_CANCELS_AHEAD, ROW_BYTES, row_bytes
+from app.dev.dev_cluster import Stand
+from app.dev.process_env import simulated
+from app.domain.model.contact import Contact
+from app.domain.model.inputs import Checkpointed
+from app.domain.model.row_limits import MOST_CANCELS_AHEAD, ROW_BYTES, row_bytes
 from tests.broker.test_pipeline import command, outcome, post
+from tests.support.cluster import LANE, TENANT, by_file, event, produce, read, records, standing
+from tests.support.contact_log import contact_of, fingerprint, write
+from tests.support.engine_lab import until
 from tests.support.given import KEY as FIRST
 from tests.support.given import given, requested
-from tests.support.lab import until
-from tests.support.sites import LANE, TENANT, by_file, event, produce, read, records, standing
-from tests.support.written import contact_of, fingerprint, write
 
 # People of tenant default, each asked too much of in a way of its own.
 ALERTED, TOO_LONG, REJECTED, DESCRIBED, CANCELED, LINKED = (f"+121255501{n}" for n in range(50, 56))

@@ -7,10 +7,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import prefix, read, standing
 from tests.support.commands import heliograph
-from tests.support.lab import until
-from tests.support.sites import prefix, read, standing
+from tests.support.engine_lab import until
 
 PERSON, WORDS = "+12125550109", "Please stop at 5?\r\n "
 

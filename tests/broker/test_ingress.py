@@ -17,13 +17,13 @@ from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part, PartFault
-from app.dev.stand import apply_topics
-from app.ingress.line import Line
-from app.ingress.record import Record
+from app.dev.dev_cluster import apply_topics
+from app.dev.process import Part, PartFault
+from app.ingress.durable.producer import Line
+from app.ingress.durable.record import Record
 from app.provider.webhooks import signature
+from tests.support.engine_lab import until
 from tests.support.keyring import DEFAULT_KEY, api_key, store_of
-from tests.support.lab import until
 
 PUBLIC, ACCOUNT, TOKEN = "https://hooks.example.com/twilio", "AC" + "a" * 32, "token-of-tests"
 MESSAGE = "0123456789abcdef0123-{:020x}"

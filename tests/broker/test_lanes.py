@@ -8,9 +8,9 @@ from urllib.request import urlopen
 import pytest
 
 from app import clock
-from app.dev.stand import Stand
-from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import event, produce, read, standing
+from tests.support.engine_lab import until
 
 BULK = 24
 SETTINGS = {"HELIOGRAPH_RATE": "4", "HELIOGRAPH_CLAIM_TTL_S": "1", "HELIOGRAPH_HTTP_TIMEOUT_S": "2",

@@ -12,12 +12,10 @@ from confluent_kafka import Consumer, TopicPartition
 from rocksdict import AccessType, Options, Rdict
 
 from app import clock
+from tests.support.cluster import event, prefix
 from tests.support.commands import heliograph
-from tests.support.lab import until
-from tests.support.leaks import Canary, Searcher
-from tests.support.raising import CALL, DOOR, FOLD, WAY
-from tests.support.sites import event, prefix
-from tests.support.story import (
+from tests.support.engine_lab import until
+from tests.support.leak_story import (
     ALONG,
     BEARER,
     CANARIES,
@@ -34,6 +32,8 @@ from tests.support.story import (
     odd_callbacks,
     telling,
 )
+from tests.support.leaks import Canary, Searcher
+from tests.support.raising import CALL, DOOR, FOLD, WAY
 
 # The topics that hold what others produced as they produced it: the shared one, and that of the tenant.
 STATED = r"notify\.requests(\.default)?-\d+/"

@@ -16,10 +16,10 @@ import pytest
 from confluent_kafka import Producer
 
 from app.dev.broker import free_port
+from tests.support.cluster import event, read_topic
 from tests.support.commands import ROOT
-from tests.support.forty import ACCOUNT, INVALID, TOKEN, Forty
-from tests.support.lab import until
-from tests.support.sites import event, read_topic
+from tests.support.engine_lab import until
+from tests.support.fake_twilio import ACCOUNT, INVALID, TOKEN, Forty
 
 NUMBER, SERVICE, KEY = "+15005550006", "MG" + "b" * 32, "SK" + "c" * 32
 MEDIA = "https://example.com/a.png"

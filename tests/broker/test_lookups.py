@@ -7,9 +7,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.stand import Stand
-from tests.support.lab import until
-from tests.support.sites import by_file, event, produce, read, standing
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import by_file, event, produce, read, standing
+from tests.support.engine_lab import until
 
 LANDLINE, VOIP, UNKNOWN = "+15005550104", "+15005550160", "+15005550161"
 HELD, THROTTLED, BROKEN = "+15005550162", "+15005550163", "+15005550165"

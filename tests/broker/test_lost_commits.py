@@ -1,7 +1,7 @@
 """Commits that Kafka forgot, and topics that are others of the same name: what a real broker does, and what a start does."""
 
 from tests.broker.test_engine import counts, expected_counts, folded
-from tests.support.lab import Lab, Toy, until
+from tests.support.engine_lab import Lab, Toy, until
 
 
 def refused(toy: Toy) -> str:

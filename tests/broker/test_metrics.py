@@ -6,10 +6,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
 from tests.support.bridged import Samples
-from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing
+from tests.support.cluster import event, produce, read, standing
+from tests.support.engine_lab import until
 
 
 @pytest.fixture(scope="module")

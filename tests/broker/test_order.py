@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Producer
 
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
 from tests.broker.test_pipeline import creates
-from tests.support.lab import until
-from tests.support.sites import event, prefix, standing
+from tests.support.cluster import event, prefix, standing
+from tests.support.engine_lab import until
 
 PAIRS = 30
 

@@ -9,9 +9,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.stand import ACCOUNT, Stand
-from tests.support.lab import until
-from tests.support.sites import event, produce, read, standing, whole
+from app.dev.dev_cluster import ACCOUNT, Stand
+from tests.support.cluster import event, produce, read, standing, whole
+from tests.support.engine_lab import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 """A record that ends the process again and again is set aside; nothing else is, and nothing is lost."""
 
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 DEATHS = 3
 

@@ -11,21 +11,21 @@ from urllib.request import Request, urlopen
 import pytest
 from confluent_kafka import Producer
 
-from app.cli.letters import append, handled, read_letters
-from app.cli.workercheck import letter_findings
-from app.dev.parts import Part
+from app.cli.queries.dead_letters import append, handled, read_letters
+from app.cli.queries.worker_check import letter_findings
+from app.config.settings import Settings
+from app.dev.process import Part
 from app.kafka.batch_watch import SET_ASIDE
-from app.records.deadletters import FAULT, Lost, dead_letter
-from app.records.groupreader import GroupReader
-from app.records.progress import GroupSnapshot
+from app.kafka.group_progress import GroupSnapshot
+from app.kafka.group_reader import GroupReader
+from app.records.dead_letters import FAULT, Lost, dead_letter
 from app.records.seal import Sealer
 from app.records.topics import Topics
-from app.settings import Settings
 from tests.support.bridged import Samples
+from tests.support.engine_lab import until
 from tests.support.keyring import DEFAULT_KEY, api_key, store_of
-from tests.support.lab import until
-from tests.support.place import Place
 from tests.support.simulated import ACCOUNT, TOKEN
+from tests.support.topics import Place
 
 NONE, STOPPED = "no worker makes progress since 20", ": none is running"
 SETTINGS = {

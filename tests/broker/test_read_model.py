@@ -13,18 +13,18 @@ import sqlalchemy as sa
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from app.dev.parts import Part
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
+from app.dev.process import Part
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
 from app.read_model.store import Place, Store, state_of
 from app.read_model.tables import database_url, messages, offsets, open_engine, read_models
 from app.records.outcomes import NotifyOutcome
 from app.records.topics import Topics
 from app.records.updates import NotifyUpdated
+from tests.support.cluster import event, produce, read, standing, whole
 from tests.support.commands import KEYS, faults, heliograph
-from tests.support.lab import until
+from tests.support.engine_lab import until
 from tests.support.projected import KEY, SID, outcome, update
-from tests.support.sites import event, produce, read, standing, whole
 
 PARTITIONS = 2
 

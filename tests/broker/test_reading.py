@@ -9,9 +9,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from confluent_kafka import Producer
 
-from app.records.logs import Logs
+from app.kafka.partition_reader import Logs
 from tests.support.batches import Produced, batch, inflating
-from tests.support.lab import Lab, until
+from tests.support.engine_lab import Lab, until
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 

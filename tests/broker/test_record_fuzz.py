@@ -18,20 +18,20 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from app.config.settings import Settings
 from app.dev.broker import free_port
-from app.dev.stand import Stand
-from app.dev.surroundings import simulated
+from app.dev.dev_cluster import Stand
+from app.dev.process_env import simulated
 from app.records.seal import Sealer
-from app.settings import Settings
+from tests.support.cluster import event, produce, read, standing
 from tests.support.commands import ROOT
+from tests.support.engine_lab import until
 from tests.support.fuzz_accounts import PARTITIONS, Accounts
 from tests.support.fuzz_lots import write_lots
 from tests.support.fuzz_producers import Written
 from tests.support.fuzzed_internal import FAMILIES
 from tests.support.fuzzed_record import CANARY, NUMBERS
-from tests.support.lab import until
 from tests.support.leaks import Canary, Searcher, of_number
-from tests.support.sites import event, produce, read, standing
 
 COUNT, SEED = int(os.environ.get("FUZZ_RECORDS", "400")), int(os.environ.get("FUZZ_SEED", "7"))
 WAIT_S = 60 + COUNT / 5

@@ -8,10 +8,10 @@ from urllib.request import Request, urlopen
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from app.dev.stand import Stand, apply_topics
+from app.dev.dev_cluster import Stand, apply_topics
+from tests.support.cluster import event, prefix, produce, read, standing
 from tests.support.commands import heliograph
-from tests.support.lab import until
-from tests.support.sites import event, prefix, produce, read, standing
+from tests.support.engine_lab import until
 
 SETTINGS = {"HELIOGRAPH_CLAIM_TTL_S": "1", "HELIOGRAPH_HTTP_TIMEOUT_S": "2", "HELIOGRAPH_SESSION_TIMEOUT_S": "4"}
 PERSON = "+12125550101"  # of event 1

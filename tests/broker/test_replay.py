@@ -11,10 +11,10 @@ from urllib.request import Request, urlopen
 import pytest
 
 from app import clock
-from app.dev.stand import Stand
-from tests.support.lab import until
-from tests.support.sites import event, produce, raw, read, records, standing
-from tests.support.written import contact_of, rejected, tampered, write, write_raw
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import event, produce, raw, read, records, standing
+from tests.support.contact_log import contact_of, rejected, tampered, write, write_raw
+from tests.support.engine_lab import until
 
 ROOT = Path(__file__).parents[2]
 CHANGELOG, MESSAGES = "heliograph-contacts-changelog", "heliograph-messages-changelog"

@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from app.dev.broker import free_port
-from app.dev.stand import Stand
-from app.dev.surroundings import simulated
+from app.dev.dev_cluster import Stand
+from app.dev.process_env import simulated
+from tests.support.cluster import event, prefix, produce, read, standing
 from tests.support.commands import heliograph
+from tests.support.engine_lab import until
 from tests.support.keyring import ACME_KEY, api_key, store_of
-from tests.support.lab import until
-from tests.support.sites import event, prefix, produce, read, standing
 
 TENANT = """
 [tenants.{name}]

@@ -12,16 +12,16 @@ from confluent_kafka import Consumer, TopicPartition
 from msgspec.structs import replace
 
 from app import clock
-from app.domain.identity import key_fingerprint
-from app.domain.inputs import Requested, Texted
-from app.domain.words import Intent
+from app.domain.model.identity import key_fingerprint
+from app.domain.model.inputs import Requested, Texted
+from app.domain.model.vocabulary import Intent
 from app.records.caller_fields import CallerFields, encode_caller_fields
-from app.records.deadletters import Lost, dead_letter
+from app.records.dead_letters import Lost, dead_letter
 from app.records.seal import Content, Sealer
 from app.records.webhooks import RawWebhook
 from tests.support.commands import KEYS
 from tests.support.given import CONTACT, MESSAGE, given, requested, turn
-from tests.support.place import Place
+from tests.support.topics import Place
 
 HOSTILE = "\x1b[2J\x9b31m\x07Hi\r\nnow  delivered\u202egnp.\u2028\x7f"
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")

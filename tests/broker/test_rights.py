@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from app.dev.broker import free_port
-from app.dev.surroundings import simulated
+from app.dev.process_env import simulated
 from app.kafka.authorized_operations import Operation
-from app.records.rights import Right, rights_of
+from app.kafka.rights import Right, rights_of
 from tests.support.commands import faults, heliograph
+from tests.support.engine_lab import until
 from tests.support.guarded import TOPICS, Guarded, guarded
 from tests.support.keyring import DEFAULT_KEY, api_key, store_of
-from tests.support.lab import until
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from urllib.request import Request, urlopen
 import pytest
 from msgspec.structs import replace
 
-from app.dev.stand import Stand
-from app.domain.words import Word
+from app.dev.dev_cluster import Stand
+from app.domain.model.vocabulary import Word
 from app.records.topics import PER_TENANT, Topic, declared
+from tests.support.cluster import by_file, event, produce, read, standing, whole
 from tests.support.commands import heliograph
+from tests.support.engine_lab import until
 from tests.support.judged import KINDS, faults, header_faults
-from tests.support.lab import until
-from tests.support.sites import by_file, event, produce, read, standing, whole
 
 SHORT = {
     "HELIOGRAPH_OUTCOME_GRACE_S": "2",

@@ -4,12 +4,12 @@ import json
 
 from confluent_kafka import Consumer, TopicPartition
 
-from app.dev.stand import Stand
+from app.dev.dev_cluster import Stand
+from tests.support.cluster import event, prefix, produce, read, standing
 from tests.support.commands import heliograph
+from tests.support.contact_log import message_of
+from tests.support.engine_lab import until
 from tests.support.judged import faults
-from tests.support.lab import until
-from tests.support.sites import event, prefix, produce, read, standing
-from tests.support.written import message_of
 
 DEADLY = "deadly-key"
 PERSON, OTHERS = 5, range(10, 20)

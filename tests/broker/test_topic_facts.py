@@ -6,7 +6,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import TopicCollection
 
 from app.kafka.topic_facts import tombstones_kept_ms, topic_ids
-from tests.support.lab import Lab
+from tests.support.engine_lab import Lab
 
 
 async def test_a_topic_has_an_id_of_its_own_and_says_how_long_it_keeps_tombstones(lab: Lab) -> None:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
 
 from app.records.topics import Topics
 from tests.support.commands import heliograph
-from tests.support.lab import until
+from tests.support.engine_lab import until
 
 
 class Cluster:

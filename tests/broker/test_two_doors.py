@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part
-from app.domain.inputs import Texted
+from app.dev.process import Part
+from app.domain.model.inputs import Texted
 from app.provider.webhooks import signature
 from tests.broker.test_ingress import ACCOUNT, PUBLIC, TOKEN, Door, spooled
 from tests.broker.test_ingress import door as door
+from tests.support.engine_lab import until
 from tests.support.given import Log
-from tests.support.lab import until
 
 OUT, BACK = "+12125550101", "+12125550102"
 SIDS = [f"SM{n:032x}" for n in range(5)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import ROOT
-from tests.support.lab import until
+from tests.support.engine_lab import until
 
 
 @pytest.mark.usefixtures("one_up")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.domain.words import ErrorClass
-from app.provider.advice import ADVICE
+from app.domain.model.vocabulary import ErrorClass
+from app.provider.error_advice import ADVICE
 from ops.chaos import checker, doubt, loss_rules, sight
 from ops.chaos.evidence import Record
 from tests.support.chaos_story import CONTACT, MESSAGE, Story, good, only

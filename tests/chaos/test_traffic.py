@@ -6,9 +6,9 @@ from pathlib import Path
 
 import orjson
 
+from app.config.settings import Settings
+from app.config.tenants import read_tenants
 from app.records.requests import NotifyRequested, read_request
-from app.settings import Settings
-from app.tenants import read_tenants
 from ops.chaos.deadlines import SHORT
 from ops.chaos.tenants_file import LANES, SERVICES, tenants_text
 from ops.chaos.traffic import Traffic

@@ -5,11 +5,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from app.cli.config import incomplete
+from app.config.settings import BadSettings, Settings
+from app.config.tenant_checks import incomplete
+from app.config.tenants import Tenant, read_tenants
 from app.provider.http import API
-from app.provider.servers import address
-from app.settings import BadSettings, Settings
-from app.tenants import Tenant, read_tenants
+from app.provider.request_url import address
 from tests.support.commands import KEYS, faults, heliograph
 
 SID = "MG" + "a" * 32

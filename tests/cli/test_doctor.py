@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.cli.findings import readable_secrets
-from app.cli.probe import probe
-from app.domain.phone import mask
-from app.internal import Served
+from app.cli.queries.findings import readable_secrets
+from app.cli.queries.webhook_probe import probe
+from app.config.settings import Settings
+from app.config.tenants import Lane, Tenant, read_tenants
+from app.domain.content.phone import mask
+from app.internal_server import Served
 from app.provider.account.findings import Name
-from app.settings import Settings
-from app.tenants import Lane, Tenant, read_tenants
 from tests.support.commands import KEYS, heliograph
 from tests.support.simulated import ACCOUNT, TOKEN, Hook
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from twilio.request_validator import RequestValidator
 
-from app.domain.effects import LaneSlowed
-from app.domain.words import ErrorClass, Progress, Stage, Word
-from app.provider.advice import ADVICE, every
-from app.provider.stamps import INVALID_AFTER
+from app.domain.model.effects import LaneSlowed
+from app.domain.model.vocabulary import ErrorClass, Progress, Stage, Word
+from app.provider.error_advice import ADVICE, every
+from app.provider.error_enrichment import INVALID_AFTER
+from app.provider.status_mapping import ERRORS, entries, error_class
 from app.provider.webhooks import body_hash
-from app.provider.words import ERRORS, entries, error_class
 from tests.support.commands import faults, heliograph
 from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
 from tests.support.words import leaves

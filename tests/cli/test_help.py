@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from app.cli.config import settings_example
-from app.environment import TOLERATED
-from app.settings import FIELDS, Settings
+from app.config.environment import TOLERATED
+from app.config.reference import settings_example
+from app.config.settings import FIELDS, Settings
 from tests.support.words import code, fault, leaves, told
 
 ROOT = Path(__file__).parents[2]

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from app.api_key_store import change_entries
-from app.api_keys import ApiKey
+from app.config.api_key_store import change_entries
+from app.config.api_keys import ApiKey
 from app.dev.broker import free_port
-from app.dev.parts import Part
+from app.dev.process import Part
 from tests.support.commands import KEYS, faults, heliograph
+from tests.support.engine_lab import until
 from tests.support.keyring import ACME_KEY, BETA_KEY, api_key, key_of, store_of
-from tests.support.lab import until
 
 TENANTS = '[tenants.acme.lanes.x]\nfrom_number = "+15005550006"\n[tenants.beta.lanes.x]\nfrom_number = "+15005550006"\n'
 

@@ -4,10 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from app import clock
-from app.cli.pending import not_taken, state
-from app.domain.contact import Attempt, Message
-from app.domain.policy import Policy
-from app.domain.words import Category, Priority, Progress, Proof, Reason, Stage, Word
+from app.cli.queries.message_state import not_taken, state
+from app.domain.model.contact import Attempt, Message
+from app.domain.model.policy import Policy
+from app.domain.model.vocabulary import Category, Priority, Progress, Proof, Reason, Stage, Word
 from app.records.lanes import Stopped
 from tests.support.given import START_MS as GIVEN_MS
 from tests.support.given import given, requested

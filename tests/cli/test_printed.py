@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.explain import _lines
-from app.cli.sendfile import Line, asked
-from app.cli.sendmatch import Matching, awaited
-from app.cli.sendwait import show
-from app.cli.shown import escaped, json_line, raw, say, say_json
+from app.cli.commands.explain import _lines
+from app.cli.output import escaped, json_line, raw, say, say_json
+from app.cli.send.answer_matching import Matching, awaited
+from app.cli.send.file import Line, asked
+from app.cli.send.wait import show
 from tests.support.commands import KEYS, heliograph
 
 ROOT = Path(__file__).parents[2]
@@ -75,10 +75,13 @@ def calls(path: Path) -> set[str]:
 
 
 def test_no_command_prints_past_the_one_place() -> None:
-    modules = [path for path in (ROOT / "app" / "cli").glob("*.py") if path.name != "shown.py"]
+    package = ROOT / "app" / "cli"
+    modules = [path for path in package.rglob("*.py") if path != package / "output.py"]
+    assert len(modules) > 50
     assert [(path.name, found) for path in modules if (found := calls(path) & WRITERS)] == []
     # rich lays out tables and progress: of numbers and words of ours in the demo, of escaped text in `send --wait`.
-    assert {path.name for path in modules if "rich" in path.read_text()} == {"demo.py", "send.py", "sendwait.py"}
+    rich = {str(path.relative_to(package)) for path in modules if "rich" in path.read_text()}
+    assert rich == {"commands/demo.py", "send/command.py", "send/wait.py"}
 
 
 def outcome(**told: Any) -> dict[str, Any]:

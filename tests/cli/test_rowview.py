@@ -2,8 +2,8 @@
 
 import msgspec
 
-from app.cli.rowview import contact_view, lines, message_view
-from app.domain.words import DueKind, ErrorClass, Progress
+from app.cli.queries.row_view import contact_view, lines, message_view
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress
 from tests.support.given import CONTACT, Log, due, given, pictured, refused, report, requested, taken, turn
 
 

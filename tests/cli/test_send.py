@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.sendchecks import DROPPED, REPEATED, Repeat, repeats, without
-from app.cli.sendfile import asked, read_lines
+from app.cli.send.file import asked, read_lines
+from app.cli.send.line_checks import DROPPED, REPEATED, Repeat, repeats, without
 from tests.support.commands import faults, heliograph
 
 BAD = {

@@ -3,9 +3,9 @@
 import json
 import re
 
-from app.cli.sendfile import Line, asked
-from app.cli.sendmatch import Awaited, Matching, awaited
-from app.cli.sendwait import show
+from app.cli.send.answer_matching import Awaited, Matching, awaited
+from app.cli.send.file import Line, asked
+from app.cli.send.wait import show
 
 ONE, TWO = "+14155550141", "+14155550142"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app import values
+from app.config import parsers
+from app.config.settings import Settings
+from app.config.tenants import Tenant, look_at_tenants
 from app.records.topics import Topics
-from app.settings import Settings
-from app.tenants import Tenant, look_at_tenants
 from tests.support.commands import KEYS, faults, heliograph
 
 SHAPES = {
@@ -219,10 +219,10 @@ OVERRIDES |= dict.fromkeys(["", "rc=6", "rc=x", "rp=some", "ct=99", "zz=1", "rc=
 @pytest.mark.parametrize("text", OVERRIDES)
 def test_connection_overrides_are_those_of_twilio(text: str) -> None:
     if OVERRIDES[text]:
-        assert values.overrides(text) == text
+        assert parsers.overrides(text) == text
     else:
         with pytest.raises(ValueError, match="must be Twilio's connection overrides"):
-            values.overrides(text)
+            parsers.overrides(text)
 
 
 URL, TOLD_AS = "https://hooks.example.com/twilio/status", {
@@ -249,10 +249,10 @@ def test_a_name_like_no_other_is_not_guessed_at() -> None:
 
 @pytest.mark.parametrize("text", ["+14155550123", "2345", "12345", "123456", "Heliograph", "My Shop 24", "A&B-c_d"])
 def test_numbers_short_codes_and_names_may_send(text: str) -> None:
-    assert values.sender(text) == text
+    assert parsers.sender(text) == text
 
 
 @pytest.mark.parametrize("text", ["123", "1234567", "4155550123", "+0415555", "TwelveLetter", "a.b", "+1415555012x3x"])
 def test_what_is_none_of_them_may_not(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be a number in E\.164"):
-        values.sender(text)
+        parsers.sender(text)

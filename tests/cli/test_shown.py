@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.cli.counted import plural
-from app.cli.doubts import _line
-from app.cli.inbound import webhook
+from app.cli.commands.doubts import _line
+from app.cli.commands.inbound import webhook
+from app.cli.options.plural import plural
 from app.records.webhooks import RawWebhook
 
 JSON = '{"Body":"h\u00e9llo \u2713"}'

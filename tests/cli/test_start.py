@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import LeaderNotAvailableError, MessageSizeTooLargeError, NodeNotReadyError, RequestTimedOutError
 
-from app.cli import running
+from app.cli.process.start import running
+from app.config.settings import Settings
 from app.dev.broker import free_port
-from app.settings import Settings
 from tests.support.commands import KEYS, faults, heliograph
 
 PROCESSES = ("ingress", "worker", "bridge")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.supervise import Backoff, meaning
+from app.cli.process.supervisor import Backoff, meaning
 from tests.support.commands import ROOT, heliograph
 
 PARENT = """
 import sys
 from app import telemetry
-from app.cli.supervise import Backoff, supervise
+from app.cli.process.supervisor import Backoff, supervise
 telemetry.configure("info")
 sys.exit(supervise(sys.argv[2:], Backoff(float(sys.argv[1]), 30)))
 """

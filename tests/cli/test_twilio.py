@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli import main, opened
+from app.cli.main import main
+from app.cli.queries import reveal_audit
 from app.dev.broker import free_port
-from app.internal import Served
-from app.provider.account import reading
-from app.provider.account.asking import Unanswered
+from app.internal_server import Served
+from app.provider.account import account_reader
+from app.provider.account.sdk_client import Unanswered
 from app.records.consent import NotifyTextsOpened
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
@@ -126,7 +127,7 @@ async def test_what_was_made_before_a_refusal_is_told_beside_the_json(
     async def refused(*_: object) -> None:
         raise Unanswered("http 409", 409, 21710)
 
-    monkeypatch.setattr(reading, "attach", refused)
+    monkeypatch.setattr(account_reader, "attach", refused)
     async with account(tmp_path) as made:
         env = {"HELIOGRAPH_CONFIG": str(made.file)}
         done = await asyncio.to_thread(CliRunner(env=env).invoke, main, ["twilio", "apply", "--json"])
@@ -235,7 +236,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[NotifyTextsOpened]:
     async def put(_settings: object, record: NotifyTextsOpened, *_more: str) -> None:
         records.append(record)
 
-    monkeypatch.setattr(opened, "_put", put)
+    monkeypatch.setattr(reveal_audit, "_put", put)
     return records
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.internal import Served
-from app.provider.account.asking import Line, Unanswered
-from app.provider.account.reading import read_account, read_held, read_service, read_services
-from app.provider.account.texts import Wish, listed
+from app.internal_server import Served
+from app.provider.account.account_reader import read_account, read_held, read_service, read_services
+from app.provider.account.messages_api import Wish, listed
+from app.provider.account.sdk_client import Line, Unanswered
 from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
 
 JSON, PROBLEM, NUMBER = "application/json", "application/problem+json", "+14155550123"

@@ -9,16 +9,16 @@ import httpx
 import msgspec
 import pytest
 
-from app import declared
-from app.internal import Served
-from app.provider.account.asking import Line, Unanswered
-from app.provider.account.checking import check, look_at_urls
+from app.config import twilio_account
+from app.config.tenants import Lane, Tenant
+from app.internal_server import Served
+from app.provider.account.account_checks import check, look_at_urls
+from app.provider.account.account_reader import read_account
+from app.provider.account.desired_state import overridden
 from app.provider.account.findings import TODO, Finding, Name, shown
-from app.provider.account.reading import read_account
-from app.provider.account.wanted import overridden
+from app.provider.account.sdk_client import Line, Unanswered
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
-from app.tenants import Lane, Tenant
 from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
 
 HOOKS = "https://hooks.example.com/twilio/acme"
@@ -32,7 +32,7 @@ GOOD = {
     "numbers": [LONG],
     "campaigns": [{"campaign_id": "C1", "us_app_to_person_usecase": "MIXED"}],
 }
-MAIN = declared.Service(sid=SERVICE, fallback_url="https://elsewhere.example.com/twilio/acme/fallback")
+MAIN = twilio_account.Service(sid=SERVICE, fallback_url="https://elsewhere.example.com/twilio/acme/fallback")
 
 
 def tenant(url: str, **given: Any) -> Tenant:
@@ -85,7 +85,7 @@ OWN = {
 
 
 def hotline(number: str) -> dict[str, Any]:
-    return {"numbers": {"hotline": declared.Number(number=number)}}
+    return {"numbers": {"hotline": twilio_account.Number(number=number)}}
 
 
 # What is seeded and what the file says, beside the good; what is found, where.
@@ -148,7 +148,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
     "a service that is not there": ({"services": []}, {"services": {}}, Name.SERVICE_UNKNOWN, "lanes.main"),
     "a service not made yet": (
         {},
-        {"services": {"main": MAIN, "more": declared.Service()}},
+        {"services": {"main": MAIN, "more": twilio_account.Service()}},
         Name.SERVICE_NOT_MADE,
         "services.more.sid",
     ),

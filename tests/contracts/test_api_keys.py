@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from app import clock
-from app.api_key_store import ApiKeyFileError, ApiKeyStore, change_entries, read_entries
-from app.api_keys import ApiKey, ApiKeys, Scope, faults_of, generate
+from app.config.api_key_store import ApiKeyFileError, ApiKeyStore, change_entries, read_entries
+from app.config.api_keys import ApiKey, ApiKeys, Scope, faults_of, generate
 from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key, store_of
 
 NOW = 1_772_532_000_000  # 2026-03-03T10:00:00Z

@@ -9,9 +9,9 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from app.cli.up import BRIDGE_PORT, INTERNAL_PORT, READ_MODEL_PORT, WORKER_PORT
-from app.ingress.api import Ingress
-from app.settings import Settings
+from app.cli.commands.up import BRIDGE_PORT, INTERNAL_PORT, READ_MODEL_PORT, WORKER_PORT
+from app.config.settings import Settings
+from app.ingress.app import Ingress
 from tests.support.board import (
     PROMETHEUS,
     ROOT,
@@ -26,7 +26,7 @@ from tests.support.board import (
     selectors,
     variables,
 )
-from tests.support.door import KEYS, FakeKafka
+from tests.support.ingress_server import KEYS, FakeKafka
 
 EXPRESSIONS = [pytest.param(one.expr, id=f"{one.where}-{n}") for n, one in enumerate(asked())]
 
@@ -57,7 +57,7 @@ def test_an_expression_that_names_anything_else_is_found_out(expr, known):
 
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_bounds_asked_for_are_bounds_that_exist(expr):
-    from app.domain.windows import BOUNDS
+    from app.domain.metrics.windows import BOUNDS
 
     bounds = {f"heliograph_{metric}_bucket": {str(bound) for bound in bounds} for metric, bounds in BOUNDS.items()}
     for selector in selectors(promql.parse(filled(expr))):
@@ -67,10 +67,10 @@ def test_bounds_asked_for_are_bounds_that_exist(expr):
 
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_values_of_closed_labels_that_are_asked_for_exist(expr):
-    from app.domain.words import ErrorClass, Word
-    from app.ingress.cuts import Cut
-    from app.ingress.mistakes import Mistake
-    from app.ingress.rejections import Why
+    from app.domain.model.vocabulary import ErrorClass, Word
+    from app.ingress.http.connection_close import Cut
+    from app.ingress.webhooks.diagnosis import Mistake
+    from app.ingress.webhooks.rejections import Why
 
     closed = {"outcome": set(Word), "error_class": set(ErrorClass), "why": {*Why, *Cut}, "mistake": set(Mistake)}
     for selector in selectors(promql.parse(filled(expr))):

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as cases
 from hypothesis import strategies as st
 
-from app.cli.reproduction import escaped, reproduction
+from app.cli.queries.dead_letter_reproduction import escaped, reproduction
 from app.records.codec import MAX_FIELD, MAX_RULE
-from app.records.deadletter_content import KEPT_HEADERS, LETTER_BYTES, Opened, WholePart
-from app.records.deadletters import (
+from app.records.dead_letter_content import KEPT_HEADERS, LETTER_BYTES, Opened, WholePart
+from app.records.dead_letters import (
     RETRY_OF,
     Lost,
     NotifyDeadletter,

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
-from app.domain.words import Category
+from app.config.settings import BadSettings, Settings
+from app.config.tenants import Tenant, read_tenants
+from app.domain.model.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
+from app.domain.model.vocabulary import Category
 from app.records.requests import NotifyRequested
-from app.settings import BadSettings, Settings
-from app.streams.policy import Policies
-from app.tenants import Tenant, read_tenants
+from app.streams.agents.policy_resolver import Policies
 
 FILE = """
 [tenants.acme]

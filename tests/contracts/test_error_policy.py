@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.words import Answer, ErrorClass, Progress, Stage
-from app.provider.words import entries, error_class
+from app.domain.model.vocabulary import Answer, ErrorClass, Progress, Stage
+from app.provider.status_mapping import entries, error_class
 from tests.support.given import START_MS, Log, given, pictured, refused, report, taken, turn
 
 OF_TEXTS = [entry for entry in entries() if entry["stage"] in ("C", "D", "C/D")]

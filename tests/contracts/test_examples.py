@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.words import Word
+from app.domain.model.vocabulary import Word
+from app.records.registry import STRUCTS
 from app.records.requests import read_request
-from app.records.schemas import STRUCTS
 from tests.support.judged import FOLDER, KINDS, faults
 
 EXAMPLES: dict[str, dict[str, Any]] = {

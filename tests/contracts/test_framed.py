@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from app.records.framed import frame, read_frames
-from app.records.journal import Journal
+from app.durable.framed_file import frame, read_frames
+from app.durable.journal import Journal
 
 payloads = st.lists(st.binary(min_size=1, max_size=40), min_size=2, max_size=8)
 

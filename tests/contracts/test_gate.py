@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.provider.gate import Gate
-from app.settings import Settings
-from app.streams.health import GateCollector
+from app.config.settings import Settings
+from app.config.tenants import Lane, Tenant
+from app.provider.concurrency_limiter import Gate
+from app.streams.monitoring.health import GateCollector
 from app.streams.worker import Worker
-from app.tenants import Lane, Tenant
 from tests.support.calling import settled
 
 THROTTLED: Mapping[str, str] = {"twilio-concurrent-requests": "30", "twilio-request-duration": "0.012"}

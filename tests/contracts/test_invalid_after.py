@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.domain.inputs import Listed
-from app.domain.words import ErrorClass
+from app.config.tenants import Tenant
+from app.domain.model.inputs import Listed
+from app.domain.model.vocabulary import ErrorClass
 from app.provider.callbacks import Report, read_report
-from app.provider.port import Refused
-from app.provider.stamps import INVALID_AFTER, About, stamp_code
-from app.tenants import Tenant
+from app.provider.error_enrichment import INVALID_AFTER, About, stamp_code
+from app.provider.provider_api import Refused
 from tests.contracts.test_parameters import HEAD, LANE, checked, tenant, told
 from tests.support.calling import Exchange
 from tests.support.looked import housed

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.dev import judge
-from app.dev.judge import FAILED, Seen, kept
+from app.dev import demo_checks
+from app.dev.demo_checks import FAILED, Seen, kept
 
 CONTACT, PERSON, TTL_S = "c" * 20, "+14155550123", 5.0
 START_S = 1_800_000_000.0
@@ -22,13 +22,13 @@ class Story:
         self.contacts: Seen = [record(0, "contact.turn_granted.v1"), record(1, "contact.answered.v1", answer="taken")]
 
     def judged(self) -> dict[str, Any]:
-        return judge.summary(self.asked, self.outcomes, self.creates, self.contacts, TTL_S)
+        return demo_checks.summary(self.asked, self.outcomes, self.creates, self.contacts, TTL_S)
 
     def found(self) -> dict[str, int]:
         """What is broken."""
         result = self.judged()
-        assert kept(result) is not any(result[name] for name in judge.PROMISES)
-        return {name: result[name] for name in judge.PROMISES if result[name]}
+        assert kept(result) is not any(result[name] for name in demo_checks.PROMISES)
+        return {name: result[name] for name in demo_checks.PROMISES if result[name]}
 
 
 def outcome(key: str, message: str = CONTACT + "-a", revision: int = 1, word: str = "delivered") -> tuple[Any, ...]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.words import error_class
-from app.records import journal as journals
-from app.records.journal import Journal
+from app.config.settings import BadSettings, Settings
+from app.durable import journal as journals
+from app.durable.journal import Journal
+from app.provider.status_mapping import error_class
 from app.records.seal import Sealer, Unsealable
-from app.settings import BadSettings, Settings
 
 
 def test_what_is_sealed_opens_only_for_its_tenant_and_subject_and_key():

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import clock
-from app.records.batches import BatchHeader, batch_headers, visible
-from app.records.monitor import WorkerMonitor, names, watch
-from app.records.progress import Cause, Offsets
+from app.config.settings import Settings
+from app.kafka.batch_headers import BatchHeader, batch_headers, visible
+from app.kafka.group_progress import Cause, Offsets
+from app.kafka.progress_monitor import WorkerMonitor, names, watch
 from app.records.topics import Topics
-from app.settings import Settings
 from tests.support.groups import TOPIC, FakeGroup, monitor
 
 LAGGING, MOVED = Offsets(5, 9, 9), Offsets(6, 9, 9)

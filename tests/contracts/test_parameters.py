@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from app.domain.media import SMALL, WHOLE, media_warnings
-from app.domain.phone import mask
-from app.domain.words import Category
-from app.parameters import MISLEADING, WORTH_KNOWING, Parameters
+from app.config.create_parameters import MISLEADING, WORTH_KNOWING, Parameters
+from app.config.settings import BadSettings, Settings
+from app.config.tenants import Tenant, read_tenants
+from app.domain.content.media import SMALL, WHOLE, media_warnings
+from app.domain.content.phone import mask
+from app.domain.model.vocabulary import Category
 from app.records.requests import NotifyRequested
-from app.settings import BadSettings, Settings
-from app.streams.policy import Policies
-from app.tenants import Tenant, read_tenants
+from app.streams.agents.policy_resolver import Policies
 from tests.support.commands import KEYS, faults, heliograph
 
 HEAD = """

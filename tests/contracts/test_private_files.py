@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.dev.parts import Part
-from app.dev.private import append_to
+from app.dev.private_files import append_to
+from app.dev.process import Part
 
 
 def mode(path: Path) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.provider.http import Timeouts
-from app.provider.port import Canceled, Create, Doubtful, Taken
+from app.provider.provider_api import Canceled, Create, Doubtful, Taken
 from app.provider.twilio import TwilioProvider
 from tests.support.scripted import HANG, Scripted, Seen, http, scripted
 from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.model.vocabulary import ErrorClass, Progress
 from app.provider import http as http_client
-from app.provider.gate import Gate
+from app.provider.concurrency_limiter import Gate
 from app.provider.http import Timeouts
-from app.provider.port import Abandoned, Create, Doubtful, Refused, Result, Taken
+from app.provider.provider_api import Abandoned, Create, Doubtful, Refused, Result, Taken
 from app.provider.twilio import OPTIONAL, TwilioProvider
 from tests.support.scripted import HANG, Scripted, Seen, http, scripted
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.words import ErrorClass
-from app.provider.port import Doubtful, Refused
-from app.provider.words import ERRORS, entries
+from app.domain.model.vocabulary import ErrorClass
+from app.provider.provider_api import Doubtful, Refused
+from app.provider.status_mapping import ERRORS, entries
 from tests.contracts.test_provider_create import create, error
 from tests.support.scripted import http, scripted
 

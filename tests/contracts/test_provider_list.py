@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from twilio.http.response import Response
 
-from app.domain.words import ErrorClass, Progress
-from app.provider import listing
+from app.domain.model.vocabulary import ErrorClass, Progress
+from app.provider import message_list
 from app.provider.http import Timeouts
-from app.provider.listing import Found, NoPage, Page, Query, ask_page
+from app.provider.message_list import Found, NoPage, Page, Query, ask_page
 from app.provider.twilio import TwilioProvider
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
@@ -81,7 +81,7 @@ async def test_by_when_it_was_sent_both_ends_included_and_what_waits_in_the_queu
 
 
 async def test_every_page_is_asked_for_newest_first_and_new_texts_shift_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "PAGE_SIZE", 2)
+    monkeypatch.setattr(message_list, "PAGE_SIZE", 2)
     async with simulating() as simulated:
         made = [(await simulated.create(body=f"text {n}")).sid for n in range(5)]
         await all_over(simulated, 5)

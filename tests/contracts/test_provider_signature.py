@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
-from app.provider.forms import MAX_BODY_BYTES, MAX_FIELDS, BadForm, fields_of, read_form, read_json
+from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_FIELDS, BadForm, fields_of, read_form, read_json
 from app.provider.webhooks import Keyring, settings_of, signature, variants, verified, verified_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

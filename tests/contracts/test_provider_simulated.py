@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.domain.words import ErrorClass, LineType, Progress
+from app.domain.model.vocabulary import ErrorClass, LineType, Progress
 from app.provider.http import Timeouts
-from app.provider.port import Create, Doubtful, Refused, Result, Taken
+from app.provider.provider_api import Create, Doubtful, Refused, Result, Taken
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import variants, verified
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.model.vocabulary import ErrorClass, Progress
 from app.provider.callbacks import Report, Text, Unplaced, read_report, read_text
-from app.provider.words import ERRORS, PROGRESS, entries, error_class
+from app.provider.status_mapping import ERRORS, PROGRESS, entries, error_class
 
 POLICY = entries()
 # Codes that never come with an attempt of ours: faults of our webhook, inbound texts, warnings, Twilio's own unknown.

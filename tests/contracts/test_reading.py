@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.surrogates import MOST, WARNING, replace_lone_surrogates
+from app.domain.content.surrogates import MOST, WARNING, replace_lone_surrogates
 from app.records.codec import Unreadable
 from app.records.loose_requests import MOST_COMMAS, read_loosely
 from app.records.requests import NotifyRequested, parse_request, read_request

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.records.setup import plan
+from app.kafka.topic_plan import plan
 from app.records.topics import Topics
 
 TOPICS = Topics("", "heliograph").all

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.inputs import Rejected, Requested
+from app.config.tenants import Lane, Tenant
+from app.domain.model.inputs import Rejected, Requested
 from app.streams.engine.agent import Output
-from app.tenants import Lane, Tenant
 from tests.support.expanding import SEALER, caller_fields, inputs_in, record, taken_in
 from tests.support.judged import schema
 

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.inputs import Rejected
+from app.config.tenants import Lane, Tenant
+from app.domain.model.inputs import Rejected
 from app.records.codec import Unreadable
 from app.records.loose_requests import read_loosely
 from app.records.requests import (
@@ -21,9 +22,8 @@ from app.records.requests import (
     read_request,
 )
 from app.streams.engine.agent import Output
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.engine.scope import Overlay
-from app.tenants import Lane, Tenant
 from tests.streams.test_intake import PERSON, asked
 from tests.support.expanding import as_read, bulk_agent
 from tests.support.expanding import inputs_in as inputs

@@ -11,7 +11,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import DescribeGroupsResponse_v3
 
 from app.kafka.authorized_operations import Operation, operations, told_of_group
-from app.records.rights import Right, processes, rights_of
+from app.kafka.rights import Right, processes, rights_of
 from app.records.topics import Topics
 
 TOPICS = Topics("p.", "p.app", ["acme", "beta"])

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.words import ErrorClass
+from app.domain.model.vocabulary import ErrorClass
 from app.provider.callbacks import Report, read_report
-from app.provider.stamps import PACIFIC, About, Stamp, stamp, stamp_code
-from app.provider.words import ERRORS
+from app.provider.error_enrichment import PACIFIC, About, Stamp, stamp, stamp_code
+from app.provider.status_mapping import ERRORS
 
 TOLL_FREE, LONG = "+18885550101", "+12065550101"
 NEW_YORK, TEXAS = "+12125550101", "+12145550101"

@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from app.domain.again import FRAUD_MS, LONGEST_STOPPED_MS
-from app.domain.attempt_retention import KEPT_ATTEMPTS
-from app.domain.contact import find_attempt, get_attempt, last_attempt_no
-from app.domain.effects import Ask
-from app.domain.events import InputRefused, OutcomeGiven
-from app.domain.words import DueKind, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.model.attempt_retention import KEPT_ATTEMPTS
+from app.domain.model.contact import find_attempt, get_attempt, last_attempt_no
+from app.domain.model.effects import Ask
+from app.domain.model.events import InputRefused, OutcomeGiven
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.rules.retry import FRAUD_MS, LONGEST_STOPPED_MS
 from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
-from app.streams.outcomes import outcome_record
+from app.streams.agents.outcome_record import outcome_record
 from tests.support.given import Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
 
 CAUSE = Cause(partition=0, offset=9, index=0)

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from app.domain.effects import CheckpointWanted
-from app.domain.inputs import Checkpointed, Due
-from app.domain.words import DueKind, Intent
-from app.settings import Settings
-from app.streams.checkpoints import AT_ONCE, PartitionCheckpoints, base_of
-from app.streams.timers import RESEND_S
+from app.config.settings import Settings
+from app.domain.model.effects import CheckpointWanted
+from app.domain.model.inputs import Checkpointed, Due
+from app.domain.model.vocabulary import DueKind, Intent
+from app.streams.timers.checkpoints import AT_ONCE, PartitionCheckpoints, base_of
+from app.streams.timers.timers import RESEND_S
 from tests.support.given import BASE, CONTACT, START_MS, Log, cancel, given, requested, text, turn
 
 DAY_MS = 86_400_000

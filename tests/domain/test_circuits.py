@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.domain.circuit import FIRST_HOLD_MS, LONGEST_HOLDS, UNDECIDED_MS, LaneProved
-from app.domain.effects import Ask, LaneSlowed
-from app.domain.lane import REGRANT_MS, Lane
-from app.domain.words import DueKind, ErrorClass, Priority, Progress, Proof
+from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, LONGEST_HOLDS, UNDECIDED_MS
+from app.domain.lanes.lane import REGRANT_MS, Lane
+from app.domain.model.effects import Ask, LaneProved, LaneSlowed
+from app.domain.model.vocabulary import DueKind, ErrorClass, Priority, Progress, Proof
 from tests.support.given import START_MS, Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
 
 CONFIG = ErrorClass.CONFIGURATION

@@ -1,9 +1,9 @@
 """Consent: STOP beats the queue, and the times of receipt order STOP and START."""
 
-from app.domain.effects import Ask, TurnAnswered
-from app.domain.events import ConsentChanged, OutcomeGiven, TextReceived
-from app.domain.keywords import read_intent
-from app.domain.words import ErrorClass, Intent, Reason, Word
+from app.domain.content.keywords import read_intent
+from app.domain.model.effects import Ask, TurnAnswered
+from app.domain.model.events import ConsentChanged, OutcomeGiven, TextReceived
+from app.domain.model.vocabulary import ErrorClass, Intent, Reason, Word
 from tests.support.given import START_MS, abandoned, given, refused, requested, text, turn
 
 

@@ -3,14 +3,25 @@
 import msgspec
 import pytest
 
-from app.domain.contact import in_doubt
-from app.domain.effects import Ask
-from app.domain.events import AttemptClaimed, AttemptDoubted, OutcomeGiven
-from app.domain.timing import dues
-from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Reason, Stage, Word
+from app.domain.model.contact import in_doubt
+from app.domain.model.effects import Ask
+from app.domain.model.events import AttemptClaimed, AttemptDoubted, OutcomeGiven
+from app.domain.model.vocabulary import (
+    Answer,
+    Category,
+    DueKind,
+    ErrorClass,
+    Intent,
+    Priority,
+    Progress,
+    Reason,
+    Stage,
+    Word,
+)
+from app.domain.rules.schedule import dues
 from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
-from app.streams.outcomes import outcome_record
+from app.streams.agents.outcome_record import outcome_record
 from tests.support.given import (
     HOUR_MS,
     KEY,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.domain.again import FRAUD_MS, LONGEST_STOPPED_MS, STOPPED_MS
-from app.domain.contact import segments_of
-from app.domain.effects import Ask, LaneSlowed, TurnAnswered
-from app.domain.events import InputRefused, MediaDropped, OutcomeGiven
-from app.domain.words import DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
+from app.domain.model.contact import segments_of
+from app.domain.model.effects import Ask, LaneSlowed, TurnAnswered
+from app.domain.model.events import InputRefused, MediaDropped, OutcomeGiven
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
+from app.domain.rules.retry import FRAUD_MS, LONGEST_STOPPED_MS, STOPPED_MS
 from tests.support.given import (
     HOUR_MS,
     MESSAGE,

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from app.domain.contact import Contact
-from app.domain.effects import Ask
-from app.domain.events import InputRefused
-from app.domain.frozen_contact import MOST, freeze
-from app.domain.inputs import Place, SetAside
-from app.domain.words import DueKind, Stage, Word
+from app.domain.model.contact import Contact
+from app.domain.model.effects import Ask
+from app.domain.model.events import InputRefused
+from app.domain.model.frozen_contact import MOST, freeze
+from app.domain.model.inputs import Place, SetAside
+from app.domain.model.vocabulary import DueKind, Stage, Word
 from tests.support.given import BASE, CONTACT, KEY, Log, due, given, requested, turn
 
 OTHER = "bbbbbbbbbbbbbbbbbbbb"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.keywords import HELP_WORDS, KEYWORD, OWN_KEYWORD, START_WORDS, own_word_fault, read_intent
-from app.domain.normalized_text import normalized_words
-from app.domain.opt_out_phrases import MOST_WORDS, RULES, STOP_WORDS
-from app.domain.words import Intent
+from app.domain.content.keywords import HELP_WORDS, KEYWORD, OWN_KEYWORD, START_WORDS, own_word_fault, read_intent
+from app.domain.content.normalized_text import normalized_words
+from app.domain.content.opt_out_phrases import MOST_WORDS, RULES, STOP_WORDS
+from app.domain.model.vocabulary import Intent
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from app.domain.effects import Ask, LaneSlowed, TurnAnswered
-from app.domain.events import InputRefused, MessageOpened, OutcomeGiven, RequestConflicted, RequestRepeated
-from app.domain.timing import dues
-from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
+from app.domain.model.effects import Ask, LaneSlowed, TurnAnswered
+from app.domain.model.events import InputRefused, MessageOpened, OutcomeGiven, RequestConflicted, RequestRepeated
+from app.domain.model.vocabulary import Answer, DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
+from app.domain.rules.schedule import dues
 from tests.support.given import (
     HOUR_MS,
     KEY,

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from app.domain.events import InputRefused, OutcomeGiven
-from app.domain.limits import FAILURES_KEPT_MS
-from app.domain.numbers import FailuresForgotten, NumberChanged, NumberFailed
-from app.domain.words import DueKind, ErrorClass, Intent, Progress, Provenance, Reason, Stage, Word
+from app.domain.model.events import InputRefused, OutcomeGiven
+from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed
+from app.domain.model.row_limits import FAILURES_KEPT_MS
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Provenance, Reason, Stage, Word
 from tests.support.given import (
     START_MS,
     Log,

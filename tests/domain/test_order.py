@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.words import DueKind, ErrorClass
+from app.domain.model.vocabulary import DueKind, ErrorClass
 from tests.support.given import abandoned, cancel, doubtful, due, given, refused, requested, taken, turn
 
 NEXT = "b" * 20

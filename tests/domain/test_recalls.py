@@ -7,12 +7,12 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.contact import Message
-from app.domain.effects import Ask
-from app.domain.events import OutcomeGiven, RecallWanted
-from app.domain.inputs import Input, Recalled
-from app.domain.timing import dues
-from app.domain.words import DueKind, Intent, Progress, Reason, Stage, Word
+from app.domain.model.contact import Message
+from app.domain.model.effects import Ask
+from app.domain.model.events import OutcomeGiven, RecallWanted
+from app.domain.model.inputs import Input, Recalled
+from app.domain.model.vocabulary import DueKind, Intent, Progress, Reason, Stage, Word
+from app.domain.rules.schedule import dues
 from tests.support.given import (
     CONTACT,
     HOUR_MS,

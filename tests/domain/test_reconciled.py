@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.domain.events import AttemptProgressed, ConsentChanged, OutcomeGiven, TextReceived
-from app.domain.timing import dues
-from app.domain.words import DueKind, ErrorClass, Intent, Progress, Provenance, Stage, Word
+from app.domain.model.events import AttemptProgressed, ConsentChanged, OutcomeGiven, TextReceived
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Provenance, Stage, Word
+from app.domain.rules.schedule import dues
 from tests.support.given import (
     HOUR_MS,
     START_MS,

@@ -2,10 +2,10 @@
 
 from msgspec.structs import replace
 
-from app.domain.events import ConsentChanged, TextReceived
-from app.domain.inputs import Texted
-from app.domain.limits import KEPT_CONSENT_TEXTS, KEPT_TEXTS
-from app.domain.words import ErrorClass, Intent, Provenance, Word
+from app.domain.model.events import ConsentChanged, TextReceived
+from app.domain.model.inputs import Texted
+from app.domain.model.row_limits import KEPT_CONSENT_TEXTS, KEPT_TEXTS
+from app.domain.model.vocabulary import ErrorClass, Intent, Provenance, Word
 from tests.support.given import START_MS, Log, given, refused, requested, text, turn
 
 STOP, START, NONE = Intent.STOP, Intent.START, Intent.NONE

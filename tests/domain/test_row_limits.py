@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.domain.contact import Failure, Learnt
-from app.domain.events import AttemptProgressed, CancelKept, InputRefused, LookMade, OutcomeGiven
-from app.domain.inputs import Checkpointed, Requested
-from app.domain.limits import (
+from app.domain.model.contact import Failure, Learnt
+from app.domain.model.events import AttemptProgressed, CancelKept, InputRefused, LookMade, OutcomeGiven
+from app.domain.model.inputs import Checkpointed, Requested
+from app.domain.model.row_limits import (
     ACTIVE_BYTES,
     CANCEL_KEPT_MS,
     FAILURES_KEPT_MS,
@@ -21,7 +21,7 @@ from app.domain.limits import (
     content_bytes,
     row_bytes,
 )
-from app.domain.words import Category, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.model.vocabulary import Category, ErrorClass, Progress, Reason, Stage, Word
 from app.records.topics import Topics
 from tests.support.given import (
     BASE,

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
-from app.domain import identity
-from app.domain.effects import Ask
-from app.domain.events import InputRefused
-from app.domain.lane import HELD_BACK_MS, REGRANT_MS, Lane
-from app.domain.phone import mask, read_address
-from app.domain.segments import count, smart
-from app.domain.words import Intent, Priority, Progress
+from app.domain.content import digests
+from app.domain.content.phone import mask, read_address
+from app.domain.content.segments import count, smart
+from app.domain.lanes.lane import HELD_BACK_MS, REGRANT_MS, Lane
+from app.domain.model import identity
+from app.domain.model.effects import Ask
+from app.domain.model.events import InputRefused
+from app.domain.model.vocabulary import Intent, Priority, Progress
 from tests.support.given import cancel, given, rejected, report, requested, text
 
 
@@ -72,14 +73,12 @@ def test_p7_a_cancel_of_an_invented_message_of_another_tenants_contact_does_not_
 
 def test_fields_that_join_alike_have_different_ids():
     key, contact = b"k" * 32, "c" * 20
-    assert identity.payload_fingerprint(key, contact, "ab", "c") != identity.payload_fingerprint(
-        key, contact, "a", "bc"
-    )
+    assert digests.payload_fingerprint(key, contact, "ab", "c") != digests.payload_fingerprint(key, contact, "a", "bc")
     assert identity.contact_id(b"k" * 32, "a", "bc") != identity.contact_id(b"k" * 32, "ab", "c")
 
 
 def test_p8_a_code_cannot_be_found_from_its_fingerprint_without_the_key_nor_two_people_be_told_alike():
-    prints = {identity.payload_fingerprint(key, contact, "123456") for key in (b"a", b"b") for contact in ("c", "d")}
+    prints = {digests.payload_fingerprint(key, contact, "123456") for key in (b"a", b"b") for contact in ("c", "d")}
     assert len(prints) == 4
 
 
@@ -180,12 +179,12 @@ def test_smart_encoding_replaces_typography():
 
 @for_all(st.text(st.sampled_from("“”…— \u00a0\u200babc½Ａ"), max_size=12))
 def test_a_text_is_known_again_whether_or_not_twilio_lists_it_as_smart_encoding_left_it(body):
-    assert identity.text_digest(b"k", "c", smart(body), 0) == identity.text_digest(b"k", "c", body, 0)
+    assert digests.text_digest(b"k", "c", smart(body), 0) == digests.text_digest(b"k", "c", body, 0)
 
 
 def test_texts_that_differ_otherwise_have_different_digests():
     bodies = ["Code 1", "Code 2", "code 1", "Code 1.", ""]
-    assert len({identity.text_digest(b"k", "c", body, media) for body in bodies for media in (0, 1)}) == 10
+    assert len({digests.text_digest(b"k", "c", body, media) for body in bodies for media in (0, 1)}) == 10
 
 
 def ask(n: int, priority: Priority = Priority.NORMAL, segments: int = 1) -> Ask:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.inputs import Input
+from app.domain.model.inputs import Input
 from tests.support.histories import DIRECTORY, History, Replay, remake
 
 PATHS = {path.stem: path for path in sorted(DIRECTORY.glob("*.jsonl"))}

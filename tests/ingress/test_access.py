@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.api_keys import ApiKeys, Scope
-from tests.support.door import ACME, MESSAGE, PERSON, Door, door, tenant
+from app.config.api_keys import ApiKeys, Scope
+from tests.support.ingress_server import ACME, MESSAGE, PERSON, Door, door, tenant
 from tests.support.keyring import ACME_KEY, API_KEYS, BETA_KEY, WRONG_KEY, api_key
 
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}

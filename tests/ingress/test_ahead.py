@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.door import door, eventually
-from tests.support.doorlines import cut, lines
+from tests.support.ingress_server import door, eventually
 from tests.support.keyring import ACME_KEY
+from tests.support.raw_ingress_client import cut, lines
 from tests.support.wire import head
 
 CREATE = {"Authorization": f"Bearer {ACME_KEY}", "Content-Type": "application/json"}

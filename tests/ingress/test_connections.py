@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app.ingress.connections import MOST_BYTES
-from app.ingress.cuts import Cut
-from app.provider.forms import MAX_QUERY_BYTES
+from app.ingress.http.connection_close import Cut
+from app.ingress.http.connections import MOST_BYTES
+from app.provider.webhook_forms import MAX_QUERY_BYTES
 from app.provider.webhooks import signature
-from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, door, eventually
-from tests.support.doorlines import cut, lines, status
+from tests.support.ingress_server import ACME, MESSAGE, PERSON, PUBLIC, SID, door, eventually
 from tests.support.keyring import ACME_KEY
+from tests.support.raw_ingress_client import cut, lines, status
 from tests.support.wire import exchange, head
 
 MEGABYTE = 1 << 20

@@ -15,10 +15,10 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.provider.forms import BadForm, read_form
+from app.provider.webhook_forms import BadForm, read_form
 from app.provider.webhooks import signature
-from tests.support.door import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID
-from tests.support.doorway import Doorway, Said, doorway
+from tests.support.ingress_client import Doorway, Said, doorway
+from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID
 from tests.support.keyring import ACME_KEY
 from tests.support.openapi import PATH
 

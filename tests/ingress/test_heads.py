@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app.ingress.heads import READ
+from app.ingress.http.request_head import READ
 from app.provider.webhooks import signature
-from tests.support.door import ACME, MESSAGE, PERSON, PUBLIC, SID, Door, door, eventually
-from tests.support.doorlines import cut, lines
+from tests.support.ingress_server import ACME, MESSAGE, PERSON, PUBLIC, SID, Door, door, eventually
 from tests.support.keyring import ACME_KEY
+from tests.support.raw_ingress_client import cut, lines
 from tests.support.wire import exchange, head
 
 TARGET = f"/twilio/status?m={MESSAGE}&a=1"

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from app.ingress.log import ACK_S, Log, Unavailable
-from app.ingress.record import Record
-from app.ingress.spool import Spool
+from app.ingress.durable.record import Record
+from app.ingress.durable.spool import Spool
+from app.ingress.durable.writer import ACK_S, Log, Unavailable
 from app.records.seal import Sealer
-from tests.support.door import FakeKafka, FakeLine, door, eventually
+from tests.support.ingress_server import FakeKafka, FakeLine, door, eventually
 
 ACME, BETA = "notify.requests.acme", "notify.requests.beta"
 

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.api_keys import ApiKeys
-from app.domain.identity import contact_id, message_id
-from app.domain.surrogates import WARNING
+from app.config.api_keys import ApiKeys
+from app.domain.content.surrogates import WARNING
+from app.domain.model.identity import contact_id, message_id
 from app.records.requests import MAX_VALUE_BYTES, NotifyRequested, read_request
-from tests.support.door import MESSAGE, PERSON, door, tenant
+from tests.support.ingress_server import MESSAGE, PERSON, door, tenant
 from tests.support.keyring import ACME_KEY, BETA_KEY, WRONG_KEY, api_key, key_of
 
 KEY = bytes.fromhex("11" * 32)

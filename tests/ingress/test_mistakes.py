@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from app.domain.phone import read_address
-from app.ingress.hooks import Hooks, Kind, read_path
-from app.ingress.mistakes import MOST_TENANTS, Mistake, Seen, explain
-from app.ingress.rejections import LONGEST_EXPLAINED, Rate
+from app.domain.content.phone import read_address
+from app.ingress.webhooks.diagnosis import MOST_TENANTS, Mistake, Seen, explain
+from app.ingress.webhooks.rejections import LONGEST_EXPLAINED, Rate
+from app.ingress.webhooks.routes import Hooks, Kind, read_path
 from app.provider.webhooks import signature
-from tests.support.door import ACME, BETA, MESSAGE, PERSON, PUBLIC, SID, door, tenant
+from tests.support.ingress_server import ACME, BETA, MESSAGE, PERSON, PUBLIC, SID, door, tenant
 
 QUERY = f"m={MESSAGE}&a=1"
 FORM = [("MessageSid", SID), ("AccountSid", ACME), ("From", PERSON), ("Body", "STOP")]

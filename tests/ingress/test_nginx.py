@@ -17,14 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.config.settings import Settings
 from app.dev.broker import free_port
-from app.ingress.log import ACK_S
-from app.ingress.rate_limits import BURST_S
-from app.provider.forms import MAX_BODY_BYTES
+from app.ingress.durable.writer import ACK_S
+from app.ingress.v1.rate_limits import BURST_S
+from app.provider.webhook_forms import MAX_BODY_BYTES
 from app.provider.webhooks import signature
 from app.records.requests import MAX_VALUE_BYTES
-from app.settings import Settings
-from tests.support.door import ACME, MESSAGE, PUBLIC, SID, door, eventually
+from tests.support.ingress_server import ACME, MESSAGE, PUBLIC, SID, door, eventually
 from tests.support.keyring import ACME_KEY
 
 CONF = (Path(__file__).parents[2] / "ops" / "nginx" / "heliograph.conf").read_text()

@@ -10,18 +10,30 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.routing import Route
 
-from app.api_keys import ApiKeys, Scope
-from app.ingress.api import ANSWERS
-from app.ingress.connections import MOST_BYTES
-from app.ingress.hooks import KINDS, read_path
-from app.ingress.record import Record
-from app.internal import Served, internal_app
-from app.provider.forms import MAX_BODY_BYTES
+from app.config.api_keys import ApiKeys, Scope
+from app.ingress.app import ANSWERS
+from app.ingress.durable.record import Record
+from app.ingress.http.connections import MOST_BYTES
+from app.ingress.webhooks.routes import KINDS, read_path
+from app.internal_server import Served, internal_app
+from app.provider.webhook_forms import MAX_BODY_BYTES
 from app.read_model.reader import ReadModel
 from app.read_model.tables import database_url, messages, open_engine
+from app.records.registry import STRUCTS
 from app.records.requests import MAX_VALUE_BYTES
-from app.records.schemas import STRUCTS
-from tests.support.door import ACME, MESSAGE, NUMBER, PERSON, PUBLIC, SID, UNLIMITED, Door, FakeKafka, FakeLine, door
+from tests.support.ingress_server import (
+    ACME,
+    MESSAGE,
+    NUMBER,
+    PERSON,
+    PUBLIC,
+    SID,
+    UNLIMITED,
+    Door,
+    FakeKafka,
+    FakeLine,
+    door,
+)
 from tests.support.keyring import ACME_KEY, api_key
 from tests.support.openapi import PATH, answer_faults, document, followed, judge, operations
 from tests.support.projected import put, state

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from app.domain.inputs import Texted
-from tests.support.door import PUBLIC, FakeKafka, door
+from app.domain.model.inputs import Texted
 from tests.support.given import Log as Contact
+from tests.support.ingress_server import PUBLIC, FakeKafka, door
 
 OLD_START, STOP, NEW_START = ("SM" + digit * 32 for digit in "123")
 

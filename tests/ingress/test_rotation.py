@@ -15,13 +15,13 @@ import httpx
 import pytest
 
 from app.dev.broker import free_port
-from app.dev.parts import Part
+from app.dev.process import Part
 from app.provider.http import Timeouts
-from app.provider.port import Create, Taken
+from app.provider.provider_api import Create, Taken
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import signature
-from tests.support.door import ACME, MESSAGE, SID
-from tests.support.lab import until
+from tests.support.engine_lab import until
+from tests.support.ingress_server import ACME, MESSAGE, SID
 from tests.support.scripted import Seen, http, scripted
 
 PUBLIC = "https://hooks.example.com/twilio/status"

@@ -5,13 +5,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.domain.identity import contact_id
-from app.domain.words import Progress
-from app.provider.forms import read_form
+from app.config.tenants import Lane
+from app.domain.model.identity import contact_id
+from app.domain.model.vocabulary import Progress
+from app.provider.webhook_forms import read_form
 from app.provider.webhooks import signature, variants, verified
 from app.records.webhooks import RawWebhook
-from app.tenants import Lane
-from tests.support.door import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, door
+from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, door
 from tests.support.wire import exchange, head
 
 KEY = bytes.fromhex("11" * 32)

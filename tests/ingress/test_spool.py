@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ingress import spool as module
-from app.ingress.record import Record
-from app.ingress.spool import Spool
-from app.records.framed import read_frames
+from app.durable.framed_file import read_frames
+from app.ingress.durable import spool as module
+from app.ingress.durable.record import Record
+from app.ingress.durable.spool import Spool
 from app.records.seal import Sealer
 
 SEALER = Sealer({"k1": b"k" * 32})

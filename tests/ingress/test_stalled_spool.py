@@ -6,9 +6,9 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from app import clock
-from app.ingress.record import Record
-from app.ingress.spool_progress import SpoolProgress
-from tests.support.door import UNLIMITED, Door, FakeKafka, FakeLine, door, eventually
+from app.ingress.durable.record import Record
+from app.ingress.durable.spool_progress import SpoolProgress
+from tests.support.ingress_server import UNLIMITED, Door, FakeKafka, FakeLine, door, eventually
 
 SOON = UNLIMITED | {"HELIOGRAPH_STALL_TIMEOUT_S": "0.05"}
 

@@ -8,15 +8,15 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.inputs import Texted
-from app.domain.words import Intent
-from app.ingress.log import Log
-from app.ingress.record import Record
-from app.ingress.spool import Spool
+from app.domain.model.inputs import Texted
+from app.domain.model.vocabulary import Intent
+from app.ingress.durable.record import Record
+from app.ingress.durable.spool import Spool
+from app.ingress.durable.writer import Log
 from app.records.seal import Sealer
-from tests.support.door import FakeKafka, FakeLine, eventually
 from tests.support.given import START_MS, text
 from tests.support.given import Log as Contact
+from tests.support.ingress_server import FakeKafka, FakeLine, eventually
 
 # Where each text goes, what it says, how long after the one before it.
 TEXTS = st.lists(

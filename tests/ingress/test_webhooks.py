@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 import pytest
 from structlog.testing import capture_logs
 
-from app.domain.identity import contact_id
-from app.provider.forms import MAX_BODY_BYTES
-from tests.support.door import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID, door
+from app.domain.model.identity import contact_id
+from app.provider.webhook_forms import MAX_BODY_BYTES
+from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID, door
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KEY = bytes.fromhex("11" * 32)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
 
-from app.records.progress import Offsets
+from app.kafka.group_progress import Offsets
 from tests.support.bridged import Samples
-from tests.support.door import MESSAGE, Door, door, eventually
 from tests.support.groups import FakeGroup, monitor
+from tests.support.ingress_server import MESSAGE, Door, door, eventually
 from tests.support.keyring import ACME_KEY, WRONG_KEY
 from tests.support.openapi import answer_faults, operations
 

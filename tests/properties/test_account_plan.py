@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.provider.account.held import Held, Number, Service
+from app.provider.account.account_state import Held, Number, Service
+from app.provider.account.desired_state import Wanted, WantedNumber, WantedService
 from app.provider.account.plan import Action, Change, plan
-from app.provider.account.wanted import Wanted, WantedNumber, WantedService
 
 NUMBERS = tuple(Number(sid=f"PN{n:032}", phone_number=f"+141555501{n:02}") for n in range(4))
 SIDS = tuple(f"MG{n:032}" for n in range(3))

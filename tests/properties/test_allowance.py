@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.allowance import ROUNDS, Allowance
+from app.provider.concurrency_limit import ROUNDS, Allowance
 
 mosts = st.integers(1, 64)
 answers = st.lists(

@@ -9,14 +9,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.inputs import Input as ContactInput
+from app.config.tenants import Lane, Tenant
+from app.domain.model.inputs import Input as ContactInput
 from app.records.bulk import BulkParked
 from app.records.codec import Unreadable as BadRecord
-from app.records.deadletters import RETRY_OF, NotifyDeadletter
+from app.records.dead_letters import RETRY_OF, NotifyDeadletter
 from app.records.requests import NotifyRequested, parse_request
 from app.streams.engine.agent import Input, Output, Unreadable
-from app.streams.engine.scope import Overlay
-from app.tenants import Lane, Tenant
+from app.streams.engine.overlay import Overlay
 from tests.support.expanding import as_read, bulk_agent, intake_agent
 
 TOPICS = {topic["name"]: topic["config"] for topic in yaml.safe_load(Path("schemas/topics.yaml").read_text())["topics"]}

@@ -10,17 +10,17 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Texted
-from app.ingress.hooks import Kind
-from app.ingress.receipts import Receipts, Verified
-from app.ingress.record import Record
-from app.provider.forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, fields_of, read_form, read_json
-from app.records.deadletters import NotifyDeadletter
+from app.config.tenants import Tenant
+from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.inputs import Texted
+from app.ingress.durable.record import Record
+from app.ingress.webhooks.records import Receipts, Verified
+from app.ingress.webhooks.routes import Kind
+from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, fields_of, read_form, read_json
+from app.records.dead_letters import NotifyDeadletter
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.records.webhooks import RawWebhook
-from app.tenants import Tenant
 
 TOPICS = {topic["name"]: topic["config"] for topic in yaml.safe_load(Path("schemas/topics.yaml").read_text())["topics"]}
 DEFAULT_BYTES = 1_048_588  # of a topic that says nothing, as notify.inbound

@@ -5,9 +5,9 @@ from hypothesis import example, settings
 from hypothesis import given as cases
 from hypothesis import strategies as st
 
-from app.domain.attempt_retention import KEPT_ATTEMPTS, may_drop
-from app.domain.contact import Contact, last_attempt_no
-from app.domain.words import DueKind, ErrorClass, Progress, Stage
+from app.domain.model.attempt_retention import KEPT_ATTEMPTS, may_drop
+from app.domain.model.contact import Contact, last_attempt_no
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Stage
 from tests.support.given import START_MS, Log, abandoned, doubtful, due, refused, report, requested, taken, turn
 
 LONG_MS = 10_000_000_000

@@ -5,12 +5,12 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.contact import Contact, Message
-from app.domain.effects import Ask
-from app.domain.events import AttemptClaimed, MessageOpened, OutcomeGiven, RequestConflicted
-from app.domain.inputs import Place
-from app.domain.timing import dues
-from app.domain.words import Answer, DueKind, ErrorClass, Intent, Progress, Proof, Stage
+from app.domain.model.contact import Contact, Message
+from app.domain.model.effects import Ask
+from app.domain.model.events import AttemptClaimed, MessageOpened, OutcomeGiven, RequestConflicted
+from app.domain.model.inputs import Place
+from app.domain.model.vocabulary import Answer, DueKind, ErrorClass, Intent, Progress, Proof, Stage
+from app.domain.rules.schedule import dues
 from tests.support.given import (
     KEY,
     START_MS,

@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.domain.contact import Message, last_attempt_no
-from app.domain.limits import ACTIVE_BYTES, GROWTH_BYTES, MOST_CANCELS_AHEAD, content_bytes, row_bytes
-from app.domain.words import DueKind, ErrorClass, Progress, Stage
+from app.domain.model.contact import Message, last_attempt_no
+from app.domain.model.row_limits import ACTIVE_BYTES, GROWTH_BYTES, MOST_CANCELS_AHEAD, content_bytes, row_bytes
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Stage
 from tests.support.given import Log, cancel, doubtful, due, listed, refused, report, requested, seen, turn
 
 MOST = 200

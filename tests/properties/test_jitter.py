@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.timing import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, backoff_ms, with_jitter
+from app.domain.rules.schedule import FIRST_BACKOFF_MS, LAST_BACKOFF_MS, backoff_ms, with_jitter
 
 MESSAGES = st.from_regex(r"[0-9a-f]{20}-[0-9a-f]{20}", fullmatch=True)
 WAITS, ATTEMPTS = st.integers(0, 1_800_000), st.integers(1, 1_000)

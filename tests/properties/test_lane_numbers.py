@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import clock
-from app.domain.words import ErrorClass
+from app.domain.model.vocabulary import ErrorClass
 from app.streams.engine.agent import Input, Unreadable
 from tests.streams.test_circuits import CONTACT, Owner
 

@@ -5,10 +5,10 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.effects import Ask
-from app.domain.lane import Lane
-from app.domain.segments import count, smart
-from app.domain.words import Priority
+from app.domain.content.segments import count, smart
+from app.domain.lanes.lane import Lane
+from app.domain.model.effects import Ask
+from app.domain.model.vocabulary import Priority
 
 asks = st.lists(st.tuples(st.sampled_from(list(Priority)), st.integers(1, 8)), min_size=1, max_size=60)
 

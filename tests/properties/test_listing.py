@@ -4,8 +4,8 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.contact import may_arrive
-from app.domain.words import Category, DueKind, ErrorClass, Progress, Stage
+from app.domain.model.contact import may_arrive
+from app.domain.model.vocabulary import Category, DueKind, ErrorClass, Progress, Stage
 from tests.support.given import KEY, Log, doubtful, due, listed, report, requested, seen, taken, turn
 
 TWIN = "b" * 20

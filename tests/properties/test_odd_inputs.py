@@ -13,28 +13,28 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app import clock
-from app.domain.contact import Contact
-from app.domain.inputs import Checkpointed, SetAside
-from app.domain.inputs import Input as ContactInput
-from app.domain.series import Lists
-from app.domain.words import DueKind, ErrorClass, Intent, Progress, Stage
+from app.config.tenants import Lane, Tenant
+from app.domain.metrics.series import Lists
+from app.domain.model.contact import Contact
+from app.domain.model.inputs import Checkpointed, SetAside
+from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Stage
 from app.records.lanes import LaneRecord
 from app.records.numbers import NotifyNumberChanged
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.records.updates import NotifyUpdated
-from app.streams.caller_fields import without_key
-from app.streams.circuits import Circuits
-from app.streams.compose import Composer
-from app.streams.contacts import ContactsAgent
-from app.streams.deadletters import DeadLetters
-from app.streams.doubts import Doubts
+from app.streams.agents.caller_fields import without_key
+from app.streams.agents.contacts import ContactsAgent
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.lanes import LanesAgent
+from app.streams.agents.metrics import MetricsAgent
+from app.streams.agents.outputs import Notices
 from app.streams.engine.agent import Agent, Input, Unreadable
-from app.streams.engine.scope import Overlay
-from app.streams.lanes import LanesAgent
-from app.streams.metrics import MetricsAgent
-from app.streams.notices import Notices
-from app.tenants import Lane, Tenant
+from app.streams.engine.overlay import Overlay
+from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.sending.create_request import Composer
 from tests.properties.test_fold import inputs
 from tests.support.counted import update
 from tests.support.crashing import Kept

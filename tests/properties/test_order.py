@@ -6,11 +6,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.domain.contact import Contact, Message
-from app.domain.timing import dues
-from app.domain.words import DueKind, ErrorClass, Intent, Priority, Progress, Stage
+from app.domain.model.contact import Contact, Message
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Priority, Progress, Stage
+from app.domain.rules.schedule import dues
 from app.records.lanes import Asked
-from app.streams.contactfold import CONTACTS, MESSAGES
+from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import abandoned, cancel, doubtful, due, refused, report, requested, taken, text, turn
 

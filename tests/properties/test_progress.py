@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.records.progress import Cause, GroupSnapshot, Offsets, ProgressTracker
+from app.kafka.group_progress import Cause, GroupSnapshot, Offsets, ProgressTracker
 
 LIMIT_S, STEP_S = 10.0, 1.0
 PLACES = (("requests", 0), ("requests", 1), ("contacts", 0))

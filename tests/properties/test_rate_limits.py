@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingress.rate_limits import BURST_S, RateLimiter, client_name, retry_after
+from app.ingress.v1.rate_limits import BURST_S, RateLimiter, client_name, retry_after
 
 STEPS = st.lists(st.floats(min_value=0, max_value=5, allow_nan=False), min_size=1, max_size=200)
 

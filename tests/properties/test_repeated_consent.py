@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.domain.consent_texts import REOPEN_MS
-from app.domain.inputs import Texted
-from app.domain.limits import KEPT_CONSENT_TEXTS
-from app.domain.words import Intent, Provenance
+from app.domain.model.consent_texts import REOPEN_MS
+from app.domain.model.inputs import Texted
+from app.domain.model.row_limits import KEPT_CONSENT_TEXTS
+from app.domain.model.vocabulary import Intent, Provenance
 from tests.support.given import START_MS, Log, text
 
 INTENTS = st.sampled_from([Intent.STOP, Intent.START])

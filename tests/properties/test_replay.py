@@ -10,10 +10,10 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.words import ErrorClass, Intent, Progress
-from app.streams.contactfold import CONTACTS, MESSAGES
+from app.domain.model.vocabulary import ErrorClass, Intent, Progress
+from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Output
-from app.streams.proof import Proof
+from app.streams.replay.verification import Proof
 from tests.properties.test_fold import inputs
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import (

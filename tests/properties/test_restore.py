@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.records.topics import Topics
+from app.streams.agents.metrics import MetricsAgent
 from app.streams.engine.restore import Restore, Restores
-from app.streams.metrics import MetricsAgent
-from app.streams.replay import contact_fold
+from app.streams.replay.replay import contact_fold
 
 KEYS = (b"a", b"b", b"c")
 records = st.lists(st.tuples(st.sampled_from(KEYS), st.integers(0, 30)), max_size=40)

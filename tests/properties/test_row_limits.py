@@ -11,13 +11,13 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain import listing, requests
-from app.domain.contact import Contact
-from app.domain.limits import row_bytes
-from app.domain.words import Progress
-from app.streams import rowguard
-from app.streams.contactfold import CONTACTS
-from app.streams.rowguard import RowGuard
+from app.domain.handlers import reconciliation, requests
+from app.domain.model.contact import Contact
+from app.domain.model.row_limits import row_bytes
+from app.domain.model.vocabulary import Progress
+from app.streams.agents import row_guard
+from app.streams.agents.contact_fold import CONTACTS
+from app.streams.agents.row_guard import RowGuard
 from tests.properties.test_fold import fire, inputs
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import START_MS, Log, cancel, doubtful, listed, rejected, report, requested, seen, turn
@@ -71,9 +71,9 @@ def small() -> Iterator[None]:
     limits = [
         (requests, "ACTIVE_BYTES", 1_500),
         (requests, "MOST_CANCELS_AHEAD", 20),
-        (listing, "MOST_LISTED", 20),
-        (rowguard, "GROWTH_BYTES", 5_000),
-        (rowguard, "ROW_BYTES", LIMIT),
+        (reconciliation, "MOST_LISTED", 20),
+        (row_guard, "GROWTH_BYTES", 5_000),
+        (row_guard, "ROW_BYTES", LIMIT),
     ]
     with ExitStack() as stack:
         for module, name, value in limits:

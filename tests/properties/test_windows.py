@@ -4,7 +4,7 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.windows import KEPT_MS
+from app.domain.metrics.windows import KEPT_MS
 from tests.support.counted import START_MS, Counter, Store, totals, update
 
 EVENTS = ["taken", "refused", "doubted", "opened", "outcome", "progressed"]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app.read_model.reader import ReadModel
 from app.read_model.tables import database_url, messages, open_engine, read_models
-from tests.support.door import PERSON, Door, door
+from tests.support.ingress_server import PERSON, Door, door
 from tests.support.keyring import ACME_KEY, BETA_KEY
 from tests.support.projected import SID, put, state
 

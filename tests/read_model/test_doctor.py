@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from app import clock
-from app.cli.readmodelcheck import read_model_finding
+from app.cli.queries.read_model_check import read_model_finding
+from app.config.settings import Settings
 from app.read_model.store import Store
 from app.read_model.tables import metadata, read_models
-from app.settings import Settings
 
 
 def warned(url: str, path: Path) -> str:

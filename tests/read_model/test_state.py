@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.words import PROGRESS_WORDS, Progress
+from app.domain.model.vocabulary import PROGRESS_WORDS, Progress
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
 from app.records.outcomes import NotifyOutcome
 from app.records.updates import NotifyUpdated

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from app.domain.words import Answer, ErrorClass
-from app.streams.answers import Answers
+from app.domain.model.vocabulary import Answer, ErrorClass
 from app.streams.engine.agent import Output
+from app.streams.sending.result_journal import Answers
 from tests.support.given import CONTACT, abandoned, doubtful, refused, taken
 
 

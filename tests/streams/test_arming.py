@@ -5,11 +5,11 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.domain.contact import Message
-from app.domain.words import DueKind, ErrorClass, Progress, Stage
-from app.streams.arming import Arming
-from app.streams.checkpoints import PartitionCheckpoints
-from app.streams.timers import Entry, PartitionTimers
+from app.domain.model.contact import Message
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Stage
+from app.streams.timers.checkpoints import PartitionCheckpoints
+from app.streams.timers.recovery import Arming
+from app.streams.timers.timers import Entry, PartitionTimers
 from tests.support.given import CONTACT, KEY, START_MS, Log, given, report, requested, taken, turn
 
 NOW, FAR_S = (START_MS + 1000, 5000.0), 1e9

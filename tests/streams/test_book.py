@@ -1,6 +1,6 @@
 """The commit book: nothing is committed beyond what is done without a hole."""
 
-from app.streams.engine.book import Book
+from app.streams.engine.offset_tracker import Book
 
 
 def test_slices_done_out_of_order_are_committed_only_as_far_as_none_before_is_open():

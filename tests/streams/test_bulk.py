@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.inputs import Rejected
+from app.config.tenants import Lane, Tenant
+from app.domain.model.inputs import Rejected
 from app.records.bulk import MOST_AT_ONCE, BulkParked, open_record
-from app.records.deadletters import RETRY_OF
+from app.records.dead_letters import RETRY_OF
 from app.records.seal import Sealer
-from app.streams.bulk import PATIENCE_S, BulkPacer
+from app.streams.agents.bulk import PATIENCE_S, BulkPacer
+from app.streams.agents.expansion import STEP_BYTES, STEP_RECIPIENTS
 from app.streams.engine.agent import Input, Output, Unreadable
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.engine.scope import Overlay
-from app.streams.expansion import STEP_BYTES, STEP_RECIPIENTS
-from app.tenants import Lane, Tenant
 from tests.support.expanding import (
     LOGGED_MS,
     NUMBERS,

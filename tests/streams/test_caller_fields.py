@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.config.tenants import Lane, Tenant
 from app.records.caller_fields import CallerFields, encode_caller_fields, open_caller_fields
 from app.records.seal import Content, Sealer, Unsealable
-from app.streams.caller_fields import SealedCallerFields
-from app.streams.contained import ContainedFaults
-from app.tenants import Lane, Tenant
+from app.streams.agents.caller_fields import SealedCallerFields
+from app.streams.monitoring.contained_faults import ContainedFaults
 from tests.support.expanding import NUMBERS, caller_fields, inputs_in, record, taken_in
 from tests.support.given import MESSAGE
 

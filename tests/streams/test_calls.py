@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from app.domain.words import Answer, ErrorClass, Progress
-from app.provider.port import Doubtful, Refused, Taken
+from app.domain.model.vocabulary import Answer, ErrorClass, Progress
+from app.provider.provider_api import Doubtful, Refused, Taken
 from app.records.seal import Unsealable
 from tests.support.calling import CREATE, Exchange, settled
 

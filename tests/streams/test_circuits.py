@@ -8,15 +8,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from app import clock
-from app.domain.circuit import FIRST_HOLD_MS, UNDECIDED_MS
-from app.domain.words import ErrorClass, Priority, Proof
+from app.config.tenants import Lane, Tenant
+from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, UNDECIDED_MS
+from app.domain.model.vocabulary import ErrorClass, Priority, Proof
 from app.records import lanes as wire
 from app.records.seal import Sealer
-from app.streams.circuits import Circuits
-from app.streams.deadletters import DeadLetters
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.lanes import ASKS, LanesAgent
 from app.streams.engine.agent import Input, Output
-from app.streams.lanes import ASKS, LanesAgent
-from app.tenants import Lane, Tenant
+from app.streams.monitoring.stopped_lanes import Circuits
 
 CONTACT = "0123456789abcdef0123"
 STOP = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.CONFIGURATION, hold_ms=0, code=21606, begun_ms=2**52)

@@ -7,20 +7,20 @@ import msgspec
 import pytest
 
 from app import clock
-from app.domain.inputs import Answered, Texted, TurnGranted
-from app.domain.inputs import Input as ContactInput
-from app.domain.words import Answer, Intent, Progress
-from app.provider.gate import Gate
-from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
+from app.domain.model.inputs import Answered, Texted, TurnGranted
+from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.vocabulary import Answer, Intent, Progress
+from app.provider.concurrency_limiter import Gate
+from app.provider.provider_api import Abandoned, Create, LastCheck, Result, Taken
 from app.records.topics import Topics
-from app.streams.caller_fields import without_key
-from app.streams.calls import Calls
-from app.streams.contacts import ContactsAgent
-from app.streams.doubts import Doubts
+from app.streams.agents.caller_fields import without_key
+from app.streams.agents.contacts import ContactsAgent
+from app.streams.agents.outputs import Notices
 from app.streams.engine.agent import Input, Output
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.engine.scope import Overlay
-from app.streams.notices import Notices
+from app.streams.monitoring.in_doubt import Doubts
+from app.streams.sending.calls import Calls
 from tests.support.given import BASE, CONTACT, HOUR_MS, requested, text, turn
 
 TTL_S = 5.0

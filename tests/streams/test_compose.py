@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.contact import Message
-from app.domain.words import Category, ErrorClass, Stage
-from app.parameters import Parameters
-from app.provider.port import Abandoned, Create, Refused
+from app.config.create_parameters import Parameters
+from app.config.tenants import Lane, Tenant
+from app.domain.model.contact import Message
+from app.domain.model.vocabulary import Category, ErrorClass, Stage
+from app.provider.provider_api import Abandoned, Create, Refused
 from app.records.seal import Content, Sealer
-from app.streams.compose import Composer
-from app.tenants import Lane, Tenant
+from app.streams.sending.create_request import Composer
 from tests.support.given import MESSAGE, START_MS, policy
 
 SEALER = Sealer({"k1": b"s" * 32})

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from app.provider.listing import Page, Query
-from app.streams import due_timers
-from app.streams import lister as module
-from app.streams import pages as paging
-from app.streams.contained import ContainedFaults, TolerantSender
-from app.streams.due_timers import DueTimers
+from app.provider.message_list import Page, Query
+from app.streams.agents import due_timers
+from app.streams.agents.due_timers import DueTimers
 from app.streams.engine import producer
 from app.streams.engine.agent import Output
 from app.streams.engine.app import Runtime
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.lease import Lease
-from app.streams.lister import Lister
-from app.streams.pages import Pages, Unlisted
+from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
+from app.streams.reconcile import pager as paging
+from app.streams.reconcile import reconciler as module
+from app.streams.reconcile.pager import Pages, Unlisted
+from app.streams.reconcile.reconciler import Lister
 
 
 def output(value: bytes) -> Output:

@@ -13,8 +13,8 @@ from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.cycle import Partition
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.poison_guard import PoisonGuard
+from app.streams.engine.process_context import Shared
 from app.streams.engine.producer import Appended
-from app.streams.engine.shared import Shared
 
 TABLE = TableSpec("state", bytes, bytes)
 

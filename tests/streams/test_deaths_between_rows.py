@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.words import ErrorClass, Progress
+from app.domain.model.vocabulary import ErrorClass, Progress
 from tests.support.crashing import Crashing
 from tests.support.given import report, requested, taken, turn
 

@@ -2,8 +2,8 @@
 
 from structlog.testing import capture_logs
 
-from app.domain.words import DueKind, Progress
-from app.streams.doubts import Doubts
+from app.domain.model.vocabulary import DueKind, Progress
+from app.streams.monitoring.in_doubt import Doubts
 from tests.support.given import Log, doubtful, due, given, report, requested, turn
 
 

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from app import clock
-from app.streams import due_timers
-from app.streams.checkpoints import PartitionCheckpoints
-from app.streams.contained import ContainedFaults, TolerantSender
-from app.streams.due_timers import DueTimers
+from app.streams.agents import due_timers
+from app.streams.agents.due_timers import DueTimers
 from app.streams.engine.agent import Output
 from app.streams.engine.errors import RecordRefusedError
-from app.streams.timers import RESEND_S, PartitionTimers
+from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
+from app.streams.timers.checkpoints import PartitionCheckpoints
+from app.streams.timers.timers import RESEND_S, PartitionTimers
 from tests.support.given import HOUR_MS, MESSAGE, START_MS, given, requested
 
 COUNT = 300

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.records import framed
-from app.records.journal import Journal
+from app.durable import framed_file
+from app.durable.atomic_file import write_durably
+from app.durable.journal import Journal
 from app.streams.engine.datadir import DataDir
-from app.streams.engine.durable_file import write_durably
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_start_that_ends_before_the_new_journal_is_whole_keeps_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "answers.journal"
-    path.write_bytes(framed.frame(b"\x93\xa1a\xc4\x01x\xc2"))
+    path.write_bytes(framed_file.frame(b"\x93\xa1a\xc4\x01x\xc2"))
 
     def full(fd: int) -> None:
         raise OSError(28, "the disk is full")

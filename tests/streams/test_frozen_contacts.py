@@ -1,7 +1,7 @@
 """The gauge of frozen contacts: what froze and what thawed, while rows are still being read."""
 
-from app.domain.contact import Contact
-from app.streams.frozen_contacts import FrozenContacts
+from app.domain.model.contact import Contact
+from app.streams.monitoring.frozen_contacts import FrozenContacts
 
 FROZEN, WELL = Contact(tenant="acme", frozen="SetAsideError", frozen_by=(3,)), Contact(tenant="acme")
 

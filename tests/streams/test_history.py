@@ -5,8 +5,8 @@ import pytest
 
 from app.records.topics import Topics
 from app.streams.engine.agent import Input
-from app.streams.history import History, Told, told
-from app.streams.replay import skipped_by
+from app.streams.replay.history import History, Told, told
+from app.streams.replay.replay import skipped_by
 from tests.support.crashing import Crashing
 from tests.support.given import BASE, CONTACT, requested
 
@@ -55,7 +55,7 @@ def test_an_input_whose_fold_raises_froze_the_contact_and_is_told_so(monkeypatch
     def raises(*given: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("app.streams.contactfold.fold", raises)
+    monkeypatch.setattr("app.streams.agents.contact_fold.fold", raises)
     made, steps = history(*log_of(A))
     assert [step.folded for step in steps] == [None]
     assert made.contact(CONTACT).frozen == "ZeroDivisionError"

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from app.clock import iso
-from app.domain.inputs import Rejected, Requested
-from app.domain.words import Reason
+from app.config.tenants import Lane, Tenant
+from app.domain.model.inputs import Rejected, Requested
+from app.domain.model.vocabulary import Reason
+from app.streams.agents.recipient_inputs import STRANGER
 from app.streams.engine.agent import Headers, Input, Output
-from app.streams.engine.scope import Overlay
-from app.streams.recipient_inputs import STRANGER
-from app.tenants import Lane, Tenant
+from app.streams.engine.overlay import Overlay
 from tests.support.expanding import caller_fields, inputs_in, intake_agent
 
 PERSON, STRANGERS = "+14155550123", ("+14155550198", "+14155550199")

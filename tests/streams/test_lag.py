@@ -5,8 +5,8 @@ from collections import Counter
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
-from app.records.progress import Offsets
-from app.streams.lag import LagCollector, PoisonCollector
+from app.kafka.group_progress import Offsets
+from app.streams.monitoring.lag import LagCollector, PoisonCollector
 from tests.support.bridged import Samples
 from tests.support.groups import TOPIC, FakeGroup, monitor
 

@@ -4,15 +4,15 @@ from collections import Counter
 
 import msgspec
 
-from app.domain.inputs import TurnGranted
-from app.domain.lane import MANY
+from app.config.tenants import Lane, Tenant
+from app.domain.lanes.lane import MANY
+from app.domain.model.inputs import TurnGranted
 from app.records import lanes as wire
 from app.records.seal import Sealer
-from app.streams.circuits import Circuits
-from app.streams.deadletters import DeadLetters
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.lanes import FAULT_MS, LanesAgent
 from app.streams.engine.agent import Output
-from app.streams.lanes import FAULT_MS, LanesAgent
-from app.tenants import Lane, Tenant
+from app.streams.monitoring.stopped_lanes import Circuits
 
 
 class Granting:

@@ -5,11 +5,11 @@ import time
 import msgspec
 import pytest
 
+from app.config.tenants import Lane
 from app.dev.broker import free_port
-from app.domain.inputs import Listed
-from app.domain.timing import looks
-from app.domain.words import Intent, Progress, Word
-from app.tenants import Lane
+from app.domain.model.inputs import Listed
+from app.domain.model.vocabulary import Intent, Progress, Word
+from app.domain.rules.schedule import looks
 from tests.support.looked import House, housed
 from tests.support.simulated import NUMBER, PERSON, SERVICE, eventually
 

@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.config.tenants import Lane, Tenant
 from app.records import lanes as wire
 from app.records.seal import Sealer
-from app.streams.circuits import Circuits
-from app.streams.deadletters import DeadLetters
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.lanes import ASKS, LanesAgent
 from app.streams.engine.agent import Input
-from app.streams.lanes import ASKS, LanesAgent
-from app.streams.lister import look_is_due
-from app.tenants import Lane, Tenant
+from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.reconcile.reconciler import look_is_due
 from tests.support.simulated import eventually
 
 

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from app.domain.contact import Contact
-from app.domain.events import LineLearnt
-from app.domain.linetype import KEPT_MS, lookup_due
-from app.domain.words import Answer, Category, ErrorClass, LineType, Word
+from app.config.settings import Settings
+from app.config.tenants import Lane, Tenant
+from app.domain.model.contact import Contact
+from app.domain.model.events import LineLearnt
+from app.domain.model.vocabulary import Answer, Category, ErrorClass, LineType, Word
+from app.domain.rules.line_type import KEPT_MS, lookup_due
 from app.provider.http import Timeouts
 from app.provider.lookup import TYPES, lookups_of
 from app.provider.twilio import TwilioProvider
 from app.records.requests import NotifyRequested
-from app.settings import Settings
-from app.streams.health import LookupCollector
-from app.streams.policy import Policies
-from app.tenants import Lane, Tenant
+from app.streams.agents.policy_resolver import Policies
+from app.streams.monitoring.health import LookupCollector
 from tests.support.calling import Exchange
 from tests.support.given import abandoned, given, policy, refused, requested, taken, turn
 from tests.support.scripted import HANG, http, scripted

@@ -5,16 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.contact import Attempt, Message
-from app.domain.identity import contact_id, text_digest
-from app.domain.inputs import Requested
-from app.domain.words import Stage
+from app.config.tenants import Lane, Tenant
+from app.domain.content.digests import text_digest
+from app.domain.model.contact import Attempt, Message
+from app.domain.model.identity import contact_id
+from app.domain.model.inputs import Requested
+from app.domain.model.vocabulary import Stage
 from app.records.codec import Unreadable
 from app.records.requests import MAX_BODY, read_request
 from app.records.seal import Sealer
-from app.streams.compose import Composer
 from app.streams.engine.agent import Input, Output
-from app.tenants import Lane, Tenant
+from app.streams.sending.create_request import Composer
 from tests.support.expanding import intake_agent
 
 PRIVATE, LINK, KEY = "https://example.com/private/build-742.png?token=x", "https://example.com/b/742", b"p" * 32

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from app.domain.windows import KEPT_MS
+from app.domain.metrics.windows import KEPT_MS
 from app.records.envelope import Cause
 from app.records.numbers import NotifyNumberChanged
+from app.streams.agents.metrics import METRICS, MetricsAgent
 from app.streams.engine.agent import Input, TableSpec
-from app.streams.engine.scope import Overlay
-from app.streams.metrics import METRICS, MetricsAgent
+from app.streams.engine.overlay import Overlay
 from tests.support.counted import MINUTE_MS, START_MS, Counter, Store, counted, totals, update
 
 

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.contact import Contact, Message
 from app.domain.fold import fold
-from app.domain.inputs import Input as ContactInput
-from app.domain.inputs import Place
-from app.domain.timing import dues
-from app.domain.words import DueKind, ErrorClass, Intent, Progress, Proof
+from app.domain.model.contact import Contact, Message
+from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.inputs import Place
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Proof
+from app.domain.rules.schedule import dues
 from app.records.topics import Topics
 from app.records.updates import EVENTS
-from app.streams.caller_fields import LEFT_OUT
+from app.streams.agents.caller_fields import LEFT_OUT
+from app.streams.agents.outputs import Notices
 from app.streams.engine.agent import Input, Output
-from app.streams.notices import Notices
 from tests.support.given import (
     CONTACT,
     KEY,

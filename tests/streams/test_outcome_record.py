@@ -1,10 +1,10 @@
 """What an outcome says of a message that was tried more than once."""
 
-from app.domain.events import OutcomeGiven
-from app.domain.words import DueKind, ErrorClass, Progress, Reason, Word
+from app.domain.model.events import OutcomeGiven
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Reason, Word
 from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
-from app.streams.outcomes import outcome_record
+from app.streams.agents.outcome_record import outcome_record
 from tests.support.given import due, given, report, requested, taken, turn
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.contact import Contact
-from app.domain.inputs import Recalled
-from app.domain.words import Intent, Word
-from app.provider.gate import Gate
-from app.provider.port import Canceled, Doubtful
-from app.streams.contained import ContainedFaults
+from app.domain.model.contact import Contact
+from app.domain.model.inputs import Recalled
+from app.domain.model.vocabulary import Intent, Word
+from app.provider.concurrency_limiter import Gate
+from app.provider.provider_api import Canceled, Doubtful
 from app.streams.engine.agent import Output
-from app.streams.recalls import Recalls
+from app.streams.monitoring.contained_faults import ContainedFaults
+from app.streams.reconcile.scheduled_cancels import Recalls
 from tests.support.calling import settled
 from tests.support.given import CONTACT, HOUR_MS, KEY, MESSAGE, START_MS, Log, given, requested, taken, text, turn
 

@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from app.domain.contact import Contact
-from app.streams.contactfold import CONTACTS
+from app.domain.model.contact import Contact
+from app.streams.agents.contact_fold import CONTACTS
 from app.streams.engine.agent import Input
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
-from app.streams.engine.scope import Overlay
 from tests.support.crashing import Crashing, Kept
 from tests.support.given import CONTACT, requested
 

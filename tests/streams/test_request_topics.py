@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.identity import contact_id
-from app.domain.inputs import CancelRequested, Rejected, Requested
+from app.config.tenants import Lane, Tenant
+from app.domain.model.identity import contact_id
+from app.domain.model.inputs import CancelRequested, Rejected, Requested
 from app.records.requests import FOREIGN_TENANT, NOT_SHARED
 from app.streams.engine.agent import Input, Output
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.engine.scope import Overlay
-from app.tenants import Lane, Tenant
 from tests.support.expanding import KEY, LOGGED_MS, NUMBERS, as_read, bulk_agent, intake_agent
 
 PERSON, MESSAGE = "+14155550123", f"{'a' * 20}-{'b' * 20}"

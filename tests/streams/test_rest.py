@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.streams.engine.rests import ENOUGH, Rests
+from app.streams.engine.fetch_throttle import ENOUGH, Rests
 
 
 class Place(NamedTuple):

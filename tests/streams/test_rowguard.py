@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.domain.contact import Contact, Message
-from app.domain.inputs import Checkpointed
-from app.domain.limits import GROWTH_BYTES, ROW_BYTES, row_bytes
-from app.domain.words import DueKind, ErrorClass, Intent, Priority, Progress, Word
-from app.streams.contactfold import CONTACTS, MAX_INPUT_BYTES, MESSAGES
+from app.domain.model.contact import Contact, Message
+from app.domain.model.inputs import Checkpointed
+from app.domain.model.row_limits import GROWTH_BYTES, ROW_BYTES, row_bytes
+from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Priority, Progress, Word
+from app.streams.agents.contact_fold import CONTACTS, MAX_INPUT_BYTES, MESSAGES
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import (
     BASE,

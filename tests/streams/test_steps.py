@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.streams.bulk import BulkPacer
+from app.config.tenants import Lane, Tenant
+from app.streams.agents.bulk import BulkPacer
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.backlog import Slice
 from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.cycle import Partition
 from app.streams.engine.poison_guard import PoisonGuard
-from app.streams.engine.shared import Shared
-from app.tenants import Lane, Tenant
+from app.streams.engine.process_context import Shared
 from tests.support.expanding import NUMBERS, as_read, bulk_agent, inputs_in, intake_agent, record, taken_in
 
 TENANTS = {"default": Tenant(name="default", shared_requests=True, lanes={"main": Lane(from_number="+15005550006")})}

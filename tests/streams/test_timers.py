@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given as cases
 from hypothesis import strategies as st
 
-from app.domain.contact import Message
-from app.domain.words import DueKind, ErrorClass, Progress
-from app.streams.timers import RESEND_S, PartitionTimers
+from app.domain.model.contact import Message
+from app.domain.model.vocabulary import DueKind, ErrorClass, Progress
+from app.streams.timers.timers import RESEND_S, PartitionTimers
 from tests.support.given import (
     HOUR_MS,
     MESSAGE,

@@ -5,17 +5,17 @@ from collections import Counter
 
 import pytest
 
-from app.records.fingerprint import foremost
+from app.kafka.fingerprint import foremost
 from app.records.topics import Topics
-from app.streams.caller_fields import without_key
-from app.streams.contactfold import CONTACTS, MESSAGES, ContactFold
-from app.streams.contacts import ContactsAgent
-from app.streams.contained import ContainedFaults
-from app.streams.doubts import Doubts
+from app.streams.agents.caller_fields import without_key
+from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold
+from app.streams.agents.contacts import ContactsAgent
+from app.streams.agents.outputs import Notices
 from app.streams.engine.agent import Input, Output, Unreadable
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
-from app.streams.engine.scope import Overlay
-from app.streams.notices import Notices
+from app.streams.monitoring.contained_faults import ContainedFaults
+from app.streams.monitoring.in_doubt import Doubts
 from tests.support.crashing import Kept
 from tests.support.given import KEY
 from tests.support.histories import Table

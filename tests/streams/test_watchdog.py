@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import httpx
 
-from app.streams import health as worker_health
 from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
 from app.streams.engine.poison_guard import PoisonGuard
-from app.streams.engine.shared import Shared
+from app.streams.engine.process_context import Shared
 from app.streams.engine.watchdog import Pulse, Stall
+from app.streams.monitoring import health as worker_health
 
 
 def _health(*, waiting: int = 0, progress: int = 7, restoring: bool = False, lease_s: float = 8.0) -> Health:

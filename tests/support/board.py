@@ -15,16 +15,16 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.bridge.counters import Counters
-from app.domain.series import beforehand
-from app.ingress.api import Ingress, IngressCollector
-from app.ingress.workers import WorkersCollector
+from app.domain.metrics.series import beforehand
+from app.ingress.app import Ingress, IngressCollector
+from app.ingress.worker_metrics import WorkersCollector
 from app.read_model.collector import ProjectionCollector
-from app.streams.circuits import Circuits
-from app.streams.contained import ContainedFaults
-from app.streams.doubts import Doubts
 from app.streams.engine.engine import Health
-from app.streams.health import EngineCollector, FaultCollector
-from app.streams.lag import LagCollector, PoisonCollector
+from app.streams.monitoring.contained_faults import ContainedFaults
+from app.streams.monitoring.health import EngineCollector, FaultCollector
+from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.lag import LagCollector, PoisonCollector
+from app.streams.monitoring.stopped_lanes import Circuits
 from tests.support.groups import FakeGroup, monitor
 
 ROOT = Path(__file__).parents[2]

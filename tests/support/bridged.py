@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.dev.parts import Part
+from app.dev.process import Part
 from app.records.metrics import NotifyMetric
 from app.records.topics import Topics
 

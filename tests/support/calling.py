@@ -4,11 +4,11 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from app.domain.inputs import Answered
-from app.domain.words import LineType, Progress
-from app.provider.gate import Gate
-from app.provider.port import Abandoned, Create, LastCheck, Result, Taken
-from app.streams.calls import Calls, Claim
+from app.domain.model.inputs import Answered
+from app.domain.model.vocabulary import LineType, Progress
+from app.provider.concurrency_limiter import Gate
+from app.provider.provider_api import Abandoned, Create, LastCheck, Result, Taken
+from app.streams.sending.calls import Calls, Claim
 
 CREATE = Create(
     to="+14155550123", body="x", media=(), status_callback="", messaging_service_sid="", from_number="", validity_s=1

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from app.domain.series import Lists
+from app.domain.metrics.series import Lists
 from app.records.metrics import NotifyMetric, decoder
 from app.records.seal import Sealer
 from app.records.updates import NotifyUpdated
-from app.streams.deadletters import DeadLetters
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.metrics import METRICS, MetricsAgent
 from app.streams.engine.agent import Input
-from app.streams.engine.scope import Overlay
-from app.streams.metrics import METRICS, MetricsAgent
+from app.streams.engine.overlay import Overlay
 
 START_MS = 1_800_000_000_000 - 1_800_000_000_000 % 60_000
 MINUTE_MS = 60_000

@@ -5,19 +5,19 @@ from typing import Any
 
 import msgspec
 
-from app.domain.contact import Contact, Message
-from app.domain.inputs import Due
-from app.domain.inputs import Input as ContactInput
-from app.domain.timing import dues
-from app.domain.words import DueKind
+from app.domain.model.contact import Contact, Message
+from app.domain.model.inputs import Due
+from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.vocabulary import DueKind
+from app.domain.rules.schedule import dues
 from app.records.topics import Topics
-from app.streams.contactfold import CONTACTS, MESSAGES
+from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input, Output
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.engine.scope import Overlay
-from app.streams.proof import Proof, based_offset
-from app.streams.replay import Bases, Replay, contact_fold
-from app.streams.shelf import Shelf
+from app.streams.replay.replay import Bases, Replay, contact_fold
+from app.streams.replay.row_store import Shelf
+from app.streams.replay.verification import Proof, based_offset
 from tests.support.given import BASE, CONTACT, START_MS, due
 
 CHECKPOINT_AFTER_MS = 3_600_000

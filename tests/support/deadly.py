@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from app.__main__ import main
-from app.streams import contactfold
+from app.streams.agents import contact_fold
 
 FILE = Path(os.environ.get("DEADLY", "none"))
 
 
 def plant() -> None:
-    inner = contactfold.decode
+    inner = contact_fold.decode
 
     def decode(decoder: Any, value: bytes | None) -> Any:
         if FILE.exists() and FILE.read_bytes() in (value or b""):
             ctypes.string_at(0)
         return inner(decoder, value)
 
-    contactfold.decode = decode
+    contact_fold.decode = decode
 
 
 if __name__ == "__main__":

@@ -5,22 +5,22 @@ from typing import Any
 
 import msgspec
 
-from app.domain.identity import key_fingerprint
-from app.domain.inputs import Rejected, Requested
+from app.config.settings import Settings
+from app.config.tenants import Tenant
+from app.domain.model.identity import key_fingerprint
+from app.domain.model.inputs import Rejected, Requested
 from app.records.caller_fields import CallerFields, open_caller_fields
 from app.records.seal import Sealer
 from app.records.topics import Topics
-from app.settings import Settings
-from app.streams.bulk import BulkAgent, BulkPacer
-from app.streams.deadletters import DeadLetters
+from app.streams.agents.bulk import BulkAgent, BulkPacer
+from app.streams.agents.dead_letters import DeadLetters
+from app.streams.agents.expansion import RequestExpansion
+from app.streams.agents.intake import IntakeAgent
+from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.recipient_inputs import InputContext
 from app.streams.engine.agent import Input, Output
+from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.engine.scope import Overlay
-from app.streams.expansion import RequestExpansion
-from app.streams.intake import IntakeAgent
-from app.streams.policy import Policies
-from app.streams.recipient_inputs import InputContext
-from app.tenants import Tenant
 
 NUMBERS = [f"+1212555{n:04d}" for n in range(100, 200)]
 LOGGED_MS = 1_800_000_000_000

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from app.kafka.batch_watch import SET_ASIDE
 from app.records.codec import Unreadable, decode
-from app.records.deadletters import FAULT, NotifyDeadletter, open_letter
+from app.records.dead_letters import FAULT, NotifyDeadletter, open_letter
 from app.records.seal import Sealer
 from tests.support.fuzz_producers import Written
 

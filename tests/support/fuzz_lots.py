@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from random import Random
 
-from app.domain.identity import key_fingerprint
-from app.settings import Settings
+from app.config.settings import Settings
+from app.domain.model.identity import key_fingerprint
 from tests.support.fuzz_producers import CODECS, FuzzProducers, Way, Written
 from tests.support.fuzzed_internal import FAMILIES, FuzzedInternal
 from tests.support.fuzzed_requests import FuzzedRequests

@@ -4,7 +4,7 @@ import json
 from random import Random
 from typing import Any, NamedTuple
 
-from app.records.deadletters import RETRY_OF
+from app.records.dead_letters import RETRY_OF
 from app.records.envelope import Headers
 
 # In every text, key and header that a producer made up: what must be in no log line and in clear on no topic of ours.

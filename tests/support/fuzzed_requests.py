@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from app.records.deadletters import RETRY_OF
+from app.records.dead_letters import RETRY_OF
 from tests.support.fuzzed_record import (
     CANARY,
     DEEP,

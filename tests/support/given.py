@@ -2,11 +2,11 @@
 
 import msgspec
 
-from app.domain.contact import Contact, Message
-from app.domain.effects import Effect
-from app.domain.events import Event
 from app.domain.fold import Folded, fold
-from app.domain.inputs import (
+from app.domain.model.contact import Contact, Message
+from app.domain.model.effects import Effect
+from app.domain.model.events import Event
+from app.domain.model.inputs import (
     Answered,
     CancelRequested,
     Due,
@@ -20,10 +20,10 @@ from app.domain.inputs import (
     Texted,
     TurnGranted,
 )
-from app.domain.listed import ListedText
-from app.domain.placement import own_rows
-from app.domain.policy import Policy
-from app.domain.words import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Proof
+from app.domain.model.listed_text import ListedText
+from app.domain.model.policy import Policy
+from app.domain.model.vocabulary import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Proof
+from app.domain.rules.placement import own_rows
 from app.records.caller_fields import CallerFields
 
 CONTACT = "0123456789abcdef0123"

@@ -1,7 +1,7 @@
 """A consumer group as a monitor reads it, standing as a test says."""
 
-from app.records.monitor import WorkerMonitor
-from app.records.progress import GroupSnapshot, Offsets, Partition
+from app.kafka.group_progress import GroupSnapshot, Offsets, Partition
+from app.kafka.progress_monitor import WorkerMonitor
 
 TOPIC = "notify.requests"
 

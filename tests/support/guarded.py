@@ -17,8 +17,8 @@ from confluent_kafka.admin import (
 )
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.parts import Part
-from app.records.rights import Right, missing_rights, rights_of
+from app.dev.process import Part
+from app.kafka.rights import Right, missing_rights, rights_of
 from app.records.topics import Topics
 from tests.support.commands import KEYS
 

@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 
 from app.records.topics import Topics
-from app.streams.contactfold import CONTACTS, ContactFold
+from app.streams.agents.contact_fold import CONTACTS, ContactFold
+from app.streams.agents.outputs import Notices
 from app.streams.engine.agent import Input, Output, Unreadable
-from app.streams.notices import Notices
 from tests.support.given import opened
 
 DIRECTORY = Path(__file__).parents[1] / "histories"

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.api_key_store import change_entries
-from app.api_keys import ApiKey, ApiKeys, Scope
+from app.config.api_key_store import change_entries
+from app.config.api_keys import ApiKey, ApiKeys, Scope
 
 
 def key_of(text: str) -> str:

@@ -8,22 +8,23 @@ from typing import Any
 
 import msgspec
 
-from app.domain.contact import Message
-from app.domain.identity import contact_id, key_fingerprint, text_digest
-from app.domain.inputs import Input, Place
-from app.domain.phone import read_address
+from app.config.tenants import Lane, Tenant
+from app.domain.content.digests import text_digest
+from app.domain.content.phone import read_address
+from app.domain.model.contact import Message
+from app.domain.model.identity import contact_id, key_fingerprint
+from app.domain.model.inputs import Input, Place
 from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
+from app.records.inbound_text import Texting
 from app.records.lanes import InboundLooked
 from app.records.seal import Content, Sealer
-from app.records.texting import Texting
 from app.records.topics import Topics
-from app.streams.contained import ContainedFaults
 from app.streams.engine.agent import Output
-from app.streams.inbox import Inbox
-from app.streams.looks import Looks
-from app.streams.pages import Pages
-from app.tenants import Lane, Tenant
+from app.streams.monitoring.contained_faults import ContainedFaults
+from app.streams.reconcile.inbox import Inbox
+from app.streams.reconcile.pager import Pages
+from app.streams.reconcile.status import Looks
 from tests.support.given import Log, doubtful, requested, taken, turn
 from tests.support.simulated import ACCOUNT, NUMBER, TOKEN, Simulated, simulating
 

@@ -39,7 +39,7 @@ class Postgres:
 
     def wait(self) -> None:
         """Until it answers."""
-        from tests.support.lab import until
+        from tests.support.engine_lab import until
 
         until(lambda: self._run("pg_isready", "-q", "-h", str(self.path), "-U", USER, check=False) == 0, 60)
 

@@ -5,7 +5,8 @@ import sqlalchemy as sa
 
 from app import clock
 from app.clock import iso
-from app.domain.identity import contact_id, message_id, payload_fingerprint
+from app.domain.content.digests import payload_fingerprint
+from app.domain.model.identity import contact_id, message_id
 from app.read_model.state import AttemptState, MessageState, key_hash
 from app.read_model.store import Place, Store
 from app.read_model.tables import prepare_tables

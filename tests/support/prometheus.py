@@ -16,7 +16,7 @@ import yaml
 
 from app.dev.broker import free_port
 from tests.support.board import PROMETHEUS, RULES
-from tests.support.lab import until
+from tests.support.engine_lab import until
 
 
 class Prometheus:

@@ -6,11 +6,11 @@ A text that begins with a mark makes the place of that name raise an exception t
 from collections.abc import Callable
 from typing import Any
 
-from app.ingress import messages
+from app.ingress.v1 import messages
 from app.provider.twilio import TwilioProvider
 from app.records.requests import NotifyRequested
-from app.streams.calls import Calls
-from app.streams.expansion import RequestExpansion
+from app.streams.agents.expansion import RequestExpansion
+from app.streams.sending.calls import Calls
 
 FOLD, CALL, DOOR = "raise in the fold ", "raise in the call ", "raise at the door "
 # Where no one message can be told apart any more, so that the process ends.

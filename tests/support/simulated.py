@@ -14,7 +14,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.rest import Client
 
-from app.internal import Served
+from app.internal_server import Served
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from app.cli import main
+from app.cli.main import main
 
 _LINE = re.compile(r"(?:^|[\s;|&(/])heliograph (?P<words>[^|;&#>\n]+)")
 _FENCE = re.compile(r"```(?:sh|console|bash)?\n(.*?)```|^ {4,}(\S.*)$", re.DOTALL | re.MULTILINE)

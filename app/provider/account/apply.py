@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from app.provider.account import reading
-from app.provider.account.asking import Line
+from app.provider.account import account_reader
 from app.provider.account.plan import Action, Change
+from app.provider.account.sdk_client import Line
 
 
 async def apply(line: Line, changes: Sequence[Change]) -> AsyncIterator[tuple[Change, str]]:
@@ -27,13 +27,13 @@ async def _make(line: Line, change: Change, sid: str) -> str:
     fields = {edit.field: edit.wanted for edit in change.edits}
     match change.action:
         case Action.CREATE:
-            return await reading.create_service(line, fields)
+            return await account_reader.create_service(line, fields)
         case Action.ALTER if change.where.startswith("services."):
-            await reading.update_service(line, sid, fields)
+            await account_reader.update_service(line, sid, fields)
         case Action.ALTER:
-            await reading.update_number(line, sid, fields)
+            await account_reader.update_number(line, sid, fields)
         case Action.ATTACH:
-            await reading.attach(line, sid, change.number_sid)
+            await account_reader.attach(line, sid, change.number_sid)
         case Action.DETACH:
-            await reading.detach(line, sid, change.number_sid)
+            await account_reader.detach(line, sid, change.number_sid)
     return sid

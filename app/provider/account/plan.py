@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.domain.phone import mask
-from app.provider.account.held import Held, Number, Service
-from app.provider.account.reading import Field
-from app.provider.account.wanted import Wanted, WantedNumber, WantedService
+from app.domain.content.phone import mask
+from app.provider.account.account_reader import Field
+from app.provider.account.account_state import Held, Number, Service
+from app.provider.account.desired_state import Wanted, WantedNumber, WantedService
 
 
 class Action(StrEnum):

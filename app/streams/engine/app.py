@@ -18,14 +18,14 @@ from app.streams.engine.budget import Limits
 from app.streams.engine.consumer import MAX_WAITING, Consumer
 from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.datadir import DataDir
-from app.streams.engine.ending import in_time, leave, until_not
 from app.streams.engine.engine import Engine
-from app.streams.engine.exits import CONFIG, FAULT, die
 from app.streams.engine.lease import Lease
 from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.positions import Positions
+from app.streams.engine.process_context import Shared
+from app.streams.engine.process_exit import CONFIG, FAULT, die
 from app.streams.engine.producer import LeasedProducer
-from app.streams.engine.shared import Shared
+from app.streams.engine.shutdown import in_time, leave, until_not
 from app.streams.engine.store import OPTIONS
 from app.streams.engine.watchdog import Stall, watch
 

@@ -12,14 +12,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
 from app.kafka.partition_batches import Taken
-from app.streams.engine import points
+from app.streams.engine import failpoints
 from app.streams.engine.backlog import Slice
-from app.streams.engine.book import Book
-from app.streams.engine.exits import die
-from app.streams.engine.fetching import ConsumerThread
+from app.streams.engine.consumer_thread import ConsumerThread
 from app.streams.engine.freshness import followed_ms
 from app.streams.engine.log_checks import refuse_deleted
+from app.streams.engine.offset_tracker import Book
 from app.streams.engine.positions import Commit, read_metadata
+from app.streams.engine.process_exit import die
 from app.streams.engine.restore import Restore, Restores
 from app.streams.engine.store import Followed, is_new, write_rows
 from app.streams.engine.takeover import Takeover
@@ -114,7 +114,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         write_rows(db, restore.rows(records).items(), last.offset, followed)
         self.restores.bound()
         self._restored[tp.topic, tp.partition] = last.offset
-        points.reach("during_recovery")
+        failpoints.reach("during_recovery")
         self.app.engine.progressed()
         await self.callback(self._to_message(tp, last))
 

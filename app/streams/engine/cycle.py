@@ -18,17 +18,17 @@ import structlog
 
 from app import clock
 from app.kafka.batch_watch import SET_ASIDE
-from app.streams.engine import points
+from app.streams.engine import failpoints
 from app.streams.engine.agent import Agent, Input
 from app.streams.engine.backlog import Backlog, Slice
 from app.streams.engine.budget import Budget
 from app.streams.engine.crash_marker import Stage, Work
 from app.streams.engine.errors import ClosingError, CycleError, RecordRefusedError
-from app.streams.engine.exits import die
+from app.streams.engine.overlay import Encoded, Overlay
+from app.streams.engine.process_context import Shared
+from app.streams.engine.process_exit import die
 from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
 from app.streams.engine.row_writer import RowWriter
-from app.streams.engine.scope import Encoded, Overlay
-from app.streams.engine.shared import Shared
 from app.streams.engine.store import Rows
 from app.telemetry import frames_of
 
@@ -128,9 +128,9 @@ class Partition:
             encoded = self._encoded(overlay)
             if "rows_first" not in self._unsafe:
                 await self._shared.producer.send_all(overlay.outputs)
-                points.reach("after_outputs")
+                failpoints.reach("after_outputs")
             await self.writer.store(encoded)
-        points.reach("after_rows")
+        failpoints.reach("after_rows")
         if "rows_first" in self._unsafe:
             await self._shared.producer.send_all(overlay.outputs)
         with self._contained():

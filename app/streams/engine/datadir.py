@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 
 from app import clock
-from app.streams.engine.durable_file import write_durably
-from app.streams.engine.exits import CONFIG, die
+from app.durable.atomic_file import write_durably
+from app.streams.engine.process_exit import CONFIG, die
 
 _MEMBER = re.compile(rb"[0-9a-f]{32}")
 _log = structlog.get_logger("app.streams.engine")

@@ -14,11 +14,11 @@ from app.streams.engine.append_times import AppendTimes
 from app.streams.engine.backlog import Slice
 from app.streams.engine.batch_guard import BatchGuard
 from app.streams.engine.cycle import Partition
-from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.lease import Lease
 from app.streams.engine.positions import Positions
+from app.streams.engine.process_context import Shared
+from app.streams.engine.process_exit import CONFIG, die
 from app.streams.engine.restore import Restore
-from app.streams.engine.shared import Shared
 from app.streams.engine.store import Rows
 
 # So many rows read are a progress.

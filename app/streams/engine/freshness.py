@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IncompatibleBrokerVersion
 
 from app.kafka.topic_facts import tombstones_kept_ms, topic_ids
-from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.process_exit import CONFIG, die
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.store import Followed, followed_of, offset_of, wipe
 

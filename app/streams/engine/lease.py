@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app import clock
-from app.streams.engine.exits import die
+from app.streams.engine.process_exit import die
 
 SHARE = 0.8
 

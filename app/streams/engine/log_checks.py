@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.streams.engine.exits import CONFIG, die
+from app.streams.engine.process_exit import CONFIG, die
 
 
 def refuse_deleted(wanted: Mapping[Any, int], firsts: Mapping[Any, int]) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from app.durable.atomic_file import write_durably
 from app.streams.engine.crash_marker import Death, Stage, Work
-from app.streams.engine.durable_file import write_durably
 
 DEATHS = 3
 # What fits the metadata of a commit (4,096 bytes by the broker's default): a suspect takes about 80.

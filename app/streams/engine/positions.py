@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from app.records.logs import Logs
+from app.kafka.partition_reader import Logs
 from app.streams.engine.agent import Output
 from app.streams.engine.producer import LeasedProducer
 

@@ -22,8 +22,8 @@ from aiokafka.partitioner import murmur2
 from app import clock
 from app.streams.engine.agent import Headers, Output
 from app.streams.engine.errors import RecordRefusedError
-from app.streams.engine.exits import die
 from app.streams.engine.lease import Lease
+from app.streams.engine.process_exit import die
 
 BATCH_BYTES = 1 << 20
 # Key and value of one record; no topic of ours takes so much, and no request of many megabytes leaves for nothing.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import structlog
 
 from app.streams.engine.agent import Folding, Input, Unreadable
-from app.streams.engine.scope import Overlay
+from app.streams.engine.overlay import Overlay
 from app.telemetry import frames_of
 
 _log = structlog.get_logger("app.streams.engine")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.streams.engine import points
+from app.streams.engine import failpoints
 from app.streams.engine.errors import RecordRefusedError
-from app.streams.engine.exits import die
+from app.streams.engine.process_exit import die
 from app.streams.engine.producer import Appended, LeasedProducer
 from app.streams.engine.store import Rows
 
@@ -27,7 +27,7 @@ class RowWriter:
             rows = self._rows[table]
             if "store_first" in self._unsafe:
                 rows.write(changed, -1, 0)
-            points.reach("before_changelog")
+            failpoints.reach("before_changelog")
             rows.write(changed, *await self._put(rows, changed))
             self.written(table, (key for key, _ in changed))
 

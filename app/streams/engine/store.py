@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import rocksdict
 
-from app.streams.engine.exits import die
+from app.streams.engine.process_exit import die
 
 # Per partition and table: RocksDB's own defaults would take gigabytes with 8 partitions x 4 tables in one process.
 OPTIONS = {

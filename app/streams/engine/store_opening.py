@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from app.streams.engine.exits import die
+from app.streams.engine.process_exit import die
 
 # Beside the store, for whoever wants to know what damaged it; the next one takes its place.
 ASIDE = ".damaged"

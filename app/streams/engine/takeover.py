@@ -9,10 +9,10 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types.tuples import TP
 
-from app.streams.engine.exits import CONFIG, die
 from app.streams.engine.freshness import Facts, Freshness, facts_of
 from app.streams.engine.log_checks import refuse_deleted, refuse_recreated
 from app.streams.engine.positions import Commit, Position, Source, begin_at, refusal
+from app.streams.engine.process_exit import CONFIG, die
 from app.streams.engine.store import is_new
 from app.streams.engine.store_opening import open_store
 

@@ -13,7 +13,7 @@ import structlog
 from app import clock
 from app.streams.engine.crash_marker import Cause
 from app.streams.engine.engine import Engine, Health
-from app.streams.engine.exits import die
+from app.streams.engine.process_exit import die
 
 _log = structlog.get_logger("app.streams.engine")
 LOOK_S = 1.0

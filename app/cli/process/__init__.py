@@ -1,0 +1,1 @@
+"""How a command starts, runs on, reloads and ends."""

@@ -1,0 +1,1 @@
+"""`heliograph send`: produce notify events and wait for their outcomes."""

@@ -1,0 +1,1 @@
+"""`heliograph twilio`: the tenant's account at Twilio."""

@@ -1,0 +1,1 @@
+"""Texts, numbers and media, without any knowledge of messages."""

@@ -1,0 +1,1 @@
+"""Decisions: one module per family of inputs."""

@@ -1,0 +1,1 @@
+"""A lane: token bucket, priorities and circuit breaker of one sender."""

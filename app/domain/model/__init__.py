@@ -1,0 +1,1 @@
+"""Rows, inputs, events and the words they are made of."""

@@ -1,0 +1,1 @@
+"""Rules that several handlers apply: life cycle, retry, schedule, suppression, order, placement."""

@@ -1,0 +1,1 @@
+"""Records are on Kafka, or in the spool on disk, before a request is answered."""

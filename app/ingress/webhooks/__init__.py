@@ -1,0 +1,1 @@
+"""Twilio's webhooks: verified, parsed, written to the log, answered."""

@@ -1,0 +1,188 @@
+"""Twilio's webhooks: verified, parsed, on the log, answered. Raw ASGI: this is the hot path.
+
+204 to a status callback, TwiML to an inbound text; 403 for a bad signature; 503 only when neither Kafka nor the spool
+takes the record (Twilio retries then, as our URLs ask); never 429, never text/plain (Twilio would text it).
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from app.ingress.durable.record import Record
+from app.ingress.durable.writer import Log, Unavailable
+from app.ingress.http.responses import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
+from app.ingress.webhooks.diagnosis import Seen
+from app.ingress.webhooks.records import Receipts, Verified
+from app.ingress.webhooks.rejections import Rejections, Why
+from app.ingress.webhooks.routes import Hook, Hooks, Kind, read_path
+from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, fields_of, read_form, read_json
+from app.provider.webhooks import settings_of, verified, verified_json
+from app.records.webhooks import RawWebhook
+
+FORM, JSON = b"application/x-www-form-urlencoded", b"application/json"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+REMEMBERED = 4096
+SETTINGS = b"x-twilio-webhooks-signature-settings"
+WRONG = problem(403, "the signature is not valid for the configured URL")
+# By these a request, and a proxy before it, tell for which URL it was meant: for explanations alone.
+TOLD = (b"host", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix")
+
+Headers = Mapping[bytes, bytes]
+
+
+class Gone(Exception):
+    """The connection ended, or was ended (`connections`), before its request was whole: nobody is left to answer."""
+
+
+class Webhooks:
+    """POST /twilio/... `answered` counts answers by kind and HTTP status; `repeated`: webhooks that came again.
+    How long a body may take is for `connections` to say."""
+
+    def __init__(self, hooks: Hooks, log: Log, receipts: Receipts, rejections: Rejections) -> None:
+        self.hooks, self._log, self._receipts, self.rejections = hooks, log, receipts, rejections
+        self._known: dict[tuple[str, str], Answer] = {}
+        self.answered: Counter[tuple[str, int]] = Counter()
+        self.repeated = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI app of every path under /twilio/."""
+        if (found := read_path(scope["path"])) is None:
+            await send_answer(send, problem(404, "there is no such webhook"))
+            return
+        try:
+            answer = await self._answer(found, scope, receive)
+        except Gone:
+            return
+        except BadForm as bad:
+            answer = problem(bad.status, bad.rule)
+        except Unavailable:
+            answer = problem(503, "neither Kafka nor the spool takes it")
+        except Exception:
+            self.answered[found[0], 500] += 1
+            await send_answer(send, problem(500, "a fault of ours"))
+            raise
+        self.answered[found[0], answer[0]] += 1
+        await send_answer(send, answer, closing=answer[0] >= 400 and _endless(scope["headers"]))
+
+    async def _answer(self, found: tuple[Kind, str], scope: Any, receive: Any) -> Answer:
+        if scope["method"] != "POST":
+            return problem(405, "POST only")
+        headers: Headers = dict(scope["headers"])
+        if not headers.get(b"x-twilio-signature"):
+            self.rejections.add(found[0], Why.UNSIGNED)
+            return WRONG
+        form_sent, query = _is_form(headers), _short(scope["query_string"])
+        message = await receive()
+        # Nearly always it came with its head.
+        whole = message["type"] == "http.request" and not message.get("more_body")
+        body = message.get("body", b"") if whole else await _rest(message, receive)
+        form = read_form(body) if form_sent else read_json(body)
+        given, settings = _text(headers, b"x-twilio-signature"), _text(headers, SETTINGS)
+        asked = RawWebhook(found[0].value, query, body.decode("latin-1"), given, settings, form_sent)
+        fields = fields_of(form)
+        hook = self.hooks.find(found[1], found[0], fields)
+        if hook is None or not _signed(hook, found[0], asked, form, body):
+            self._refused(hook, found[0], asked, form, scope)
+            return WRONG
+        token = _text(headers, b"i-twilio-idempotency-token")
+        came = Verified(
+            kind=found[0],
+            tenant=hook.tenant,
+            fields=fields,
+            query=query,
+            token=token if _TOKEN.match(token) else "",
+            raw=asked,
+        )
+        if (answer := self._again(came)) is None:
+            record, answer = self._receipt(came)
+            await self._log.put(record)
+            self._remember(came, answer)
+        return answer
+
+    def _again(self, came: Verified) -> Answer | None:
+        """What it was answered, if it came before. The token is outside the signature and names nothing by itself; both
+        together name one event of Twilio's."""
+        answer = self._known.get((came.token, came.raw.signature)) if came.token else None
+        self.repeated += answer is not None
+        return answer
+
+    def _remember(self, came: Verified, answer: Answer) -> None:
+        if not came.token:
+            return
+        if len(self._known) >= REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[came.token, came.raw.signature] = answer
+
+    def _receipt(self, came: Verified) -> tuple[Record, Answer]:
+        if came.kind is Kind.STATUS:
+            return self._receipts.report(came), NO_CONTENT
+        record, reply = self._receipts.text(came)
+        return record, twiml(reply) if reply else EMPTY_TWIML
+
+    def _refused(self, hook: Hook | None, kind: Kind, asked: RawWebhook, form: Form, scope: Any) -> None:
+        why = Why.UNKNOWN_TENANT if hook is None else Why.SIGNATURE if hook.urls[kind] else Why.NO_URL
+        body, headers = asked.body.encode("latin-1"), dict(scope["headers"])
+        account = next((value for name, value in form if name == "AccountSid"), "")
+        self.rejections.add(kind, why, body, account, hook.tenant.name if hook else "")
+        seen = Seen(
+            kind=kind,
+            path=scope.get("raw_path", scope["path"].encode()).decode("latin-1"),
+            query=asked.query,
+            headers={name.decode(): _text(headers, name) for name in TOLD if name in headers},
+            form=form if asked.form else (),
+            body_sha256="" if asked.form else hashlib.sha256(body).hexdigest(),
+            given=asked.signature,
+            digest=settings_of(asked.settings).digest,
+            hook=hook,
+        )
+        self.rejections.explain(seen, body, self.hooks)
+
+
+def _signed(hook: Hook, kind: Kind, asked: RawWebhook, form: Form, body: bytes) -> bool:
+    settings, urls = settings_of(asked.settings), hook.signed_urls(kind, asked.query)
+    secrets = hook.keys.live(settings.key)
+    if asked.form:
+        return verified(secrets, asked.signature, urls, form, settings.digest)
+    return verified_json(secrets, asked.signature, urls, body, settings.digest)
+
+
+def _text(headers: Headers, name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")
+
+
+def _is_form(headers: Headers) -> bool:
+    """Else it is JSON. Raises BadForm; a body that says it is too long is refused before it is read."""
+    kind = headers.get(b"content-type", b"")
+    if kind != FORM and (kind := kind.partition(b";")[0].strip().lower()) not in (FORM, JSON):
+        raise BadForm(415, f"{FORM.decode()} or {JSON.decode()} only")
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length[:9]) > MAX_BODY_BYTES:
+        raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+    return kind == FORM
+
+
+def _endless(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Nobody knows how much of a chunked body is still to come, and the server would read it all."""
+    return any(name == b"transfer-encoding" for name, _ in headers)
+
+
+def _short(query: bytes) -> str:
+    if len(query) > MAX_QUERY_BYTES:
+        raise BadForm(400, f"query is longer than {MAX_QUERY_BYTES} bytes")
+    return query.decode("latin-1")
+
+
+async def _rest(message: Any, receive: Any) -> bytes:
+    """The whole body, of which `message` brought the beginning; refused once it is too long. Raises Gone."""
+    parts, length = [], 0
+    while message["type"] != "http.disconnect":
+        parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        if length > MAX_BODY_BYTES:
+            raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+    raise Gone

@@ -1,0 +1,123 @@
+"""Reading an account by the SDK into our structs, and writing to it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from app.provider.account.account_state import Account, Campaign, Held, Members, Number, Service, Verification
+from app.provider.account.sdk_client import Line, asked
+
+PAGE_SIZE = 100
+Field = str | bool | int
+_SERVICE = tuple(name for name in Service.__struct_fields__ if name not in ("sid", "numbers"))
+_NUMBER = tuple(name for name in Number.__struct_fields__ if name not in ("sid", "sms", "mms"))
+
+
+async def read_account(line: Line, sid: str) -> Account:
+    """The account itself; Twilio shows it to its auth token, not to an API key. Raises Unanswered."""
+    found = await asked(line.sdk.api.v2010.accounts(sid).fetch_async())
+    return Account(sid=str(found.sid), status=str(found.status), type=str(found.type))
+
+
+async def read_held(line: Line, looked_into: Callable[[Held], Iterable[str]] = lambda _: ()) -> Held:
+    """Numbers, services with their numbers; other senders and campaigns of the services that `looked_into` names (by
+    SID); verifications if there is a toll-free number. Raises Unanswered."""
+    numbers = await read_numbers(line)
+    held = Held(services=await read_services(line), numbers=numbers)
+    members = {sid: await _members(line, sid) for sid in dict.fromkeys(looked_into(held)) if held.service(sid)}
+    verifications = await _verifications(line) if any(number.toll_free for number in numbers) else ()
+    return msgspec.structs.replace(held, members=members, verifications=verifications)
+
+
+async def read_numbers(line: Line, phone_number: str = "") -> tuple[Number, ...]:
+    """All, or those that are this number. Raises Unanswered."""
+    given = {"phone_number": phone_number} if phone_number else {}
+    return tuple(map(_number, await asked(line.sdk.incoming_phone_numbers.list_async(page_size=PAGE_SIZE, **given))))
+
+
+async def read_number(line: Line, sid: str) -> Number:
+    """By SID. Raises Unanswered."""
+    return _number(await asked(line.sdk.incoming_phone_numbers(sid).fetch_async()))
+
+
+async def read_services(line: Line) -> tuple[Service, ...]:
+    """All, each with the SIDs of its numbers. Raises Unanswered."""
+    found = await asked(line.sdk.messaging.v1.services.list_async(page_size=PAGE_SIZE))
+    return tuple([_service(one, await _attached(line, one.sid)) for one in found])
+
+
+async def read_service(line: Line, sid: str) -> tuple[Service, Members]:
+    """One, with all it has. Raises Unanswered."""
+    found = await asked(line.sdk.messaging.v1.services(sid).fetch_async())
+    return _service(found, await _attached(line, sid)), await _members(line, sid)
+
+
+async def create_service(line: Line, fields: Mapping[str, Field]) -> str:
+    """Its SID. Raises Unanswered."""
+    return str((await asked(line.sdk.messaging.v1.services.create_async(**fields))).sid)
+
+
+async def update_service(line: Line, sid: str, fields: Mapping[str, Field]) -> None:
+    """Raises Unanswered."""
+    await asked(line.sdk.messaging.v1.services(sid).update_async(**fields))
+
+
+async def attach(line: Line, service_sid: str, number_sid: str) -> None:
+    """Raises Unanswered."""
+    await asked(line.sdk.messaging.v1.services(service_sid).phone_numbers.create_async(number_sid))
+
+
+async def detach(line: Line, service_sid: str, number_sid: str) -> None:
+    """Raises Unanswered."""
+    await asked(line.sdk.messaging.v1.services(service_sid).phone_numbers(number_sid).delete_async())
+
+
+async def update_number(line: Line, sid: str, fields: Mapping[str, Field]) -> None:
+    """Raises Unanswered."""
+    await asked(line.sdk.incoming_phone_numbers(sid).update_async(**fields))
+
+
+async def _attached(line: Line, sid: str) -> tuple[str, ...]:
+    found = await asked(line.sdk.messaging.v1.services(sid).phone_numbers.list_async(page_size=PAGE_SIZE))
+    return tuple(str(number.sid) for number in found)
+
+
+async def _members(line: Line, sid: str) -> Members:
+    service = line.sdk.messaging.v1.services(sid)
+    short_codes = await asked(service.short_codes.list_async(page_size=PAGE_SIZE))
+    names = await asked(service.alpha_senders.list_async(page_size=PAGE_SIZE))
+    campaigns = await asked(service.us_app_to_person.list_async(page_size=PAGE_SIZE))
+    return Members(other_senders=len(short_codes) + len(names), campaigns=tuple(map(_campaign, campaigns)))
+
+
+async def _verifications(line: Line) -> tuple[Verification, ...]:
+    found = await asked(line.sdk.messaging.v1.tollfree_verifications.list_async(page_size=PAGE_SIZE))
+    return tuple(
+        Verification(
+            number_sid=str(one.tollfree_phone_number_sid),
+            status=str(one.status),
+            rejection_reason=str(one.rejection_reason or ""),
+        )
+        for one in found
+    )
+
+
+def _service(found: Any, numbers: tuple[str, ...]) -> Service:
+    given = {name: value for name in _SERVICE if (value := getattr(found, name)) is not None}
+    return Service(sid=str(found.sid), numbers=numbers, **given)
+
+
+def _number(found: Any) -> Number:
+    given = {name: value for name in _NUMBER if (value := getattr(found, name)) is not None}
+    able: Any = found.capabilities if isinstance(found.capabilities, dict) else {}
+    return Number(sid=str(found.sid), sms=bool(able.get("sms")), mms=bool(able.get("mms")), **given)
+
+
+def _campaign(found: Any) -> Campaign:
+    return Campaign(
+        sid=str(found.sid),
+        campaign_status=str(found.campaign_status),
+        campaign_id=str(found.campaign_id or ""),
+        us_app_to_person_usecase=str(found.us_app_to_person_usecase or ""),
+    )

@@ -1,0 +1,105 @@
+"""Texts at Twilio, one by one: read, listed, withdrawn, emptied, deleted."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app import clock
+from app.domain.content.surrogates import valid_text
+from app.provider.account.sdk_client import Line, asked
+
+MAX_PAGE = 1000
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """Which texts: by recipient, sender, when they were sent; "" and None: any."""
+
+    to: str = ""
+    sender: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __repr__(self) -> str:
+        return "<Wish>"
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """A text as Twilio keeps it. Times are RFC 3339; `price` as Twilio writes it, "" while it is not known."""
+
+    sid: str
+    status: str
+    direction: str
+    to: str
+    sender: str
+    service: str
+    body: str
+    segments: str
+    media: str
+    error_code: int | None
+    price: str
+    price_unit: str
+    created: str
+    sent: str
+
+    def __repr__(self) -> str:
+        return f"<Text {self.sid}>"
+
+
+async def fetch(line: Line, sid: str) -> Text:
+    """Raises Unanswered."""
+    return _text(await asked(line.sdk.messages(sid).fetch_async()))
+
+
+async def listed(line: Line, wish: Wish, limit: int | None) -> AsyncIterator[Text]:
+    """The newest first, a page at a time, at most `limit`. Raises Unanswered."""
+    given = {"to": wish.to, "from_": wish.sender, "date_sent_after": wish.since, "date_sent_before": wish.until}
+    size = min(limit or MAX_PAGE, MAX_PAGE)
+    page = await asked(line.sdk.messages.page_async(page_size=size, **{k: v for k, v in given.items() if v}))
+    seen = 0
+    while page is not None:
+        for found in page:
+            yield _text(found)
+            seen += 1
+            if seen == limit:
+                return
+        page = await asked(page.next_page_async())
+
+
+async def cancel(line: Line, sid: str) -> Text:
+    """A scheduled text is not sent. Raises Unanswered (30409: it is too late)."""
+    return _text(await asked(line.sdk.messages(sid).update_async(status="canceled")))
+
+
+async def redact(line: Line, sid: str) -> Text:
+    """Its body is emptied at Twilio; the rest stays. Raises Unanswered."""
+    return _text(await asked(line.sdk.messages(sid).update_async(body="")))
+
+
+async def delete(line: Line, sid: str) -> None:
+    """Nothing stays at Twilio. Raises Unanswered."""
+    await asked(line.sdk.messages(sid).delete_async())
+
+
+def _text(found: Any) -> Text:
+    return Text(
+        sid=str(found.sid),
+        status=str(found.status),
+        direction=str(found.direction),
+        to=found.to or "",
+        sender=found.from_ or "",
+        service=found.messaging_service_sid or "",
+        body=valid_text(found.body or ""),
+        segments=str(found.num_segments or ""),
+        media=str(found.num_media or ""),
+        error_code=found.error_code or None,
+        price=str(found.price or ""),
+        price_unit=str(found.price_unit or ""),
+        created=_iso(found.date_created),
+        sent=_iso(found.date_sent),
+    )
+
+
+def _iso(at: datetime | None) -> str:
+    return clock.iso(int(at.timestamp() * 1000)) if at else ""

@@ -1,0 +1,1 @@
+"""The agents and what they write: intake, contacts, lanes, bulk, metrics."""

@@ -1,0 +1,63 @@
+"""Asking Twilio's list for one tenant: within its limit of requests at once, one after another, backing off on failure.
+
+What goes wrong here is told once per failure and tried again by whoever asked: a look stays due until it was made.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from app import clock, telemetry
+from app.provider.message_list import Catalogue, NoPage, Page, Query
+
+log = telemetry.logger(__name__)
+# A million texts; no query of ours meets so many.
+MOST_PAGES = 1000
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 10.0, 300.0
+
+
+class Unlisted(Exception):
+    """Twilio gave no page: nothing can be said now."""
+
+
+class Pages:
+    """See the module. `line`: to Twilio, which the tenant's calls wait in too."""
+
+    def __init__(
+        self,
+        tenant: str,
+        catalogue: Catalogue,
+        line: AbstractAsyncContextManager[Any],
+        backoff_s: float = FIRST_BACKOFF_S,
+    ) -> None:
+        self._tenant, self._catalogue, self._line = tenant, catalogue, line
+        self._first_s, self._backoff_s, self._not_before_s = backoff_s, backoff_s, 0.0
+        self.asked = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it makes sense to ask now."""
+        return clock.boot_s() >= self._not_before_s
+
+    async def of(self, query: Query) -> AsyncIterator[Page]:
+        """Page after page. Raises Unlisted, also where there is no end of them."""
+        after = ""
+        for _ in range(MOST_PAGES):
+            page = await self._ask(query, after)
+            yield page
+            if not (after := page.after):
+                return
+        log.error("list.endless", tenant=self._tenant, pages=MOST_PAGES)
+        raise Unlisted
+
+    async def _ask(self, query: Query, after: str) -> Page:
+        async with self._line:
+            page = await self._catalogue.page(query, after)
+        self.asked += 1
+        if isinstance(page, NoPage):
+            self._not_before_s = clock.boot_s() + self._backoff_s
+            self._backoff_s = min(LAST_BACKOFF_S, 2 * self._backoff_s)
+            log.warning("list.failed", tenant=self._tenant, why=page.why, status=page.http_status)
+            raise Unlisted
+        self._backoff_s = self._first_s
+        return page

@@ -1,0 +1,1 @@
+"""The contact log folded again offline, and live rows verified against the result."""

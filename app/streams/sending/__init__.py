@@ -1,0 +1,1 @@
+"""From a durable claim to the create call, and from its result to a record."""

@@ -1,0 +1,1 @@
+"""Timers of messages: kept in memory, recovered from rows, due as records on the log."""
