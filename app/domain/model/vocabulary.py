@@ -59,7 +59,6 @@ class Stage(StrEnum):
     """Where a message stands. `flying`: an attempt was claimed and nothing final is known."""
 
     SCHEDULED = "scheduled"
-    HELD = "held"
     WAITING = "waiting"
     RETRYING = "retrying"
     FLYING = "flying"
