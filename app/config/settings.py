@@ -14,7 +14,7 @@ from app.config import environment, parsers
 from app.config.parsers import Field, Secret
 
 
-class BadSettings(Exception):
+class SettingsError(Exception):
     """`faults`: one line per fault, each naming the setting."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
@@ -233,10 +233,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Settings":
-        """From a mapping such as os.environ. Raises BadSettings with every fault."""
+        """From a mapping such as os.environ. Raises SettingsError with every fault."""
         settings, faults = cls.looked_at(env)
         if faults:
-            raise BadSettings(faults)
+            raise SettingsError(faults)
         return settings
 
     @classmethod

@@ -8,7 +8,7 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.model.inputs import Input, Place
+from app.domain.model.inputs import Input, LogPosition
 from app.domain.model.vocabulary import Stage
 from app.domain.rules.transitions import FINAL, TRANSITIONS, input_kind, is_allowed
 from tests.histories.test_histories import PATHS
@@ -52,7 +52,7 @@ def test_p5_recorded_histories_move_along_the_transition_table_only(path: Path) 
     log = Log()
     for offset, step in enumerate(History.read(path).steps):
         before, remembered = stages(log), bool(log.contact and log.contact.listed)
-        log.fold(msgspec.json.decode(step.input, type=Input), Place(0, offset, step.log_ms))
+        log.fold(msgspec.json.decode(step.input, type=Input), LogPosition(0, offset, step.log_ms))
         assert unlisted(log, before, remembered) == []
 
 

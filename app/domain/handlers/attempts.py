@@ -5,16 +5,16 @@ from app.domain.handlers.lane_feedback import tell_lane
 from app.domain.handlers.reconciliation import prove
 from app.domain.model.contact import Attempt, Message, find_attempt, get_attempt, last_attempt_no, may_arrive
 from app.domain.model.events import (
-    AttemptAnswered,
     AttemptClaimed,
     AttemptProgressed,
+    CreateResultRecorded,
     InputRefused,
-    LineLearnt,
+    LineTypeRecorded,
     StageChanged,
 )
-from app.domain.model.inputs import Answered, Reported, TurnGranted
-from app.domain.model.vocabulary import Answer, ErrorClass, Progress, Reason, Stage, Word
-from app.domain.rules.decision_context import Case, key_of, reason_of
+from app.domain.model.inputs import CreateReturned, DeliveryReported, PermitGranted
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass, OutcomeWord, Reason, Stage
+from app.domain.rules.decision_context import DecisionContext, key_of, reason_of
 from app.domain.rules.lifecycle import close, doubt, drop_media, end, expire, moved, retry
 from app.domain.rules.retry import after_abandonment, after_refusal
 from app.domain.rules.suppression import barred
@@ -23,7 +23,7 @@ from app.domain.rules.suppression import barred
 TOO_NEAR = "too_near"
 
 
-def turn_granted(case: Case, record: TurnGranted) -> None:
+def turn_granted(case: DecisionContext, record: PermitGranted) -> None:
     """The last look at consent and deadline before a claim. Every turn is answered."""
     message, n = case.find(record.message_id), record.attempt
     if message is not None and n <= last_attempt_no(message):
@@ -31,7 +31,7 @@ def turn_granted(case: Case, record: TurnGranted) -> None:
     elif message is None or message.stage is not Stage.WAITING or message.asked != n or case.contact.frozen:
         case.turn(record.message_id, n, record.lane, taken=False)
     elif (bar := barred(case.contact, message)) is not None:
-        end(case, message, Word.SUPPRESSED, bar)
+        end(case, message, OutcomeWord.SUPPRESSED, bar)
     elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
         expire(case, message)
     else:
@@ -40,28 +40,32 @@ def turn_granted(case: Case, record: TurnGranted) -> None:
         case.turn(message.id, n, record.lane, taken=True)
 
 
-def answered(case: Case, record: Answered) -> None:
+def answered(case: DecisionContext, record: CreateReturned) -> None:
     """Twilio's word on the create call. Reports that came before it win over a refusal.
 
     One that comes when a later attempt has begun (Kafka was away, and the journal kept it) is learnt and moves nothing.
     """
     found = _attempt(case, record.message_id, record.attempt)
-    if found is None or found[1].answer not in (Answer.OPEN, Answer.DOUBTFUL) or found[1].answer is record.answer:
+    if (
+        found is None
+        or found[1].answer not in (CreateResult.OPEN, CreateResult.DOUBTFUL)
+        or found[1].answer is record.answer
+    ):
         return
     message, before = found
     if record.line_type is not None:
-        case.happen(LineLearnt(line_type=record.line_type, at_ms=case.place.log_ms))
-    if record.answer is not Answer.DOUBTFUL and prove(case, message, before, record.sid):
+        case.happen(LineTypeRecorded(line_type=record.line_type, at_ms=case.place.log_ms))
+    if record.answer is not CreateResult.DOUBTFUL and prove(case, message, before, record.sid):
         message, before = _now(case, message, before)
     case.happen(
-        AttemptAnswered(
+        CreateResultRecorded(
             key=key_of(message.id),
             n=before.n,
             answer=record.answer,
             at_ms=case.place.log_ms,
             started_ms=record.started_ms,
             sid=record.sid,
-            progress=record.progress if record.answer is Answer.TAKEN else Progress.CLAIMED,
+            progress=record.progress if record.answer is CreateResult.TAKEN else DeliveryStatus.CLAIMED,
             segments=record.segments,
             code=record.code,
             error=record.error,
@@ -70,7 +74,7 @@ def answered(case: Case, record: Answered) -> None:
     )
     after = _now(case, message, before)
     tell_lane(case, *after, record)
-    if before.progress > Progress.CLAIMED:
+    if before.progress > DeliveryStatus.CLAIMED:
         return
     _learn(case, after, record, "")
     message = _now(case, message, before)[0]
@@ -82,32 +86,32 @@ def answered(case: Case, record: Answered) -> None:
         _meant(case, message, record)
 
 
-def _too_late(case: Case, message: Message, record: Answered) -> None:
+def _too_late(case: DecisionContext, message: Message, record: CreateReturned) -> None:
     """The outcome was `in_doubt`; an answer kept in a journal proves after all what became of the call."""
-    if message.word is not Word.IN_DOUBT:
+    if message.word is not OutcomeWord.IN_DOUBT:
         return
-    if record.answer is Answer.REFUSED and not any(may_arrive(attempt) for attempt in message.attempts):
-        case.conclude(message, Word.FAILED, reason_of(record.error))
+    if record.answer is CreateResult.REFUSED and not any(may_arrive(attempt) for attempt in message.attempts):
+        case.conclude(message, OutcomeWord.FAILED, reason_of(record.error))
     else:
         close(case, message)
 
 
-def _meant(case: Case, message: Message, record: Answered) -> None:
+def _meant(case: DecisionContext, message: Message, record: CreateReturned) -> None:
     """What the answer to the last attempt means."""
     match record.answer:
-        case Answer.TAKEN:
+        case CreateResult.TAKEN:
             moved(case, message.id, record.attempt)
-        case Answer.DOUBTFUL:
+        case CreateResult.DOUBTFUL:
             doubt(case, message, record.attempt)
-        case Answer.ABANDONED:
+        case CreateResult.ABANDONED:
             _ask_again(case, message, record)
-        case Answer.REFUSED:
+        case CreateResult.REFUSED:
             _refused(case, message, record)
-        case Answer.OPEN:
+        case CreateResult.OPEN:
             return
 
 
-def reported(case: Case, record: Reported) -> None:
+def reported(case: DecisionContext, record: DeliveryReported) -> None:
     """A report: progress by rank, news kept with how it was learnt, the outcome by the best attempt."""
     found = _attempt(case, record.message_id, record.attempt)
     if found is None:
@@ -128,7 +132,9 @@ def reported(case: Case, record: Reported) -> None:
     moved(case, message.id, attempt.n)
 
 
-def _learn(case: Case, held: tuple[Message, Attempt], record: Answered | Reported, sid: str) -> None:
+def _learn(
+    case: DecisionContext, held: tuple[Message, Attempt], record: CreateReturned | DeliveryReported, sid: str
+) -> None:
     """Of the person; and of a request that can never be sent, which is somebody's bug: the outcome tells the team, a
     dead letter the operators."""
     learn(case, held, record, record.at, sid)
@@ -137,7 +143,7 @@ def _learn(case: Case, held: tuple[Message, Attempt], record: Answered | Reporte
         case.happen(InputRefused(field="code", rule=rule))
 
 
-def _known(attempt: Attempt, record: Reported) -> bool:
+def _known(attempt: Attempt, record: DeliveryReported) -> bool:
     progress, code = record.progress, record.code
     for step in attempt.learnt:  # noqa: SIM110 - `any` over a generator takes three times as long, for each report
         if step.progress == progress and step.code == code:
@@ -145,7 +151,7 @@ def _known(attempt: Attempt, record: Reported) -> bool:
     return False
 
 
-def progressed(case: Case, record: Reported) -> AttemptProgressed:
+def progressed(case: DecisionContext, record: DeliveryReported) -> AttemptProgressed:
     """The event of a report."""
     return AttemptProgressed(
         key=key_of(record.message_id),
@@ -160,36 +166,36 @@ def progressed(case: Case, record: Reported) -> AttemptProgressed:
     )
 
 
-def _attempt(case: Case, message_id: str, n: int) -> tuple[Message, Attempt] | None:
+def _attempt(case: DecisionContext, message_id: str, n: int) -> tuple[Message, Attempt] | None:
     message = case.find(message_id)
     attempt = None if message is None else find_attempt(message, n)
     return None if message is None or attempt is None else (message, attempt)
 
 
-def _now(case: Case, message: Message, attempt: Attempt) -> tuple[Message, Attempt]:
+def _now(case: DecisionContext, message: Message, attempt: Attempt) -> tuple[Message, Attempt]:
     """Both as they stand after what was decided since."""
     current = case.find(message.id)
     assert current is not None, "it was there a moment ago"
     return current, get_attempt(current, attempt.n)
 
 
-def _refused(case: Case, message: Message, record: Answered) -> None:
+def _refused(case: DecisionContext, message: Message, record: CreateReturned) -> None:
     """Nothing was sent. Some refusals wait, an opt-out is learnt, the rest end the message."""
     attempt, hints = get_attempt(message, record.attempt), (record.retry_after_ms or 0, record.hold_until_ms)
     due = None if message.cancel_requested_ms else after_refusal(message, attempt, record.error, hints)
     if record.error is ErrorClass.OPTED_OUT:
-        end(case, message, Word.SUPPRESSED, Reason.OPTED_OUT)
+        end(case, message, OutcomeWord.SUPPRESSED, Reason.OPTED_OUT)
     elif record.error is ErrorClass.SANDBOXED:
-        end(case, message, Word.REJECTED, Reason.SANDBOXED)
+        end(case, message, OutcomeWord.REJECTED, Reason.SANDBOXED)
     elif due is None:
-        end(case, message, Word.FAILED, reason_of(record.error))
+        end(case, message, OutcomeWord.FAILED, reason_of(record.error))
     else:
         if record.error is ErrorClass.MMS_IMPOSSIBLE:
             drop_media(case, message)
         retry(case, message, due, reason_of(record.error), None)
 
 
-def _ask_again(case: Case, message: Message, record: Answered) -> None:
+def _ask_again(case: DecisionContext, message: Message, record: CreateReturned) -> None:
     """The call was abandoned before it left: a new attempt, if the message may still go; later and later if claims
     are abandoned one after the other, whatever the reason.
 
@@ -197,9 +203,9 @@ def _ask_again(case: Case, message: Message, record: Answered) -> None:
     abandoned, over and over until the two agree.
     """
     if (bar := barred(case.contact, message)) is not None:
-        end(case, message, Word.SUPPRESSED, bar)
+        end(case, message, OutcomeWord.SUPPRESSED, bar)
     elif message.cancel_requested_ms:
-        end(case, message, Word.CANCELED, Reason.CANCEL_REQUESTED)
+        end(case, message, OutcomeWord.CANCELED, Reason.CANCEL_REQUESTED)
     elif message.policy is not None and (
         message.policy.expires_ms <= case.place.log_ms or record.why == Reason.EXPIRED
     ):

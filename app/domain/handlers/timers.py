@@ -3,21 +3,21 @@
 from msgspec.structs import replace
 
 from app.domain.model.contact import Message, last_attempt_no
-from app.domain.model.effects import CheckpointWanted
+from app.domain.model.effects import CheckpointRequest
 from app.domain.model.events import CheckpointKept, MessageForgotten
-from app.domain.model.inputs import Checkpointed, Due
-from app.domain.model.vocabulary import DueKind, Reason, Word
-from app.domain.rules.decision_context import Case, key_of
+from app.domain.model.inputs import CheckpointWritten, TimerDue
+from app.domain.model.vocabulary import DueKind, OutcomeWord, Reason
+from app.domain.rules.decision_context import DecisionContext, key_of
 from app.domain.rules.lifecycle import close, doubt, end, expire
 from app.domain.rules.schedule import dues
 from app.domain.rules.suppression import barred
 
 
-def due(case: Case, record: Due) -> None:
+def due(case: DecisionContext, record: TimerDue) -> None:
     """See the module."""
     if record.kind is DueKind.CHECKPOINT:
         if record.based == case.contact.based_offset:
-            case.effect(CheckpointWanted())
+            case.effect(CheckpointRequest())
         return
     message = case.find(record.message_id)
     if message is None or (record.kind, record.due_ms) not in dues(message):
@@ -37,7 +37,7 @@ def due(case: Case, record: Due) -> None:
             case.happen(MessageForgotten(key=key_of(message.id)))
 
 
-def checkpointed(case: Case, record: Checkpointed) -> None:
+def checkpointed(case: DecisionContext, record: CheckpointWritten) -> None:
     """Nothing changes but where the row can be folded from; void if the row is no more what the record carries.
 
     Where a table is built anew from a log whose older part is gone, the row began later than the one the record
@@ -50,8 +50,8 @@ def checkpointed(case: Case, record: Checkpointed) -> None:
         case.happen(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
 
 
-def _start(case: Case, message: Message, kind: DueKind) -> None:
+def _start(case: DecisionContext, message: Message, kind: DueKind) -> None:
     if (bar := barred(case.contact, message)) is not None:
-        end(case, message, Word.SUPPRESSED, bar)
+        end(case, message, OutcomeWord.SUPPRESSED, bar)
     elif not case.contact.frozen:
         case.ask(message, Reason.SCHEDULED if kind is DueKind.START else message.reason or Reason.TRANSIENT)

@@ -3,24 +3,24 @@
 from app.domain.model.attempt_retention import is_full
 from app.domain.model.contact import Attempt, Message, get_attempt, last_attempt_no, may_arrive
 from app.domain.model.events import AttemptDoubted, MediaDropped, StageChanged
-from app.domain.model.vocabulary import Answer, Category, ErrorClass, Progress, Reason, Stage, Word
-from app.domain.rules.decision_context import Case, key_of, reason_of
+from app.domain.model.vocabulary import Category, CreateResult, DeliveryStatus, ErrorClass, OutcomeWord, Reason, Stage
+from app.domain.rules.decision_context import DecisionContext, key_of, reason_of
 from app.domain.rules.retry import after_failure
 from app.domain.rules.suppression import barred
 
 FAILED = {
-    Progress.CANCELED: Word.CANCELED,
-    Progress.FAILED: Word.FAILED,
-    Progress.UNDELIVERED: Word.UNDELIVERED,
+    DeliveryStatus.CANCELED: OutcomeWord.CANCELED,
+    DeliveryStatus.FAILED: OutcomeWord.FAILED,
+    DeliveryStatus.UNDELIVERED: OutcomeWord.UNDELIVERED,
 }
 PENDING = (Stage.WAITING, Stage.RETRYING)
 
 
 # Why a text that Twilio held was called back, and so what became of it.
-RECALLED = {Reason.OPTED_OUT: Word.SUPPRESSED, Reason.CANCEL_REQUESTED: Word.CANCELED}
+RECALLED = {Reason.OPTED_OUT: OutcomeWord.SUPPRESSED, Reason.CANCEL_REQUESTED: OutcomeWord.CANCELED}
 
 
-def doubt(case: Case, message: Message, n: int) -> None:
+def doubt(case: DecisionContext, message: Message, n: int) -> None:
     """The attempt may have been sent. Never silently sent again: only where the tenant chose to, once per retry."""
     if get_attempt(message, n).doubtful:
         return
@@ -29,7 +29,7 @@ def doubt(case: Case, message: Message, n: int) -> None:
         _resend(case, message)
 
 
-def _resend(case: Case, message: Message) -> None:
+def _resend(case: DecisionContext, message: Message) -> None:
     policy, doubts = message.policy, sum(attempt.doubtful for attempt in message.attempts) + 1
     if policy is None or policy.resend_after_ms is None or policy.category is Category.MARKETING or is_full(message):
         return
@@ -38,29 +38,29 @@ def _resend(case: Case, message: Message) -> None:
         retry(case, message, due, Reason.AMBIGUOUS, None)
 
 
-def close(case: Case, message: Message) -> None:
+def close(case: DecisionContext, message: Message) -> None:
     """A deadline passed: what may still arrive is unconfirmed or in doubt, else the last failure speaks."""
     arriving = [attempt for attempt in message.attempts if may_arrive(attempt)]
     best = max(message.attempts, key=lambda a: a.progress, default=None)
-    if any(attempt.progress > Progress.CLAIMED for attempt in arriving):
-        case.conclude(message, Word.UNCONFIRMED, Reason.NO_RECEIPT)
+    if any(attempt.progress > DeliveryStatus.CLAIMED for attempt in arriving):
+        case.conclude(message, OutcomeWord.UNCONFIRMED, Reason.NO_RECEIPT)
     elif arriving:
-        case.conclude(message, Word.IN_DOUBT, Reason.NO_ANSWER)
+        case.conclude(message, OutcomeWord.IN_DOUBT, Reason.NO_ANSWER)
     elif best is not None and best.progress in FAILED:
         case.conclude(message, FAILED[best.progress], reason_of(best.error))
     else:
-        case.conclude(message, Word.EXPIRED, Reason.EXPIRED)
+        case.conclude(message, OutcomeWord.EXPIRED, Reason.EXPIRED)
 
 
-def expire(case: Case, message: Message) -> None:
+def expire(case: DecisionContext, message: Message) -> None:
     """No further attempt may start. What may still arrive has until the deadline for reports."""
     if any(may_arrive(attempt) for attempt in message.attempts):
-        end(case, message, Word.EXPIRED, Reason.EXPIRED)
+        end(case, message, OutcomeWord.EXPIRED, Reason.EXPIRED)
     else:
         close(case, message)
 
 
-def end(case: Case, message: Message, word: Word, reason: Reason) -> None:
+def end(case: DecisionContext, message: Message, word: OutcomeWord, reason: Reason) -> None:
     """No further attempt: the outcome, unless one that was made may still arrive; then it goes on as that one."""
     if not any(may_arrive(attempt) for attempt in message.attempts):
         case.conclude(message, word, reason)
@@ -69,7 +69,7 @@ def end(case: Case, message: Message, word: Word, reason: Reason) -> None:
         case.happen(StageChanged(key=key_of(message.id), stage=Stage.FLYING, reason=reason))
 
 
-def suppress(case: Case, but: str = "") -> None:
+def suppress(case: DecisionContext, but: str = "") -> None:
     """What must not leave ends here; one whose earlier attempt may have been sent goes on as that attempt.
 
     `but`: id of the message whose own attempt told; what that means for it is decided with its progress.
@@ -79,38 +79,38 @@ def suppress(case: Case, but: str = "") -> None:
         if bar is None or message.stage in (Stage.FLYING, Stage.FINAL) or message.id == but:
             continue
         last = message.attempts[-1] if message.attempts else None
-        failed = last is not None and last.progress > Progress.CLAIMED and last.answer is not Answer.REFUSED
-        end(case, message, Word.FAILED if failed else Word.SUPPRESSED, bar)
+        failed = last is not None and last.progress > DeliveryStatus.CLAIMED and last.answer is not CreateResult.REFUSED
+        end(case, message, OutcomeWord.FAILED if failed else OutcomeWord.SUPPRESSED, bar)
 
 
-def moved(case: Case, message_id: str, n: int) -> None:
+def moved(case: DecisionContext, message_id: str, n: int) -> None:
     """What the best attempt means for the message, after attempt `n` moved."""
     message = case.find(message_id)
     assert message is not None, "it was there a moment ago"
     attempt, best = get_attempt(message, n), max(a.progress for a in message.attempts)
     pending = message.stage in PENDING
-    if best >= Progress.DELIVERED:
-        case.conclude(message, Word.DELIVERED, Reason.REPORTED)
-    elif message.word is Word.IN_DOUBT:
+    if best >= DeliveryStatus.DELIVERED:
+        case.conclude(message, OutcomeWord.DELIVERED, Reason.REPORTED)
+    elif message.word is OutcomeWord.IN_DOUBT:
         close(case, message)
     elif n < last_attempt_no(message):
         _earlier(case, message)
     elif attempt.progress in FAILED:
         _failed(case, message, attempt)
-    elif pending and attempt.progress > Progress.CLAIMED:
+    elif pending and attempt.progress > DeliveryStatus.CLAIMED:
         case.withdraw(message)
         case.happen(StageChanged(key=key_of(message.id), stage=Stage.FLYING, reason=Reason.REPORTED))
 
 
-def _earlier(case: Case, message: Message) -> None:
+def _earlier(case: DecisionContext, message: Message) -> None:
     """One that was in doubt while a later one was made: perhaps it was the last that could arrive."""
     if message.word is None and message.stage is Stage.FLYING and not any(may_arrive(a) for a in message.attempts):
         close(case, message)
 
 
-def _failed(case: Case, message: Message, attempt: Attempt) -> None:
+def _failed(case: DecisionContext, message: Message, attempt: Attempt) -> None:
     """The last attempt is reported as failed: another one where its errors allow it, else the end."""
-    if attempt.progress is Progress.CANCELED and message.recall is not None:
+    if attempt.progress is DeliveryStatus.CANCELED and message.recall is not None:
         end(case, message, RECALLED[message.recall], message.recall)
         return
     due = _again(case, message, attempt)
@@ -123,7 +123,7 @@ def _failed(case: Case, message: Message, attempt: Attempt) -> None:
         retry(case, message, due, reason_of(attempt.error), attempt)
 
 
-def _again(case: Case, message: Message, attempt: Attempt) -> int | None:
+def _again(case: DecisionContext, message: Message, attempt: Attempt) -> int | None:
     if message.stage is Stage.FINAL or message.policy is None or message.cancel_requested_ms:
         return None
     due = after_failure(message, attempt)
@@ -132,13 +132,13 @@ def _again(case: Case, message: Message, attempt: Attempt) -> int | None:
     return due
 
 
-def drop_media(case: Case, message: Message) -> None:
+def drop_media(case: DecisionContext, message: Message) -> None:
     """Further attempts go as the text with the link, where there is one."""
     if message.policy is not None and message.policy.fallback_segments and not message.plain:
         case.happen(MediaDropped(key=key_of(message.id)))
 
 
-def retry(case: Case, message: Message, due_ms: int, reason: Reason, attempt: Attempt | None) -> None:
+def retry(case: DecisionContext, message: Message, due_ms: int, reason: Reason, attempt: Attempt | None) -> None:
     """A further attempt, not before `due_ms`."""
     case.happen(
         StageChanged(

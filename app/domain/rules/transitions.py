@@ -7,7 +7,7 @@ row is dropped. A stage that stays as it is needs no entry.
 
 from collections.abc import Mapping
 
-from app.domain.model.inputs import Due, Input
+from app.domain.model.inputs import Input, TimerDue
 from app.domain.model.vocabulary import Stage
 
 SCHEDULED, WAITING, RETRYING, FLYING, FINAL = Stage.SCHEDULED, Stage.WAITING, Stage.RETRYING, Stage.FLYING, Stage.FINAL
@@ -68,7 +68,7 @@ TRANSITIONS: Mapping[Stage | None, Mapping[str, Targets]] = {
 def input_kind(record: Input) -> str:
     """The name of an input in the table: its record type without `contact.` and version, of a timer with its kind."""
     tag = str(type(record).__struct_config__.tag)
-    return f"due {record.kind}" if isinstance(record, Due) else tag.split(".")[1]
+    return f"due {record.kind}" if isinstance(record, TimerDue) else tag.split(".")[1]
 
 
 def is_allowed(before: Stage | None, kind: str, after: Stage | None) -> bool:
