@@ -19,6 +19,8 @@ from app.domain.rules.lifecycle import close, doubt, drop_media, end, expire, mo
 from app.domain.rules.retry import after_abandonment, after_refusal
 from app.domain.rules.suppression import barred
 
+# A create result that a later one may replace.
+UNSETTLED = (CreateResult.OPEN, CreateResult.DOUBTFUL)
 # The call was abandoned: too near to its time for Twilio to hold it, too early to send it.
 TOO_NEAR = "too_near"
 
@@ -46,11 +48,7 @@ def answered(case: DecisionContext, record: CreateReturned) -> None:
     One that comes when a later attempt has begun (Kafka was away, and the journal kept it) is learnt and moves nothing.
     """
     found = _attempt(case, record.message_id, record.attempt)
-    if (
-        found is None
-        or found[1].answer not in (CreateResult.OPEN, CreateResult.DOUBTFUL)
-        or found[1].answer is record.answer
-    ):
+    if found is None or found[1].answer not in UNSETTLED or found[1].answer is record.answer:
         return
     message, before = found
     if record.line_type is not None:
