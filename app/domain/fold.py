@@ -85,7 +85,7 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: LogPosit
     ahead = {key: row for key, row in rows.items() if row.watermark >= place.offset}
     case = DecisionContext(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
     if contact.tenant and record.tenant != contact.tenant and not _names_nobody(record):
-        case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
+        case.record(InputRefused(field="tenant", rule="is not the tenant of this contact"))
     else:
         decide(case, record)
         retried(case, place.retry_of)

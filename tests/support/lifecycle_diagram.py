@@ -6,7 +6,7 @@ After a change of the table: `python -m tests.support.lifecycle_diagram`
 import re
 from pathlib import Path
 
-from app.domain.rules.transitions import diagram
+from app.domain.rules.lifecycle import diagram
 
 MAP = Path(__file__).parents[2] / "app" / "README.md"
 BEGIN, END = "<!-- lifecycle:begin -->", "<!-- lifecycle:end -->"

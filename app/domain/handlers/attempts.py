@@ -14,10 +14,18 @@ from app.domain.model.events import (
 )
 from app.domain.model.inputs import CreateReturned, DeliveryReported, PermitGranted
 from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass, OutcomeWord, Reason, Stage
+from app.domain.rules.attempt_evaluation import (
+    conclude_at_deadline,
+    drop_media,
+    end_attempts,
+    evaluate_attempt,
+    expire,
+    mark_in_doubt,
+    retry,
+)
 from app.domain.rules.decision_context import DecisionContext, key_of, reason_of
-from app.domain.rules.lifecycle import close, doubt, drop_media, end, expire, moved, retry
 from app.domain.rules.retry import after_abandonment, after_refusal
-from app.domain.rules.suppression import barred
+from app.domain.rules.suppression import suppression_of
 
 # A create result that a later one may replace.
 UNSETTLED = (CreateResult.OPEN, CreateResult.DOUBTFUL)
@@ -32,13 +40,13 @@ def turn_granted(case: DecisionContext, record: PermitGranted) -> None:
         case.turn(record.message_id, n, record.lane, taken=True)
     elif message is None or message.stage is not Stage.WAITING or message.asked != n or case.contact.frozen:
         case.turn(record.message_id, n, record.lane, taken=False)
-    elif (bar := barred(case.contact, message)) is not None:
-        end(case, message, OutcomeWord.SUPPRESSED, bar)
+    elif (bar := suppression_of(case.contact, message)) is not None:
+        end_attempts(case, message, OutcomeWord.SUPPRESSED, bar)
     elif message.policy is not None and message.policy.expires_ms <= case.place.log_ms:
         expire(case, message)
     else:
         at, offset = case.place.log_ms, case.place.offset
-        case.happen(AttemptClaimed(key=key_of(message.id), n=n, offset=offset, at_ms=at, probe=record.probe))
+        case.record(AttemptClaimed(key=key_of(message.id), n=n, offset=offset, at_ms=at, probe=record.probe))
         case.turn(message.id, n, record.lane, taken=True)
 
 
@@ -52,10 +60,10 @@ def answered(case: DecisionContext, record: CreateReturned) -> None:
         return
     message, before = found
     if record.line_type is not None:
-        case.happen(LineTypeRecorded(line_type=record.line_type, at_ms=case.place.log_ms))
+        case.record(LineTypeRecorded(line_type=record.line_type, at_ms=case.place.log_ms))
     if record.answer is not CreateResult.DOUBTFUL and prove(case, message, before, record.sid):
         message, before = _now(case, message, before)
-    case.happen(
+    case.record(
         CreateResultRecorded(
             key=key_of(message.id),
             n=before.n,
@@ -79,7 +87,7 @@ def answered(case: DecisionContext, record: CreateReturned) -> None:
     if message.stage is Stage.FINAL:
         _too_late(case, message, record)
     elif before.n < last_attempt_no(message):
-        moved(case, message.id, before.n)
+        evaluate_attempt(case, message.id, before.n)
     else:
         _meant(case, message, record)
 
@@ -91,16 +99,16 @@ def _too_late(case: DecisionContext, message: Message, record: CreateReturned) -
     if record.answer is CreateResult.REFUSED and not any(may_arrive(attempt) for attempt in message.attempts):
         case.conclude(message, OutcomeWord.FAILED, reason_of(record.error))
     else:
-        close(case, message)
+        conclude_at_deadline(case, message)
 
 
 def _meant(case: DecisionContext, message: Message, record: CreateReturned) -> None:
     """What the answer to the last attempt means."""
     match record.answer:
         case CreateResult.TAKEN:
-            moved(case, message.id, record.attempt)
+            evaluate_attempt(case, message.id, record.attempt)
         case CreateResult.DOUBTFUL:
-            doubt(case, message, record.attempt)
+            mark_in_doubt(case, message, record.attempt)
         case CreateResult.ABANDONED:
             _ask_again(case, message, record)
         case CreateResult.REFUSED:
@@ -113,21 +121,21 @@ def reported(case: DecisionContext, record: DeliveryReported) -> None:
     """A report: progress by rank, news kept with how it was learnt, the outcome by the best attempt."""
     found = _attempt(case, record.message_id, record.attempt)
     if found is None:
-        case.happen(InputRefused(field="message_id", rule="names no attempt of this contact"))
+        case.record(InputRefused(field="message_id", rule="names no attempt of this contact"))
         return
     message, attempt = found
     if attempt.sid and record.sid != attempt.sid and not attempt.inferred:
-        case.happen(InputRefused(field="sid", rule="is not the SID of this attempt"))
+        case.record(InputRefused(field="sid", rule="is not the SID of this attempt"))
         return
     if prove(case, message, attempt, record.sid):
         message, attempt = _now(case, message, attempt)
     if not attempt.inferred and _known(attempt, record):
         return
-    case.happen(progressed(case, record))
+    case.record(progressed(case, record))
     after = _now(case, message, attempt)
     _learn(case, after, record, record.sid)
     tell_lane(case, *after, record)
-    moved(case, message.id, attempt.n)
+    evaluate_attempt(case, message.id, attempt.n)
 
 
 def _learn(
@@ -138,7 +146,7 @@ def _learn(
     learn(case, held, record, record.at, sid)
     if record.error is ErrorClass.REQUEST:
         rule = f"says that the request of message {record.message_id} cannot be sent: {record.code}"
-        case.happen(InputRefused(field="code", rule=rule))
+        case.record(InputRefused(field="code", rule=rule))
 
 
 def _known(attempt: Attempt, record: DeliveryReported) -> bool:
@@ -182,11 +190,11 @@ def _refused(case: DecisionContext, message: Message, record: CreateReturned) ->
     attempt, hints = get_attempt(message, record.attempt), (record.retry_after_ms or 0, record.hold_until_ms)
     due = None if message.cancel_requested_ms else after_refusal(message, attempt, record.error, hints)
     if record.error is ErrorClass.OPTED_OUT:
-        end(case, message, OutcomeWord.SUPPRESSED, Reason.OPTED_OUT)
+        end_attempts(case, message, OutcomeWord.SUPPRESSED, Reason.OPTED_OUT)
     elif record.error is ErrorClass.SANDBOXED:
-        end(case, message, OutcomeWord.REJECTED, Reason.SANDBOXED)
+        end_attempts(case, message, OutcomeWord.REJECTED, Reason.SANDBOXED)
     elif due is None:
-        end(case, message, OutcomeWord.FAILED, reason_of(record.error))
+        end_attempts(case, message, OutcomeWord.FAILED, reason_of(record.error))
     else:
         if record.error is ErrorClass.MMS_IMPOSSIBLE:
             drop_media(case, message)
@@ -200,16 +208,16 @@ def _ask_again(case: DecisionContext, message: Message, record: CreateReturned) 
     A worker that found it expired is believed, though its clock be before the log's: else it would be asked for, and
     abandoned, over and over until the two agree.
     """
-    if (bar := barred(case.contact, message)) is not None:
-        end(case, message, OutcomeWord.SUPPRESSED, bar)
+    if (bar := suppression_of(case.contact, message)) is not None:
+        end_attempts(case, message, OutcomeWord.SUPPRESSED, bar)
     elif message.cancel_requested_ms:
-        end(case, message, OutcomeWord.CANCELED, Reason.CANCEL_REQUESTED)
+        end_attempts(case, message, OutcomeWord.CANCELED, Reason.CANCEL_REQUESTED)
     elif message.policy is not None and (
         message.policy.expires_ms <= case.place.log_ms or record.why == Reason.EXPIRED
     ):
         expire(case, message)
     elif record.why == TOO_NEAR and message.policy is not None and message.policy.start_ms > case.place.log_ms:
-        case.happen(StageChanged(key=key_of(message.id), stage=Stage.SCHEDULED, reason=Reason.SCHEDULED))
+        case.record(StageChanged(key=key_of(message.id), stage=Stage.SCHEDULED, reason=Reason.SCHEDULED))
     elif (due_ms := after_abandonment(message, case.place.log_ms)) is not None:
         retry(case, message, due_ms, Reason.ABANDONED, None)
     else:

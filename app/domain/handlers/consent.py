@@ -13,8 +13,8 @@ from app.domain.model.contact import Consent, ConsentText
 from app.domain.model.events import ConsentChanged
 from app.domain.model.inputs import TextArrived
 from app.domain.model.vocabulary import Intent, Provenance, Reason
+from app.domain.rules.attempt_evaluation import suppress
 from app.domain.rules.decision_context import DecisionContext
-from app.domain.rules.lifecycle import suppress
 
 
 def learn_opt_out(case: DecisionContext, received_ms: int, sid: str, code: int | None, but: str) -> None:
@@ -31,7 +31,7 @@ def learn_consent_text(case: DecisionContext, record: TextArrived) -> None:
     if not remembers(consent, text.sid) or opted_out_after(consent, text, source) != consent.opted_out:
         _change(case, text, source)
     elif with_text(consent, text) != consent:
-        case.happen(ConsentTextRedated(text=text))
+        case.record(ConsentTextRedated(text=text))
 
 
 def _was_read_otherwise(case: DecisionContext, record: TextArrived) -> bool:
@@ -50,7 +50,7 @@ def opted_out_after(consent: Consent, stop_or_start: ConsentText, source: str) -
 def _change(case: DecisionContext, stop_or_start: ConsentText, source: str, but: str = "") -> None:
     """`source`: see `records.consent`; `but`: see `suppress`."""
     opted_out = opted_out_after(case.contact.consent, stop_or_start, source)
-    case.happen(
+    case.record(
         ConsentChanged(
             intent=stop_or_start.intent,
             opted_out=opted_out,

@@ -52,7 +52,7 @@ def _answered(case: DecisionContext, message: Message, attempt: Attempt, record:
     if attempt.answer is not record.answer or attempt.answered_ms != case.place.log_ms:
         return
     if record.line_type is not None:
-        case.happen(LineTypeRecorded(line_type=record.line_type, at_ms=case.place.log_ms))
+        case.record(LineTypeRecorded(line_type=record.line_type, at_ms=case.place.log_ms))
     if record.answer is not CreateResult.DOUBTFUL:
         prove(case, message, attempt, record.sid)
     own = next((s for s in attempt.learnt if s.provenance is Provenance.ANSWER and s.at_ms == case.place.log_ms), None)

@@ -13,7 +13,7 @@ def retried(case: DecisionContext, offset: int) -> None:
     if offset not in case.contact.frozen_by:
         return
     last = len(case.contact.frozen_by) == 1
-    case.happen(ContactUnfrozen(offset=offset, last=last))
+    case.record(ContactUnfrozen(offset=offset, last=last))
     if last:
         for message in tuple(case.contact.messages.values()):
             if message.stage is Stage.WAITING and message.asked:

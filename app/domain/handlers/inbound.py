@@ -14,8 +14,8 @@ from app.domain.model.inputs import TextArrived
 from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.model.row_limits import FAILURES_KEPT_MS
 from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, Intent, Provenance
+from app.domain.rules.attempt_evaluation import suppress
 from app.domain.rules.decision_context import DecisionContext, key_of
-from app.domain.rules.lifecycle import suppress
 
 
 class InboundFacts(Protocol):
@@ -44,7 +44,7 @@ def texted(case: DecisionContext, record: TextArrived) -> None:
         return
     if not found or record.at > case.contact.number.since_ms:
         _reached(case, "texted")
-    case.happen(TextReceived(sid=record.sid, intent=record.intent))
+    case.record(TextReceived(sid=record.sid, intent=record.intent))
 
 
 def learn(case: DecisionContext, held: tuple[Message, Attempt], told: InboundFacts, received_ms: int, sid: str) -> None:
@@ -57,11 +57,11 @@ def learn(case: DecisionContext, held: tuple[Message, Attempt], told: InboundFac
     if told.progress >= DeliveryStatus.DELIVERED:
         _reached(case, "delivered", key_of(message.id))
         if digest in case.contact.filtered:
-            case.happen(TextFiltered(digest=digest, lifted=True))
+            case.record(TextFiltered(digest=digest, lifted=True))
     elif attempt.progress >= DeliveryStatus.DELIVERED:
         return
     elif told.error is ErrorClass.FILTERED and digest and digest not in case.contact.filtered:
-        case.happen(TextFiltered(digest=digest))
+        case.record(TextFiltered(digest=digest))
         suppress(case, own)
     elif told.invalid_after and told.error is not None and case.contact.number.why is None:
         _failed(case, Failure(key_of(message.id), case.place.log_ms, told.invalid_after), told, own)
@@ -69,9 +69,9 @@ def learn(case: DecisionContext, held: tuple[Message, Attempt], told: InboundFac
 
 def _reached(case: DecisionContext, by: str, told_by: str = "") -> None:
     if case.contact.number.why is not None:
-        case.happen(NumberChanged(why=None, by=by, at_ms=case.place.log_ms, told_by=told_by))
+        case.record(NumberChanged(why=None, by=by, at_ms=case.place.log_ms, told_by=told_by))
     elif case.contact.number.failures:
-        case.happen(FailuresForgotten())
+        case.record(FailuresForgotten())
 
 
 def _failed(case: DecisionContext, failure: Failure, told: InboundFacts, own: str) -> None:
@@ -83,10 +83,10 @@ def _failed(case: DecisionContext, failure: Failure, told: InboundFacts, own: st
     failure = Failure(failure.key, failure.at_ms, min([failure.invalid_after, *same]))
     if _enough((*counted, failure)):
         by, at = told.error.value, failure.at_ms
-        case.happen(NumberChanged(why=told.error, by=by, at_ms=at, told_by=failure.key, code=told.code))
+        case.record(NumberChanged(why=told.error, by=by, at_ms=at, told_by=failure.key, code=told.code))
         suppress(case, own)
     elif failure.invalid_after not in same:
-        case.happen(NumberFailed(told_by=failure.key, at_ms=failure.at_ms, invalid_after=failure.invalid_after))
+        case.record(NumberFailed(told_by=failure.key, at_ms=failure.at_ms, invalid_after=failure.invalid_after))
 
 
 def _enough(failures: tuple[Failure, ...]) -> bool:

@@ -21,8 +21,8 @@ from app.domain.model.inputs import MessagesListed
 from app.domain.model.listed_text import ListedText
 from app.domain.model.row_limits import MOST_LISTED
 from app.domain.model.vocabulary import OutcomeWord, Provenance, Reason, Stage
+from app.domain.rules.attempt_evaluation import evaluate_attempt
 from app.domain.rules.decision_context import DecisionContext, key_of
-from app.domain.rules.lifecycle import moved
 from app.domain.rules.placement import SKEW_MS, is_unknown
 
 Held = tuple[Message, Attempt]
@@ -34,12 +34,12 @@ def listed(case: DecisionContext, record: MessagesListed) -> None:
     for message_id in record.message_ids:
         message = case.find(message_id)
         if message is not None and message.stage is not Stage.FINAL:
-            case.happen(ReconciliationMade(key=key_of(message.id), at_ms=at_ms))
+            case.record(ReconciliationMade(key=key_of(message.id), at_ms=at_ms))
     owned = tuple(text for text in record.texts if _owner(case, text.sid))
     whole = record.whole and len(owned) < len(record.texts)
     if whole and not _room(case, record):
         rule = f"holds more than {MOST_LISTED} texts that may be those of attempts in doubt: none is taken for one"
-        case.happen(InputRefused(field="texts", rule=rule))
+        case.record(InputRefused(field="texts", rule=rule))
         whole = False
     settle(case, record.texts if whole else owned)
 
@@ -65,7 +65,7 @@ def settle(case: DecisionContext, told: Iterable[ListedText] = ()) -> None:
             _learn(case, *fitting, text, inferred=True)
     kept = tuple(t for t in loose if not _owner(case, t.sid) and any(_candidates(case.contact, t)))
     if kept != case.contact.listed:
-        case.happen(TextsRemembered(texts=kept))
+        case.record(TextsRemembered(texts=kept))
 
 
 def prove(case: DecisionContext, message: Message, attempt: Attempt, sid: str) -> bool:
@@ -81,7 +81,7 @@ def prove(case: DecisionContext, message: Message, attempt: Attempt, sid: str) -
 
 
 def _unbind(case: DecisionContext, message: Message, attempt: Attempt) -> None:
-    case.happen(InferredSidWithdrawn(key=key_of(message.id), n=attempt.n))
+    case.record(InferredSidWithdrawn(key=key_of(message.id), n=attempt.n))
     after = case.find(message.id)
     assert after is not None, "it was there a moment ago"
     if after.stage is Stage.FINAL and any(in_doubt(each) for each in after.attempts):
@@ -92,7 +92,7 @@ def _learn(case: DecisionContext, message: Message, attempt: Attempt, text: List
     behind = text.code is None and text.progress <= attempt.progress
     if behind or any(s.progress == text.progress and s.code == text.code for s in attempt.learnt):
         return
-    case.happen(
+    case.record(
         AttemptProgressed(
             key=key_of(message.id),
             n=attempt.n,
@@ -109,7 +109,7 @@ def _learn(case: DecisionContext, message: Message, attempt: Attempt, text: List
     after = case.find(message.id)
     assert after is not None, "it was there a moment ago"
     learn(case, (after, get_attempt(after, attempt.n)), text, text.created_ms, text.sid)
-    moved(case, message.id, attempt.n)
+    evaluate_attempt(case, message.id, attempt.n)
 
 
 def _learn_again(case: DecisionContext, message: Message, attempt: Attempt, text: ListedText) -> None:

@@ -34,7 +34,7 @@ def requested(case: DecisionContext, record: MessageRequested) -> None:
         return
     ahead_ms = case.contact.canceled_ahead.get(key_of(record.message_id))
     message = _message(case, record)
-    case.happen(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
+    case.record(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
         case.conclude(message, word, reason, *EXPLAINED.get(reason, ()))
@@ -59,7 +59,7 @@ def rejected(case: DecisionContext, record: RequestRejected) -> None:
         traceparent=record.traceparent,
         forget_after_ms=record.forget_after_ms,
     )
-    case.happen(MessageOpened(key=key_of(record.message_id), message=message))
+    case.record(MessageOpened(key=key_of(record.message_id), message=message))
     case.conclude(message, OutcomeWord.REJECTED, record.reason, record.field, record.rule)
 
 
@@ -70,12 +70,12 @@ def canceled(case: DecisionContext, record: CancelRequested) -> None:
     if message is None:
         _keep_ahead(case, key)
     elif message.stage is Stage.FLYING:
-        case.happen(CancelNoted(key=key, at_ms=now))
+        case.record(CancelNoted(key=key, at_ms=now))
         recall(case, message, Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL and any(may_arrive(attempt) for attempt in message.attempts):
         case.withdraw(message)
-        case.happen(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
-        case.happen(CancelNoted(key=key, at_ms=now))
+        case.record(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
+        case.record(CancelNoted(key=key, at_ms=now))
         recall(case, case.contact.messages[key], Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL:
         case.conclude(message, OutcomeWord.CANCELED, Reason.CANCEL_REQUESTED)
@@ -90,9 +90,9 @@ def _keep_ahead(case: DecisionContext, key: str) -> None:
     oldest_ms = next(iter(ahead.values()), 0)
     if key not in ahead and len(ahead) >= MOST_CANCELS_AHEAD and now - oldest_ms <= CANCEL_KEPT_MS:
         rule = f"names no message yet, and {MOST_CANCELS_AHEAD} cancels of such are kept of this contact"
-        case.happen(InputRefused(field="message_id", rule=rule))
+        case.record(InputRefused(field="message_id", rule=rule))
     else:
-        case.happen(CancelKept(key=key, at_ms=now))
+        case.record(CancelKept(key=key, at_ms=now))
 
 
 def _known(case: DecisionContext, record: MessageRequested | RequestRejected) -> bool:
@@ -100,10 +100,10 @@ def _known(case: DecisionContext, record: MessageRequested | RequestRejected) ->
     if message is None:
         return False
     if message.fingerprint != record.fingerprint:
-        case.happen(RequestConflicted(key=key_of(record.message_id), at_ms=case.place.log_ms))
+        case.record(RequestConflicted(key=key_of(record.message_id), at_ms=case.place.log_ms))
     elif message.source != record.source:
         # Another record. One record expanded twice has the same source, and was answered when it opened the message.
-        case.happen(RequestRepeated(key=key_of(record.message_id), at_ms=case.place.log_ms))
+        case.record(RequestRepeated(key=key_of(record.message_id), at_ms=case.place.log_ms))
     return True
 
 

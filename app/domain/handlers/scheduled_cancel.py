@@ -9,8 +9,8 @@ from app.domain.model.contact import Message, find_attempt, may_arrive
 from app.domain.model.events import AttemptProgressed, InputRefused, ScheduledCancelFailed, ScheduledCancelRequested
 from app.domain.model.inputs import ScheduledCancelReturned
 from app.domain.model.vocabulary import DeliveryStatus, Provenance, Reason, Stage
+from app.domain.rules.attempt_evaluation import evaluate_attempt
 from app.domain.rules.decision_context import DecisionContext, key_of
-from app.domain.rules.lifecycle import moved
 
 
 def recall(case: DecisionContext, message: Message, reason: Reason) -> None:
@@ -19,7 +19,7 @@ def recall(case: DecisionContext, message: Message, reason: Reason) -> None:
     if message.stage is not Stage.FLYING or policy is None or not policy.handed_over or message.recall_ms:
         return
     if case.place.log_ms < policy.start_ms and any(may_arrive(attempt) for attempt in message.attempts):
-        case.happen(ScheduledCancelRequested(key=key_of(message.id), reason=reason, at_ms=case.place.log_ms))
+        case.record(ScheduledCancelRequested(key=key_of(message.id), reason=reason, at_ms=case.place.log_ms))
 
 
 def recalled(case: DecisionContext, record: ScheduledCancelReturned) -> None:
@@ -27,14 +27,14 @@ def recalled(case: DecisionContext, record: ScheduledCancelReturned) -> None:
     message, key = case.find(record.message_id), key_of(record.message_id)
     attempt = None if message is None else find_attempt(message, record.attempt)
     if attempt is None:
-        case.happen(InputRefused(field="message_id", rule="names no attempt of this contact"))
+        case.record(InputRefused(field="message_id", rule="names no attempt of this contact"))
         return
     if record.sid != attempt.sid:
         return
     if not record.canceled:
-        case.happen(ScheduledCancelFailed(key=key, at_ms=case.place.log_ms, code=record.code))
+        case.record(ScheduledCancelFailed(key=key, at_ms=case.place.log_ms, code=record.code))
     elif attempt.progress < DeliveryStatus.CANCELED:
-        case.happen(
+        case.record(
             AttemptProgressed(
                 key=key,
                 n=attempt.n,
@@ -44,4 +44,4 @@ def recalled(case: DecisionContext, record: ScheduledCancelReturned) -> None:
                 sid=attempt.sid,
             )
         )
-        moved(case, record.message_id, attempt.n)
+        evaluate_attempt(case, record.message_id, attempt.n)

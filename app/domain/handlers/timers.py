@@ -7,10 +7,10 @@ from app.domain.model.effects import CheckpointRequest
 from app.domain.model.events import CheckpointKept, MessageForgotten
 from app.domain.model.inputs import CheckpointWritten, TimerDue
 from app.domain.model.vocabulary import DueKind, OutcomeWord, Reason
+from app.domain.rules.attempt_evaluation import conclude_at_deadline, end_attempts, expire, mark_in_doubt
 from app.domain.rules.decision_context import DecisionContext, key_of
-from app.domain.rules.lifecycle import close, doubt, end, expire
 from app.domain.rules.schedule import dues
-from app.domain.rules.suppression import barred
+from app.domain.rules.suppression import suppression_of
 
 
 def due(case: DecisionContext, record: TimerDue) -> None:
@@ -26,15 +26,15 @@ def due(case: DecisionContext, record: TimerDue) -> None:
         case DueKind.START | DueKind.RETRY:
             _start(case, message, record.kind)
         case DueKind.DOUBT:
-            doubt(case, message, last_attempt_no(message))
+            mark_in_doubt(case, message, last_attempt_no(message))
         case DueKind.EXPIRE:
             expire(case, message)
         case DueKind.OUTCOME:
-            close(case, message)
+            conclude_at_deadline(case, message)
         case DueKind.LOOK | DueKind.RECALL:
             return
         case DueKind.FORGET:
-            case.happen(MessageForgotten(key=key_of(message.id)))
+            case.record(MessageForgotten(key=key_of(message.id)))
 
 
 def checkpointed(case: DecisionContext, record: CheckpointWritten) -> None:
@@ -45,13 +45,13 @@ def checkpointed(case: DecisionContext, record: CheckpointWritten) -> None:
     """
     now, at, offset = case.contact, case.place.log_ms, case.place.offset
     if replace(record.row, watermark=now.watermark, touched_ms=now.touched_ms) == now:
-        case.happen(CheckpointKept(at_ms=at, offset=offset))
+        case.record(CheckpointKept(at_ms=at, offset=offset))
     elif record.row.based_offset < now.based_offset and record.row.watermark == now.watermark:
-        case.happen(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
+        case.record(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
 
 
 def _start(case: DecisionContext, message: Message, kind: DueKind) -> None:
-    if (bar := barred(case.contact, message)) is not None:
-        end(case, message, OutcomeWord.SUPPRESSED, bar)
+    if (bar := suppression_of(case.contact, message)) is not None:
+        end_attempts(case, message, OutcomeWord.SUPPRESSED, bar)
     elif not case.contact.frozen:
         case.ask(message, Reason.SCHEDULED if kind is DueKind.START else message.reason or Reason.TRANSIENT)

@@ -33,7 +33,7 @@ class DecisionContext:
         # Keys of messages that changed, in the order of their first change.
         self.touched: dict[str, None] = {}
 
-    def happen(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Decide an event."""
         self.events.append(event)
         if key := getattr(event, "key", ""):
@@ -53,7 +53,7 @@ class DecisionContext:
         """Ask the lane for a turn for the next attempt."""
         assert message.policy is not None, "only an accepted request asks"
         n, policy = last_attempt_no(message) + 1, message.policy
-        self.happen(StageChanged(key=key_of(message.id), stage=Stage.WAITING, reason=reason, asked=n))
+        self.record(StageChanged(key=key_of(message.id), stage=Stage.WAITING, reason=reason, asked=n))
         self.effect(
             PermitRequest(
                 message_id=message.id,
@@ -79,7 +79,7 @@ class DecisionContext:
         if message.word is word and (message.duplicate or not possible_duplicate(message)):
             return
         self.withdraw(message)
-        self.happen(
+        self.record(
             OutcomeGiven(
                 key=key_of(message.id),
                 word=word,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.domain.model.inputs import Input, LogPosition
 from app.domain.model.vocabulary import Stage
-from app.domain.rules.transitions import FINAL, TRANSITIONS, input_kind, is_allowed
+from app.domain.rules.lifecycle import FINAL, TRANSITIONS, input_kind, is_allowed
 from tests.histories.test_histories import PATHS
 from tests.properties.test_fold import asked, fire, inputs
 from tests.support.given import Log
