@@ -80,8 +80,8 @@ def of_tenants(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]
     return [(name, table) for name, table in tenants.items() if isinstance(table, dict)]
 
 
-def misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
-    """Field and broken rule, of the fields that hold anything."""
+def misshapen(given: object, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
+    """Return (field, broken rule) for each attribute of `given` that is not empty and that its parser refuses."""
     found = []
     for name, read in shapes.items():
         try:

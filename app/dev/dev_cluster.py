@@ -193,7 +193,7 @@ class Stand:
         if self.env.get("HELIOGRAPH_API_KEY_STORE"):
             return
         self.env["HELIOGRAPH_API_KEY_STORE"] = str(store)
-        settings, _ = Settings.looked_at(self.env)
+        settings, _ = Settings.read_with_faults(self.env)
         if "default" in look_at_tenants(settings)[0]:
             self.api_key = process_env.api_key(self.plan.directory, store)
 

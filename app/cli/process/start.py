@@ -22,7 +22,7 @@ def settings_or_exit(
 
 def looked_at(env: dict[str, str]) -> tuple[Settings, dict[str, Tenant], list[str], list[str]]:
     """Settings and tenants as far as they can be read, every fault, and which keys are missing."""
-    settings, faults = Settings.looked_at(env)
+    settings, faults = Settings.read_with_faults(env)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     missing = [fault for fault in settings.keys_missing() if fault.partition(":")[0] not in named]
     tenants, more = look_at_tenants(settings, faults)
