@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-class CannotListen(Exception):
+class ListenError(Exception):
     """The address is taken or not ours; the text names it."""
 
 
-class Served:
+class InternalServer:
     """A uvicorn server inside the running loop. `url` is its base; `stop` ends it; `http` makes the protocol of a
-    connection. Raises CannotListen."""
+    connection. Raises ListenError."""
 
     def __init__(self, app: Any, host: str, port: int, http: Any = "auto") -> None:
         self._socket = socket.socket()
@@ -28,7 +28,7 @@ class Served:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
+            raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app,

@@ -64,7 +64,7 @@ class _Seldom(logging.Filter):
         return True
 
 
-class _Plain(logging.Formatter):
+class _PlainText(logging.Formatter):
     """A library's record as our JSON line: its first line, netted, exceptions by their type, a traceback by its places.
 
     asyncio puts the repr of tasks, and so of their exceptions, on the lines that follow.
@@ -130,7 +130,7 @@ def configure(level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Plain())
+    handler.setFormatter(_PlainText())
     handler.addFilter(_Seldom())
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     sys.excepthook = _crashed

@@ -19,7 +19,7 @@ from app import clock, telemetry
 from app.bridge.counters import Counters
 from app.domain.metrics.windows import KEPT_MS, WINDOW_MS
 from app.kafka.batch_fetching import read_in_turns
-from app.records.codec import Unreadable, decode
+from app.records.codec import InvalidFieldError, decode
 from app.records.metrics import decoder
 
 log = telemetry.logger(__name__)
@@ -39,7 +39,7 @@ class Note(msgspec.Struct, frozen=True):
     newest_ms: int
 
 
-class Reader:
+class MetricsReader:
     """Start, then `run` until cancelled. `ready` once the counters stand where they stood."""
 
     def __init__(self, topic: str, group: str, counters: Counters, client: dict[str, Any]) -> None:
@@ -152,9 +152,9 @@ class Reader:
         try:
             metric = decode(decoder, record.value)
             if metric.shard != record.partition or metric.window_ms > record.timestamp + KEPT_MS:
-                raise Unreadable("window_ms", "is not of this partition and time")
+                raise InvalidFieldError("window_ms", "is not of this partition and time")
             self._counters.fold(metric)
-        except Unreadable as bad:
+        except InvalidFieldError as bad:
             self._counters.unknown += 1
             log.warning("metric.unreadable", field=bad.field, rule=bad.rule, offset=record.offset)
 

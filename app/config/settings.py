@@ -16,7 +16,7 @@ from app.config.declaration import Field, setting
 from app.config.parsers import Secret
 
 
-class BadSettings(Exception):
+class SettingsError(Exception):
     """`faults`: one line per fault, each naming the setting."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
@@ -174,10 +174,10 @@ class Settings:
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Settings":
-        """From a mapping such as os.environ. Raises BadSettings with every fault."""
+        """From a mapping such as os.environ. Raises SettingsError with every fault."""
         settings, faults = cls.read_with_faults(env)
         if faults:
-            raise BadSettings(faults)
+            raise SettingsError(faults)
         return settings
 
     @classmethod

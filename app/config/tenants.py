@@ -47,14 +47,14 @@ from app.config.create_parameters import (
 )
 from app.config.environment import PLAIN_KEYS
 from app.config.parsers import LANE_SHAPES, TENANT_SHAPES, Secret, tenant_name_faults
-from app.config.settings import FIELDS, BadSettings, Settings
+from app.config.settings import FIELDS, Settings, SettingsError
 from app.domain.content.keywords import own_word_fault
 from app.domain.content.phone import mask, read_address
 
 NotNegative = Annotated[float, Meta(ge=0)]
 
 
-class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LaneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sender's line. `rate` and `burst` in segments (a second); burst 0 means twice the rate. `service`: of the
     file, whose SID is then this lane's. `pinned`: of the service's senders `from_number` alone; `schedule_at_twilio`:
     what has a `send_at` is given to Twilio ahead of it; `smart_encoding`: as its service has it; `create`: parameters
@@ -77,9 +77,9 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 BELOW: Mapping[str, type[msgspec.Struct]] = {
-    "lanes": Lane,
-    "services": twilio_account.Service,
-    "numbers": twilio_account.Number,
+    "lanes": LaneConfig,
+    "services": twilio_account.ServiceConfig,
+    "numbers": twilio_account.NumberConfig,
 }
 
 
@@ -105,13 +105,13 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     help_text: str = "Reply STOP to stop messages."
     strict_numbers: bool = False
     default_lane: str = ""
-    lanes: dict[str, Lane] = {}
+    lanes: dict[str, LaneConfig] = {}
     stop_words: tuple[str, ...] = ()
     retry_delays_s: tuple[NotNegative, ...] = (30.0, 120.0)
     resend_after_s: dict[str, NotNegative] = {}
     invalid_after: InvalidAfter = {}
-    services: dict[str, twilio_account.Service] = {}
-    numbers: dict[str, twilio_account.Number] = {}
+    services: dict[str, twilio_account.ServiceConfig] = {}
+    numbers: dict[str, twilio_account.NumberConfig] = {}
     mode: Literal["live", "sandbox"] = "live"
     allow: tuple[str, ...] = ()
     lookup: dict[str, Literal["first", "mms"]] = {}
@@ -164,10 +164,10 @@ Tenants = Mapping[str, Tenant]
 
 
 def read_tenants(settings: Settings) -> dict[str, Tenant]:
-    """By name. Raises BadSettings with every fault, each naming the file, the table and the field."""
+    """By name. Raises SettingsError with every fault, each naming the file, the table and the field."""
     tenants, faults = look_at_tenants(settings)
     if faults:
-        raise BadSettings(faults)
+        raise SettingsError(faults)
     return tenants
 
 
@@ -202,7 +202,7 @@ def _told(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tup
 
 
 def _default(settings: Settings) -> Tenant:
-    lane = Lane(
+    lane = LaneConfig(
         messaging_service_sid=settings.messaging_service_sid,
         from_number="" if settings.messaging_service_sid else settings.from_number,
         rate=settings.rate,
@@ -248,7 +248,7 @@ def _canonical(numbers: Sequence[str]) -> tuple[Secret, ...]:
     return tuple(Secret(read_address(number).canonical) for number in numbers)
 
 
-def _resolved(lane: Lane, services: Mapping[str, twilio_account.Service]) -> Lane:
+def _resolved(lane: LaneConfig, services: Mapping[str, twilio_account.ServiceConfig]) -> LaneConfig:
     """With the SID of the service it names, as far as that is known."""
     if lane.service not in services or lane.messaging_service_sid:
         return lane
@@ -281,7 +281,7 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
 
-def _lane_faults(where: str, lane: Lane, told: tuple[str, ...]) -> list[str]:
+def _lane_faults(where: str, lane: LaneConfig, told: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
     faults = [f"{where}.{name}: {rule}" for name, rule in toml_tables.misshapen(lane, LANE_SHAPES)]
     service = lane.messaging_service_sid or lane.service

@@ -28,7 +28,7 @@ from app.config import parsers
 URLS = ("status_callback_url", "inbound_url", "fallback_url")
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """See the module. `validity_s`: Twilio's range."""
 
     sid: str = ""
@@ -47,7 +47,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     use_case: str = ""
 
 
-class Number(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NumberConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A number whose own webhooks are declared."""
 
     number: str = ""
@@ -55,7 +55,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fallback_url: str = ""
 
 
-def faults(services: Mapping[str, Service], numbers: Mapping[str, Number]) -> list[str]:
+def faults(services: Mapping[str, ServiceConfig], numbers: Mapping[str, NumberConfig]) -> list[str]:
     """What does not hold together, by table and field; no number is quoted."""
     found = [f"services.{name}.{fault}" for name, service in services.items() for fault in _of_service(service)]
     found += [f"numbers.{name}.{fault}" for name, number in numbers.items() for fault in _of_number(number)]
@@ -76,13 +76,13 @@ def number(text: str) -> str:
     return text
 
 
-def _of_service(service: Service) -> list[str]:
+def _of_service(service: ServiceConfig) -> list[str]:
     shapes = [("sid", parsers.sid("MG"), service.sid), *((name, parsers.url, getattr(service, name)) for name in URLS)]
     shapes += [(f"numbers[{at}]", number, text or "-") for at, text in enumerate(service.numbers)]
     return [f"{name}: {rule}" for name, read, text in shapes if text and (rule := parsers.broken(read, text))]
 
 
-def _of_number(given: Number) -> list[str]:
+def _of_number(given: NumberConfig) -> list[str]:
     shapes = [("number", number, given.number or "-")]
     shapes += [(name, parsers.url, getattr(given, name)) for name in URLS[1:]]
     return [f"{name}: {rule}" for name, read, text in shapes if text and (rule := parsers.broken(read, text))]

@@ -1,7 +1,7 @@
 """The dev broker: a real Apache Kafka in KRaft mode, its jars fetched by Maven from ops/kafka/pom.xml.
 
 One node, own port and data directory; `start` is idempotent, `stop` leaves nothing running. Every fault is a
-`BrokerFault` whose text says what to do.
+`BrokerError` whose text says what to do.
 """
 
 import os
@@ -43,7 +43,7 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-class BrokerFault(Exception):
+class BrokerError(Exception):
     """The broker cannot be had; the text is one clear line."""
 
 
@@ -80,29 +80,29 @@ class DevBroker:
         return int(text.partition("listeners=PLAINTEXT://127.0.0.1:")[2].partition(",")[0])
 
     def start(self) -> str:
-        """Start, or find it running or starting; returns its address. Raises BrokerFault."""
+        """Start, or find it running or starting; returns its address. Raises BrokerError."""
         ours = self.running() is None
         if ours:
             java, jars = java_here(), self.jars()
             if _answers(self.port):
-                raise BrokerFault(f"port {self.port} is in use by another program: choose one with --port")
+                raise BrokerError(f"port {self.port} is in use by another program: choose one with --port")
             self._prepare(java, jars)
             self._spawn(java, jars)
         elif (port := self.found_port()) != self.port:
             where = f"a broker runs in {self.directory} on port {port} already"
-            raise BrokerFault(f"{where}; stop it first, or use --port {port}")
+            raise BrokerError(f"{where}; stop it first, or use --port {port}")
         self._await(ours)
         return self.address
 
     def _await(self, ours: bool) -> None:
-        """Until it answers. Raises BrokerFault; only one that we started is stopped then."""
+        """Until it answers. Raises BrokerError; only one that we started is stopped then."""
         deadline = time.monotonic() + READY_S
         while not _answers(self.port):
             if _ended(self._read_pid()) or time.monotonic() > deadline:
                 reason = self._last_line()
                 if ours:
                     self.stop()
-                raise BrokerFault(f"the broker did not start: {reason} (see {self.directory / 'broker.log'})")
+                raise BrokerError(f"the broker did not start: {reason} (see {self.directory / 'broker.log'})")
             time.sleep(0.05)
 
     def stop(self) -> bool:
@@ -125,26 +125,26 @@ class DevBroker:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def jars(self) -> Path:
-        """The folder of the broker's jars, fetched once. Raises BrokerFault."""
+        """The folder of the broker's jars, fetched once. Raises BrokerError."""
         version = POM.read_text().partition("<kafka.version>")[2].partition("<")[0]
         folder = self._cache / f"kafka-{version}"
         if (folder / "complete").exists():
             return folder
         if shutil.which("mvn") is None:
-            raise BrokerFault("Maven (mvn) is missing: it fetches Kafka's jars; apt-get install maven")
+            raise BrokerError("Maven (mvn) is missing: it fetches Kafka's jars; apt-get install maven")
         _make(folder)
         command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
         if done.returncode:
             last = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no network?")
-            raise BrokerFault(f"Maven could not fetch Kafka's jars: {last[:300]}")
+            raise BrokerError(f"Maven could not fetch Kafka's jars: {last[:300]}")
         (folder / "complete").touch()
         return folder
 
     def _prepare(self, java: str, jars: Path) -> None:
         _make(self.directory)
         if shutil.disk_usage(self.directory).free < LEAST_DISK_BYTES:
-            raise BrokerFault(f"less than {LEAST_DISK_BYTES >> 20} MB free at {self.directory}: make room")
+            raise BrokerError(f"less than {LEAST_DISK_BYTES >> 20} MB free at {self.directory}: make room")
         data, config = self.directory / "data", self.directory / "server.properties"
         _write(config, self._properties(data))
         if (data / "meta.properties").exists():
@@ -152,7 +152,7 @@ class DevBroker:
         command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", "heliographDevBroker000", "-c"]
         done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise BrokerFault(f"the data directory cannot be formatted: {(done.stderr or done.stdout)[-300:].strip()}")
+            raise BrokerError(f"the data directory cannot be formatted: {(done.stderr or done.stdout)[-300:].strip()}")
 
     def _properties(self, data: Path) -> str:
         """The broker's settings. `data`: its data directory."""
@@ -215,23 +215,23 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BrokerFault(f"{folder} cannot be made: {error.strerror}") from None
+        raise BrokerError(f"{folder} cannot be made: {error.strerror}") from None
 
 
 def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text)
     except OSError as error:
-        raise BrokerFault(f"{file} cannot be written: {error.strerror}") from None
+        raise BrokerError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def java_here() -> str:
-    """The program. Raises BrokerFault if it is missing or too old for Kafka 4."""
+    """The program. Raises BrokerError if it is missing or too old for Kafka 4."""
     java = shutil.which("java")
     if java is None:
-        raise BrokerFault("Java 17 or newer is missing: it runs Kafka; apt-get install openjdk-17-jre-headless")
+        raise BrokerError("Java 17 or newer is missing: it runs Kafka; apt-get install openjdk-17-jre-headless")
     text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     version = text.partition('"')[2].partition('"')[0].split(".")[0]
     if version.isdigit() and int(version) < 17:
-        raise BrokerFault(f"Java {version} is too old: Kafka 4 needs Java 17 or newer")
+        raise BrokerError(f"Java {version} is too old: Kafka 4 needs Java 17 or newer")
     return java

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from app.dev.broker import BrokerFault, DevBroker
+from app.dev.broker import BrokerError, DevBroker
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 ENGINE_S, PULL_S = 10.0, 300.0
@@ -20,7 +20,7 @@ class Broker(Protocol):
     """What every dev broker can do."""
 
     def start(self) -> str:
-        """Start, or find it running; its address. Raises BrokerFault."""
+        """Start, or find it running; its address. Raises BrokerError."""
 
     def stop(self) -> bool:
         """Stop it if it runs; True if it did."""
@@ -38,11 +38,11 @@ class ComposeBroker:
         self._env = {**os.environ, "HELIOGRAPH_KAFKA_PORT": str(port)}
 
     def start(self) -> str:
-        """Pulls the image once; idempotent. Raises BrokerFault."""
+        """Pulls the image once; idempotent. Raises BrokerError."""
         done = self._compose("up", "--detach", "--wait", "kafka")
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise BrokerFault(f"docker compose could not start Kafka: {last[:300]}")
+            raise BrokerError(f"docker compose could not start Kafka: {last[:300]}")
         return self.address
 
     def stop(self) -> bool:
@@ -67,7 +67,7 @@ class ComposeBroker:
                 command, env=self._env, capture_output=True, text=True, check=False, timeout=PULL_S
             )
         except subprocess.TimeoutExpired:
-            raise BrokerFault(f"docker compose {arguments[0]} did not end within {PULL_S:.0f} s") from None
+            raise BrokerError(f"docker compose {arguments[0]} did not end within {PULL_S:.0f} s") from None
 
 
 class EitherBroker:
@@ -82,7 +82,7 @@ class EitherBroker:
         """See `Broker`."""
         try:
             return self._container.start()
-        except BrokerFault as fault:
+        except BrokerError as fault:
             self.why, self._chosen = str(fault), self._jars
             return self._jars.start()
 

@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.config.settings import Settings
 from app.dev import demo_checks
-from app.dev.demo_data import Cast, Line, cast, request
-from app.dev.dev_cluster import SERVICE, Plan, Stand
+from app.dev.demo_data import DemoData, DemoMessage, cast, request
+from app.dev.dev_cluster import SERVICE, ClusterPlan, DevCluster
 from app.kafka.client import client_settings
 
 # Shares of calls and callbacks that misbehave; see `app.simulator.faults.Faults`.
@@ -36,7 +36,7 @@ HTTP_SHARE, HTTP_AT_ONCE = 3, 20
 TIMEOUT_S = 2.0
 
 
-class Progress(msgspec.Struct):
+class DemoProgress(msgspec.Struct):
     """What the screen shows."""
 
     total: int = 0
@@ -45,7 +45,7 @@ class Progress(msgspec.Struct):
     outcomes: int = 0
 
 
-class DemoFault(Exception):
+class DemoError(Exception):
     """The demo could not end: what was missing for how long."""
 
 
@@ -55,12 +55,12 @@ class Demo:
     def __init__(self, messages: int, seed: int, faults: str, directory: Path, workers: int) -> None:
         self._cast, self._faults = cast(messages, seed), FAULTS[faults]
         self._directory, self._workers, self._seed = directory, workers, seed
-        self.progress = Progress(total=messages)
+        self.progress = DemoProgress(total=messages)
         self._produced: dict[str, float] = {}
         self._ended: set[str] = set()
         self._span_s = 20 + messages / 100
 
-    def plan(self, prefix: str) -> Plan:
+    def plan(self, prefix: str) -> ClusterPlan:
         """Deadlines and looks are scaled down so that a text without a receipt ends within the run."""
         extra = {
             "HELIOGRAPH_OUTCOME_GRACE_S": str(GRACE_S),
@@ -75,7 +75,7 @@ class Demo:
             "HELIOGRAPH_DOUBT_LOOK_AFTER_S": "9,12",
         }
         options = ["--seed", str(self._seed)]
-        return Plan(
+        return ClusterPlan(
             directory=self._directory,
             prefix=prefix,
             workers=self._workers,
@@ -84,8 +84,8 @@ class Demo:
             simulator=options,
         )
 
-    async def run(self, stand: Stand, show: Callable[[Progress], None]) -> dict[str, Any]:
-        """Send, wait for every outcome, judge. Raises DemoFault when nothing moves for a minute."""
+    async def run(self, stand: DevCluster, show: Callable[[DemoProgress], None]) -> dict[str, Any]:
+        """Send, wait for every outcome, judge. Raises DemoError when nothing moves for a minute."""
         self._settings = Settings.read(stand.env)
         self._client = client_settings(self._settings)
         self._addresses, self._prefix = stand.addresses(), self._settings.topic_prefix
@@ -93,7 +93,7 @@ class Demo:
         async with aiohttp.ClientSession() as self._http:
             async with self._http.post(f"{self._addresses['simulator']}/_sim/faults", json=self._faults) as answer:
                 if answer.status != 200:
-                    raise DemoFault(f"the simulator does not take these faults: {await answer.text()}")
+                    raise DemoError(f"the simulator does not take these faults: {await answer.text()}")
             started = time.time()
             self._expires_s = started + self._span_s
             try:
@@ -106,7 +106,7 @@ class Demo:
                 raise _first(group) from group
             return await self._judge(started)
 
-    async def _send(self, lines: Cast) -> None:
+    async def _send(self, lines: DemoData) -> None:
         producer = AIOKafkaProducer(acks="all", linger_ms=5, **self._client)
         await producer.start()
         try:
@@ -118,7 +118,7 @@ class Demo:
         finally:
             await producer.stop()
 
-    async def _produce(self, producer: AIOKafkaProducer, lines: list[Line]) -> None:
+    async def _produce(self, producer: AIOKafkaProducer, lines: list[DemoMessage]) -> None:
         room = asyncio.Semaphore(HTTP_AT_ONCE)
         posts = []
         for index, line in enumerate(lines):
@@ -134,20 +134,20 @@ class Demo:
         await producer.flush()
         await asyncio.gather(*posts)
 
-    async def _post(self, line: Line, room: asyncio.Semaphore) -> None:
+    async def _post(self, line: DemoMessage, room: asyncio.Semaphore) -> None:
         headers = {"Authorization": f"Bearer {self._api_key}", "Idempotency-Key": line.key}
         async with room:
             url = f"{self._addresses['ingress']}/v1/messages"
             async with self._http.post(url, json=request(line, self._expires_s), headers=headers) as answer:
                 if answer.status != 202:
-                    raise DemoFault(f"POST /v1/messages answered {answer.status}")
+                    raise DemoError(f"POST /v1/messages answered {answer.status}")
 
     async def _text(self, person: str, body: str) -> None:
         given = {"from": person, "to": "+15005550006", "body": body, "messaging_service": SERVICE}
         async with self._http.post(f"{self._addresses['simulator']}/_sim/inbound", json=given) as answer:
             result = await answer.json()
         if result["status"] != 200:
-            raise DemoFault(f"the inbound webhook answered {result['status']}")
+            raise DemoError(f"the inbound webhook answered {result['status']}")
 
     async def _read_outcomes(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -160,11 +160,13 @@ class Demo:
         finally:
             await consumer.stop()
 
-    async def _watch(self, stand: Stand, show: Callable[[Progress], None], sending: "asyncio.Task[None]") -> None:
+    async def _watch(
+        self, stand: DevCluster, show: Callable[[DemoProgress], None], sending: "asyncio.Task[None]"
+    ) -> None:
         moved, last = time.time(), (0, 0, 0)
         while not (sending.done() and len(self._ended) >= len(self._produced)):
             for part in stand.dead():
-                raise DemoFault(f"{part.name} died: {part.last_line()}")
+                raise DemoError(f"{part.name} died: {part.last_line()}")
             async with self._http.get(f"{self._addresses['simulator']}/_sim/calls") as answer:
                 self.progress.created = (await answer.json()).get("accepted", 0)
             self.progress.outcomes = len(self._ended)
@@ -173,7 +175,7 @@ class Demo:
             moved, last = (time.time(), now) if now != last else (moved, last)
             if time.time() > self._patience(moved):
                 missing = len(self._produced) - len(self._ended)
-                raise DemoFault(f"{missing} outcomes are missing and nothing moved for {STUCK_S:g} s")
+                raise DemoError(f"{missing} outcomes are missing and nothing moved for {STUCK_S:g} s")
             await asyncio.sleep(0.1)
         self.progress.outcomes = len(self._ended)
         show(self.progress)
@@ -195,7 +197,7 @@ class Demo:
         return result
 
 
-def _first(group: ExceptionGroup[Exception]) -> DemoFault:
+def _first(group: ExceptionGroup[Exception]) -> DemoError:
     """What went wrong first, as a fault of the demo."""
     error = group.exceptions[0]
-    return error if isinstance(error, DemoFault) else DemoFault(f"{type(error).__name__}: {error}")
+    return error if isinstance(error, DemoError) else DemoError(f"{type(error).__name__}: {error}")

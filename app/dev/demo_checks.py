@@ -39,7 +39,7 @@ def _value(record: Any) -> dict[str, Any]:
     return {**orjson.loads(record.value), "key": (record.key or b"").decode("utf-8", "replace")}
 
 
-class Log(msgspec.Struct):
+class DemoLog(msgspec.Struct):
     """What topic `contacts` says: the first STOP of each contact (offset, log time in ms), and by attempt the offset
     of its first turn and of its first report of failure."""
 
@@ -49,7 +49,7 @@ class Log(msgspec.Struct):
     answered: set[Attempt] = set()
 
     @classmethod
-    def read(cls, contacts: Seen) -> "Log":
+    def read(cls, contacts: Seen) -> "DemoLog":
         """From the records of the topic, in any order."""
         log = cls()
         for _, offset, at, value in sorted(contacts, key=lambda row: row[:2]):
@@ -75,7 +75,7 @@ def summary(
     asked: Mapping[str, float], outcomes: Seen, creates: list[dict[str, Any]], contacts: Seen, claim_ttl_s: float
 ) -> dict[str, Any]:
     """`asked`: idempotency key to the unix time (s) it was asked. All else as read; see the demo's --json."""
-    log = Log.read(contacts)
+    log = DemoLog.read(contacts)
     firsts = {value["message_id"]: (at, value) for _, _, at, value in reversed(outcomes) if value["revision"] == 1}
     keys = {value["idempotency_key"]: message for message, (_, value) in firsts.items()}
     created = {attempt_of(create)[0]: create["created_at"] for create in reversed(creates)}
@@ -116,7 +116,7 @@ def duplicate_outcomes(outcomes: Seen) -> int:
     return sum(ids.values()) - len(ids) + sum(len(found) - 1 for found in messages.values())
 
 
-def duplicate_creates(creates: list[dict[str, Any]], log: Log) -> int:
+def duplicate_creates(creates: list[dict[str, Any]], log: DemoLog) -> int:
     """Creates of one text to one person beyond the first, unless each create before it had been reported a failure
     on the log when its own turn was granted."""
     before: defaultdict[tuple[str, str], list[Attempt]] = defaultdict(list)
@@ -129,7 +129,7 @@ def duplicate_creates(creates: list[dict[str, Any]], log: Log) -> int:
     return doubled
 
 
-def sends_after_stop(creates: list[dict[str, Any]], log: Log, claim_ttl_s: float) -> int:
+def sends_after_stop(creates: list[dict[str, Any]], log: DemoLog, claim_ttl_s: float) -> int:
     """Attempts that were called though their turn lies after a STOP on the contact's log, or that Twilio's side took
     later than the STOP's log time + claim_ttl."""
     late = {attempt for attempt in log.answered if _after_stop(attempt, log)}
@@ -141,7 +141,7 @@ def sends_after_stop(creates: list[dict[str, Any]], log: Log, claim_ttl_s: float
     return len(late)
 
 
-def _after_stop(attempt: Attempt, log: Log) -> bool:
+def _after_stop(attempt: Attempt, log: DemoLog) -> bool:
     stop = log.stops.get(_contact(attempt))
     return stop is not None and log.turns.get(attempt, -1) > stop[0]
 

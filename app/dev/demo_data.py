@@ -14,7 +14,7 @@ STOPPERS = 0.05
 TWICE = 0.02
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class DemoMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the demo. `again`: produced a second time with the same key."""
 
     key: str
@@ -24,11 +24,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     again: bool
 
 
-class Cast(msgspec.Struct, frozen=True, kw_only=True):
+class DemoData(msgspec.Struct, frozen=True, kw_only=True):
     """`first` is produced, then the `stoppers` text STOP, then `second` is produced."""
 
-    first: list[Line]
-    second: list[Line]
+    first: list[DemoMessage]
+    second: list[DemoMessage]
     stoppers: list[str]
 
 
@@ -37,26 +37,26 @@ def number(index: int) -> str:
     return f"+1{AREAS[index // 100 % len(AREAS)]}55501{index % 100:02d}"
 
 
-def cast(messages: int, seed: int) -> Cast:
+def cast(messages: int, seed: int) -> DemoData:
     """Each person gets a first and a second message; a share of the numbers are impossible."""
     rng = random.Random(seed)  # noqa: S311 - a reproducible cast, no secret
     people = [number(i) for i in rng.sample(range(len(AREAS) * 100), min(len(AREAS) * 100, max(1, messages // 2)))]
     lines = [_line(rng, i, people[i % len(people)], seed) for i in range(messages)]
     half = messages // 2
     stoppers = rng.sample(people, max(1, int(len(people) * STOPPERS)))
-    return Cast(first=lines[:half], second=lines[half:], stoppers=stoppers)
+    return DemoData(first=lines[:half], second=lines[half:], stoppers=stoppers)
 
 
-def _line(rng: random.Random, index: int, person: str, seed: int) -> Line:
+def _line(rng: random.Random, index: int, person: str, seed: int) -> DemoMessage:
     possible = rng.random() >= IMPOSSIBLE
     body = f"Build {rng.randrange(1000, 9999)} of shop {index} is deployed. " + "All green. " * rng.choice(
         (0, 0, 1, 16)
     )
     to = person if possible else person[:7]
-    return Line(key=f"demo-{seed}-{index}", to=to, body=body, possible=possible, again=rng.random() < TWICE)
+    return DemoMessage(key=f"demo-{seed}-{index}", to=to, body=body, possible=possible, again=rng.random() < TWICE)
 
 
-def request(line: Line, expires_s: float) -> dict[str, Any]:
+def request(line: DemoMessage, expires_s: float) -> dict[str, Any]:
     """The notify event of a line."""
     return {
         "type": "notify.requested.v1",

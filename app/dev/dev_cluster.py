@@ -18,19 +18,19 @@ from aiokafka.admin import AIOKafkaAdminClient
 from app.config.settings import Settings
 from app.config.tenants import Tenant, look_at_tenants, read_tenants
 from app.dev import process_env
-from app.dev.broker import BrokerFault, DevBroker, free_port
+from app.dev.broker import BrokerError, DevBroker, free_port
 from app.dev.compose_broker import Broker, dev_broker
-from app.dev.process import Part, PartFault
+from app.dev.process import ChildProcess, ProcessError
 from app.dev.process_env import ACCOUNT, SERVICE
 from app.kafka import topic_plan
 from app.kafka.client import client_settings, kafka_error
 from app.provider.account.desired_state import webhooks
 from app.records.topics import Topics
 
-__all__ = ["ACCOUNT", "SERVICE", "Plan", "Stand"]
+__all__ = ["ACCOUNT", "SERVICE", "ClusterPlan", "DevCluster"]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class ClusterPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to bring up.
 
     `kafka`: a broker that runs already; `extra`: settings on top; `simulator`: its options; `bridge`, `read_model`:
@@ -52,15 +52,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     program: tuple[str, ...] = ("-m", "app")
 
 
-class Stand:
-    """See the module. Raises BrokerFault, PartFault."""
+class DevCluster:
+    """See the module. Raises BrokerError, ProcessError."""
 
-    def __init__(self, plan: Plan, env: Mapping[str, str]) -> None:
+    def __init__(self, plan: ClusterPlan, env: Mapping[str, str]) -> None:
         self.plan = plan
         self._outside = dict(env)
         self._broker: Broker | None = None
         self._lock = ExitStack()
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, ChildProcess] = {}
         self.env: dict[str, str] = {}
         # A key of tenant `default` for /v1; "" where its keys are not ours to make.
         self.api_key = ""
@@ -99,7 +99,7 @@ class Stand:
             self._broker = broker
         return broker.start()
 
-    def add_worker(self, number: int) -> Part:
+    def add_worker(self, number: int) -> ChildProcess:
         """One more worker, started and not yet ready."""
         name = f"worker-{number}"
         own = {
@@ -108,10 +108,10 @@ class Stand:
         }
         return self._add(name, ["worker", *(["--live"] if self.plan.live else [])], own)
 
-    def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Part:
+    def _add(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> ChildProcess:
         log = self.plan.directory / "logs" / f"{name}.log"
         told = process_env.told_to(name, {**self.env, **(more or {})})
-        part = Part(name, arguments, told, log, self.plan.program)
+        part = ChildProcess(name, arguments, told, log, self.plan.program)
         self.parts[name] = part
         part.start()
         return part
@@ -138,7 +138,7 @@ class Stand:
             "pids": pids,
         }
 
-    def dead(self) -> list[Part]:
+    def dead(self) -> list[ChildProcess]:
         """Parts that ended."""
         return [part for part in self.parts.values() if part.dead() is not None]
 
@@ -147,7 +147,7 @@ class Stand:
         return [part.name for part in self.dead() if part.revive()]
 
     def revive_broker(self) -> bool:
-        """Start our own broker, a container apart, if it ended; True when it was, and answers. Raises BrokerFault."""
+        """Start our own broker, a container apart, if it ended; True when it was, and answers. Raises BrokerError."""
         broker = self._broker
         if not isinstance(broker, DevBroker) or broker.running() is not None:
             return False
@@ -199,17 +199,17 @@ class Stand:
 
 
 def _alone_in(directory: Path) -> Any:
-    """The directory's lock, held until it is closed. Raises PartFault when another stand has it."""
+    """The directory's lock, held until it is closed. Raises ProcessError when another stand has it."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / "lock").open("ab")
     except OSError as error:
-        raise PartFault(f"{directory} cannot be used: {error.strerror}") from None
+        raise ProcessError(f"{directory} cannot be used: {error.strerror}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise PartFault(f"another one runs in {directory}: choose another with --dir") from None
+        raise ProcessError(f"another one runs in {directory}: choose another with --dir") from None
     return file
 
 
@@ -225,18 +225,18 @@ def is_free(port: int) -> bool:
 
 
 async def apply_topics(env: Mapping[str, str]) -> None:
-    """Topics as declared. Raises BrokerFault without a broker, PartFault when a change is refused."""
+    """Topics as declared. Raises BrokerError without a broker, PartFault when a change is refused."""
     settings = Settings.read(env)
     admin = AIOKafkaAdminClient(**client_settings(settings))
     try:
         await admin.start()
     except kafka_error():
-        raise BrokerFault(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)") from None
+        raise BrokerError(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)") from None
     try:
         topics = Topics(settings.topic_prefix, settings.group, read_tenants(settings)).all
         todo = await topic_plan.plan(admin, topics, settings.partitions, settings.replication)
         if todo.refused:
-            raise PartFault("; ".join(f"{change.topic} {change.detail}" for change in todo.refused))
+            raise ProcessError("; ".join(f"{change.topic} {change.detail}" for change in todo.refused))
         await topic_plan.apply(admin, todo, settings.partitions, settings.replication)
     finally:
         await admin.close()

@@ -19,11 +19,11 @@ READY_S, STOP_S = 60.0, 20.0
 FIRST_WAIT_S, LAST_WAIT_S, SETTLED_S = 0.2, 10.0, 60.0
 
 
-class PartFault(Exception):
+class ProcessError(Exception):
     """A part did not become ready, or died; the text says which, why, and where its log is."""
 
 
-class Part:
+class ChildProcess:
     """One process: `python PROGRAM ARGUMENTS --json`. `ready` is what it said first, all else goes to `log`."""
 
     def __init__(
@@ -74,14 +74,14 @@ class Part:
         said.set()
 
     def wait(self) -> dict[str, Any]:
-        """Its line, parsed. Raises PartFault."""
+        """Its line, parsed. Raises ProcessError."""
         assert self.process is not None, "start it first"
         if not self._said.wait(READY_S):
             self.kill()
-            raise PartFault(f"{self.name} was not ready within {READY_S:g} s (log: {self.log})")
+            raise ProcessError(f"{self.name} was not ready within {READY_S:g} s (log: {self.log})")
         if self.ready.get("pid") != self.pid:
             code = self.process.wait()
-            raise PartFault(f"{self.name} ended with exit code {code}: {self.last_line()} (log: {self.log})")
+            raise ProcessError(f"{self.name} ended with exit code {code}: {self.last_line()} (log: {self.log})")
         return self.ready
 
     @property
@@ -137,6 +137,6 @@ class Part:
         return True
 
     def restart(self) -> None:
-        """Start a dead part now, and wait until it is ready. Raises PartFault."""
+        """Start a dead part now, and wait until it is ready. Raises ProcessError."""
         self.start()
         self.wait()

@@ -17,30 +17,30 @@ from app.domain.model.contact import Contact, Message
 from app.domain.model.effects import Effect
 from app.domain.model.events import Event, InputRefused, MessageForgotten
 from app.domain.model.inputs import (
-    Answered,
     CancelRequested,
-    Checkpointed,
-    Due,
+    CheckpointWritten,
+    CreateReturned,
+    DeliveryReported,
     Input,
-    Listed,
-    Place,
-    Recalled,
-    Rejected,
-    Reported,
-    Requested,
-    SetAside,
-    Texted,
-    TurnGranted,
+    InputSkipped,
+    LogPosition,
+    MessageRequested,
+    MessagesListed,
+    PermitGranted,
+    RequestRejected,
+    ScheduledCancelReturned,
+    TextArrived,
+    TimerDue,
 )
 from app.domain.model.row_limits import CANCEL_KEPT_MS
 from app.domain.model.vocabulary import DueKind
-from app.domain.rules.decision_context import Case
+from app.domain.rules.decision_context import DecisionContext
 from app.domain.rules.placement import place_messages
 from app.domain.rules.schedule import dues
 from app.domain.rules.send_order import ask_next
 
 # Their writers made the contact's id from tenant and address; the others took it from what they were told.
-Proving = Requested | Rejected | Texted
+Proving = MessageRequested | RequestRejected | TextArrived
 
 
 Messages = Mapping[str, Message]
@@ -66,7 +66,7 @@ class Folded(NamedTuple):
         return self.contact.messages.get(key) or self.written.get(key) or self.known.get(key)
 
 
-def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -> Folded | None:
+def fold(contact: Contact | None, rows: Messages, record: Input, place: LogPosition) -> Folded | None:
     """Fold one input. None if the contact's watermark says that it was folded before.
 
     `rows`: of table `messages`, by message key, those that the record names and the contact's row does not hold.
@@ -83,9 +83,9 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
     if place.offset <= contact.watermark:
         return _forgotten_again(contact, rows, record)
     ahead = {key: row for key, row in rows.items() if row.watermark >= place.offset}
-    case = Case(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
+    case = DecisionContext(contact, {key: row for key, row in rows.items() if key not in ahead}, place, ahead)
     if contact.tenant and record.tenant != contact.tenant and not _names_nobody(record):
-        case.happen(InputRefused(field="tenant", rule="is not the tenant of this contact"))
+        case.record(InputRefused(field="tenant", rule="is not the tenant of this contact"))
     else:
         decide(case, record)
         retried(case, place.retry_of)
@@ -93,16 +93,16 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: Place) -
             ask_next(case)
     place_messages(case)
     # Whose contact it is must be known from its first input that proves it on, though nothing else be kept of that.
-    new = contact is not stored and isinstance(record, Proving | Checkpointed)
+    new = contact is not stored and isinstance(record, Proving | CheckpointWritten)
     return _folded(contact, rows, case, always=new or (stored is not None and _forgets(record)))
 
 
 def _names_nobody(record: Input) -> bool:
     """Whether the record is our own note that a contact's first input was set aside, before its tenant was known."""
-    return isinstance(record, SetAside) and not record.tenant
+    return isinstance(record, InputSkipped) and not record.tenant
 
 
-def _is_begun(row: Message, place: Place) -> bool:
+def _is_begun(row: Message, place: LogPosition) -> bool:
     """False if the request of the message is still to be folded: then its row, written before a worker died, says
     nothing yet. One that ended with its request is as it was left then."""
     return row.logged_offset < place.offset or row.logged_offset == row.watermark == place.offset
@@ -110,7 +110,7 @@ def _is_begun(row: Message, place: Place) -> bool:
 
 def _forgotten_again(contact: Contact, rows: Messages, record: Input) -> Folded | None:
     """A worker died after it wrote the contact's row and before it dropped the row of a message that was forgotten."""
-    if not isinstance(record, Due) or not _forgets(record):
+    if not isinstance(record, TimerDue) or not _forgets(record):
         return None
     gone = {key: None for key, row in rows.items() if (record.kind, record.due_ms) in dues(row)}
     return Folded(contact, False, gone, rows, (), (), False) if gone else None
@@ -119,10 +119,10 @@ def _forgotten_again(contact: Contact, rows: Messages, record: Input) -> Folded 
 def _forgets(record: Input) -> bool:
     """Whether the input drops a message row. It moves the contact's watermark whether or not there is such a row, as a
     replay need not have it: its request may be older than the log."""
-    return isinstance(record, Due) and record.kind is DueKind.FORGET
+    return isinstance(record, TimerDue) and record.kind is DueKind.FORGET
 
 
-def _owned(contact: Contact, record: Input, place: Place) -> Contact:
+def _owned(contact: Contact, record: Input, place: LogPosition) -> Contact:
     """The row as the input finds it: its own tenant's, if that is proved only now."""
     if place.offset <= contact.watermark or not isinstance(record, Proving):
         return contact
@@ -132,7 +132,7 @@ def _owned(contact: Contact, record: Input, place: Place) -> Contact:
     return contact if contact.tenant else replace(contact, tenant=record.tenant)
 
 
-def _folded(before: Contact, rows: Messages, case: Case, *, always: bool) -> Folded:
+def _folded(before: Contact, rows: Messages, case: DecisionContext, *, always: bool) -> Folded:
     """`always`: the contact's row is to be written even if the input changed nothing in it."""
     changed = always or (case.contact is not before and case.contact != before)
     written: dict[str, Message | None] = {key: row for key, row in case.rows.items() if row is not rows.get(key)}
@@ -142,7 +142,7 @@ def _folded(before: Contact, rows: Messages, case: Case, *, always: bool) -> Fol
     return Folded(contact, changed, written, rows, tuple(case.events), tuple(case.effects), both)
 
 
-def _pruned(contact: Contact, place: Place) -> Contact:
+def _pruned(contact: Contact, place: LogPosition) -> Contact:
     """The row as it is written: without cancels that hold no longer. They are in the order of their times."""
     ahead = contact.canceled_ahead
     if ahead and place.log_ms - next(iter(ahead.values())) > CANCEL_KEPT_MS:
@@ -150,12 +150,12 @@ def _pruned(contact: Contact, place: Place) -> Contact:
     return replace(contact, canceled_ahead=ahead, watermark=place.offset, touched_ms=place.log_ms)
 
 
-def _begun(record: Input, place: Place) -> Contact:
+def _begun(record: Input, place: LogPosition) -> Contact:
     """The row before its first input: nothing, or what a checkpoint says, when the log before it is gone.
 
     That row's watermark may be of another log (a new generation of the topic): it counts no input here as folded.
     """
-    if isinstance(record, Checkpointed):
+    if isinstance(record, CheckpointWritten):
         return replace(record.row, watermark=-1)
     return Contact(tenant=record.tenant, based_ms=place.log_ms, based_offset=place.offset)
 
@@ -167,7 +167,7 @@ def _nobodys(contact: Contact) -> bool:
     return bare == Contact(tenant="")
 
 
-def decide(case: Case, record: Input) -> None:
+def decide(case: DecisionContext, record: Input) -> None:
     """One decision per type of input; then whatever it says of texts that wait on Twilio's list."""
     if getattr(record, "message_id", "").partition("-")[2] in case.ahead:
         repeated(case, record)
@@ -177,31 +177,31 @@ def decide(case: Case, record: Input) -> None:
         settle(case)
 
 
-def _decide(case: Case, record: Input) -> None:
+def _decide(case: DecisionContext, record: Input) -> None:
     match record:
-        case Reported():
+        case DeliveryReported():
             reported(case, record)
-        case Answered():
+        case CreateReturned():
             answered(case, record)
-        case TurnGranted():
+        case PermitGranted():
             turn_granted(case, record)
-        case Requested():
+        case MessageRequested():
             requested(case, record)
-        case Due():
+        case TimerDue():
             due(case, record)
-        case Texted():
+        case TextArrived():
             texted(case, record)
-        case Listed():
+        case MessagesListed():
             listed(case, record)
-        case Recalled():
+        case ScheduledCancelReturned():
             recalled(case, record)
         case CancelRequested():
             canceled(case, record)
-        case Checkpointed():
+        case CheckpointWritten():
             checkpointed(case, record)
-        case Rejected():
+        case RequestRejected():
             rejected(case, record)
-        case SetAside():
+        case InputSkipped():
             return  # the row was frozen where the input was skipped
         case _:
             assert_never(record)

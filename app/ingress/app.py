@@ -18,20 +18,20 @@ from app.config.api_keys import ApiKeys
 from app.config.settings import Settings
 from app.config.tenants import Tenant
 from app.domain.model.identity import key_fingerprint
-from app.ingress.durable.producer import Line
+from app.ingress.durable.producer import ProducerConnection
 from app.ingress.durable.spool import Spool
-from app.ingress.durable.writer import Log
-from app.ingress.http.connection_close import Cut
+from app.ingress.durable.writer import LogWriter
+from app.ingress.http.connection_close import ConnectionClose
 from app.ingress.http.connections import BODY_S, HEAD_S, Connections
 from app.ingress.http.responses import problem
 from app.ingress.v1.access import Access, Endpoint
-from app.ingress.v1.message_states import States
+from app.ingress.v1.message_states import MessageStates
 from app.ingress.v1.messages import Messages
-from app.ingress.webhooks.diagnosis import Mistake
-from app.ingress.webhooks.endpoint import Webhooks
-from app.ingress.webhooks.records import Receipts
-from app.ingress.webhooks.rejections import Rejections, Why
-from app.ingress.webhooks.routes import KINDS, Hooks, Kind
+from app.ingress.webhooks.diagnosis import Misconfiguration
+from app.ingress.webhooks.endpoint import WebhookEndpoint
+from app.ingress.webhooks.records import WebhookRecords
+from app.ingress.webhooks.rejections import RejectionReason, Rejections
+from app.ingress.webhooks.routes import KINDS, Kind, WebhookRoutes
 from app.ingress.worker_metrics import WorkersCollector
 from app.internal_server import internal_app
 from app.kafka.progress_monitor import WorkerMonitor
@@ -55,7 +55,7 @@ class Ingress:
         self,
         settings: Settings,
         tenants: Mapping[str, Tenant],
-        open_line: Callable[[], Awaitable[Line]],
+        open_line: Callable[[], Awaitable[ProducerConnection]],
         fail: Callable[[BaseException], None],
         body_s: float = BODY_S,
         head_s: float = HEAD_S,
@@ -66,13 +66,15 @@ class Ingress:
         topics = Topics(settings.topic_prefix, settings.group, tenants)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         spool = Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants))
-        self.log = Log(spool, open_line, fail, settings.stall_timeout_s, topics.request_tenants)
-        receipts = Receipts(sealer, topics, key, key_fingerprint(key))
-        self.webhooks = Webhooks(Hooks(tenants), self.log, receipts, Rejections(self.log, sealer, topics))
+        self.log = LogWriter(spool, open_line, fail, settings.stall_timeout_s, topics.request_tenants)
+        receipts = WebhookRecords(sealer, topics, key, key_fingerprint(key))
+        self.webhooks = WebhookEndpoint(
+            WebhookRoutes(tenants), self.log, receipts, Rejections(self.log, sealer, topics)
+        )
         self.workers, self.read_model = workers, read_model
         stopped = (lambda: workers.stopped) if workers is not None else (lambda: "")
         access = Access(tenants, keys or ApiKeys(), settings.api_rate, settings.api_address_rate)
-        self.messages = Messages(access, self.log, topics, key, body_s, States(read_model, key), stopped)
+        self.messages = Messages(access, self.log, topics, key, body_s, MessageStates(read_model, key), stopped)
         self.connections, self._proxies = Connections(body_s, head_s), list(settings.trusted_proxies)
         self._known, self._not_read = frozenset(tenants), ""
 
@@ -80,7 +82,7 @@ class Ingress:
         """These tenants and keys from the next request on. One that is new has no requests taken before a restart,
         which looks for its topic: a record for a topic that is missing would hold up those of all tenants."""
         self._not_read = ""
-        self.webhooks.hooks = Hooks(tenants)
+        self.webhooks.hooks = WebhookRoutes(tenants)
         self.messages.access.take({name: one for name, one in tenants.items() if name in self._known}, keys)
         if new := sorted(set(tenants) - self._known):
             _log.warning("tenants.need_restart", tenants=new)
@@ -203,7 +205,7 @@ class IngressCollector(Collector):
         cut = CounterMetricFamily(
             "heliograph_ingress_cut", "connections ended for what came, or did not come, on them", labels=["why"]
         )
-        for why in Cut:
+        for why in ConnectionClose:
             cut.add_metric([why], self._ingress.connections.cut[why])
         yield cut
         log = self._ingress.log
@@ -224,13 +226,13 @@ class IngressCollector(Collector):
         refused = CounterMetricFamily(
             "heliograph_ingress_rejected", "webhooks refused with 403", labels=["route", "why"]
         )
-        for kind, why in ((kind, why) for kind in KINDS for why in Why):
+        for kind, why in ((kind, why) for kind in KINDS for why in RejectionReason):
             refused.add_metric([kind, why], webhooks.rejections.counts[kind, why])
         yield refused
         mistakes = CounterMetricFamily(
             "heliograph_ingress_mistakes", "what would explain refused webhooks, one a second tried", labels=["mistake"]
         )
-        for mistake in Mistake:
+        for mistake in Misconfiguration:
             mistakes.add_metric([mistake], webhooks.rejections.mistakes[mistake])
         yield mistakes
         yield CounterMetricFamily(

@@ -16,7 +16,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
 from app.kafka.batch_watch import UNWATCHED, BatchWatch
-from app.kafka.partition_batches import Form, PartitionBatches, Taken
+from app.kafka.partition_batches import BatchPart, Form, PartitionBatches
 
 # Bytes of a partition's records in one turn, and of all partitions' (see `Taken.size` and `Taken.work`).
 PARTITION_BYTES, TURN_BYTES = 1 << 20, 8 << 20
@@ -27,7 +27,7 @@ HELD_BYTES = 64 << 20
 FETCHES = 4
 
 
-class Reading(NamedTuple):
+class ReadPosition(NamedTuple):
     """How a partition is read. `records`: the most in one turn; `consecutive`: a gap in the offsets is a hole."""
 
     form: Form
@@ -91,7 +91,7 @@ class BatchFetching:
     `reading_of` says how each partition is read.
     """
 
-    def __init__(self, fetcher: Any, reading_of: Callable[[TopicPartition], Reading]) -> None:
+    def __init__(self, fetcher: Any, reading_of: Callable[[TopicPartition], ReadPosition]) -> None:
         self._fetcher, self._reading_of = fetcher, reading_of
         self._client = fetcher._client = _Client(fetcher._client)
         self._process, fetcher._proc_fetch_request = fetcher._proc_fetch_request, self._proc_fetch_request
@@ -128,7 +128,7 @@ class BatchFetching:
         partitions: Collection[TopicPartition],
         timeout: float = 0,  # noqa: ASYNC109 - aiokafka's name for it
         max_records: int | None = None,
-    ) -> dict[TopicPartition, Taken]:
+    ) -> dict[TopicPartition, BatchPart]:
         """What one turn takes of these partitions (none: of all). Waits up to `timeout` seconds until there is any."""
         fetcher, loop = self._fetcher, asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -146,14 +146,14 @@ class BatchFetching:
                 return {}
             waiter.result()  # raises what the coordinator found
 
-    def _turn(self, wanted: Collection[TopicPartition], most: int | None) -> dict[TopicPartition, Taken]:
+    def _turn(self, wanted: Collection[TopicPartition], most: int | None) -> dict[TopicPartition, BatchPart]:
         """Nothing could be taken because other partitions hold too much that is inflated: one goes on nevertheless."""
         return self._round(wanted, most, forced=False) or self._round(wanted, most, forced=True)
 
     def _round(
         self, wanted: Collection[TopicPartition], most: int | None, *, forced: bool
-    ) -> dict[TopicPartition, Taken]:
-        taken: dict[TopicPartition, Taken] = {}
+    ) -> dict[TopicPartition, BatchPart]:
+        taken: dict[TopicPartition, BatchPart] = {}
 
         def may_inflate() -> bool:
             return self._held_bytes() < HELD_BYTES or (forced and not taken)
@@ -179,12 +179,12 @@ class BatchFetching:
             elif not self._fetcher._subscriptions.is_assigned(tp):
                 del self._fetcher._records[tp]
 
-    def _take(self, tp: TopicPartition, result: Any, most: int, may_inflate: Callable[[], bool]) -> Taken | None:
+    def _take(self, tp: TopicPartition, result: Any, most: int, may_inflate: Callable[[], bool]) -> BatchPart | None:
         if not result.check_assignment(tp):
             self._remove(tp)
             return None
         most = min(most, self._reading_of(tp).records)
-        taken: Taken = result._partition_records.take(most, PARTITION_BYTES, may_inflate)
+        taken: BatchPart = result._partition_records.take(most, PARTITION_BYTES, may_inflate)
         result._update_position()
         if not taken.more:
             self._remove(tp)
@@ -205,7 +205,7 @@ class BatchFetching:
 
 def read_in_turns(consumer: Any, records: int = 1000) -> None:
     """Let `getmany` of a started consumer read this way: lists of `FetchedRecord`, so many of a partition at most."""
-    fetching = BatchFetching(consumer._fetcher, lambda _: Reading(fetched_records, records, consecutive=False))
+    fetching = BatchFetching(consumer._fetcher, lambda _: ReadPosition(fetched_records, records, consecutive=False))
 
     async def lists(*args: Any, **options: Any) -> dict[TopicPartition, list[FetchedRecord]]:
         return {tp: taken.records for tp, taken in (await fetching.taken(*args, **options)).items() if taken.records}

@@ -14,7 +14,7 @@ _LENGTH_END = 12  # baseOffset and batchLength: the length counts from here
 TRANSACTIONAL, CONTROL = 0x10, 0x20
 
 
-class BatchHeader(NamedTuple):
+class BatchSummary(NamedTuple):
     """`last`: offset of its last record; `transactional`, `control`: bits of its attributes."""
 
     first: int
@@ -24,18 +24,18 @@ class BatchHeader(NamedTuple):
     control: bool
 
 
-def batch_headers(raw: bytes) -> Iterator[BatchHeader]:
+def batch_headers(raw: bytes) -> Iterator[BatchSummary]:
     """Headers in `raw`, as a fetch response holds them; a header that is cut off at the end is left out."""
     at = 0
     while at + _HEADER.size <= len(raw):
         first, length, _, _, _, attributes, delta, _, _, producer_id = _HEADER.unpack_from(raw, at)
-        yield BatchHeader(
+        yield BatchSummary(
             first, first + delta, producer_id, bool(attributes & TRANSACTIONAL), bool(attributes & CONTROL)
         )
         at += _LENGTH_END + max(length, _HEADER.size - _LENGTH_END)
 
 
-def visible(headers: Iterable[BatchHeader], aborted: Iterable[tuple[int, int]], start: int) -> Iterator[BatchHeader]:
+def visible(headers: Iterable[BatchSummary], aborted: Iterable[tuple[int, int]], start: int) -> Iterator[BatchSummary]:
     """Batches from offset `start` on of which a read_committed consumer gets records.
 
     `aborted`: producer id and first offset of each aborted transaction in the range, as the fetch response lists them.

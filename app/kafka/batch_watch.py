@@ -22,7 +22,7 @@ class BatchWatch(Protocol):
         ...
 
 
-class Unwatched:
+class NoBatchWatch:
     """A `BatchWatch` for readers whose process no batch can end: replays, commands, changelogs."""
 
     def entering(self, tp: "TopicPartition", first: int, last: int, at_ms: int) -> int:
@@ -33,4 +33,4 @@ class Unwatched:
         """Nothing was noted, so nothing is to be cleared."""
 
 
-UNWATCHED = Unwatched()
+UNWATCHED = NoBatchWatch()

@@ -19,23 +19,24 @@ SPREAD_S, LOOK_S = 3.0, 0.1
 _RIGHTS = "heliograph topics rights prints what each process and command needs"
 
 
-class Unfit(Exception):
+class ClusterMismatchError(Exception):
     """This process must not work on this Kafka; each line of the text says why and what to do."""
 
 
 async def must_be_allowed(client: dict[str, Any], topics: Topics, process: str) -> None:
-    """Raises Unfit with one line for each right that `process` lacks; KafkaConnectionError without a broker.
+    """Raises ClusterMismatchError with one line for each right that `process` lacks; KafkaConnectionError without a
+    broker.
 
     Asked before anything else: a topic that we must not describe looks as if it were missing, and a client that lacks
     a right tries again for ever.
     """
     if missing := await missing_rights(client, rights_of(topics, process)):
         todo = f"heliograph topics rights {process} prints all that are needed"
-        raise Unfit("\n".join(f"no right to {right.words}: {todo}" for right in missing))
+        raise ClusterMismatchError("\n".join(f"no right to {right.words}: {todo}" for right in missing))
 
 
 async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
-    """Raises Unfit naming the topics that are missing; KafkaConnectionError without a broker."""
+    """Raises ClusterMismatchError naming the topics that are missing; KafkaConnectionError without a broker."""
     wanted = list(names)
     admin = AIOKafkaAdminClient(**client)
     try:
@@ -46,11 +47,11 @@ async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
                 break
             await asyncio.sleep(LOOK_S)
         if forbidden := await _forbidden(admin, missing):
-            raise Unfit("\n".join(f"no right to describe topic {name}: {_RIGHTS}" for name in forbidden))
+            raise ClusterMismatchError("\n".join(f"no right to describe topic {name}: {_RIGHTS}" for name in forbidden))
     finally:
         await admin.close()
     if missing:
-        raise Unfit(f"topics are missing: {', '.join(missing)}; run: heliograph topics apply")
+        raise ClusterMismatchError(f"topics are missing: {', '.join(missing)}; run: heliograph topics apply")
 
 
 async def _forbidden(admin: AIOKafkaAdminClient, names: list[str]) -> list[str]:
@@ -62,10 +63,10 @@ async def _forbidden(admin: AIOKafkaAdminClient, names: list[str]) -> list[str]:
 
 
 async def must_be_ours(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:
-    """Raises Unfit when topic `contacts` was written under another key, or by an older build; KafkaConnectionError
-    without a broker."""
+    """Raises ClusterMismatchError when topic `contacts` was written under another key, or by an older build;
+    KafkaConnectionError without a broker."""
     if problem := await contact_log_problem(client, contacts, pseudonym_key):
-        raise Unfit(problem)
+        raise ClusterMismatchError(problem)
 
 
 async def contact_log_problem(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from app.kafka.partition_reader import Logs
-from app.records.codec import Unreadable, decode
+from app.records.codec import InvalidFieldError, decode
 
 
-class _Stamped(msgspec.Struct):
+class _StampedRecord(msgspec.Struct):
     pk: str
 
 
-_stamped = msgspec.json.Decoder(_Stamped)
+_stamped = msgspec.json.Decoder(_StampedRecord)
 # Records at the end of each partition.
 LOOKED_AT = 50
 
@@ -48,6 +48,6 @@ async def _last(logs: Logs, topic: str, number: int) -> Counter[str]:
         for record in records:
             try:
                 counts[decode(_stamped, record.value).pk] += 1
-            except Unreadable:
+            except InvalidFieldError:
                 continue
     return counts

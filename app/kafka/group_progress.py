@@ -12,7 +12,7 @@ from enum import StrEnum
 Partition = tuple[str, int]  # topic, number
 
 
-class Cause(StrEnum):
+class StopCause(StrEnum):
     """Why records of the source topics are not folded."""
 
     NONE = "none"
@@ -22,7 +22,7 @@ class Cause(StrEnum):
 
 
 # With one of these no record is folded at all.
-STOPPED = (Cause.NO_WORKER, Cause.NO_PROGRESS)
+STOPPED = (StopCause.NO_WORKER, StopCause.NO_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Assessment:
     """
 
     members: int
-    cause: Cause
+    cause: StopCause
     since_s: float
     lag: Mapping[Partition, int]
     stalled: tuple[Partition, ...]
@@ -153,13 +153,13 @@ class ProgressTracker:
             {what: since_s for what, since_s in (lags | transactions).items() if since_s < math.inf},
         )
 
-    def _cause(self, now_s: float, stalled: tuple[Partition, ...]) -> tuple[Cause, float]:
+    def _cause(self, now_s: float, stalled: tuple[Partition, ...]) -> tuple[StopCause, float]:
         """With the boot clock's seconds since when it lasts."""
         if self._alone_s < math.inf:
-            return Cause.NO_WORKER, self._alone_s
+            return StopCause.NO_WORKER, self._alone_s
         if not stalled:
-            return Cause.NONE, now_s
+            return StopCause.NONE, now_s
         since_s = min(self._tracks[place].unmoved_s for place in stalled)
         if now_s - self._moved_s < self.limit_s:
-            return Cause.PARTITIONS_STALLED, since_s
-        return Cause.NO_PROGRESS, max(since_s, self._moved_s)
+            return StopCause.PARTITIONS_STALLED, since_s
+        return StopCause.NO_PROGRESS, max(since_s, self._moved_s)

@@ -7,20 +7,20 @@ transactions.
 from aiokafka.errors import KafkaError
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
-from app.kafka.record_format import Record
+from app.kafka.record_format import ParsedRecord
 
 
 class LegacyFormatError(Exception):
     """These bytes are no message set."""
 
 
-def legacy_records(frame: memoryview, magic: int) -> tuple[list[Record], int]:
+def legacy_records(frame: memoryview, magic: int) -> tuple[list[ParsedRecord], int]:
     """Records (v0 has no timestamps: 0) and the offset after them. Raises LegacyFormatError."""
     try:
         batch = LegacyRecordBatch(bytes(frame), magic)
         if not batch.validate_crc():
             raise LegacyFormatError("it has a wrong checksum")
-        records = [Record(one.offset, one.timestamp or 0, one.key, one.value, []) for one in batch]
+        records = [ParsedRecord(one.offset, one.timestamp or 0, one.key, one.value, []) for one in batch]
     except (ValueError, IndexError, OSError, RuntimeError, KafkaError) as error:
         raise LegacyFormatError("it is damaged") from error
     return records, batch.next_offset

@@ -34,7 +34,7 @@ from app.kafka.record_format import (
     PREFIX_BYTES,
     UNUSUAL,
     BatchHeader,
-    Record,
+    ParsedRecord,
     RecordFormatError,
     batch_header,
 )
@@ -57,7 +57,7 @@ class Form(Protocol):
 
 
 @dataclass(slots=True)
-class Taken:
+class BatchPart:
     """What was taken of a partition: the committed records of the offsets from `first` to before `end`.
 
     `size`: bytes of the records, inflated, with HEADER_BYTES for each header. `work`: bytes that were inflated for
@@ -105,13 +105,13 @@ class PartitionBatches:
         """What the inflated batch that is being read holds in memory."""
         return self._batch.inflated_bytes if self._batch else 0
 
-    def take(self, most_records: int, most_bytes: int, may_inflate: Callable[[], bool]) -> Taken:
+    def take(self, most_records: int, most_bytes: int, may_inflate: Callable[[], bool]) -> BatchPart:
         """The next records. A gap in the offsets ends what is taken; the next `first` then lies behind it.
 
         `may_inflate` is asked before each compressed batch; none that takes more than FREE_BYTES is inflated if it says
         no.
         """
-        taken = Taken(self.next_fetch_offset, most=most_records)
+        taken = BatchPart(self.next_fetch_offset, most=most_records)
         while len(taken.records) < most_records and taken.size < most_bytes and self._advance(taken, may_inflate):
             if self._batch is not None:
                 self._read(self._batch, taken, most_bytes)
@@ -131,14 +131,14 @@ class PartitionBatches:
             return data[at:]
         return data[at : at + size] if at + size <= len(data) else None
 
-    def _advance(self, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+    def _advance(self, taken: BatchPart, may_inflate: Callable[[], bool]) -> bool:
         """Stay in the batch that is open, or go on to the next one; False: there is none for now."""
         if self._batch is not None:
             return True
         frame = self._frame()
         return frame is not None and self._enter(frame, taken, may_inflate)
 
-    def _enter(self, frame: memoryview, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+    def _enter(self, frame: memoryview, taken: BatchPart, may_inflate: Callable[[], bool]) -> bool:
         """Go on to this batch; False: not now."""
         magic = frame[MAGIC_AT]
         if magic < CURRENT_MAGIC:
@@ -158,7 +158,7 @@ class PartitionBatches:
             return True
         return self._open(frame, header, taken, may_inflate)
 
-    def _ends_the_process(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
+    def _ends_the_process(self, batch: DefaultRecordBatch, frame: memoryview, taken: BatchPart) -> bool:
         """Whether this batch is gone on without, as its reading ended the process again and again. What holds no data
         (see `AbortedTransactions`) is nobody's loss."""
         deaths = self._watch.entering(self._tp, batch.base_offset, batch.next_offset - 1, batch.max_timestamp)
@@ -171,7 +171,7 @@ class PartitionBatches:
     def _holds_no_data(self, header: BatchHeader, batch: DefaultRecordBatch) -> bool:
         return self._transactions.holds(header, batch) or header.control
 
-    def _took_whole(self, batch: DefaultRecordBatch, frame: memoryview, taken: Taken) -> bool:
+    def _took_whole(self, batch: DefaultRecordBatch, frame: memoryview, taken: BatchPart) -> bool:
         """The usual batch, quickly: small, not compressed, of no transaction, and all of it may be taken."""
         first, end, position = batch.base_offset, batch.next_offset, self.next_fetch_offset
         if batch.attributes & UNUSUAL or len(frame) > SMALL_BYTES or end - first > taken.most - len(taken.records):
@@ -191,7 +191,7 @@ class PartitionBatches:
         self._at, self.next_fetch_offset = self._at + len(frame), end
         return True
 
-    def _reached(self, header: BatchHeader, taken: Taken) -> bool:
+    def _reached(self, header: BatchHeader, taken: BatchPart) -> bool:
         """False: between what was taken and this batch offsets are missing."""
         if self._consecutive and header.base_offset > self.next_fetch_offset:
             if self.next_fetch_offset > taken.first:
@@ -199,7 +199,7 @@ class PartitionBatches:
             taken.first = self.next_fetch_offset = header.base_offset
         return True
 
-    def _open(self, frame: memoryview, header: BatchHeader, taken: Taken, may_inflate: Callable[[], bool]) -> bool:
+    def _open(self, frame: memoryview, header: BatchHeader, taken: BatchPart, may_inflate: Callable[[], bool]) -> bool:
         """Begin to read this batch; False: not now, it inflates to more than may be held."""
         limit = MAX_INFLATED_BYTES if header.codec == NONE or may_inflate() else FREE_BYTES
         if limit == FREE_BYTES and self._at == self._too_large_at:
@@ -221,7 +221,7 @@ class PartitionBatches:
         self._at += len(frame)
         return True
 
-    def _read(self, batch: OpenBatch, taken: Taken, most_bytes: int) -> None:
+    def _read(self, batch: OpenBatch, taken: BatchPart, most_bytes: int) -> None:
         header = batch.header
         self._watch.entering(self._tp, header.base_offset, header.next_offset - 1, header.max_ms)
         try:
@@ -234,18 +234,18 @@ class PartitionBatches:
         self.next_fetch_offset = max(self.next_fetch_offset, end)
         self._batch = None if batch.finished() else batch
 
-    def _add(self, taken: Taken, records: Sequence[Any], size: int) -> None:
+    def _add(self, taken: BatchPart, records: Sequence[Any], size: int) -> None:
         """Without those before the position: a fetch begins with the whole batch that the position lies in."""
         if records and records[0].offset < self.next_fetch_offset:
             records = [record for record in records if record.offset >= self.next_fetch_offset]
         taken.size += size if records else 0
-        if records and isinstance(records[0], Record):
+        if records and isinstance(records[0], ParsedRecord):
             for record in records:
                 taken.records += self._form(self._tp, [record], record.unreadable)
         else:
             taken.records += self._form(self._tp, records, "")
 
-    def _damaged(self, frame: memoryview, taken: Taken) -> bool:
+    def _damaged(self, frame: memoryview, taken: BatchPart) -> bool:
         """What arrived is not what was produced: fetch it again a few times, then set it aside."""
         position = self.next_fetch_offset
         if self._refetches(position):
@@ -257,7 +257,7 @@ class PartitionBatches:
         self._set_aside(frame, end or position + 1, "has a wrong checksum", taken)
         return True
 
-    def _take_legacy(self, frame: memoryview, magic: int, taken: Taken) -> bool:
+    def _take_legacy(self, frame: memoryview, magic: int, taken: BatchPart) -> bool:
         try:
             records, end = legacy_records(frame, magic)
         except LegacyFormatError as error:
@@ -269,18 +269,18 @@ class PartitionBatches:
         self.next_fetch_offset = max(self.next_fetch_offset, end)
         return True
 
-    def _set_aside(self, frame: memoryview, end: int, what: str, taken: Taken, prefix: str = "") -> None:
+    def _set_aside(self, frame: memoryview, end: int, what: str, taken: BatchPart, prefix: str = "") -> None:
         """One record for all offsets up to `end`, with the batch as its value if a topic can hold that."""
         count, first = end - self.next_fetch_offset, self.next_fetch_offset
         rule = f"{prefix}a batch of {len(frame)} bytes with {count} records, from offset {first} on, {what}"
         value = bytes(frame if len(frame) <= KEPT_BYTES else frame[:PREFIX_BYTES])
         at_ms = max(0, batch_header(frame, 0).max_ms) if len(frame) >= BATCH.size else 0
-        taken.records += self._form(self._tp, [Record(first, at_ms, None, value, [], rule)], rule)
+        taken.records += self._form(self._tp, [ParsedRecord(first, at_ms, None, value, [], rule)], rule)
         taken.size += len(value)
         self._batch, self.next_fetch_offset = None, end
 
 
-def _has_room(taken: Taken) -> bool:
+def _has_room(taken: BatchPart) -> bool:
     """Whether another batch may be inflated for this turn: it keeps the thread from its heartbeats."""
     return taken.work < MAX_INFLATED_BYTES
 

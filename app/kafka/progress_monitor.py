@@ -8,7 +8,7 @@ from typing import Protocol
 from app import clock, telemetry
 from app.config.settings import Settings
 from app.kafka.client import client_settings
-from app.kafka.group_progress import Assessment, Cause, GroupSnapshot, Offsets, Partition, ProgressTracker
+from app.kafka.group_progress import Assessment, GroupSnapshot, Offsets, Partition, ProgressTracker, StopCause
 from app.kafka.group_reader import UNREACHABLE, GroupReader
 from app.records.topics import Topics
 
@@ -19,7 +19,7 @@ READS_PER_TIMEOUT, LONGEST_INTERVAL_S = 10, 3.0
 NAMED = 3
 
 
-class Reader(Protocol):
+class SnapshotReader(Protocol):
     """What a monitor needs of `GroupReader`."""
 
     async def read(self) -> GroupSnapshot:
@@ -40,7 +40,7 @@ class WorkerMonitor:
     known; "" if nothing is. `stopped`: the same, while no record at all is folded. `paced`: see `ProgressTracker`.
     """
 
-    def __init__(self, reader: Reader, stall_timeout_s: float, paced: Collection[str] = ()) -> None:
+    def __init__(self, reader: SnapshotReader, stall_timeout_s: float, paced: Collection[str] = ()) -> None:
         self.interval_s = min(LONGEST_INTERVAL_S, stall_timeout_s / READS_PER_TIMEOUT)
         self.limit_s = stall_timeout_s - 2 * self.interval_s
         self._tracker, self._reader = ProgressTracker(self.limit_s, paced), reader
@@ -135,8 +135,8 @@ def _log_change(before: Assessment | None, now: Assessment | None, error: Except
         frames = {} if known else {"frames": telemetry.frames_of(error)}
         if before is not None or not known:
             _log.warning("workers.unknown", error=type(error).__name__, **frames)
-    elif now is not None and now.cause is not (before.cause if before else Cause.NONE):
-        write = _log.info if now.cause is Cause.NONE else _log.error
+    elif now is not None and now.cause is not (before.cause if before else StopCause.NONE):
+        write = _log.info if now.cause is StopCause.NONE else _log.error
         write("workers.progress", cause=now.cause.value, members=now.members, lag=sum(now.lag.values()))
 
 
@@ -165,13 +165,13 @@ def describe(assessment: Assessment) -> str:
     since_ms = clock.now_ms() - int((clock.boot_s() - assessment.since_s) * 1000)
     since = clock.iso(since_ms // 1000 * 1000)
     match assessment.cause:
-        case Cause.NO_WORKER:
+        case StopCause.NO_WORKER:
             return f"no worker makes progress since {since}: none is running"
-        case Cause.NO_PROGRESS:
+        case StopCause.NO_PROGRESS:
             return f"no worker makes progress since {since}"
-        case Cause.PARTITIONS_STALLED:
+        case StopCause.PARTITIONS_STALLED:
             return f"no progress since {since} in {names(assessment.stalled)}"
-        case Cause.NONE:
+        case StopCause.NONE:
             return ""
 
 

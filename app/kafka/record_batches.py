@@ -17,7 +17,7 @@ from app.kafka.record_format import (
     HEADER_BYTES,
     MAX_HEADERS,
     BatchHeader,
-    Record,
+    ParsedRecord,
     RecordFormatError,
     header_count,
     parse_record,
@@ -115,8 +115,8 @@ class OpenBatch:
         content = self._body[self._at : end]
         return self.header.uncompressed(len(content), count) + content
 
-    def _parsed_here(self, count: int, end: int) -> list[Record]:
-        records, at = list[Record](), self._at
+    def _parsed_here(self, count: int, end: int) -> list[ParsedRecord]:
+        records, at = list[ParsedRecord](), self._at
         for _ in range(count):
             record, at = parse_record(self._body, at, self.header)
             records.append(record)
@@ -142,6 +142,8 @@ def without_many_headers(records: Sequence[Any], counts: Sequence[int]) -> Seque
     if not counts or max(counts) <= MAX_HEADERS:
         return records
     return [
-        Record(r.offset, r.timestamp, r.key, r.value, [] if why else r.headers, why or getattr(r, "unreadable", ""))
+        ParsedRecord(
+            r.offset, r.timestamp, r.key, r.value, [] if why else r.headers, why or getattr(r, "unreadable", "")
+        )
         for r, why in zip(records, map(too_many_headers, counts), strict=True)
     ]

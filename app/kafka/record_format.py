@@ -78,7 +78,7 @@ class BatchHeader(NamedTuple):
         return BATCH.pack(*self._replace(attributes=attributes, length=length, records=count))
 
 
-class Record(NamedTuple):
+class ParsedRecord(NamedTuple):
     """A record, with the attributes of aiokafka's. `unreadable`: why key and value are not what was produced."""
 
     offset: int
@@ -114,7 +114,7 @@ def record_span(data: memoryview, at: int) -> tuple[int, int]:
     return start, start + length
 
 
-def parse_record(data: memoryview, at: int, header: BatchHeader) -> tuple[Record, int]:
+def parse_record(data: memoryview, at: int, header: BatchHeader) -> tuple[ParsedRecord, int]:
     """The record at `at` and where it ends; one that is too large or has too many headers says so and is cut.
 
     Raises RecordFormatError.
@@ -129,11 +129,11 @@ def parse_record(data: memoryview, at: int, header: BatchHeader) -> tuple[Record
     placed = header.base_offset + delta, header.time_of(delta_ms)
     if end - start > MAX_RECORD_BYTES:
         why = f"the record has {end - start} bytes, more than {MAX_RECORD_BYTES}"
-        return Record(*placed, _prefix(key), _prefix(value), [], why), end
+        return ParsedRecord(*placed, _prefix(key), _prefix(value), [], why), end
     if count > MAX_HEADERS:
-        return Record(*placed, _copy(key), _copy(value), [], too_many_headers(count)), end
+        return ParsedRecord(*placed, _copy(key), _copy(value), [], too_many_headers(count)), end
     headers = _headers(fields, place, count)
-    return Record(*placed, _copy(key), _copy(value), headers), end
+    return ParsedRecord(*placed, _copy(key), _copy(value), headers), end
 
 
 def header_count(data: memoryview, at: int) -> int:

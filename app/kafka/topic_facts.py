@@ -97,7 +97,7 @@ class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc] # ai
         return request_struct_class(self._topics, False, False, self._operations, {})
 
 
-class Described(NamedTuple):
+class TopicFacts(NamedTuple):
     """A topic as a broker describes it. `operations`: a bit field of those that we may do, if that was asked for."""
 
     error_code: int
@@ -108,12 +108,12 @@ class Described(NamedTuple):
 
 async def described(
     admin: AIOKafkaAdminClient, topics: Iterable[str], *, operations: bool = False
-) -> tuple[Described, ...]:
+) -> tuple[TopicFacts, ...]:
     """These topics, those that are not there too. Raises KafkaError without a broker, NotImplementedError before
     Kafka 2.8."""
     client = admin._client
     response = await client.send(client.get_random_node(), _MetadataRequest(topics, operations))
-    return tuple(Described(topic[0], topic[1], topic[2], topic[5]) for topic in response.topics)
+    return tuple(TopicFacts(topic[0], topic[1], topic[2], topic[5]) for topic in response.topics)
 
 
 async def topic_ids(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ MAX_BYTES, MIN_ISR = "max.message.bytes", "min.insync.replicas"
 AT_LEAST = (MAX_BYTES, MIN_ISR)
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class TopicChange(msgspec.Struct, frozen=True, kw_only=True):
     """`action`: create, alter, or refuse (an operator must decide); `detail` says what, from what to what."""
 
     topic: str
@@ -23,35 +23,35 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, str] = {}
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What `apply` would do. `refused` changes stop it."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[TopicChange, ...]
 
     @property
-    def refused(self) -> tuple[Change, ...]:
+    def refused(self) -> tuple[TopicChange, ...]:
         """Changes that are not ours to make."""
         return tuple(change for change in self.changes if change.action == "refuse")
 
 
-async def plan(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], partitions: int, replication: int) -> Plan:
+async def plan(admin: AIOKafkaAdminClient, topics: Mapping[str, Topic], partitions: int, replication: int) -> TopicPlan:
     """Compare declaration and broker."""
     wanted = {topic.name: replicated(topic, replication) for topic in topics.values()}
     cluster = await admin.describe_cluster()
     brokers = len(cluster["brokers"])
     existing = {t["topic"]: t for t in await admin.describe_topics() if t["topic"] in wanted}
     configs = await _configs(admin, list(existing))
-    changes: list[Change] = []
+    changes: list[TopicChange] = []
     if replication > brokers:
         detail = f"replication factor {replication} needs as many brokers; the cluster has {brokers}"
-        changes.append(Change(topic="*", action="refuse", detail=detail))
+        changes.append(TopicChange(topic="*", action="refuse", detail=detail))
     for name, topic in wanted.items():
         if name not in existing:
             detail = f"{partitions} partitions, replication {replication}"
-            changes.append(Change(topic=name, action="create", detail=detail, config=topic.config))
+            changes.append(TopicChange(topic=name, action="create", detail=detail, config=topic.config))
         else:
             changes += _differences(topic, existing[name], configs[name], partitions, replication)
-    return Plan(changes=tuple(changes))
+    return TopicPlan(changes=tuple(changes))
 
 
 def replicated(topic: Topic, replication: int) -> Topic:
@@ -68,20 +68,20 @@ def replicated(topic: Topic, replication: int) -> Topic:
 
 def _differences(
     topic: Topic, found: Mapping[str, Any], config: Mapping[str, str], partitions: int, replication: int
-) -> list[Change]:
+) -> list[TopicChange]:
     changes = []
     count = len(found["partitions"])
     if count != partitions:
         detail = f"has {count} partitions, {partitions} wanted: a core topic keeps its count for life"
-        changes.append(Change(topic=topic.name, action="refuse", detail=detail))
+        changes.append(TopicChange(topic=topic.name, action="refuse", detail=detail))
     factors = sorted({len(p["replicas"]) for p in found["partitions"]})
     if factors != [replication]:
         detail = f"has replication {factors}, {replication} wanted: reassign its replicas"
-        changes.append(Change(topic=topic.name, action="refuse", detail=detail))
+        changes.append(TopicChange(topic=topic.name, action="refuse", detail=detail))
     differing = {key: value for key, value in topic.config.items() if not _as_good(key, config.get(key), value)}
     if differing:
         detail = ", ".join(f"{key} {config.get(key)} -> {value}" for key, value in differing.items())
-        changes.append(Change(topic=topic.name, action="alter", detail=detail, config=differing))
+        changes.append(TopicChange(topic=topic.name, action="alter", detail=detail, config=differing))
     return changes
 
 
@@ -94,7 +94,7 @@ def _as_good(key: str, found: str | None, wanted: str) -> bool:
     return found == wanted
 
 
-async def apply(admin: AIOKafkaAdminClient, todo: Plan, partitions: int, replication: int) -> None:
+async def apply(admin: AIOKafkaAdminClient, todo: TopicPlan, partitions: int, replication: int) -> None:
     """Carry out creations and alterations. Raises KafkaError subclasses as the broker answers."""
     new = [
         NewTopic(change.topic, partitions, replication, topic_configs=change.config)

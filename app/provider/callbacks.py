@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.domain.model.vocabulary import ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
 from app.provider.error_enrichment import INVALID_AFTER, About, stamp_code
 from app.provider.status_mapping import PROGRESS
 
@@ -29,7 +29,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     attempt: int
     sid: str
-    progress: Progress
+    progress: DeliveryStatus
     status: str
     code: int | None
     error: ErrorClass | None
@@ -38,7 +38,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     hold_until_ms: int = 0
 
 
-class Text(msgspec.Struct, frozen=True, kw_only=True):
+class InboundText(msgspec.Struct, frozen=True, kw_only=True):
     """An inbound text. `sender`, `to`: addresses with their channel prefix; `opt_out_type`: STOP, START, HELP or "";
     `service`: SID of the Messaging Service or ""."""
 
@@ -54,7 +54,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return "<Text>"
 
 
-class Unplaced(msgspec.Struct, frozen=True):
+class UnmatchedReport(msgspec.Struct, frozen=True):
     """A signed callback that names nothing we know: the field at fault, and the rule."""
 
     field: str
@@ -63,18 +63,18 @@ class Unplaced(msgspec.Struct, frozen=True):
 
 def read_report(
     fields: Fields, query: Mapping[str, str], at_ms: int = 0, invalid_after: Mapping[str, int] = INVALID_AFTER
-) -> Report | Unplaced:
+) -> Report | UnmatchedReport:
     """A status callback and the query of its URL. `at_ms`: when it came, ms since the epoch; `invalid_after`: the
     tenant's, by code."""
     status = (fields.get("MessageStatus") or fields.get("SmsStatus", "")).lower()
     progress = PROGRESS.get(status)
     if progress is None:
-        return Unplaced("MessageStatus", "is not a status that we know")
+        return UnmatchedReport("MessageStatus", "is not a status that we know")
     if (sid := _sid(fields)) is None:
-        return Unplaced("MessageSid", "is not a message SID")
+        return UnmatchedReport("MessageSid", "is not a message SID")
     attempt = _number(query.get("a", ""))
     if not attempt:
-        return Unplaced("a", "is not the number of an attempt")
+        return UnmatchedReport("a", "is not the number of an attempt")
     code = _number(fields.get("ErrorCode", ""), 9) or None
     done = fields.get("RawDlrDoneDate", "")
     about = About(at_ms, fields.get("To", ""), fields.get("From", ""), invalid_after=invalid_after)
@@ -93,14 +93,14 @@ def read_report(
     )
 
 
-def read_text(fields: Fields) -> Text | Unplaced:
+def read_text(fields: Fields) -> InboundText | UnmatchedReport:
     """An inbound text, from the inbound or the fallback webhook."""
     if (sid := _sid(fields)) is None:
-        return Unplaced("MessageSid", "is not a message SID")
+        return UnmatchedReport("MessageSid", "is not a message SID")
     if not fields.get("From", "").strip():
-        return Unplaced("From", "is missing")
+        return UnmatchedReport("From", "is missing")
     kind, service = fields.get("OptOutType", "").strip().upper(), fields.get("MessagingServiceSid", "")
-    return Text(
+    return InboundText(
         sid=sid,
         sender=fields["From"],
         to=fields.get("To", ""),

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from app.provider.http import Flight, PooledHttpClient, current_flight
-from app.provider.provider_api import Canceled, Doubtful
+from app.provider.provider_api import CancelResult, CreateUnknown
 from app.provider.status_mapping import code_of
 
 # Not about the text: credentials, time, too many at once.
@@ -25,20 +25,20 @@ class _Said(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Said).decode
 
 
-async def cancel_text(http: PooledHttpClient, account_sid: str, sid: str) -> Canceled | Doubtful:
+async def cancel_text(http: PooledHttpClient, account_sid: str, sid: str) -> CancelResult | CreateUnknown:
     """Twilio's word; Doubtful without one: to be asked again. Never raises for what the network or Twilio does."""
     uri = f"/2010-04-01/Accounts/{account_sid}/Messages/{sid}.json"
     status, said = await _asked(http, "POST", uri, {"Status": "canceled"})
     if status == 200 and said is not None:
-        return Canceled(done=said.status == "canceled")
+        return CancelResult(done=said.status == "canceled")
     if said is None or status in _LATER or not 400 <= status < 500:
-        return Doubtful(why=f"http {status}" if status else "no answer", http_status=status)
+        return CreateUnknown(why=f"http {status}" if status else "no answer", http_status=status)
     found, resource = await _asked(http, "GET", uri, {})
     if found == 200 and resource is not None:
-        return Canceled(done=resource.status == "canceled", code=said.code)
+        return CancelResult(done=resource.status == "canceled", code=said.code)
     if found == 404:
-        return Canceled(done=False, code=said.code)
-    return Doubtful(why=f"http {found}" if found else "no answer", http_status=found)
+        return CancelResult(done=False, code=said.code)
+    return CreateUnknown(why=f"http {found}" if found else "no answer", http_status=found)
 
 
 async def _asked(http: PooledHttpClient, method: str, uri: str, form: dict[str, str]) -> tuple[int, _Said | None]:

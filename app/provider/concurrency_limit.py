@@ -11,7 +11,7 @@ leaves none. No clock: time is counted in answers.
 ROUNDS = 20
 
 
-class Allowance:
+class ConcurrencyLimit:
     """`limit` is between 1 and `most`. `begin` before a request, `answered` with what it gave after it."""
 
     def __init__(self, most: int) -> None:

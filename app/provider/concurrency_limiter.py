@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from app import telemetry
-from app.provider.concurrency_limit import Allowance
+from app.provider.concurrency_limit import ConcurrencyLimit
 
 log = telemetry.logger(__name__)
 
 
-class Gate:
+class ConcurrencyLimiter:
     """See the module. `line` is where one tenant waits; `begin` and `answered` tell what came of requests."""
 
     def __init__(self, most: int) -> None:
-        self._allowed, self.inside = Allowance(most), 0
+        self._allowed, self.inside = ConcurrencyLimit(most), 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @property
@@ -26,9 +26,9 @@ class Gate:
         """Requests at once, now."""
         return self._allowed.limit
 
-    def line(self, tenant: str) -> "Line":
+    def line(self, tenant: str) -> "TenantQueue":
         """One tenant's way in."""
-        return Line(self, tenant)
+        return TenantQueue(self, tenant)
 
     def begin(self) -> int:
         """A request leaves."""
@@ -78,10 +78,10 @@ class Gate:
         return None
 
 
-class Line:
+class TenantQueue:
     """One tenant's way through a gate: `async with`."""
 
-    def __init__(self, gate: Gate, tenant: str) -> None:
+    def __init__(self, gate: ConcurrencyLimiter, tenant: str) -> None:
         self.gate, self._tenant = gate, tenant
 
     def limit(self) -> int:

@@ -25,7 +25,7 @@ NOT_MOBILE, BLOCKED = 21614, 30004
 _TOLL_FREE = re.compile(r"\+?18(00|33|44|55|66|77|88)[0-9]{7}\Z")
 
 
-class Stamp(NamedTuple):
+class ErrorEnrichment(NamedTuple):
     """`invalid_after`: so many such failures make the number invalid, 0: it says nothing of it; `hold_until_ms`: no
     further attempt before, 0: as the class says."""
 
@@ -34,7 +34,7 @@ class Stamp(NamedTuple):
     hold_until_ms: int = 0
 
 
-NOTHING = Stamp()
+NOTHING = ErrorEnrichment()
 
 
 class About(NamedTuple):
@@ -48,20 +48,20 @@ class About(NamedTuple):
     invalid_after: Mapping[str, int] = INVALID_AFTER
 
 
-def stamp(code: int | None, error: ErrorClass | None, about: About) -> Stamp:
+def stamp(code: int | None, error: ErrorClass | None, about: About) -> ErrorEnrichment:
     """From what the code alone says to what it says of this attempt."""
     error = _refined(code, error, about)
     if error is ErrorClass.NUMBER_INVALID:
-        return Stamp(error, 1)
+        return ErrorEnrichment(error, 1)
     if error is ErrorClass.DAILY_CAP:
-        return Stamp(error, hold_until_ms=_ms(_next_day(about.at_ms, PACIFIC), time(0), PACIFIC))
+        return ErrorEnrichment(error, hold_until_ms=_ms(_next_day(about.at_ms, PACIFIC), time(0), PACIFIC))
     if error is ErrorClass.QUIET_HOURS:
-        return Stamp(error, hold_until_ms=_morning(about))
+        return ErrorEnrichment(error, hold_until_ms=_morning(about))
     name = str(code)
-    return Stamp(error, about.invalid_after.get(name, INVALID_AFTER.get(name, 0)))
+    return ErrorEnrichment(error, about.invalid_after.get(name, INVALID_AFTER.get(name, 0)))
 
 
-def stamp_code(code: int | None, about: About) -> Stamp:
+def stamp_code(code: int | None, about: About) -> ErrorEnrichment:
     """Of a code that came with a report, None without one."""
     return NOTHING if code is None else stamp(code, error_class(code), about)
 

@@ -18,7 +18,7 @@ from aiohttp.tracing import Trace
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
-from app.provider.concurrency_limiter import Gate
+from app.provider.concurrency_limiter import ConcurrencyLimiter
 from app.provider.provider_api import LastCheck
 from app.provider.request_url import address
 
@@ -29,7 +29,7 @@ KEEPALIVE_S = 3.0
 MOST_BYTES = 32 << 20
 
 
-class Forbidden(Exception):
+class ForbiddenRequestError(Exception):
     """The last check refused: no byte left."""
 
 
@@ -71,13 +71,13 @@ class AskingConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
-        """A connection that may be written to now. Raises Forbidden."""
+        """A connection that may be written to now. Raises ForbiddenRequestError."""
         connection = await super().connect(req, traces, timeout)
         flight = current_flight.get()
         if why := flight.check():
             connection.release()
             flight.forbidden = why
-            raise Forbidden
+            raise ForbiddenRequestError
         flight.left = True
         return connection
 
@@ -97,12 +97,17 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
     """See the module. `limit`: connections at once; `gate`: of the account. Build it inside the running loop."""
 
     def __init__(
-        self, base_url: str, credentials: tuple[str, str], timeouts: Timeouts, limit: int, gate: Gate | None = None
+        self,
+        base_url: str,
+        credentials: tuple[str, str],
+        timeouts: Timeouts,
+        limit: int,
+        gate: ConcurrencyLimiter | None = None,
     ) -> None:
         super().__init__(logging.getLogger("twilio.quiet"), True, None)
         self._base = base_url.rstrip("/")
         self.log_in(credentials)
-        self._timeouts, self._gate = timeouts, gate or Gate(limit)
+        self._timeouts, self._gate = timeouts, gate or ConcurrencyLimiter(limit)
         self._session = aiohttp.ClientSession(
             connector=AskingConnector(limit=limit, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -114,7 +119,8 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
         self._own = {"Authorization": aiohttp.encode_basic_auth(*credentials), "Accept-Encoding": "identity"}
 
     async def request(self, method: str, uri: str, **given: Any) -> Response:
-        """One HTTP request, to the configured server. Raises Forbidden, aiohttp.ClientError, TimeoutError, OSError."""
+        """One HTTP request, to the configured server. Raises ForbiddenRequestError, aiohttp.ClientError,
+        TimeoutError, OSError."""
         flight, begun = current_flight.get(), self._gate.begin()
         async with self._session.request(
             method,

@@ -30,11 +30,11 @@ class _Intelligence(msgspec.Struct, frozen=True):
     error_code: int | None = None
 
 
-class _Resource(msgspec.Struct, frozen=True):
+class _LookupResource(msgspec.Struct, frozen=True):
     line_type_intelligence: _Intelligence | None = None
 
 
-_decode = msgspec.json.Decoder(_Resource).decode
+_decode = msgspec.json.Decoder(_LookupResource).decode
 
 
 def lookups_of(base_url: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from app import telemetry
 from app.domain.content.surrogates import replace_lone_surrogates
-from app.domain.model.vocabulary import ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
 from app.provider.http import Flight, PooledHttpClient, current_flight
 from app.provider.status_mapping import PROGRESS, code_of, error_class
 
@@ -36,7 +36,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return "<Query>"
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A text on the list. `sender`: "" until a service chose one; `progress`: None for a text that came in."""
 
     sid: str
@@ -48,7 +48,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     inbound: bool
     by_api: bool
     status: str
-    progress: Progress | None
+    progress: DeliveryStatus | None
     code: int | None
     error: ErrorClass | None
     created_ms: int
@@ -57,10 +57,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return "<Found>"
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class MessagePage(msgspec.Struct, frozen=True, kw_only=True):
     """`after`: what to ask for the next page with, "" if this is the last. `whole`: every text on it could be read."""
 
-    texts: tuple[Found, ...]
+    texts: tuple[ListedMessage, ...]
     after: str
     whole: bool = True
 
@@ -69,22 +69,22 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.texts) and self.texts[-1].created_ms < before_ms
 
 
-class NoPage(msgspec.Struct, frozen=True, kw_only=True):
+class PageUnavailable(msgspec.Struct, frozen=True, kw_only=True):
     """Twilio did not answer, or not with a page."""
 
     why: str
     http_status: int = 0
 
 
-class Catalogue(Protocol):
+class MessageList(Protocol):
     """What one tenant's account holds."""
 
-    async def page(self, query: Query, after: str = "") -> Page | NoPage:
+    async def page(self, query: Query, after: str = "") -> MessagePage | PageUnavailable:
         """A page of what `query` asks for, or the one after."""
         ...
 
 
-class _Resource(msgspec.Struct, frozen=True, kw_only=True):
+class _MessageResource(msgspec.Struct, frozen=True, kw_only=True):
     sid: str
     status: str
     date_created: str
@@ -103,12 +103,14 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Content).decode
-_decode_resource = msgspec.json.Decoder(_Resource).decode
+_decode_resource = msgspec.json.Decoder(_MessageResource).decode
 # What reading an answer raises that is none of Twilio's, or holds a number or a date that cannot be.
 _UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 
 
-async def ask_page(http: PooledHttpClient, account_sid: str, query: Query, after: str = "") -> Page | NoPage:
+async def ask_page(
+    http: PooledHttpClient, account_sid: str, query: Query, after: str = ""
+) -> MessagePage | PageUnavailable:
     """One page of what `query` asks for, or the one after. Never raises for what the network or Twilio does."""
     flight = Flight(lambda: None, PAGE_S)
     current_flight.set(flight)
@@ -118,19 +120,19 @@ async def ask_page(http: PooledHttpClient, account_sid: str, query: Query, after
     try:
         answer = await http.request("GET", uri, params=params)
         if answer.status_code != 200:
-            return NoPage(why=f"http {answer.status_code}", http_status=answer.status_code)
+            return PageUnavailable(why=f"http {answer.status_code}", http_status=answer.status_code)
         content = _content(answer.text)
         texts = tuple(text for raw in content.messages if (text := _text(raw)) is not None)
         whole = len(texts) == len(content.messages)
-        page = Page(texts=texts, after=_local(content.next_page_uri or ""), whole=whole)
+        page = MessagePage(texts=texts, after=_local(content.next_page_uri or ""), whole=whole)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return NoPage(why=type(error).__name__, http_status=flight.status)
+        return PageUnavailable(why=type(error).__name__, http_status=flight.status)
     except _UNREADABLE:
-        return NoPage(why="unreadable page", http_status=flight.status)
+        return PageUnavailable(why="unreadable page", http_status=flight.status)
     return page
 
 
-def _text(raw: msgspec.Raw) -> Found | None:
+def _text(raw: msgspec.Raw) -> ListedMessage | None:
     """One text; None if it cannot be read, which is no reason to lose the page that it is on."""
     try:
         return _found(_decode_resource(raw))
@@ -169,10 +171,10 @@ def _second(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _found(resource: _Resource) -> Found:
+def _found(resource: _MessageResource) -> ListedMessage:
     inbound, code = resource.direction == "inbound", code_of(resource.error_code)
     media = resource.num_media or "0"
-    return Found(
+    return ListedMessage(
         sid=resource.sid,
         to=resource.to or "",
         sender=resource.from_ or "",

@@ -5,10 +5,10 @@ from typing import Protocol
 
 import msgspec
 
-from app.domain.model.vocabulary import ErrorClass, LineType, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, LineType
 
 
-class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CreateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One text to send. `messaging_service_sid` or `from_number`, or both: that sender of the service; `validity_s` 1
     to 36000; `send_at_ms`: when Twilio sends it, 0: now. The rest are Twilio's parameters of the same names, not sent
     if "" or None."""
@@ -35,15 +35,15 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return "<Create>"
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CreateAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Twilio took it."""
 
     sid: str
-    progress: Progress
+    progress: DeliveryStatus
     segments: int
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CreateRejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Proved not sent: refused, or no connection was made (`http_status` 0). `invalid_after`, `hold_until_ms`: see
     `provider.stamps`."""
 
@@ -55,34 +55,34 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hold_until_ms: int = 0
 
 
-class Doubtful(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CreateUnknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The request may have left and nothing says what became of it."""
 
     why: str
     http_status: int = 0
 
 
-class Canceled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CancelResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Twilio's word on a text that it is to cancel: `done`, or it was sent already, or is not there."""
 
     done: bool
     code: int | None = None
 
 
-class Abandoned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CreateNotSent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last check forbade the call before a byte of it left."""
 
     why: str
 
 
-Result = Taken | Refused | Doubtful | Abandoned
+Result = CreateAccepted | CreateRejected | CreateUnknown | CreateNotSent
 LastCheck = Callable[[], str | None]
 
 
 class Provider(Protocol):
     """Sends for one tenant."""
 
-    async def create(self, call: Create, last_check: LastCheck) -> Result:
+    async def create(self, call: CreateRequest, last_check: LastCheck) -> Result:
         """Send one text. `last_check` is asked when the connection is in hand: a reason abandons the call."""
         ...
 

@@ -10,21 +10,21 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from app.domain.model.vocabulary import ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
 
-PROGRESS: Mapping[str, Progress] = MappingProxyType(
+PROGRESS: Mapping[str, DeliveryStatus] = MappingProxyType(
     {
-        "scheduled": Progress.ACCEPTED,
-        "accepted": Progress.ACCEPTED,
-        "queued": Progress.QUEUED,
-        "sending": Progress.SENDING,
-        "sent": Progress.SENT,
-        "canceled": Progress.CANCELED,
-        "failed": Progress.FAILED,
-        "undelivered": Progress.UNDELIVERED,
-        "delivered": Progress.DELIVERED,
-        "partially_delivered": Progress.DELIVERED,
-        "read": Progress.READ,
+        "scheduled": DeliveryStatus.ACCEPTED,
+        "accepted": DeliveryStatus.ACCEPTED,
+        "queued": DeliveryStatus.QUEUED,
+        "sending": DeliveryStatus.SENDING,
+        "sent": DeliveryStatus.SENT,
+        "canceled": DeliveryStatus.CANCELED,
+        "failed": DeliveryStatus.FAILED,
+        "undelivered": DeliveryStatus.UNDELIVERED,
+        "delivered": DeliveryStatus.DELIVERED,
+        "partially_delivered": DeliveryStatus.DELIVERED,
+        "read": DeliveryStatus.READ,
     }
 )
 

@@ -12,13 +12,22 @@ import aiohttp
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
-from app.domain.model.vocabulary import ErrorClass, LineType, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, LineType
 from app.provider.cancel import cancel_text
-from app.provider.concurrency_limiter import Gate
-from app.provider.http import API, Flight, Forbidden, PooledHttpClient, Timeouts, current_flight
+from app.provider.concurrency_limiter import ConcurrencyLimiter
+from app.provider.http import API, Flight, ForbiddenRequestError, PooledHttpClient, Timeouts, current_flight
 from app.provider.lookup import ask_line_type, lookups_of
-from app.provider.message_list import NoPage, Page, Query, ask_page
-from app.provider.provider_api import Abandoned, Canceled, Create, Doubtful, LastCheck, Refused, Result, Taken
+from app.provider.message_list import MessagePage, PageUnavailable, Query, ask_page
+from app.provider.provider_api import (
+    CancelResult,
+    CreateAccepted,
+    CreateNotSent,
+    CreateRejected,
+    CreateRequest,
+    CreateUnknown,
+    LastCheck,
+    Result,
+)
 from app.provider.status_mapping import PROGRESS, error_class
 
 # Twilio's codes have five digits; the SDK gives the HTTP status where a body has no code.
@@ -51,7 +60,7 @@ class TwilioProvider:
         base_url: str,
         timeouts: Timeouts,
         concurrency: int,
-        gate: Gate | None = None,
+        gate: ConcurrencyLimiter | None = None,
     ) -> None:
         self._account_sid = account_sid
         self._http = PooledHttpClient(base_url or API, credentials, timeouts, concurrency, gate)
@@ -60,14 +69,14 @@ class TwilioProvider:
         client = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
         self._messages = client.messages
 
-    async def create(self, call: Create, last_check: LastCheck) -> Result:
+    async def create(self, call: CreateRequest, last_check: LastCheck) -> Result:
         """See `Provider`. Never raises for what the network or Twilio does; what else it raises is a fault of ours."""
         flight = Flight(last_check)
         current_flight.set(flight)
         try:
             message = await self._messages.create_async(**_arguments(call))
-        except Forbidden:
-            return Abandoned(why=flight.forbidden)
+        except ForbiddenRequestError:
+            return CreateNotSent(why=flight.forbidden)
         except TwilioException as error:
             return _failed(flight, "error", getattr(error, "code", None))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -79,11 +88,11 @@ class TwilioProvider:
             return _failed(flight, "unreadable answer")
         return _taken(message, flight.status)
 
-    async def page(self, query: Query, after: str = "") -> Page | NoPage:
-        """See `Catalogue`."""
+    async def page(self, query: Query, after: str = "") -> MessagePage | PageUnavailable:
+        """See `MessageList`."""
         return await ask_page(self._http, self._account_sid, query, after)
 
-    async def cancel(self, sid: str) -> Canceled | Doubtful:
+    async def cancel(self, sid: str) -> CancelResult | CreateUnknown:
         """See `app.provider.cancel`."""
         return await cancel_text(self._http, self._account_sid, sid)
 
@@ -102,7 +111,7 @@ class TwilioProvider:
             await http.close()
 
 
-def _arguments(call: Create) -> dict[str, Any]:
+def _arguments(call: CreateRequest) -> dict[str, Any]:
     given: dict[str, Any] = {
         "to": call.to,
         "status_callback": call.status_callback,
@@ -124,11 +133,11 @@ def _arguments(call: Create) -> dict[str, Any]:
 
 def _taken(message: Any, http_status: int) -> Result:
     if not isinstance(message.sid, str) or not _SID.match(message.sid):
-        return Doubtful(why="answer without a SID", http_status=http_status)
+        return CreateUnknown(why="answer without a SID", http_status=http_status)
     segments = str(message.num_segments or "")
-    return Taken(
+    return CreateAccepted(
         sid=message.sid,
-        progress=PROGRESS.get(str(message.status), Progress.ACCEPTED),
+        progress=PROGRESS.get(str(message.status), DeliveryStatus.ACCEPTED),
         segments=int(segments) if segments.isdecimal() and len(segments) < 6 else 0,
     )
 
@@ -137,11 +146,11 @@ def _failed(flight: Flight, why: str, code: Any = None) -> Result:
     """By what is known for sure: whether a byte may have left, and the status line."""
     status = flight.status
     if not flight.left:
-        return Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+        return CreateRejected(code=None, error=ErrorClass.TRANSIENT, http_status=0)
     if not 400 <= status < 500:
-        return Doubtful(why=f"http {status}" if status >= 300 else why, http_status=status)
+        return CreateUnknown(why=f"http {status}" if status >= 300 else why, http_status=status)
     number = _code(code)
-    return Refused(
+    return CreateRejected(
         code=number,
         error=error_class(number, status),
         http_status=status,

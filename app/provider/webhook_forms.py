@@ -23,7 +23,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 Form = Sequence[tuple[str, str]]
 
 
-class BadForm(Exception):
+class WebhookFormError(Exception):
     """The body is none that Twilio would send; `status` is the HTTP answer."""
 
     def __init__(self, status: int, rule: str) -> None:
@@ -32,15 +32,16 @@ class BadForm(Exception):
 
 
 def read_form(body: bytes) -> list[tuple[str, str]]:
-    """Fields in order, blanks and repeats kept, UTF-8 that may hold surrogates. Raises BadForm (400 or 413)."""
+    """Fields in order, blanks and repeats kept, UTF-8 that may hold surrogates. Raises WebhookFormError (400 or
+    413)."""
     if len(body) > MAX_BODY_BYTES:
-        raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+        raise WebhookFormError(413, f"body is longer than {MAX_BODY_BYTES} bytes")
     if body.count(b"&") >= MAX_FIELDS:
         raise _too_many()
     if body.count(b"%") == body.count(b"%2B"):
         return _plain(body)
     if _BAD_PERCENT.search(body):
-        raise BadForm(400, "body has a % without two hex digits")
+        raise WebhookFormError(400, "body has a % without two hex digits")
     try:
         text = body.decode("ascii")
         return read_query(text, "surrogatepass") if _SURROGATE.search(body) else read_query(text)
@@ -81,12 +82,12 @@ def read_query(text: str, errors: str = "strict") -> list[tuple[str, str]]:
 
 def read_json(body: bytes) -> list[tuple[str, str]]:
     """The fields of an object: text as it is, null as "", anything else as its JSON. Lone surrogates are replaced, for
-    the hash of the body is what is signed. Raises BadForm (400 or 413)."""
+    the hash of the body is what is signed. Raises WebhookFormError (400 or 413)."""
     if len(body) > MAX_BODY_BYTES:
-        raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+        raise WebhookFormError(413, f"body is longer than {MAX_BODY_BYTES} bytes")
     try:
         fields = _object(body)
-    except BadForm:
+    except WebhookFormError:
         fields = _object(replace_lone_surrogates(body))
     if len(fields) > MAX_FIELDS:
         raise _too_many()
@@ -97,7 +98,7 @@ def _object(body: bytes) -> list[tuple[str, str]]:
     try:
         return [(name, _text(bytes(value))) for name, value in _decode(body).items()]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise BadForm(400, "body is not a JSON object in UTF-8") from None
+        raise WebhookFormError(400, "body is not a JSON object in UTF-8") from None
 
 
 def _text(raw: bytes) -> str:
@@ -106,9 +107,9 @@ def _text(raw: bytes) -> str:
     return "" if raw == b"null" else raw.decode()
 
 
-def _no_text() -> BadForm:
-    return BadForm(400, "body is not a form in UTF-8")
+def _no_text() -> WebhookFormError:
+    return WebhookFormError(400, "body is not a form in UTF-8")
 
 
-def _too_many() -> BadForm:
-    return BadForm(400, f"more than {MAX_FIELDS} fields")
+def _too_many() -> WebhookFormError:
+    return WebhookFormError(400, f"more than {MAX_FIELDS} fields")

@@ -19,14 +19,14 @@ from app.provider.webhook_forms import Form
 DIGESTS: Mapping[str, str] = MappingProxyType({"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"})
 
 
-class Settings(msgspec.Struct, frozen=True):
+class WebhookSettings(msgspec.Struct, frozen=True):
     """The signature settings header: the id of a shared key or "", and the digest, "" for one that we do not know."""
 
     key: str
     digest: str
 
 
-PLAIN = Settings("", "sha1")
+PLAIN = WebhookSettings("", "sha1")
 
 
 class Keyring:
@@ -46,7 +46,7 @@ class Keyring:
         return "<Keyring>"
 
 
-def settings_of(header: str) -> Settings:
+def settings_of(header: str) -> WebhookSettings:
     """As the SDK's get_signature_algorithm reads it: the first `algorithm` that says anything; HMAC_SHA1 without."""
     if not header:
         return PLAIN
@@ -55,7 +55,7 @@ def settings_of(header: str) -> Settings:
         name, _, value = part.partition("=")
         if value.strip():
             named.setdefault(name.strip(), value.strip())
-    return Settings(named.get("key", ""), DIGESTS.get(named.get("algorithm", "HMAC_SHA1").upper(), ""))
+    return WebhookSettings(named.get("key", ""), DIGESTS.get(named.get("algorithm", "HMAC_SHA1").upper(), ""))
 
 
 def signature(secret: str, url: str, form: Form, digest: str = "sha1") -> str:

@@ -16,8 +16,8 @@ from app import clock, telemetry
 from app.kafka.batch_fetching import read_in_turns
 from app.read_model.bounds import find_violation
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
-from app.read_model.store import REFUSED_DATA, Change, Place, Store
-from app.records.codec import Unreadable, decode
+from app.read_model.store import REFUSED_DATA, Change, Store, StoredOffset
+from app.records.codec import InvalidFieldError, decode
 from app.records.numbers import NotifyNumberChanged
 from app.records.outcomes import NotifyOutcome
 from app.records.updates import NotifyUpdated
@@ -46,7 +46,7 @@ class Projection:
     ) -> None:
         self.topics, self._key, self._keep_ms = topics, pseudonym_key, keep_ms
         self.store = store
-        self._next: dict[Place, int] = {}
+        self._next: dict[StoredOffset, int] = {}
         self._noted_s = self._forgot_s = 0.0
         self._alive_ms = clock.now_ms()
         self.unreadable = self.projected = self.lag = 0
@@ -80,7 +80,7 @@ class Projection:
         self._next = await asyncio.to_thread(self.store.next_offsets)
         begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
         for place in places:
-            wanted = self._next.get(Place(place.topic, place.partition), begins[place])
+            wanted = self._next.get(StoredOffset(place.topic, place.partition), begins[place])
             if not begins[place] <= wanted <= ends[place]:
                 log.warning("read_model.gap", topic=place.topic, partition=place.partition, wanted=wanted)
             self._consumer.seek(place, wanted if begins[place] <= wanted <= ends[place] else begins[place])
@@ -117,17 +117,17 @@ class Projection:
 
     async def _project(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
         for where, records in fetched.items():
-            place = Place(where.topic, where.partition)
+            place = StoredOffset(where.topic, where.partition)
             for start in range(0, len(records), BATCH):
                 await self._write(place, records[start : start + BATCH])
 
-    async def _write(self, place: Place, records: Sequence[Any]) -> None:
+    async def _write(self, place: StoredOffset, records: Sequence[Any]) -> None:
         await self._apply(place, [(record, self._change(record)) for record in records])
         self.projected += len(records)
         first = records[0].timestamp
         self.oldest_ms = min(self.oldest_ms or first, first)
 
-    async def _apply(self, place: Place, changes: Sequence[tuple[Any, RowChange | None]]) -> None:
+    async def _apply(self, place: StoredOffset, changes: Sequence[tuple[Any, RowChange | None]]) -> None:
         """In one transaction, or each alone if the database refuses the values of one: that one is passed over."""
         after = changes[-1][0].offset + 1
         rows = [change for _, change in changes if change is not None]
@@ -149,7 +149,7 @@ class Projection:
                 return None
             change = parsed.message_id, parsed.tenant, self._folded(parsed, record.timestamp)
             self._check_bounds(change)
-        except Unreadable as bad:
+        except InvalidFieldError as bad:
             self._pass_over(record, bad.field, bad.rule)
             return None
         return change
@@ -160,9 +160,9 @@ class Projection:
         try:
             row = self.store.row_of(folded(MessageState(message_id=message_id, tenant=tenant)))
         except OverflowError:
-            raise Unreadable("value", "has an integer of more than 64 bits") from None
+            raise InvalidFieldError("value", "has an integer of more than 64 bits") from None
         if violation := find_violation(row):
-            raise Unreadable(*violation)
+            raise InvalidFieldError(*violation)
 
     def _pass_over(self, record: Any, field: str, rule: str) -> None:
         self.unreadable += 1

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from app.domain.model.vocabulary import PROGRESS_WORDS
-from app.records.outcomes import AttemptSeen, NotifyOutcome, Times
+from app.domain.model.vocabulary import STATUS_WORDS
+from app.records.outcomes import AttemptSummary, NotifyOutcome, Times
 from app.records.updates import NotifyUpdated
 
-_RANKS = {word: int(rank) for rank, word in PROGRESS_WORDS.items()}
+_RANKS = {word: int(rank) for rank, word in STATUS_WORDS.items()}
 # Updates about one attempt. The other ones that say where a message stands are `opened` and `stage`.
 _OF_ATTEMPT = frozenset({"claimed", "taken", "refused", "doubtful", "abandoned", "doubted", "unbound", "progressed"})
 NOWHERE = -1
@@ -61,7 +61,7 @@ class MessageState(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: str = ""
     final_at: str = ""
     times: Times = {}
-    final_attempts: tuple[AttemptSeen, ...] = ()
+    final_attempts: tuple[AttemptSummary, ...] = ()
     changed_ms: int = 0
 
 

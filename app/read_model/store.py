@@ -34,7 +34,7 @@ UNREADABLE_STATE = (msgspec.MsgspecError, TypeError)
 MOST_IDS = 500
 
 
-class Place(NamedTuple):
+class StoredOffset(NamedTuple):
     """A partition of a topic."""
 
     topic: str
@@ -59,13 +59,15 @@ class Store:
         """The same database's rows of another generation."""
         return Store(self._engine, generation)
 
-    def next_offsets(self) -> dict[Place, int]:
+    def next_offsets(self) -> dict[StoredOffset, int]:
         """The offset of the next record to project, by partition; nothing where none was projected yet."""
         query = sa.select(offsets).where(offsets.c.generation == self.generation)
         with self._engine.connect() as connection:
-            return {Place(row.topic, row.partition): row.next_offset for row in connection.execute(query)}
+            return {StoredOffset(row.topic, row.partition): row.next_offset for row in connection.execute(query)}
 
-    def apply(self, place: Place, before: int | None, after: int, changes: Sequence[tuple[str, str, Change]]) -> None:
+    def apply(
+        self, place: StoredOffset, before: int | None, after: int, changes: Sequence[tuple[str, str, Change]]
+    ) -> None:
         """One batch: `changes` are message id, tenant and what becomes of the row, in the order of the log.
 
         `before`, `after`: the partition's next offset as this writer left it (None: never), and behind this batch.
@@ -87,7 +89,7 @@ class Store:
             if changed:
                 connection.execute(self._upsert, [self.row_of(state) for state in changed.values()])
 
-    def _move(self, connection: sa.Connection, place: Place, before: int | None, after: int) -> None:
+    def _move(self, connection: sa.Connection, place: StoredOffset, before: int | None, after: int) -> None:
         named = {"generation": self.generation, "topic": place.topic, "partition": place.partition}
         if before is None:
             try:

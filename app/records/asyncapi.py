@@ -86,7 +86,7 @@ def asyncapi() -> dict[str, Any]:
 
 def asyncapi_text() -> str:
     """The file as committed."""
-    return HEAD + yaml.dump(asyncapi(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    return HEAD + yaml.dump(asyncapi(), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _name(topic: Topic) -> str:
@@ -135,14 +135,14 @@ def _operations(topic: Topic) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{party.replace('/', '.')}.{verb}.{_name(topic)}", operation
 
 
-class _Plain(yaml.SafeDumper):
+class _PlainDumper(yaml.SafeDumper):
     """Without anchors; a text of several lines as a block."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-_Plain.add_representer(
+_PlainDumper.add_representer(
     str,
     lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
 )

@@ -53,7 +53,7 @@ def seal_record(
 
 
 def open_record(sealer: Sealer, parked: BulkParked) -> tuple[bytes | None, bytes | None, Headers]:
-    """Key, value and headers as `seal_record` was given them. Raises Unsealable."""
+    """Key, value and headers as `seal_record` was given them. Raises UnsealError."""
     record = _unpack(sealer.open(parked.payload, parked.tenant, parked.id))
     headers: Headers = [(name.decode("utf-8", "surrogateescape"), text) for name, text in record.headers]
     return record.key, record.value, headers

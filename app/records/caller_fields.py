@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 
 
 class CallerFields(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -23,8 +23,8 @@ _decode = msgspec.msgpack.Decoder(CallerFields).decode
 
 
 def open_caller_fields(sealer: Sealer, sealed: str, tenant: str, message_id: str) -> CallerFields:
-    """What `encode_caller_fields` made, sealed for this tenant and message. Raises Unsealable."""
+    """What `encode_caller_fields` made, sealed for this tenant and message. Raises UnsealError."""
     try:
         return _decode(sealer.open(sealed, tenant, message_id))
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Unsealable("holds something else than a caller's fields") from None
+        raise UnsealError("holds something else than a caller's fields") from None

@@ -20,7 +20,7 @@ _PATH = re.compile(r" - at (?P<key>`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _QUOTING = ("invalid enum value ", "invalid value ")
 
 
-class Unreadable(Exception):
+class InvalidFieldError(Exception):
     """`field`: a path such as `to[3]`, "value" for the whole value; `rule` says what it breaks, without its content."""
 
     def __init__(self, field: str, rule: str) -> None:
@@ -28,7 +28,7 @@ class Unreadable(Exception):
         self.field, self.rule = field, rule
 
 
-class InvalidJsonError(Unreadable):
+class InvalidJsonError(InvalidFieldError):
     """The value is not JSON in UTF-8."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ def decode_tolerant(read: Callable[[bytes], T], value: bytes) -> tuple[T, tuple[
 def decode(decoder: "msgspec.json.Decoder[Any]", value: bytes | None) -> Any:
     """The record. Raises InvalidJsonError, or Unreadable for what breaks the schema or nests too deep."""
     if value is None:
-        raise Unreadable("value", "must not be empty")
+        raise InvalidFieldError("value", "must not be empty")
     try:
         return decoder.decode(value)
     except msgspec.ValidationError as error:
@@ -69,19 +69,21 @@ def decode(decoder: "msgspec.json.Decoder[Any]", value: bytes | None) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidJsonError from None
     except RecursionError:
-        raise Unreadable("value", "nests too deep") from None
+        raise InvalidFieldError("value", "nests too deep") from None
 
 
-def fault(error: msgspec.ValidationError) -> Unreadable:
+def fault(error: msgspec.ValidationError) -> InvalidFieldError:
     """msgspec's message as field and rule; what it quotes of the content goes."""
     text = str(error)
     match = _PATH.search(text)
     missing = re.search(r"required field `(\w+)`", text)
     path = match["path"] if match else ""
     if missing:
-        return Unreadable(f"{path[:MAX_FIELD]}.{missing[1]}".lstrip("."), "is required")
+        return InvalidFieldError(f"{path[:MAX_FIELD]}.{missing[1]}".lstrip("."), "is required")
     rule = text[: match.start()] if match else text
     rule = rule[:1].lower() + rule[1:]
     if rule.startswith(_QUOTING):
         rule = "is not one of the known values"
-    return Unreadable(path[:MAX_FIELD] or "value", (f"key: {rule}" if match and match["key"] else rule)[:MAX_RULE])
+    return InvalidFieldError(
+        path[:MAX_FIELD] or "value", (f"key: {rule}" if match and match["key"] else rule)[:MAX_RULE]
+    )

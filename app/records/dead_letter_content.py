@@ -51,7 +51,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     cut: dict[str, WholePart] = {}
 
 
-class Packed(NamedTuple):
+class PackedContent(NamedTuple):
     """What is sealed: the envelope, encoded, and the value or its beginning. `cut`: a part is not whole."""
 
     envelope: bytes
@@ -59,7 +59,7 @@ class Packed(NamedTuple):
     cut: bool
 
 
-class Opened(NamedTuple):
+class OpenedContent(NamedTuple):
     """A letter's content: the record as it was, but for the parts named in `cut`, of which it has the beginning."""
 
     key: bytes | None
@@ -68,7 +68,7 @@ class Opened(NamedTuple):
     cut: dict[str, WholePart] = {}
 
 
-def pack(key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
+def pack(key: bytes | None, value: bytes | None, headers: Headers) -> PackedContent:
     """The content of the letter about a record: all of it but the headers beyond KEPT_HEADERS, at most `ROOM` bytes, or
     `KEPT_BYTES`. Never raises."""
     texts = [(_text(_name(name)) or "", _text(given)) for name, given in headers[:KEPT_HEADERS]]
@@ -76,20 +76,20 @@ def pack(key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
     whole = Envelope(_text(key), texts, value is None, cut)
     encoded = msgspec.json.encode(whole)
     if len(encoded) + len(value or b"") <= ROOM:
-        return Packed(encoded, value or b"", bool(cut))
+        return PackedContent(encoded, value or b"", bool(cut))
     return _cut(whole, key, value, headers)
 
 
-def unpack(envelope: bytes, value: bytes) -> Opened:
+def unpack(envelope: bytes, value: bytes) -> OpenedContent:
     """The content of a letter, unsealed."""
     kept = msgspec.json.decode(envelope, type=Envelope)
     headers = [
         (base64.b64decode(name).decode("utf-8", "surrogateescape"), _bytes(given)) for name, given in kept.headers
     ]
-    return Opened(_bytes(kept.key), None if kept.null_value else value, headers, kept.cut)
+    return OpenedContent(_bytes(kept.key), None if kept.null_value else value, headers, kept.cut)
 
 
-def _cut(whole: Envelope, key: bytes | None, value: bytes | None, headers: Headers) -> Packed:
+def _cut(whole: Envelope, key: bytes | None, value: bytes | None, headers: Headers) -> PackedContent:
     """Key and headers leave the value three quarters of `KEPT_BYTES`, if it needs them."""
     plain, cut = value or b"", dict(whole.cut)
     room = max(KEPT_BYTES // 4, KEPT_BYTES - len(plain)) - CUT_BYTES
@@ -102,7 +102,7 @@ def _cut(whole: Envelope, key: bytes | None, value: bytes | None, headers: Heade
     left = KEPT_BYTES - CUT_BYTES - len(_text(key) or "") - used
     if len(plain) > left:
         cut["value"] = _whole(plain)
-    return Packed(msgspec.json.encode(Envelope(_text(key), kept, value is None, cut)), plain[:left], True)
+    return PackedContent(msgspec.json.encode(Envelope(_text(key), kept, value is None, cut)), plain[:left], True)
 
 
 def _fitting(headers: list[tuple[str, str | None]], room: int) -> tuple[list[tuple[str, str | None]], int]:

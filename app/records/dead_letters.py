@@ -12,7 +12,7 @@ from msgspec import Meta
 from app import clock
 from app.domain.model import schema_fields as f
 from app.records.codec import MAX_FIELD, MAX_RULE
-from app.records.dead_letter_content import Opened, pack, unpack
+from app.records.dead_letter_content import OpenedContent, pack, unpack
 from app.records.envelope import Headers, headers
 from app.records.seal import Sealer
 
@@ -73,7 +73,7 @@ class NotifyDeadletterOpened(
 DeadletterRecord = NotifyDeadletter | NotifyDeadletterHandled | NotifyDeadletterOpened
 
 
-class Lost(NamedTuple):
+class LostPayload(NamedTuple):
     """The record a letter is about. `place`: partition-offset, or an id of the door's; `at_ms`: its log time; `part`:
     the value is the beginning of the record's own, or a batch that could not be read."""
 
@@ -86,7 +86,7 @@ class Lost(NamedTuple):
     part: bool = False
 
 
-def dead_letter(sealer: Sealer, lost: Lost, field: str, rule: str) -> tuple[bytes, Headers]:
+def dead_letter(sealer: Sealer, lost: LostPayload, field: str, rule: str) -> tuple[bytes, Headers]:
     """Value and headers of the dead letter of a record. Never raises, and always fits `notify.deadletters`: what is too
     long is kept as a prefix, and the letter says so (`cut`)."""
     source, at = f"{lost.topic}-{lost.place}", clock.iso(lost.at_ms)
@@ -109,12 +109,12 @@ def _bounded(text: str, most: int) -> str:
     return text[:most].encode("utf-8", "replace").decode()
 
 
-def open_letter(sealer: Sealer, letter: NotifyDeadletter) -> Opened:
-    """The record as it was, or the beginning of what is in `Opened.cut`; without key and headers in
-    letters of an earlier build. Raises Unsealable."""
+def open_letter(sealer: Sealer, letter: NotifyDeadletter) -> OpenedContent:
+    """The record as it was, or the beginning of what is in `OpenedContent.cut`; without key and headers in
+    letters of an earlier build. Raises UnsealError."""
     value = sealer.open(letter.payload, "", letter.source)
     if not letter.envelope:
-        return Opened(None, value, [])
+        return OpenedContent(None, value, [])
     return unpack(sealer.open(letter.envelope, "", letter.source), value)
 
 
@@ -124,7 +124,7 @@ def place_of(source: str) -> tuple[str, int] | None:
     return (match["topic"], int(match["partition"])) if match else None
 
 
-def again(opened: Opened, source: str) -> Headers:
+def again(opened: OpenedContent, source: str) -> Headers:
     """Headers of the record produced again: its own, and what it is a retry of (the first, if it was one before)."""
     if any(name == RETRY_OF for name, _ in opened.headers):
         return opened.headers

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from app.domain.content.keywords import KEYWORD, OPT_OUT_TYPE, Reading
+from app.domain.content.keywords import KEYWORD, OPT_OUT_TYPE, Classification
 from app.domain.content.phone import read_address
 from app.domain.model.identity import contact_id, key_fingerprint
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.domain.model.vocabulary import Intent, Provenance
 from app.records.seal import Content, Sealer
 
@@ -13,7 +13,7 @@ from app.records.seal import Content, Sealer
 TWILIO_ANSWERS = {KEYWORD, OPT_OUT_TYPE}
 
 
-class Came(msgspec.Struct, frozen=True, kw_only=True):
+class ArrivalMeta(msgspec.Struct, frozen=True, kw_only=True):
     """A text that came in. `person`, `to`: addresses as Twilio gives them; `at_ms`: when it was received;
     `token`: of Twilio's event; `raw`: the webhook as it came, encoded."""
 
@@ -34,17 +34,19 @@ class Came(msgspec.Struct, frozen=True, kw_only=True):
         return "<Came>"
 
 
-class Texting:
+class InboundTextBuilder:
     """Writes the inputs of all tenants."""
 
     def __init__(self, sealer: Sealer, key: bytes) -> None:
         self._sealer, self._key, self._pk = sealer, key, key_fingerprint(key)
 
-    def input(self, record_id: str, tenant: str, came: Came, reading: Reading, *, ours: bool) -> tuple[str, Texted]:
+    def input(
+        self, record_id: str, tenant: str, came: ArrivalMeta, reading: Classification, *, ours: bool
+    ) -> tuple[str, TextArrived]:
         """Contact id and input. `ours`: we answer the keyword ourselves."""
         address, known = read_address(came.person), reading.intent is not Intent.NONE
         content = Content(address.canonical, came.body, came.media, came.to)
-        return contact_id(self._key, tenant, address.canonical), Texted(
+        return contact_id(self._key, tenant, address.canonical), TextArrived(
             id=record_id,
             tenant=tenant,
             pk=self._pk,

@@ -9,7 +9,7 @@ from app.domain.model import schema_fields as f
 from app.domain.model.vocabulary import ErrorClass, Priority, Proof
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_field="type", gc=False):
+class PermitRequested(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_field="type", gc=False):
     """The wish to start attempt `attempt` of a message before `expires_ms`."""
 
     tenant: f.Tenant
@@ -21,7 +21,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="lane.asked.v1", tag_
     expires_ms: f.EpochMs
 
 
-class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered.v1", tag_field="type", gc=False):
+class PermitSettled(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered.v1", tag_field="type", gc=False):
     """The ask is done with: its turn was taken, or it is withdrawn."""
 
     tenant: f.Tenant
@@ -31,7 +31,7 @@ class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="lane.answered
     taken: bool
 
 
-class Slowed(
+class LaneThrottled(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="lane.slowed.v1", tag_field="type", gc=False
 ):
     """Twilio throttled this line: no turn for `hold_ms`. Or refused its set-up (configuration): it stops, and one
@@ -48,14 +48,14 @@ class Slowed(
     probe: Annotated[bool, Meta(description="The attempt was a probe.")] = False
 
 
-class Proved(msgspec.Struct, frozen=True, kw_only=True, tag="lane.proved.v1", tag_field="type", gc=False):
+class ProbeSucceeded(msgspec.Struct, frozen=True, kw_only=True, tag="lane.proved.v1", tag_field="type", gc=False):
     """A probe came through: the line goes on."""
 
     tenant: f.Tenant
     lane: f.Lane
 
 
-class Stopped(
+class StoppedLane(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="lane.stopped.v1", tag_field="type", gc=False
 ):
     """A row, no record: the line is stopped, so that whoever owns it next knows. The next probe goes at `until_ms`."""
@@ -69,7 +69,7 @@ class Stopped(
     code: f.Code | None = None
 
 
-class InboundLooked(
+class InboundPolled(
     msgspec.Struct, frozen=True, kw_only=True, tag="lane.inbound_looked.v1", tag_field="type", gc=False
 ):
     """Twilio's list was read for texts that came in to this tenant up to `until_ms`: the next look begins there."""
@@ -78,6 +78,6 @@ class InboundLooked(
     until_ms: f.EpochMs
 
 
-LaneRecord = Asked | TurnAnswered | Slowed | Proved | InboundLooked
+LaneRecord = PermitRequested | PermitSettled | LaneThrottled | ProbeSucceeded | InboundPolled
 decoder = msgspec.json.Decoder(LaneRecord)
 encode = msgspec.json.Encoder().encode

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from app.domain.content.surrogates import replace_lone_surrogates
-from app.records.codec import Unreadable, decode, json_text
+from app.records.codec import InvalidFieldError, decode, json_text
 from app.records.requests import (
     DEFAULT_TENANT,
     MAX_ADDRESS,
@@ -27,7 +27,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 _string_decoder, _metadata_decoder = msgspec.json.Decoder(str), msgspec.json.Decoder(Metadata)
 
 
-class Loose(msgspec.Struct, frozen=True):
+class PartialRequest(msgspec.Struct, frozen=True):
     """What can still be told of a request that breaks a rule: enough to reject each message by its id."""
 
     tenant: str
@@ -38,7 +38,9 @@ class Loose(msgspec.Struct, frozen=True):
     request_id: str = ""
 
 
-def read_loosely(value: bytes | None, headers: Headers, place: str, owner: str = DEFAULT_TENANT) -> Loose | None:
+def read_loosely(
+    value: bytes | None, headers: Headers, place: str, owner: str = DEFAULT_TENANT
+) -> PartialRequest | None:
     """Whose the unreadable request was, None if that cannot be told (no JSON object, no `to`, too many).
 
     Args:
@@ -50,7 +52,7 @@ def read_loosely(value: bytes | None, headers: Headers, place: str, owner: str =
     try:
         text = unwrapped(replace_lone_surrogates(json_text(value)), event_headers(headers))
         whole: dict[str, msgspec.Raw] = decode(raw_object, text)
-    except Unreadable:
+    except InvalidFieldError:
         return None
     recipients = _recipients(whole.get("to"))
     if not recipients or len(recipients) > MAX_RECIPIENTS or _text(whole, "type") != "notify.requested.v1":
@@ -61,7 +63,7 @@ def read_loosely(value: bytes | None, headers: Headers, place: str, owner: str =
     # Each recipient's outcome repeats them, so what may not be asked for is not given back either.
     if len(recipients) * sum(map(utf8_bytes, (*metadata, *metadata.values()))) > MAX_FAN_OUT_BYTES:
         metadata = {}
-    return Loose(tenant, recipients, key, campaign, metadata, _text(whole, "id"))
+    return PartialRequest(tenant, recipients, key, campaign, metadata, _text(whole, "id"))
 
 
 def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:
@@ -71,7 +73,7 @@ def _recipients(raw: msgspec.Raw | None) -> tuple[str, ...]:
         return ()
     try:
         listed = decode(_list, bytes(raw)) if bytes(raw).startswith(b"[") else [raw]
-    except Unreadable:
+    except InvalidFieldError:
         return ()
     return tuple(dict.fromkeys(text for item in listed if 0 < len(text := _string(item)) <= MAX_ADDRESS))
 
@@ -80,7 +82,7 @@ def _metadata(whole: Mapping[str, msgspec.Raw]) -> dict[str, str]:
     """As it is if it breaks no rule itself, else none."""
     try:
         found: dict[str, str] = decode(_metadata_decoder, bytes(whole.get("metadata", b"{}")))
-    except Unreadable:
+    except InvalidFieldError:
         return {}
     return found if metadata_rule(found) is None else {}
 
@@ -93,6 +95,6 @@ def _string(raw: msgspec.Raw | bytes) -> str:
     """The text that a JSON value is, or "" if it is anything else."""
     try:
         found: str = decode(_string_decoder, bytes(raw))
-    except Unreadable:
+    except InvalidFieldError:
         return ""
     return found

@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from app.domain.model import schema_fields as f
-from app.domain.model.vocabulary import PROGRESS_WORDS
+from app.domain.model.vocabulary import STATUS_WORDS
 from app.records.envelope import Cause
 
 
-class AttemptSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class AttemptSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One create call of the message, as far as known."""
 
     attempt: f.Attempt
@@ -36,7 +36,7 @@ Times = Annotated[
     dict[str, f.Iso],
     Meta(
         description="When each step of the best attempt was first learnt, RFC 3339.",
-        extra_json_schema={"propertyNames": {"enum": [*PROGRESS_WORDS.values()]}},
+        extra_json_schema={"propertyNames": {"enum": [*STATUS_WORDS.values()]}},
     ),
 ]
 
@@ -69,11 +69,11 @@ class NotifyOutcome(msgspec.Struct, frozen=True, kw_only=True, tag="notify.outco
     message_id: f.MessageId
     idempotency_key: f.IdempotencyKey
     recipient: Recipient
-    outcome: f.OutcomeWord
+    outcome: f.OutcomeField
     reason: f.OutcomeReason
     revision: Annotated[int, Meta(description="1, and more after later evidence.", extra_json_schema={"minimum": 1})]
     error_code: f.Code | None
-    attempts: tuple[AttemptSeen, ...]
+    attempts: tuple[AttemptSummary, ...]
     possible_duplicate: Annotated[bool, Meta(description="More than one attempt may have reached the person.")]
     segments: f.Segments
     country: f.Country

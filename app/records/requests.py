@@ -11,7 +11,7 @@ from msgspec import Meta
 from app import clock
 from app.domain.content.segments import with_link
 from app.domain.model.vocabulary import Category, Priority
-from app.records.codec import Unreadable, decode, decode_tolerant
+from app.records.codec import InvalidFieldError, decode, decode_tolerant
 
 MAX_VALUE_BYTES = 900_000
 MAX_BODY = 1600  # Twilio error 21617
@@ -157,9 +157,9 @@ def parse_request(value: bytes | None, headers: Headers = (), owner: str = DEFAU
     Raises Unreadable(field, rule) and nothing else; then `loose_requests` may still tell whose it was.
     """
     if not value:
-        raise Unreadable("value", "must not be empty")
+        raise InvalidFieldError("value", "must not be empty")
     if len(value) > MAX_VALUE_BYTES:
-        raise Unreadable("value", f"is longer than {MAX_VALUE_BYTES} bytes")
+        raise InvalidFieldError("value", f"is longer than {MAX_VALUE_BYTES} bytes")
     event = event_headers(headers)
     request, warnings = decode_tolerant(lambda text: _parse(text, event), value)
     return ParsedRequest(request if request.tenant else msgspec.structs.replace(request, tenant=owner), warnings)
@@ -189,7 +189,7 @@ def unwrapped(text: bytes, event: Mapping[str, bytes]) -> bytes:
     if "specversion" in whole:
         data = bytes(whole.get("data", b""))
         if not data.startswith(b"{"):
-            raise Unreadable("data", "must be an object")
+            raise InvalidFieldError("data", "must be an object")
         return msgspec.json.encode({**_attributes(whole), **decode(raw_object, data)})
     given = {name.removeprefix("ce_"): value.decode("utf-8", "replace") for name, value in event.items()}
     return msgspec.json.encode({**_attributes(given), **whole})
@@ -206,50 +206,50 @@ def _check_names(request: NotifyRequest) -> None:
         names |= {"idempotency_key": request.idempotency_key, "campaign": request.campaign}
     for field, name in names.items():
         if name and CONTROL.search(name):
-            raise Unreadable(field, CONTROL_RULE)
+            raise InvalidFieldError(field, CONTROL_RULE)
 
 
 def _check(request: NotifyRequested) -> None:
     """Raises Unreadable for the first rule that is broken: content, then options, then recipients."""
     _check_content(request)
     if request.fallback:
-        raise Unreadable("fallback", "is not supported yet: no other channel would be tried")
+        raise InvalidFieldError("fallback", "is not supported yet: no other channel would be tried")
     if request.send_at and request.expires_at and request.expires_at <= request.send_at:
-        raise Unreadable("expires_at", "is not after send_at")
+        raise InvalidFieldError("expires_at", "is not after send_at")
     if (rule := metadata_rule(request.metadata)) is not None:
-        raise Unreadable("metadata", rule)
+        raise InvalidFieldError("metadata", rule)
     _check_recipients(request)
 
 
 def _check_content(request: NotifyRequested) -> None:
     if not request.body.strip() and not request.media:
-        raise Unreadable("body", "is empty and there is no media")
+        raise InvalidFieldError("body", "is empty and there is no media")
     if len(request.body) > MAX_BODY:
-        raise Unreadable("body", f"is longer than {MAX_BODY} characters")
+        raise InvalidFieldError("body", f"is longer than {MAX_BODY} characters")
     if len(request.media) > MAX_MEDIA:
-        raise Unreadable("media", f"has more than {MAX_MEDIA} entries")
+        raise InvalidFieldError("media", f"has more than {MAX_MEDIA} entries")
     for index, url in enumerate(request.media):
         if not url.startswith("https://"):
-            raise Unreadable(f"media[{index}]", "is not an https URL")
+            raise InvalidFieldError(f"media[{index}]", "is not an https URL")
         if len(url) > MAX_URL:
-            raise Unreadable(f"media[{index}]", f"is longer than {MAX_URL} characters")
+            raise InvalidFieldError(f"media[{index}]", f"is longer than {MAX_URL} characters")
     if (rule := _link_rule(request)) is not None:
-        raise Unreadable("media_fallback", rule)
+        raise InvalidFieldError("media_fallback", rule)
 
 
 def _check_recipients(request: NotifyRequested) -> None:
     recipients = recipients_of(request)
     if not recipients:
-        raise Unreadable("to", "must name at least one recipient")
+        raise InvalidFieldError("to", "must name at least one recipient")
     if len(recipients) > MAX_RECIPIENTS:
-        raise Unreadable("to", f"names more than {MAX_RECIPIENTS} recipients")
+        raise InvalidFieldError("to", f"names more than {MAX_RECIPIENTS} recipients")
     for index, raw in enumerate(recipients):
         if len(raw) > MAX_ADDRESS:
             field = "to" if isinstance(request.to, str) else f"to[{index}]"
-            raise Unreadable(field, f"is longer than {MAX_ADDRESS} characters")
+            raise InvalidFieldError(field, f"is longer than {MAX_ADDRESS} characters")
     if len(recipients) * content_bytes(request) > MAX_FAN_OUT_BYTES:
         what = f"its recipients times the bytes of {FANNED_OUT}"
-        raise Unreadable("to", f"names too many recipients: {what} are more than {MAX_FAN_OUT_BYTES}")
+        raise InvalidFieldError("to", f"names too many recipients: {what} are more than {MAX_FAN_OUT_BYTES}")
 
 
 def content_bytes(request: NotifyRequested) -> int:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 NONCE = 12
 
 
-class Unsealable(Exception):
+class UnsealError(Exception):
     """The text is not sealed by a key we hold, or not for this tenant and subject."""
 
 
@@ -44,20 +44,20 @@ class Sealer:
         return f"{self._first}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, tenant: str, subject: str) -> bytes:
-        """What `seal` was given. Raises Unsealable."""
+        """What `seal` was given. Raises UnsealError."""
         key_id, _, text = sealed.partition(".")
         try:
             raw = base64.urlsafe_b64decode(text)
             return self._keys[key_id].decrypt(raw[:NONCE], raw[NONCE:], _associated(tenant, subject))
         except (KeyError, InvalidTag, binascii.Error, ValueError):
-            raise Unsealable("not sealed by a known key for this tenant and subject") from None
+            raise UnsealError("not sealed by a known key for this tenant and subject") from None
 
     def seal_content(self, content: Content, tenant: str, subject: str) -> str:
         """Seal a message's content."""
         return self.seal(msgspec.json.encode(content), tenant, subject)
 
     def open_content(self, sealed: str, tenant: str, subject: str) -> Content:
-        """Open a message's content. Raises Unsealable."""
+        """Open a message's content. Raises UnsealError."""
         return msgspec.json.decode(self.open(sealed, tenant, subject), type=Content)
 
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from app.domain.model import schema_fields as f
-from app.domain.model.vocabulary import Answer
+from app.domain.model.vocabulary import CreateResult
 from app.records.envelope import Cause
 
 # The domain's events by their wire words; those of an answered attempt are the words of its answer.
@@ -14,7 +14,7 @@ EVENTS = [
     "opened",
     "stage",
     "claimed",
-    *(a for a in Answer if a is not Answer.OPEN),
+    *(a for a in CreateResult if a is not CreateResult.OPEN),
     "progressed",
     "doubted",
     "unbound",

@@ -9,7 +9,7 @@ import msgspec
 from app.simulator.config import SimulatorConfig
 
 
-class Number(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class SimulatedNumber(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One of the account's numbers, as IncomingPhoneNumbers has it."""
 
     phone_number: str
@@ -24,7 +24,7 @@ class Number(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sms_application_sid: str = ""
 
 
-class Campaign(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class SimulatedCampaign(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A US A2P 10DLC campaign. `campaign_id`: The Campaign Registry's."""
 
     campaign_status: str = "VERIFIED"
@@ -34,7 +34,7 @@ class Campaign(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     brand_registration_sid: str = "BN" + "0" * 32
 
 
-class Service(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class SimulatedService(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A Messaging Service with Twilio's defaults. `numbers`: E.164, or SIDs once they are known."""
 
     friendly_name: str
@@ -53,10 +53,10 @@ class Service(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     numbers: list[str] = []
     short_codes: list[str] = []
     alpha_senders: list[str] = []
-    campaigns: list[Campaign] = []
+    campaigns: list[SimulatedCampaign] = []
 
 
-class Verification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class SimulatedVerification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Toll-free verification of one number, by E.164 or SID."""
 
     number: str
@@ -75,12 +75,12 @@ class Seed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     type: Literal["Full", "Trial"] = "Full"
     test: bool = False
     answers_as: str = ""
-    numbers: list[Number] | None = None
-    services: list[Service] | None = None
-    verifications: list[Verification] | None = None
+    numbers: list[SimulatedNumber] | None = None
+    services: list[SimulatedService] | None = None
+    verifications: list[SimulatedVerification] | None = None
 
 
-Held = TypeVar("Held", Number, Service)
+Held = TypeVar("Held", SimulatedNumber, SimulatedService)
 
 
 class Holdings:
@@ -95,10 +95,10 @@ class Holdings:
     def clear(self) -> None:
         """As at first: the numbers are the senders, all in the service if one is named, and nothing is described."""
         self.account = Seed()
-        self.verifications: dict[str, Verification] = {}
-        self.numbers = _by_sid([Number(phone_number=number) for number in self._config.senders], "PN")
+        self.verifications: dict[str, SimulatedVerification] = {}
+        self.numbers = _by_sid([SimulatedNumber(phone_number=number) for number in self._config.senders], "PN")
         first = _by_sid([_in_order(self._config, self.numbers)], "MG") if self._config.service else {}
-        self.services: dict[str, Service] = first
+        self.services: dict[str, SimulatedService] = first
         self.described = False
 
     def seed(self, seed: Seed) -> None:
@@ -117,11 +117,11 @@ class Holdings:
         for service in services.values():
             service.numbers = [sid for sid in service.numbers if sid in numbers]
 
-    def found(self, phone_number: str) -> Sequence[Number]:
+    def found(self, phone_number: str) -> Sequence[SimulatedNumber]:
         """Numbers of the account, by E.164 if one is given."""
         return [number for number in self.numbers.values() if phone_number in ("", number.phone_number)]
 
-    def service_of(self, number_sid: str) -> Service | None:
+    def service_of(self, number_sid: str) -> SimulatedService | None:
         """The service that a number is in: one at most."""
         return next((service for service in self.services.values() if number_sid in service.numbers), None)
 
@@ -133,15 +133,15 @@ def _named(given: str, known: Mapping[str, str]) -> str:
     return known[given]
 
 
-def _in_order(config: SimulatorConfig, numbers: Iterable[str]) -> Service:
+def _in_order(config: SimulatorConfig, numbers: Iterable[str]) -> SimulatedService:
     """A service in which nothing is amiss, if the URLs are told."""
-    return Service(
+    return SimulatedService(
         friendly_name="simulated",
         sid=config.service,
         inbound_request_url=config.inbound_url or None,
         fallback_url=config.fallback_url or None,
         numbers=list(numbers),
-        campaigns=[Campaign()],
+        campaigns=[SimulatedCampaign()],
     )
 
 

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.listing import BadPage, page
+from app.simulator.listing import PageError, page
 from app.simulator.message_life import Lives
-from app.simulator.rules import MAX_VALIDITY_S, Refusal, Wish, refusal, send_at, sender_of
+from app.simulator.rules import MAX_VALIDITY_S, CreateForm, Refusal, refusal, send_at, sender_of
 from app.simulator.state import State, new_sid
-from app.simulator.text import Text, resource
+from app.simulator.text import StoredText, resource
 
 MAX_FIELDS = 1000
 ENDED = ("delivered", "undelivered", "failed", "read", "canceled", "received")
@@ -84,14 +84,14 @@ class Api:
         if unknown is not None:
             counts[f"refused_{unknown.code}"] += 1
             return self.refused(unknown)
-        wish = Wish.read(await _form(request))
+        wish = CreateForm.read(await _form(request))
         wait = (self._state.strikes.delay("slow", wish.to) or 0) + self._state.config.latency_ms / 1000
         if wait:
             await asyncio.sleep(wait)
         fault = self._state.strikes.call(wish.to)
         return await self._unlucky(request, wish, fault) if fault else await self._take(wish)
 
-    async def _unlucky(self, request: Request, wish: Wish, fault: str) -> Response:
+    async def _unlucky(self, request: Request, wish: CreateForm, fault: str) -> Response:
         if fault == "throttle":
             return self.throttled()
         taken = await self._take(wish) if fault.startswith("accept_then") else None
@@ -108,7 +108,7 @@ class Api:
             return Response(PROXY_PAGE, 502, None, "text/html")
         return self.refused(rules.UNAVAILABLE if status == 503 else rules.BROKEN)
 
-    async def _take(self, wish: Wish) -> Response:
+    async def _take(self, wish: CreateForm) -> Response:
         """201 with the text as it is at first, or Twilio's refusal."""
         state, now = self._state, time.time()
         wrong = refusal(wish, state, now)
@@ -124,9 +124,9 @@ class Api:
         self._lives.go(life)
         return answered(201, content)
 
-    def _text(self, wish: Wish, now: float) -> Text:
+    def _text(self, wish: CreateForm, now: float) -> StoredText:
         at, service = send_at(wish), self._state.senders.service(wish.service)
-        return Text(
+        return StoredText(
             sid=new_sid(media=bool(wish.media)),
             to=wish.to,
             sender=sender_of(wish, self._state),
@@ -183,7 +183,7 @@ class Api:
         query = dict(request.query_params)
         try:
             return answered(200, page(self._state, request.url.path, query))
-        except BadPage:
+        except PageError:
             return self.refused(Refusal(20001, "Invalid page, page size or date"))
 
     def _unknown(self, request: Request) -> Refusal | None:
@@ -192,11 +192,11 @@ class Api:
             return rules.UNAUTHORISED
         return None if request.path_params["account"] == self._state.config.account_sid else rules.NOT_FOUND
 
-    def _found(self, request: Request) -> Text | Refusal:
+    def _found(self, request: Request) -> StoredText | Refusal:
         unknown = self._unknown(request)
         return unknown or self._state.texts.get(request.path_params["sid"]) or rules.NOT_FOUND
 
-    def _shown(self, text: Text) -> Response:
+    def _shown(self, text: StoredText) -> Response:
         return answered(200, resource(self._state.config.account_sid, text))
 
 

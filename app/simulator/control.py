@@ -18,17 +18,17 @@ from app.simulator.account_data import Holdings
 from app.simulator.api import Api, answered
 from app.simulator.config import Changeable, SimulatorConfig
 from app.simulator.faults import Faults
-from app.simulator.inbound_people import Inbound, People
+from app.simulator.inbound_people import InboundForm, People
 from app.simulator.lookup import Lookups
 from app.simulator.message_life import Lives
 from app.simulator.state import State
 from app.simulator.text import created
-from app.simulator.webhooks import Webhooks
+from app.simulator.webhooks import WebhookSender
 
 T = TypeVar("T")
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreatesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which creates: from the idx `since` on, or behind the idx `after`; with `limit` at most so many, and `next` tells
     where the following ones are (null: there are none yet)."""
 
@@ -40,22 +40,22 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Control:
     """Handlers of /_sim. What they cannot read is answered with 400 and why."""
 
-    def __init__(self, state: State, webhooks: Webhooks, people: People) -> None:
+    def __init__(self, state: State, webhooks: WebhookSender, people: People) -> None:
         self._state, self._webhooks, self._people = state, webhooks, people
 
     async def creates(self, request: Request) -> Response:
-        """Accepted creates in order, all of them or by `Page`; ?count gives their number alone."""
+        """Accepted creates in order, all of them or by `CreatesQuery`; ?count gives their number alone."""
         query = request.query_params
         count = {"count": self._state.forgotten + len(self._state.creates)}
         if "count" in query:
             return answered(200, count)
         try:
-            page = msgspec.convert(dict(query), Page, strict=False)
+            page = msgspec.convert(dict(query), CreatesQuery, strict=False)
         except msgspec.ValidationError as bad:
             return answered(400, {"error": str(bad)})
         return answered(200, {**count, **self._page(page)})
 
-    def _page(self, page: Page) -> dict[str, Any]:
+    def _page(self, page: CreatesQuery) -> dict[str, Any]:
         creates, limit = self._state.creates, page.limit
         begin = max(0, max(page.since, page.after + 1) - self._state.forgotten)
         shown = creates[begin : begin + limit if limit else None]
@@ -95,7 +95,7 @@ class Control:
     async def inbound(self, request: Request) -> Response:
         """A person texts in: the signed webhook is posted, its answer returned."""
         try:
-            inbound = msgspec.json.decode(await request.body(), type=Inbound)
+            inbound = msgspec.json.decode(await request.body(), type=InboundForm)
         except msgspec.MsgspecError as bad:
             return answered(400, {"error": str(bad)})
         if not self._people.url_of(inbound):
@@ -153,7 +153,7 @@ def build(config: SimulatorConfig) -> Starlette:
     """The ASGI app; it begins nothing before the first request."""
     holdings = Holdings(config)
     state, guard = State(config, holdings), Guard(config, holdings)
-    webhooks = Webhooks(lambda: state.config)
+    webhooks = WebhookSender(lambda: state.config)
     people = People(state, webhooks)
     api, control = Api(state, Lives(state, webhooks, people.arrived)), Control(state, webhooks, people)
     lookups = Lookups(state, api, guard)

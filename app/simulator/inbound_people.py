@@ -9,9 +9,9 @@ import msgspec
 
 from app.simulator.consent import CONFIRMED, keyword
 from app.simulator.state import State, new_sid
-from app.simulator.text import Text, segments
-from app.simulator.webhook_client import Answer
-from app.simulator.webhooks import Webhooks
+from app.simulator.text import StoredText, segments
+from app.simulator.webhook_client import WebhookResponse
+from app.simulator.webhooks import WebhookSender
 
 PLACES = tuple(side + part for side in ("From", "To") for part in ("City", "State", "Zip", "Country"))
 _MESSAGE = re.compile(r"<Message\b[^>]*>(.*?)</Message>", re.DOTALL)
@@ -20,7 +20,7 @@ _TAG = re.compile(r"<[^>]*>")
 TWIML = ("text/xml", "application/xml", "text/html")
 
 
-class Inbound(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class InboundForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A person texts: `from` writes `body` to one of our numbers. `messaging_service`: the service that number is in;
     if not named, the one that holds it or has sent from it. `url` overrides the account's and the configured inbound
     URL."""
@@ -33,7 +33,7 @@ class Inbound(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     url: str = ""
 
 
-class Heard(msgspec.Struct, kw_only=True):
+class InboundAnswer(msgspec.Struct, kw_only=True):
     """What came of it: the webhook's HTTP `status` (0: no answer) and `body`, and the texts Twilio would send for it.
     `at`: unix seconds when the answer was in; `url_failed`: the fallback URL had to answer; `confirmed`: what Twilio
     texts by itself for STOP, START or HELP."""
@@ -50,15 +50,15 @@ class Heard(msgspec.Struct, kw_only=True):
 class People:
     """See the module."""
 
-    def __init__(self, state: State, webhooks: Webhooks) -> None:
+    def __init__(self, state: State, webhooks: WebhookSender) -> None:
         self._state, self._webhooks = state, webhooks
-        self._writing: set[asyncio.Task[Heard]] = set()
+        self._writing: set[asyncio.Task[InboundAnswer]] = set()
 
-    async def text(self, inbound: Inbound) -> Heard:
+    async def text(self, inbound: InboundForm) -> InboundAnswer:
         """A person texts; the answer of the webhook, the fallback URL's if that failed."""
         kept, strikes = self._kept(inbound), self._state.strikes
         kind = self._state.opt_outs.heard(kept.service, kept.to, kept.sender, kept.body)
-        heard = Heard(sid=kept.sid, status=0, body="", at=time.time(), replies=[], confirmed=CONFIRMED[kind])
+        heard = InboundAnswer(sid=kept.sid, status=0, body="", at=time.time(), replies=[], confirmed=CONFIRMED[kind])
         if strikes.strikes("inbound_lost", kept.sender):
             return heard
         url = self.url_of(inbound)
@@ -73,11 +73,11 @@ class People:
             self._reply(kept, reply)
         return heard
 
-    def url_of(self, inbound: Inbound) -> str:
+    def url_of(self, inbound: InboundForm) -> str:
         """Where it is posted: as it says itself, as the account has it for that number, as configured."""
         return inbound.url or self._state.senders.hooks(inbound.to)[0] or self._state.config.inbound_url
 
-    async def _asked(self, urls: tuple[str, str], fields: dict[str, str]) -> tuple[Answer, bool]:
+    async def _asked(self, urls: tuple[str, str], fields: dict[str, str]) -> tuple[WebhookResponse, bool]:
         """The webhook's answer, or the fallback URL's; whether the webhook failed."""
         url, fallback = urls
         answer = await self._webhooks.ask(url, fields)
@@ -87,21 +87,21 @@ class People:
             answer = await self._webhooks.ask(fallback, fields | more)
         return answer, failed
 
-    def arrived(self, text: Text) -> None:
+    def arrived(self, text: StoredText) -> None:
         """A person has received a text; one whose script says so texts back."""
         script = self._state.strikes.scripts.get(text.to)
         if script is None or not script.says or 0 < script.times < text.nth:
             return
-        said = Inbound(from_=text.to, to=text.sender, body=script.says, messaging_service=text.service)
+        said = InboundForm(from_=text.to, to=text.sender, body=script.says, messaging_service=text.service)
         if self.url_of(said):
             task = asyncio.get_running_loop().create_task(self.text(said))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
 
-    def _kept(self, inbound: Inbound) -> Text:
+    def _kept(self, inbound: InboundForm) -> StoredText:
         named = inbound.messaging_service
         service = self._state.service_of(inbound.to) if named is None else named
-        text = Text(
+        text = StoredText(
             sid=new_sid(media=bool(inbound.media)),
             to=inbound.to,
             sender=inbound.from_,
@@ -118,7 +118,7 @@ class People:
         self._state.counts["inbound"] += 1
         return text
 
-    def _fields(self, text: Text) -> dict[str, str]:
+    def _fields(self, text: StoredText) -> dict[str, str]:
         fields = {"MessageSid": text.sid, "SmsSid": text.sid, "SmsMessageSid": text.sid, "From": text.sender}
         fields |= {"To": text.to, "Body": text.body, "NumMedia": str(len(text.media)), "SmsStatus": "received"}
         fields |= {"NumSegments": str(segments(text.body)), "ApiVersion": "2010-04-01"}
@@ -131,8 +131,8 @@ class People:
                 fields["OptOutType"] = keyword(text.body)
         return fields
 
-    def _reply(self, text: Text, body: str) -> None:
-        reply = Text(
+    def _reply(self, text: StoredText, body: str) -> None:
+        reply = StoredText(
             sid=new_sid(media=False),
             to=text.sender,
             sender=text.to,
@@ -147,7 +147,7 @@ class People:
         self._state.keep(reply)
 
 
-def replies_of(answer: Answer) -> list[str]:
+def replies_of(answer: WebhookResponse) -> list[str]:
     """What Twilio would text for this answer: each <Message> of TwiML, and the whole of a text/plain one."""
     body = answer.body.decode("utf-8", "replace")
     if not 200 <= answer.status < 300 or not body.strip():

@@ -8,27 +8,27 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.simulator.state import State
-from app.simulator.text import Text, resource
+from app.simulator.text import StoredText, resource
 
 DEFAULT_SIZE, MAX_SIZE = 50, 1000
 
 
-class BadPage(Exception):
+class PageError(Exception):
     """PageSize or Page is not a number that makes sense, PageToken names no text, or DateSent is no date."""
 
 
 def page(state: State, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """One page of what `query` asks for. Raises BadPage."""
+    """One page of what `query` asks for. Raises PageError."""
     size, number = _number(query, "PageSize", DEFAULT_SIZE), _number(query, "Page", 0)
     size, token = min(size, MAX_SIZE), query.get("PageToken", "")
     if not size:
-        raise BadPage
+        raise PageError
     start, found = number * size, listed(state, query)
     if token:
         last = state.texts.get(token.removeprefix("PA"))
         if last is None:
-            raise BadPage
-        rest: Iterator[Text] = dropwhile(lambda text: text.number >= last.number, found)
+            raise PageError
+        rest: Iterator[StoredText] = dropwhile(lambda text: text.number >= last.number, found)
     else:
         rest = islice(found, start, None)
     shown = list(islice(rest, size + 1))
@@ -47,10 +47,10 @@ def page(state: State, path: str, query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def listed(state: State, query: Mapping[str, str]) -> Iterator[Text]:
+def listed(state: State, query: Mapping[str, str]) -> Iterator[StoredText]:
     """Newest first, by To, From, DateSent. As with Twilio, what was not sent yet has no DateSent to find it by.
 
-    Raises BadPage.
+    Raises PageError.
     """
     sender, (after, before) = query.get("From"), _span(query)
     texts = state.newest(query.get("To", ""))
@@ -70,13 +70,13 @@ def _span(query: Mapping[str, str]) -> tuple[float, float]:
 
 
 def _moment(text: str) -> tuple[float, float]:
-    """The first second of a date or time, and the first that is after it. Raises BadPage."""
+    """The first second of a date or time, and the first that is after it. Raises PageError."""
     try:
         at = datetime.fromisoformat(text)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return at.timestamp(), (at + (timedelta(days=1) if len(text) <= 10 else timedelta(seconds=1))).timestamp()
     except (ValueError, OverflowError):
-        raise BadPage from None
+        raise PageError from None
 
 
 def _uris(path: str, query: Mapping[str, str], size: int) -> Callable[[int, str], str]:
@@ -92,5 +92,5 @@ def _uris(path: str, query: Mapping[str, str], size: int) -> Callable[[int, str]
 def _number(query: Mapping[str, str], name: str, default: int) -> int:
     text = query.get(name, "")
     if text and not text.isdecimal():
-        raise BadPage
+        raise PageError
     return int(text[:9]) if text else default

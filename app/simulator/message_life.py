@@ -10,8 +10,8 @@ from app.simulator.line_types import LANDLINE
 from app.simulator.recipient import OPTED_OUT, Fate, drawn, fate
 from app.simulator.seeded_chance import roll
 from app.simulator.state import State
-from app.simulator.text import Text, parts
-from app.simulator.webhooks import Webhooks
+from app.simulator.text import StoredText, parts
+from app.simulator.webhooks import WebhookSender
 
 # Twilio: queue overflow of a service; the validity period is over; landline.
 OVERFLOW, EXPIRED = 30001, 30036
@@ -22,7 +22,7 @@ class Life(msgspec.Struct):
     """`told`: the statuses in the order they are called back; `at`: how many steps were taken; `leaves`: when its
     sender sends it (unix seconds)."""
 
-    text: Text
+    text: StoredText
     steps: Sequence[str]
     told: Sequence[str]
     code: int | None
@@ -33,10 +33,10 @@ class Life(msgspec.Struct):
 class Lives:
     """See the module. `arrived` is told of each text that a person has received."""
 
-    def __init__(self, state: State, webhooks: Webhooks, arrived: Callable[[Text], None]) -> None:
+    def __init__(self, state: State, webhooks: WebhookSender, arrived: Callable[[StoredText], None]) -> None:
         self._state, self._webhooks, self._arrived = state, webhooks, arrived
 
-    def begin(self, text: Text) -> Life:
+    def begin(self, text: StoredText) -> Life:
         """A life that has not moved yet; `go` lets it."""
         steps, code = self._fate(text)
         told = self._another_order(text, steps) if self._state.strikes.strikes("reorder", text.to) else steps
@@ -116,7 +116,7 @@ class Lives:
             self._arrived(text)
         return self._fields(life, told) if text.status_callback else None
 
-    def _call_back(self, text: Text, fields: dict[str, str]) -> None:
+    def _call_back(self, text: StoredText, fields: dict[str, str]) -> None:
         strikes, loop = self._state.strikes, asyncio.get_running_loop()
         if strikes.strikes("lost", text.to):
             return
@@ -132,7 +132,7 @@ class Lives:
         config, text = self._state.config, life.text
         return config.step_ms / 1000 * (0.5 + roll(config.seed, "pause", text.to, text.nth, life.at))
 
-    def _fate(self, text: Text) -> Fate:
+    def _fate(self, text: StoredText) -> Fate:
         state, config, service = self._state, self._state.config, bool(text.service)
         if state.blocked(text.service, text.sender, text.to):
             return Fate(("failed",), OPTED_OUT)
@@ -145,14 +145,14 @@ class Lives:
         end = end or self._mixed(text)
         return fate(end, roll("code", *who), service=service)
 
-    def _mixed(self, text: Text) -> str:
+    def _mixed(self, text: StoredText) -> str:
         """How a text to a number without a word of its own ends."""
         config = self._state.config
         if LANDLINE in config.lines and self._state.line_of(text.to) == LANDLINE:
             return NO_HANDSET
         return drawn(config.mix_of(text.to), roll("end", config.seed, text.to, text.nth))
 
-    def _another_order(self, text: Text, steps: tuple[str, ...]) -> Sequence[str]:
+    def _another_order(self, text: StoredText, steps: tuple[str, ...]) -> Sequence[str]:
         seed = self._state.config.seed
         order = tuple(sorted(steps, key=lambda status: roll(seed, "order", text.to, text.nth, status)))
         return order if order != steps else order[::-1]

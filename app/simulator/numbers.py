@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.simulator import rules
 from app.simulator.account_access import Guard, answered, form, legacy_page, page, refused
-from app.simulator.account_data import Holdings, Number
+from app.simulator.account_data import Holdings, SimulatedNumber
 from app.simulator.rules import Refusal
 
 FIELDS = {
@@ -72,8 +72,10 @@ class Numbers:
         ]
         return answered(200, page("verifications", str(request.url.replace(query="")), rows, request.query_params))
 
-    def _shown(self, number: Number) -> dict[str, Any]:
-        shown = {name: getattr(number, name) for name in Number.__struct_fields__ if name not in ("sms", "mms")}
+    def _shown(self, number: SimulatedNumber) -> dict[str, Any]:
+        shown = {
+            name: getattr(number, name) for name in SimulatedNumber.__struct_fields__ if name not in ("sms", "mms")
+        }
         able = {"sms": number.sms, "mms": number.mms, "voice": True, "fax": False}
         uri = f"/2010-04-01/Accounts/{self._account}/IncomingPhoneNumbers/{number.sid}.json"
         return {**shown, "account_sid": self._account, "capabilities": able, "uri": uri}

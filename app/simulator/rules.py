@@ -52,7 +52,7 @@ FULL = Refusal(21611, "This 'From' number has exceeded the maximum number of que
 KNOWN = {r.code: r for r in (UNAUTHORISED, NOT_FOUND, THROTTLED, BROKEN, UNAVAILABLE, STOPPED, FULL)}
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class CreateForm(msgspec.Struct, frozen=True, kw_only=True):
     """A create call's form."""
 
     to: str
@@ -72,7 +72,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     obfuscate: bool
 
     @classmethod
-    def read(cls, pairs: Sequence[tuple[str, str]]) -> "Wish":
+    def read(cls, pairs: Sequence[tuple[str, str]]) -> "CreateForm":
         """From the form's fields; the last of a repeated name counts, MediaUrl apart."""
         form = dict(pairs)
         sender = form.get("From", "")
@@ -99,14 +99,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def refusal(wish: Wish, state: State, now: float) -> Refusal | None:
+def refusal(wish: CreateForm, state: State, now: float) -> Refusal | None:
     """Why Twilio would not take this call; None if it would."""
     if state.holdings.account.status != "active":
         return NOT_ACTIVE
     return _form(wish) or _schedule(wish, now, state.config.schedule_min_s) or _numbers(wish, state, now)
 
 
-def _form(wish: Wish) -> Refusal | None:
+def _form(wish: CreateForm) -> Refusal | None:
     if not wish.to:
         return Refusal(21604, "The destination 'To' phone number is required to send an SMS")
     if not (wish.body or wish.media or wish.content_sid):
@@ -124,7 +124,7 @@ def _form(wish: Wish) -> Refusal | None:
     return _rare(wish)
 
 
-def _rare(wish: Wish) -> Refusal | None:
+def _rare(wish: CreateForm) -> Refusal | None:
     if wish.content_variables and not wish.content_sid:
         return Refusal(21654, "ContentSid Required")
     if wish.fallback_from and not wish.service:
@@ -143,7 +143,7 @@ def _address(url: str) -> bool:
         return False
 
 
-def _schedule(wish: Wish, now: float, min_s: float) -> Refusal | None:
+def _schedule(wish: CreateForm, now: float, min_s: float) -> Refusal | None:
     if not wish.schedule:
         return None
     if wish.schedule != "fixed":
@@ -158,7 +158,7 @@ def _schedule(wish: Wish, now: float, min_s: float) -> Refusal | None:
     return None
 
 
-def send_at(wish: Wish) -> float | None:
+def send_at(wish: CreateForm) -> float | None:
     """Unix seconds; None without a schedule, or when it is no time in UTC."""
     try:
         at = datetime.fromisoformat(wish.send_at) if wish.send_at else None
@@ -167,7 +167,7 @@ def send_at(wish: Wish) -> float | None:
     return at.timestamp() if at is not None and at.utcoffset() == timedelta() else None
 
 
-def _numbers(wish: Wish, state: State, now: float) -> Refusal | None:
+def _numbers(wish: CreateForm, state: State, now: float) -> Refusal | None:
     if not wish.service and not wish.sender:
         return Refusal(21603, "A 'From' or 'MessagingServiceSid' parameter is required to send a message")
     known = from_error(wish.sender) or TO_ERRORS.get(wish.to)
@@ -186,7 +186,7 @@ def _numbers(wish: Wish, state: State, now: float) -> Refusal | None:
     return FULL if full else None
 
 
-def sender_of(wish: Wish, state: State) -> str:
+def sender_of(wish: CreateForm, state: State) -> str:
     """The number that it names, or that its service sends it from."""
     return wish.sender or state.sender_for(wish.service, wish.to, media=bool(wish.media))
 

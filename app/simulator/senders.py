@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.simulator.account_data import Holdings, Service
+from app.simulator.account_data import Holdings, SimulatedService
 from app.simulator.recipient import NO_SENDER
 
 Fault = tuple[int, str]
@@ -37,7 +37,7 @@ class Senders:
     def __init__(self, holdings: Holdings) -> None:
         self._holdings = holdings
 
-    def service(self, sid: str) -> Service | None:
+    def service(self, sid: str) -> SimulatedService | None:
         """The service of the account with this SID."""
         return self._holdings.services.get(sid)
 
@@ -90,7 +90,7 @@ class Senders:
             return NO_MMS
         return None if media or found.sms else NO_SENDER
 
-    def _able(self, service: Service, to: str, *, media: bool) -> list[str]:
+    def _able(self, service: SimulatedService, to: str, *, media: bool) -> list[str]:
         """A service that converts sends a picture as a text with a link."""
         pictures = media and not service.mms_converter
         return [sender.address for sender in self._pool(service) if _sends(sender, to, pictures=pictures)]
@@ -102,7 +102,7 @@ class Senders:
         codes = (code for service in self._holdings.services.values() for code in service.short_codes)
         return next(iter(numbers), Sender(address) if address in codes else None)
 
-    def _pool(self, service: Service) -> Sequence[Sender]:
+    def _pool(self, service: SimulatedService) -> Sequence[Sender]:
         numbers = (self._holdings.numbers[sid] for sid in service.numbers)
         return [
             *(Sender(number.phone_number, number.sms, number.mms) for number in numbers),

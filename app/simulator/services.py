@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.simulator import rules
 from app.simulator.account_access import MISSING, Guard, answered, form, page, refused
-from app.simulator.account_data import Holdings, Service, new
+from app.simulator.account_data import Holdings, SimulatedService, new
 from app.simulator.rules import Refusal
 
 ALREADY_HERE = Refusal(21710, "Phone Number or Short Code is already in the Messaging Service", 409)
@@ -50,7 +50,7 @@ class Services:
         given = await form(request)
         if not given.get("FriendlyName"):
             return refused(MISSING)
-        made = Service(friendly_name=given["FriendlyName"], sid=new("MG"))
+        made = SimulatedService(friendly_name=given["FriendlyName"], sid=new("MG"))
         self._holdings.services[made.sid] = made
         self._holdings.described = True
         return self._changed(made, given, 201)
@@ -116,11 +116,11 @@ class Services:
             return refused(found)
         return self._page(request, name, [{"sid": f"SC{n:032}", field: s} for n, s in enumerate(getattr(found, name))])
 
-    def _found(self, request: Request) -> Service | Refusal:
+    def _found(self, request: Request) -> SimulatedService | Refusal:
         no = self._guard.refusal(request)
         return no or self._holdings.services.get(request.path_params["sid"]) or rules.NOT_FOUND
 
-    def _changed(self, service: Service, given: Mapping[str, str], status: int) -> Response:
+    def _changed(self, service: SimulatedService, given: Mapping[str, str], status: int) -> Response:
         self._holdings.changes += 1
         for name, field in TEXTS.items():
             if name in given:
@@ -136,13 +136,13 @@ class Services:
         url = str(request.url.replace(query=""))
         return answered(200, page(name, url, rows, request.query_params))
 
-    def _shown(self, service: Service) -> dict[str, Any]:
+    def _shown(self, service: SimulatedService) -> dict[str, Any]:
         hidden = ("numbers", "short_codes", "alpha_senders", "campaigns")
         shown = {name: value for name, value in _dict(service).items() if name not in hidden}
         registered = any(campaign.campaign_status == "VERIFIED" for campaign in service.campaigns)
         return {**shown, "account_sid": self._account, "us_app_to_person_registered": registered}
 
-    def _number(self, service: Service, sid: str) -> dict[str, Any]:
+    def _number(self, service: SimulatedService, sid: str) -> dict[str, Any]:
         number = self._holdings.numbers[sid]
         able = [name for name, is_able in (("SMS", number.sms), ("MMS", number.mms)) if is_able]
         shown = {"sid": sid, "phone_number": number.phone_number, "capabilities": able, "service_sid": service.sid}

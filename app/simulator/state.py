@@ -15,7 +15,7 @@ from app.simulator.queues import Queues
 from app.simulator.scripts import RESERVED
 from app.simulator.seeded_chance import Strikes, roll
 from app.simulator.senders import Senders, chosen
-from app.simulator.text import Text
+from app.simulator.text import StoredText
 
 # Senders of services that are remembered; a caller may name any number as one.
 MOST_SENDERS = 100_000
@@ -30,13 +30,13 @@ class State:
         self.config = config
         self.holdings = holdings or Holdings(config)
         self.senders = Senders(self.holdings)
-        self.texts: dict[str, Text] = {}
-        self.creates: list[Text] = []
+        self.texts: dict[str, StoredText] = {}
+        self.creates: list[StoredText] = []
         self.forgotten = 0
         self.counts: Counter[str] = Counter()
         self.opt_outs, self.queues = OptOuts(), Queues()
         self._kept = 0
-        self._to: dict[str, list[Text]] = {}
+        self._to: dict[str, list[StoredText]] = {}
         self._sent_to: Counter[str] = Counter()
         self._service_of: dict[str, str] = {}
         self.set_faults(Faults())
@@ -63,7 +63,7 @@ class State:
         scripts = {**(RESERVED if self.config.reserved else {}), **self.config.scripts}
         self.strikes = Strikes(self.config.seed, faults, scripts)
 
-    def keep(self, text: Text) -> None:
+    def keep(self, text: StoredText) -> None:
         """Any text, in or out."""
         text.number, self._kept = self._kept, self._kept + 1
         self.texts[text.sid] = text
@@ -73,7 +73,7 @@ class State:
             for old in list(islice(self.texts.values(), over)):
                 self.forget(old)
 
-    def accept(self, text: Text) -> None:
+    def accept(self, text: StoredText) -> None:
         """A create was taken."""
         self._sent_to[text.to] += 1
         text.sender, text.service = intern(text.sender), intern(text.service)
@@ -88,7 +88,7 @@ class State:
         self.counts["accepted"] += 1
         self.keep(text)
 
-    def forget(self, text: Text) -> None:
+    def forget(self, text: StoredText) -> None:
         """No longer fetched nor listed; a create stays told by `creates`."""
         del self.texts[text.sid]
         theirs = self._to[text.to]
@@ -127,7 +127,7 @@ class State:
         """Whether the sender's queue takes no more."""
         return bool(self.config.rate_of(sender)) and self.queues.full(sender, now, self.config.queue_s)
 
-    def newest(self, to: str) -> Iterator[Text]:
+    def newest(self, to: str) -> Iterator[StoredText]:
         """Texts to a number ("": to any), the newest first."""
         return reversed(self._to.get(to, []) if to else self.texts.values())
 

@@ -17,7 +17,7 @@ BASIC = frozenset(
 EXTENSION = frozenset("\f^{}\\[~]|€")
 
 
-class Text(msgspec.Struct, kw_only=True):
+class StoredText(msgspec.Struct, kw_only=True):
     """`created_at`, `updated_at`, `sent_at`, `send_at`: unix seconds. `number`: place among all texts, from 0; `index`:
     place among accepted creates, -1 for others. `nth`: how many texts this number had been sent, with this one.
     `validity_s`: so long it may wait for its sender. `smart`: typographic characters are replaced as it is sent.
@@ -56,7 +56,7 @@ def segments(body: str) -> int:
     return 1 if units <= 70 else -(-units // 67)
 
 
-def parts(text: Text) -> int:
+def parts(text: StoredText) -> int:
     """Segments of a text as it is sent."""
     return segments(text.body.translate(_smart()) if text.smart else text.body)
 
@@ -79,7 +79,7 @@ def iso(second: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
-def resource(account: str, text: Text) -> dict[str, Any]:
+def resource(account: str, text: StoredText) -> dict[str, Any]:
     """Twilio's message resource. Until a service has chosen a sender, `from` is null and `num_segments` "0"."""
     uri = f"/2010-04-01/Accounts/{account}/Messages/{text.sid}"
     unchosen = bool(text.service) and text.status in ("accepted", "scheduled")
@@ -107,7 +107,7 @@ def resource(account: str, text: Text) -> dict[str, Any]:
     }
 
 
-def created(text: Text) -> dict[str, Any]:
+def created(text: StoredText) -> dict[str, Any]:
     """As /_sim/creates tells it."""
     return {
         "sid": text.sid,

@@ -16,7 +16,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError)
 
 
-class PostFailed(Exception):
+class PostError(Exception):
     """No answer: `connected` tells whether the connection was made."""
 
     def __init__(self, *, connected: bool) -> None:
@@ -24,7 +24,7 @@ class PostFailed(Exception):
         self.connected = connected
 
 
-class Answer(NamedTuple):
+class WebhookResponse(NamedTuple):
     """`kind`: media type without parameters, "" if the server named none."""
 
     status: int
@@ -38,8 +38,10 @@ class Poster:
     def __init__(self) -> None:
         self._idle: dict[tuple[str, str], list[Connection]] = defaultdict(list)
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], connect_s: float, read_s: float) -> Answer:
-        """One POST. Raises PostFailed."""
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], connect_s: float, read_s: float
+    ) -> WebhookResponse:
+        """One POST. Raises PostError."""
         parts = urlsplit(url)
         message = _message(parts, body, headers)
         connection = self._kept(parts) or await _connected(parts, connect_s)
@@ -48,7 +50,7 @@ class Poster:
                 answer, again = await _exchange(connection, message)
         except (*BROKEN, TimeoutError):
             connection[1].close()
-            raise PostFailed(connected=True) from None
+            raise PostError(connected=True) from None
         if again:
             self._idle[parts.scheme, parts.netloc].append(connection)
         else:
@@ -82,12 +84,12 @@ def _message(parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> byt
 
 
 async def _connected(parts: SplitResult, connect_s: float) -> Connection:
-    """A new connection. Raises PostFailed."""
+    """A new connection. Raises PostError."""
     try:
         async with asyncio.timeout(connect_s):
             return await _connect(parts)
     except (OSError, TimeoutError, ValueError):
-        raise PostFailed(connected=False) from None
+        raise PostError(connected=False) from None
 
 
 async def _connect(parts: SplitResult) -> Connection:
@@ -97,7 +99,7 @@ async def _connect(parts: SplitResult) -> Connection:
     return await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80), ssl=secure)
 
 
-async def _exchange(connection: Connection, message: bytes) -> tuple[Answer, bool]:
+async def _exchange(connection: Connection, message: bytes) -> tuple[WebhookResponse, bool]:
     """The answer, and whether the connection may be used again."""
     reader, writer = connection
     writer.write(message)
@@ -114,7 +116,7 @@ async def _exchange(connection: Connection, message: bytes) -> tuple[Answer, boo
     else:
         body, closing = await reader.read(MAX_BODY), True
     kind = _header(head, b"content-type").partition(b";")[0].strip().decode("latin-1")
-    return Answer(status, kind, body), not closing
+    return WebhookResponse(status, kind, body), not closing
 
 
 def _header(head: bytes, name: bytes) -> bytes:

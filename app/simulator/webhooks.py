@@ -18,7 +18,7 @@ import orjson
 
 from app.simulator.config import SimulatorConfig
 from app.simulator.signature import sign, with_digest
-from app.simulator.webhook_client import Answer, Poster, PostFailed
+from app.simulator.webhook_client import Poster, PostError, WebhookResponse
 
 AT_ONCE = 64
 BACKOFF_S, LONGEST_S = 0.2, 3.0
@@ -78,7 +78,7 @@ class Post(msgspec.Struct):
     until: float = 0.0
 
 
-class Webhooks:
+class WebhookSender:
     """`counts`: posts by HTTP status (0: no answer). A post that waits for its retry holds up no other.
     `posted`: the last tries, as GET /_sim/webhooks tells them."""
 
@@ -93,7 +93,7 @@ class Webhooks:
         """Post in the background."""
         self._queue(self._post(url, fields))
 
-    async def ask(self, url: str, fields: Mapping[str, str]) -> Answer:
+    async def ask(self, url: str, fields: Mapping[str, str]) -> WebhookResponse:
         """Post, retries included, and return the last answer (status 0: none)."""
         post = self._post(url, fields)
         while True:
@@ -156,7 +156,7 @@ class Webhooks:
             if _again(post, failure):
                 asyncio.get_running_loop().call_later(_backoff(post), self._queue, post)
 
-    async def _try(self, post: Post) -> tuple[Answer, str]:
+    async def _try(self, post: Post) -> tuple[WebhookResponse, str]:
         """The answer, and how it failed: "" if it did not."""
         post.tries += 1
         given, now = post.overrides, time.monotonic()
@@ -165,8 +165,8 @@ class Webhooks:
         try:
             connect, read = min(given.connect_s, left), min(given.read_s, left)
             answer = await self._poster.post(post.url, post.body, post.headers, connect, read)
-        except PostFailed as error:
-            answer, failure = Answer(0), "rt" if error.connected else "ct"
+        except PostError as error:
+            answer, failure = WebhookResponse(0), "rt" if error.connected else "ct"
         else:
             failure = "" if answer.status < 400 else "4xx" if answer.status < 500 else "5xx"
         self.counts[f"posts_{answer.status}"] += 1

@@ -17,7 +17,7 @@ from app.domain.model.identity import key_fingerprint
 from app.durable.journal import Journal
 from app.kafka.client import client_settings, faust_settings
 from app.kafka.progress_monitor import WorkerMonitor
-from app.provider.concurrency_limiter import Gate, Line
+from app.provider.concurrency_limiter import ConcurrencyLimiter, TenantQueue
 from app.provider.http import Timeouts
 from app.provider.status_mapping import ERRORS
 from app.provider.twilio import TwilioProvider
@@ -32,8 +32,8 @@ from app.streams.agents.expansion import RequestExpansion
 from app.streams.agents.intake import IntakeAgent
 from app.streams.agents.lanes import LanesAgent
 from app.streams.agents.metrics import MetricsAgent
-from app.streams.agents.outputs import Notices
-from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.outputs import OutputBuilder
+from app.streams.agents.policy_resolver import PolicyResolver
 from app.streams.agents.recipient_inputs import InputContext
 from app.streams.engine.agent import Agent
 from app.streams.engine.app import EngineConfig, Runtime
@@ -41,14 +41,14 @@ from app.streams.engine.process_exit import die
 from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
 from app.streams.monitoring.frozen_contacts import FrozenContacts
 from app.streams.monitoring.health import FaultCollector, GateCollector, LookupCollector
-from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from app.streams.monitoring.lag import LagCollector, PoisonCollector
-from app.streams.monitoring.stopped_lanes import Circuits
-from app.streams.reconcile.reconciler import Lister
-from app.streams.reconcile.scheduled_cancels import Recalls
+from app.streams.monitoring.stopped_lanes import StoppedLanes
+from app.streams.reconcile.reconciler import Reconciler
+from app.streams.reconcile.scheduled_cancels import ScheduledCancels
 from app.streams.sending.calls import Calls
-from app.streams.sending.create_request import Composer
-from app.streams.sending.result_journal import Answers
+from app.streams.sending.create_request import CreateRequestBuilder
+from app.streams.sending.result_journal import ResultJournal
 
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -72,7 +72,7 @@ class Worker:
         self.runtime.started.append(self._start_effects)
         self.runtime.stopping.append(self._stop_effects)
         self._background: list[asyncio.Task[None]] = []
-        self.doubts, self.circuits = Doubts(), Circuits(int(settings.probe_after_s * 1000))
+        self.doubts, self.circuits = AttemptsInDoubt(), StoppedLanes(int(settings.probe_after_s * 1000))
         self.lines = _lines(tenants, settings.call_concurrency)
         self._lookups: Counter[tuple[str, str]] = Counter()
         self._faults: Counter[str] = Counter(dict.fromkeys(tenants, 0))
@@ -97,7 +97,7 @@ class Worker:
     def _agents(self) -> Sequence[Agent]:
         settings, topics, letters = self._settings, self._topics, self._dead_letters
         caller_fields = SealedCallerFields(self._sealer, self._contained)
-        notices, composer = Notices(topics, caller_fields), Composer(self._tenants, self._sealer)
+        notices, composer = OutputBuilder(topics, caller_fields), CreateRequestBuilder(self._tenants, self._sealer)
         checkpoint_after_ms = int(settings.checkpoint_after_s * 1000)
         self.contacts = ContactsAgent(
             topics.contacts, notices, composer, letters, self._pk, self.doubts, checkpoint_after_ms, self._contained
@@ -107,7 +107,7 @@ class Worker:
             topics.lanes, topics.contacts, self._tenants, self._pk, letters, self.circuits, self._contained
         )
         context = InputContext(topics.contacts, self._sealer, settings.pseudonym_key, self._pk, letters)
-        expansion = RequestExpansion(self._tenants, Policies(settings), context, topics.request_tenants)
+        expansion = RequestExpansion(self._tenants, PolicyResolver(settings), context, topics.request_tenants)
         self._bulk_pacer = BulkPacer(settings.bulk_rate)
         owned = {"": topics.requests} | {owner: topic for topic, owner in topics.request_tenants.items()}
         intakes = [IntakeAgent(topic, topics.bulk, expansion, owner) for owner, topic in owned.items()]
@@ -127,7 +127,7 @@ class Worker:
         self._lanes.wake = lambda partition: engine.wake("lanes", partition)
         contacts = self._topics.contacts
         self.contacts.appended_after = lambda *place: engine.appended_after(contacts, *place)
-        answers = Answers(contacts, self._journal, self._sender("answer").one)
+        answers = ResultJournal(contacts, self._journal, self._sender("answer").one)
         self._providers |= {
             name: _provider(tenant, self._settings, self.lines[name].gate) for name, tenant in self._tenants.items()
         }
@@ -136,10 +136,10 @@ class Worker:
         self._lanes.room = calls.room
         if left := await answers.replay():
             log.info("answers.replayed", count=left)
-        self._lister = Lister(
+        self._lister = Reconciler(
             self._tenants, self._providers, self.lines, engine, self._lanes.looked, self._settings, self._contained
         )
-        self._recalls = Recalls(
+        self._recalls = ScheduledCancels(
             self._providers,
             self.lines,
             self._lister.row,
@@ -152,7 +152,7 @@ class Worker:
         for tenant in self._tenants:
             self._beside(self._lister.run(tenant), f"lister {tenant}")
 
-    def _calls(self, answers: Answers) -> Calls:
+    def _calls(self, answers: ResultJournal) -> Calls:
         return Calls(
             self._providers,
             self.lines,
@@ -200,14 +200,14 @@ class Worker:
             await provider.close()
 
 
-def _lines(tenants: Mapping[str, Tenant], concurrency: int) -> dict[str, Line]:
+def _lines(tenants: Mapping[str, Tenant], concurrency: int) -> dict[str, TenantQueue]:
     """By tenant: Twilio limits the requests at once of an account, whoever has it."""
-    gates: dict[tuple[str, str], Gate] = {}
+    gates: dict[tuple[str, str], ConcurrencyLimiter] = {}
     at = {name: (tenant.api_base_url, tenant.account_sid) for name, tenant in tenants.items()}
-    return {name: gates.setdefault(account, Gate(concurrency)).line(name) for name, account in at.items()}
+    return {name: gates.setdefault(account, ConcurrencyLimiter(concurrency)).line(name) for name, account in at.items()}
 
 
-def _provider(tenant: Tenant, settings: Settings, gate: Gate) -> TwilioProvider:
+def _provider(tenant: Tenant, settings: Settings, gate: ConcurrencyLimiter) -> TwilioProvider:
     timeouts = Timeouts(settings.http_connect_s, settings.http_read_s, settings.http_timeout_s)
     return TwilioProvider(
         tenant.account_sid, tenant.credentials, tenant.api_base_url, timeouts, settings.call_concurrency, gate

@@ -24,7 +24,7 @@ from fold import lag, outcomes, wait
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.demo_data import number
-from app.dev.dev_cluster import Plan, Stand
+from app.dev.dev_cluster import ClusterPlan, DevCluster
 from app.records.requests import MAX_BODY, MAX_FAN_OUT_BYTES, MAX_RECIPIENTS, content_bytes, read_request, recipients_of
 
 TEXT = "Your order A-17 leaves tomorrow between 8 and 12. Follow it: https://example.com/a17"
@@ -122,8 +122,8 @@ def run() -> dict[str, Any]:
         extra = {"HELIOGRAPH_RATE": "0", "HELIOGRAPH_BULK_RATE": "0"}
         mix = ["--mix", '{"delivered": 1.0}', "--step-ms", "20"]
         servers = broker.start()
-        plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra=extra, simulator=mix)
-        stand = Stand(plan, os.environ)
+        plan = ClusterPlan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra=extra, simulator=mix)
+        stand = DevCluster(plan, os.environ)
         try:
             stand.start()
             return asyncio.run(Bench(servers, directory / "kafka", prefix).kinds())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.domain.fold import fold
 from app.domain.model.contact import Contact
-from app.domain.model.inputs import Input, Place, Texted
+from app.domain.model.inputs import Input, LogPosition, TextArrived
 from app.domain.model.vocabulary import Intent
 
 
@@ -29,7 +29,7 @@ def spread(asked: Iterable[Asked]) -> dict[str, float]:
 
 
 def key_of(one: Input) -> str:
-    return one.sid if isinstance(one, Texted) else one.message_id
+    return one.sid if isinstance(one, TextArrived) else one.message_id
 
 
 def lost(asked: list[Asked], log: list[tuple[str, Input]]) -> int:
@@ -53,22 +53,22 @@ def out_of_order(asked: list[Asked], log: list[tuple[str, Input]]) -> int:
 
 def wrong_consent(log: list[tuple[str, Input]]) -> int:
     """People whose consent, folded from the log, is not that of what they said in the order of its receipt."""
-    said = defaultdict[str, list[Texted]](list)
+    said = defaultdict[str, list[TextArrived]](list)
     for contact, one in log:
-        if isinstance(one, Texted):
+        if isinstance(one, TextArrived):
             said[contact].append(one)
     return sum(folded(texts) != wanted(texts) for texts in said.values())
 
 
-def folded(texts: list[Texted]) -> bool:
+def folded(texts: list[TextArrived]) -> bool:
     row: Contact | None = None
     for offset, one in enumerate(texts):
-        done = fold(row, None, one, Place(0, offset, one.at))
+        done = fold(row, None, one, LogPosition(0, offset, one.at))
         row = done.contact if done else row
     return row is not None and row.consent.opted_out
 
 
-def wanted(texts: list[Texted]) -> bool:
+def wanted(texts: list[TextArrived]) -> bool:
     """Opted out, unless a START came more than 2 s after the last STOP."""
     stop = max((one.at for one in texts if one.intent is Intent.STOP), default=0)
     return stop > 0 and not any(one.intent is Intent.START and one.at > stop + 2000 for one in texts)

@@ -24,19 +24,19 @@ from aiokafka import AIOKafkaProducer
 
 from app.config.settings import Settings
 from app.dev.broker import DevBroker, free_port
-from app.dev.dev_cluster import Plan, Stand
-from app.dev.process import Part
+from app.dev.dev_cluster import ClusterPlan, DevCluster
+from app.dev.process import ChildProcess
 from app.domain.model.identity import contact_id, key_fingerprint, message_id
-from app.domain.model.inputs import Answered, Reported, Requested, TurnGranted
+from app.domain.model.inputs import CreateReturned, DeliveryReported, MessageRequested, PermitGranted
 from app.domain.model.policy import Policy
-from app.domain.model.vocabulary import Answer, Category, Priority, Progress
+from app.domain.model.vocabulary import Category, CreateResult, DeliveryStatus, Priority
 from app.records.caller_fields import CallerFields, encode_caller_fields
 from app.records.seal import Sealer
 from app.streams.engine.producer import partition_of
 
 ROOT = Path(__file__).parents[2]
 ALONE = (str(Path(__file__).with_name("contacts_worker.py")),)
-STEPS = (Progress.QUEUED, Progress.SENDING, Progress.SENT, Progress.DELIVERED)
+STEPS = (DeliveryStatus.QUEUED, DeliveryStatus.SENDING, DeliveryStatus.SENT, DeliveryStatus.DELIVERED)
 encode = msgspec.json.Encoder().encode
 
 
@@ -56,7 +56,7 @@ def opening(n: int, pk: str, now: int, sealer: Sealer) -> tuple[bytes, list[byte
         outcome_ms=now + 2 * 86_400_000,
         retry_delays_ms=(30_000, 120_000),
     )
-    requested = Requested(
+    requested = MessageRequested(
         **base,
         message_id=message,
         fingerprint="0123456789abcdef",
@@ -69,8 +69,10 @@ def opening(n: int, pk: str, now: int, sealer: Sealer) -> tuple[bytes, list[byte
         requested_ms=now,
         source=f"notify.requests-0-{n}",
     )
-    turn = TurnGranted(**base, message_id=message, attempt=1, lane="default")
-    answer = Answered(**base, message_id=message, attempt=1, answer=Answer.TAKEN, sid=sid(n), started_ms=now)
+    turn = PermitGranted(**base, message_id=message, attempt=1, lane="default")
+    answer = CreateReturned(
+        **base, message_id=message, attempt=1, answer=CreateResult.TAKEN, sid=sid(n), started_ms=now
+    )
     return contact.encode(), [encode(requested), encode(turn), encode(answer)], message
 
 
@@ -90,7 +92,7 @@ def reports(messages: int, ids: list[tuple[bytes, str]], pk: str, now: int) -> l
         key, message = ids[n]
         given = {"id": f"{at:.3f}", "tenant": "default", "pk": pk, "at": now, "message_id": message, "attempt": 1}
         status = progress.name.lower()
-        made.append((key, encode(Reported(**given, sid=sid(n), progress=progress, status=status))))
+        made.append((key, encode(DeliveryReported(**given, sid=sid(n), progress=progress, status=status))))
     return made
 
 
@@ -145,18 +147,18 @@ def run(messages: int) -> dict:
     return {**alone, **{f"whole_worker_{name}": value for name, value in whole.items() if name != "reports"}}
 
 
-class Folding(Stand):
+class Folding(DevCluster):
     """A stand whose worker runs `program`."""
 
-    def __init__(self, plan: Plan, env: Mapping[str, str], program: tuple[str, ...]) -> None:
+    def __init__(self, plan: ClusterPlan, env: Mapping[str, str], program: tuple[str, ...]) -> None:
         super().__init__(plan, env)
         self._program = program
 
-    def add_worker(self, number: int) -> Part:
+    def add_worker(self, number: int) -> ChildProcess:
         """See `Stand`."""
         folder, log = self.plan.directory / "worker", self.plan.directory / "logs" / "worker.log"
         env = {**self.env, "HELIOGRAPH_DATA_DIR": str(folder), "HELIOGRAPH_INTERNAL_PORT": "0"}
-        part = Part(f"worker-{number}", ["worker"] if self._program[0] == "-m" else [], env, log, self._program)
+        part = ChildProcess(f"worker-{number}", ["worker"] if self._program[0] == "-m" else [], env, log, self._program)
         self.parts[part.name] = part
         part.start()
         return part
@@ -164,7 +166,7 @@ class Folding(Stand):
 
 def measured(directory: Path, servers: str, messages: int, program: tuple[str, ...]) -> dict:
     prefix = f"bench{int(time.time())}."
-    plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra={"HELIOGRAPH_RATE": "0"})
+    plan = ClusterPlan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra={"HELIOGRAPH_RATE": "0"})
     stand = Folding(plan, os.environ, program)
     try:
         stand.start()
@@ -173,7 +175,7 @@ def measured(directory: Path, servers: str, messages: int, program: tuple[str, .
         stand.stop()
 
 
-def measure(stand: Stand, servers: str, prefix: str, messages: int) -> dict:
+def measure(stand: DevCluster, servers: str, prefix: str, messages: int) -> dict:
     worker = stand.parts["worker-1"]
     pk = key_fingerprint(bytes.fromhex(stand.env["HELIOGRAPH_PSEUDONYM_KEY"]))
     now, topic, group = int(time.time() * 1000), f"{prefix}contacts", f"{prefix}heliograph"

@@ -26,7 +26,7 @@ from steady import steady
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.dev_cluster import apply_topics
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from app.dev.process_env import bare
 from app.provider.webhooks import signature
 
@@ -85,7 +85,9 @@ class Bench:
     def running(self, name: str):
         """Url and pid of a server."""
         if name == "ingress":
-            part = Part("ingress", ["ingress", "--port", "0", "--internal-port", "0"], self.env, self.directory / "log")
+            part = ChildProcess(
+                "ingress", ["ingress", "--port", "0", "--internal-port", "0"], self.env, self.directory / "log"
+            )
             part.start()
             part.wait()
             try:
@@ -104,7 +106,7 @@ class Bench:
             finally:
                 rival.terminate()
 
-    def worker(self, number: int) -> Part:
+    def worker(self, number: int) -> ChildProcess:
         """Folds the callbacks; sends nothing, for nothing is asked of it."""
         # Nobody is there: nothing is asked of it.
         own = {
@@ -112,7 +114,7 @@ class Bench:
             "HELIOGRAPH_DATA_DIR": str(self.directory / f"worker-{number}"),
             "HELIOGRAPH_INTERNAL_PORT": "0",
         }
-        return Part(f"worker-{number}", ["worker"], self.env | own, self.directory / f"worker-{number}.log")
+        return ChildProcess(f"worker-{number}", ["worker"], self.env | own, self.directory / f"worker-{number}.log")
 
     def loaded(self, name: str, seconds: float) -> dict:
         """One run of wrk."""

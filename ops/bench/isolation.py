@@ -29,7 +29,7 @@ from isolation_load import PARTITIONS, Load, Segment, Simulator
 from poison_kinds import KINDS
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.dev_cluster import Plan, Stand
+from app.dev.dev_cluster import ClusterPlan, DevCluster
 from app.dev.process_env import simulated
 
 # What a worker without work takes of a core.
@@ -53,7 +53,7 @@ rate = 0
 class Bench:
     """A stand that runs. `options`: those of the command."""
 
-    def __init__(self, stand: Stand, servers: str, load: Load, options: argparse.Namespace) -> None:
+    def __init__(self, stand: DevCluster, servers: str, load: Load, options: argparse.Namespace) -> None:
         self._stand, self._servers, self._load, self._options = stand, servers, load, options
         self._prefix, self._runs = stand.plan.prefix, 0
         self._lags = Lags(servers, self._prefix)
@@ -200,7 +200,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
         broker = None if given else DevBroker(free_port(), directory / "kafka")
         servers = given or broker.start()
-        stand = Stand(plan(directory, servers), os.environ)
+        stand = DevCluster(plan(directory, servers), os.environ)
         try:
             return asyncio.run(measure(stand, servers, options))
         finally:
@@ -209,11 +209,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 broker.stop()
 
 
-def plan(directory: Path, servers: str) -> Plan:
+def plan(directory: Path, servers: str) -> ClusterPlan:
     ports = {"ingress": free_port(), "simulator": free_port()}
     tenants = directory / "tenants.toml"
     tenants.write_text("".join(TENANT.format(name=name, **simulated(*ports.values())) for name in ("a", "b")))
-    return Plan(
+    return ClusterPlan(
         directory=directory,
         kafka=servers,
         prefix=f"bench{int(time.time())}.",
@@ -225,7 +225,7 @@ def plan(directory: Path, servers: str) -> Plan:
     )
 
 
-async def measure(stand: Stand, servers: str, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(stand: DevCluster, servers: str, options: argparse.Namespace) -> dict[str, Any]:
     addresses = await asyncio.to_thread(stand.start)
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5, max_batch_size=1 << 17)
     await producer.start()

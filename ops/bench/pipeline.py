@@ -23,7 +23,7 @@ from fold import cpu_s, lag, outcomes, peak_mb, table, wait
 from app.dev import demo_checks
 from app.dev.broker import DevBroker, free_port
 from app.dev.demo_data import number
-from app.dev.dev_cluster import Plan, Stand
+from app.dev.dev_cluster import ClusterPlan, DevCluster
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,8 +37,10 @@ def run(messages: int, trickle_s: float) -> dict:
         prefix = f"bench{int(time.time())}."
         options = ["--mix", '{"delivered": 1.0}', "--step-ms", "20"]
         extra = {"HELIOGRAPH_RATE": "0"}
-        plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra=extra, simulator=options)
-        stand = Stand(plan, os.environ)
+        plan = ClusterPlan(
+            directory=directory, kafka=servers, prefix=prefix, bridge=False, extra=extra, simulator=options
+        )
+        stand = DevCluster(plan, os.environ)
         try:
             addresses = stand.start()
             return asyncio.run(measure(stand, addresses, servers, prefix, messages, trickle_s))

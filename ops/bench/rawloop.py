@@ -12,7 +12,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from app.domain.model.inputs import Reported
+from app.domain.model.inputs import DeliveryReported
 
 
 class State(msgspec.Struct):
@@ -33,7 +33,7 @@ class Said(msgspec.Struct):
     rank: int
 
 
-_report = msgspec.json.Decoder(Reported).decode
+_report = msgspec.json.Decoder(DeliveryReported).decode
 _state = msgspec.json.Decoder(State).decode
 _encode = msgspec.json.Encoder().encode
 

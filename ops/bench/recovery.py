@@ -24,11 +24,11 @@ from fold import encode, lag, load, opening, outcomes, peak_mb, sid, table, wait
 
 from app.config.settings import Settings
 from app.dev.broker import DevBroker, free_port
-from app.dev.dev_cluster import Plan, Stand
-from app.dev.process import Part
+from app.dev.dev_cluster import ClusterPlan, DevCluster
+from app.dev.process import ChildProcess
 from app.domain.model.identity import key_fingerprint
-from app.domain.model.inputs import Reported
-from app.domain.model.vocabulary import Progress
+from app.domain.model.inputs import DeliveryReported
+from app.domain.model.vocabulary import DeliveryStatus
 from app.records.seal import Sealer
 from app.records.topics import CHANGELOG_TABLES
 
@@ -42,8 +42,10 @@ def run(messages: int) -> dict:
         broker = None if given else DevBroker(free_port(), directory / "kafka")
         servers = given or broker.start()
         prefix = f"bench{int(time.time())}."
-        plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra={"HELIOGRAPH_RATE": "0"})
-        stand = Stand(plan, os.environ)
+        plan = ClusterPlan(
+            directory=directory, kafka=servers, prefix=prefix, bridge=False, extra={"HELIOGRAPH_RATE": "0"}
+        )
+        stand = DevCluster(plan, os.environ)
         try:
             stand.start()
             return measure(stand, Bench(stand, servers, prefix, messages))
@@ -56,7 +58,7 @@ def run(messages: int) -> dict:
 class Bench:
     """Where everything is, and the log of the messages."""
 
-    def __init__(self, stand: Stand, servers: str, prefix: str, messages: int) -> None:
+    def __init__(self, stand: DevCluster, servers: str, prefix: str, messages: int) -> None:
         self.servers, self.prefix, self.messages = servers, prefix, messages
         self.pk = key_fingerprint(bytes.fromhex(stand.env["HELIOGRAPH_PSEUDONYM_KEY"]))
         self.sealer = Sealer(Settings.read(stand.env).seal_keys)
@@ -75,10 +77,10 @@ class Bench:
         now = int(time.time() * 1000)
         key, _, message = opening(n, self.pk, now, self.sealer)
         given = {"id": f"recovery-{n}", "tenant": "default", "pk": self.pk, "at": now, "message_id": message}
-        value = Reported(**given, attempt=1, sid=sid(n), progress=Progress.DELIVERED, status="delivered")
+        value = DeliveryReported(**given, attempt=1, sid=sid(n), progress=DeliveryStatus.DELIVERED, status="delivered")
         asyncio.run(load(self.servers, self.topic, PARTITIONS, [(key, encode(value))]))
 
-    def first_fold(self, part: Part, n: int) -> float:
+    def first_fold(self, part: ChildProcess, n: int) -> float:
         """Seconds from the start of the process to the outcome of a report that waited."""
         before = outcomes(self.servers, f"{self.prefix}notify.outcomes")
         self.report(n)
@@ -90,7 +92,7 @@ class Bench:
         return took
 
 
-def measure(stand: Stand, bench: Bench) -> dict:
+def measure(stand: DevCluster, bench: Bench) -> dict:
     worker = stand.parts["worker-1"]
     bench.fill()
     worker.stop()

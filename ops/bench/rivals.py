@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
-from app.internal_server import Served
+from app.internal_server import InternalServer
 
 
 def empty(_producer: AIOKafkaProducer) -> Starlette:
@@ -77,7 +77,7 @@ async def main(name: str, port: int) -> None:
     if name in ("sdk", "raw"):
         await producer.start()
     app = {"empty": empty, "bare": lambda _: done, "sdk": sdk, "raw": raw}[name](producer)
-    served = Served(app, "127.0.0.1", port)
+    served = InternalServer(app, "127.0.0.1", port)
     await served.listening()
     print("ready", flush=True)
     gc.freeze()

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from fold import opening
 
-from app.domain.model.inputs import Due, Reported, Requested
-from app.domain.model.vocabulary import Progress, Stage
+from app.domain.model.inputs import DeliveryReported, MessageRequested, TimerDue
+from app.domain.model.vocabulary import DeliveryStatus, Stage
 from app.domain.rules.schedule import dues
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -25,7 +25,7 @@ from app.streams.engine.agent import Input
 from app.streams.replay.replay import contact_fold
 
 PK, START_MS, MINUTE_MS, KEPT_MS = "11111111", 1_800_000_000_000, 60_000, 24 * 3_600_000
-STEPS = (Progress.QUEUED, Progress.SENDING, Progress.SENT, Progress.DELIVERED)
+STEPS = (DeliveryStatus.QUEUED, DeliveryStatus.SENDING, DeliveryStatus.SENT, DeliveryStatus.DELIVERED)
 SEALER = Sealer({"bench": bytes(32)})
 encode = msgspec.json.Encoder().encode
 
@@ -107,10 +107,10 @@ def message_inputs(n: int, now: int) -> list[bytes]:
     """Request, turn, answer and four reports."""
     _, begun, message = opening(n, PK, now, SEALER)
     made = [record.replace(message.encode(), message_of(n).encode()) for record in begun]
-    made[0] = encode(msgspec.structs.replace(msgspec.json.decode(made[0], type=Requested), digest=f"{n:022x}"))
+    made[0] = encode(msgspec.structs.replace(msgspec.json.decode(made[0], type=MessageRequested), digest=f"{n:022x}"))
     base = {"tenant": "default", "pk": PK, "at": now, "message_id": message_of(n), "attempt": 1}
     sid = msgspec.json.decode(begun[-1])["sid"]
-    reports = (Reported(id=f"{n}-{p}", sid=sid, progress=p, status=p.name.lower(), **base) for p in STEPS)
+    reports = (DeliveryReported(id=f"{n}-{p}", sid=sid, progress=p, status=p.name.lower(), **base) for p in STEPS)
     return [*made, *map(encode, reports)]
 
 
@@ -122,7 +122,9 @@ def ended(rows: Rows, message_id: str, now: int) -> bytes | None:
         return None
     for kind, at in dues(message):
         if at <= now:
-            return encode(Due(id="d", tenant="default", pk=PK, at=now, message_id=message_id, kind=kind, due_ms=at))
+            return encode(
+                TimerDue(id="d", tenant="default", pk=PK, at=now, message_id=message_id, kind=kind, due_ms=at)
+            )
     return None
 
 

@@ -26,7 +26,7 @@ from fold import table
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.demo_data import number
-from app.dev.dev_cluster import ACCOUNT, SERVICE, Plan, Stand
+from app.dev.dev_cluster import ACCOUNT, SERVICE, ClusterPlan, DevCluster
 
 LATENCY_MS, AT_ONCE = 20, 20
 LOOK_S, SPAN_S, NEAR = 0.1, 1.0, 0.9
@@ -74,8 +74,10 @@ def run(messages: int, storm_s: float) -> dict:
         prefix = f"bench{int(time.time())}."
         options = ["--latency-ms", str(LATENCY_MS), "--step-ms", str(NO_CALLBACKS_MS)]
         extra = {"HELIOGRAPH_RATE": "0", "HELIOGRAPH_CALL_CONCURRENCY": str(AT_ONCE)}
-        plan = Plan(directory=directory, kafka=servers, prefix=prefix, bridge=False, extra=extra, simulator=options)
-        stand = Stand(plan, os.environ)
+        plan = ClusterPlan(
+            directory=directory, kafka=servers, prefix=prefix, bridge=False, extra=extra, simulator=options
+        )
+        stand = DevCluster(plan, os.environ)
         try:
             addresses = stand.start()
             return asyncio.run(measure(stand, addresses["simulator"], servers, prefix, messages, storm_s))
@@ -85,7 +87,7 @@ def run(messages: int, storm_s: float) -> dict:
                 broker.stop()
 
 
-async def measure(stand: Stand, url: str, servers: str, prefix: str, messages: int, storm_s: float) -> dict:
+async def measure(stand: DevCluster, url: str, servers: str, prefix: str, messages: int, storm_s: float) -> dict:
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5, max_batch_size=1 << 17)
     await producer.start()
     topic = f"{prefix}notify.requests"

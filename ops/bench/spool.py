@@ -29,7 +29,7 @@ from fold import peak_mb, table
 
 from app.dev import process_env
 from app.dev.dev_cluster import apply_topics
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from app.domain.model.inputs import Input
 from app.simulator.signature import sign
 from ops.chaos.broker import ProxiedBroker, quiet_ports
@@ -53,7 +53,7 @@ class Bench:
         port, way, told = quiet_ports(3, self.rng)
         self.broker = ProxiedBroker(port, directory / "kafka", {"WAYDOOR": (way, told)})
         self.proxy = Proxy(told, way)
-        self.parts: list[Part] = []
+        self.parts: list[ChildProcess] = []
         self.asked: list[Asked] = []
         self._open: set[asyncio.Task[None]] = set()
 
@@ -77,7 +77,7 @@ class Bench:
         for n in range(DOORS):
             arguments = ["ingress", "--port", "0", "--internal-port", "0"]
             log = self.directory / f"ingress-{n + 1}.log"
-            self.parts.append(Part(f"ingress-{n + 1}", arguments, self.environment(self.proxy.port), log))
+            self.parts.append(ChildProcess(f"ingress-{n + 1}", arguments, self.environment(self.proxy.port), log))
             self.parts[n].start()
         for part in self.parts:
             await asyncio.to_thread(part.wait)
@@ -150,7 +150,7 @@ class Bench:
             await asyncio.sleep(0.05)
         return float("inf")
 
-    async def _waits(self, part: Part) -> bool:
+    async def _waits(self, part: ChildProcess) -> bool:
         async with self.http.get(f"{part.ready['internal']}/metrics") as answer:
             lines = (await answer.text()).splitlines()
         names = ("heliograph_ingress_kafka_away ", "heliograph_ingress_spool_bytes ")

@@ -71,7 +71,7 @@ class Result:
 
 
 class Run:
-    """See the module. `say` shows progress. Raises BrokerFault, PartFault."""
+    """See the module. `say` shows progress. Raises BrokerError, ProcessError."""
 
     def __init__(self, plan: Plan, directory: Path, diary: Diary, say: Callable[[str], None]) -> None:
         self._plan, self._directory, self._diary, self._say = plan, directory, diary, say

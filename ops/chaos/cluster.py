@@ -67,7 +67,7 @@ class Ways:
 
 
 class Cluster:
-    """Brokers, each a controller too. Raises BrokerFault.
+    """Brokers, each a controller too. Raises BrokerError.
 
     Args:
         count: how many.

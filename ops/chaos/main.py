@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import orjson
 
-from app.dev.broker import BrokerFault
-from app.dev.process import PartFault
+from app.dev.broker import BrokerError
+from app.dev.process import ProcessError
 from ops.chaos.battle import Plan, Result, Run
 from ops.chaos.deadlines import FULL, SHORT
 from ops.chaos.diary import Diary
@@ -85,7 +85,7 @@ def _go(plan: Plan, *, keep: Path | None, as_json: bool) -> int:
     result: Result | None = None
     try:
         result = asyncio.run(Run(plan, directory, Diary(directory / "diary.jsonl"), _say(time.monotonic())).go())
-    except (BrokerFault, PartFault, MountError) as fault:
+    except (BrokerError, ProcessError, MountError) as fault:
         click.echo(f"error: {fault}", err=True)
     if result is None or not result.kept or keep:
         click.echo(f"data, diary, logs and evidence: {directory}", err=True)

@@ -110,6 +110,10 @@ def _outdated(view: View, message: str, last: Outcome) -> str:
     texts = view.texts.get(message, [])
     failed = {record.attempt[1] for record in reported if (record.value or {})["status"] in ("failed", "undelivered")}
     ended = bool(texts) and all(text.attempt[1] in failed for text in texts)
+    # A worker that died between claim and call leaves an attempt of which the log will never know more.
+    open_ended = {a["attempt"] for a in last["attempts"] if a["answer"] in ("open", "doubtful")} - failed
+    if last["outcome"] == "in_doubt" and open_ended:
+        return ""
     if ended and last["outcome"] in ("unconfirmed", "in_doubt", "expired", "suppressed", "canceled"):
         return "and the reports on the log say that it failed"
     return ""

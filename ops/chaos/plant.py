@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.model.vocabulary import Answer, ErrorClass, Intent
+from app.domain.model.vocabulary import CreateResult, ErrorClass, Intent
 from ops.chaos import kind_plants, poison_plants
 
 
@@ -39,13 +39,13 @@ def _unsafe(*names: str) -> None:
 
 def changelog_not_awaited() -> None:
     """Rows go to the store and effects start while their changelog records wait in a buffer."""
-    from app.streams.engine.producer import Appended, LeasedProducer
+    from app.streams.engine.producer import AppendResult, LeasedProducer
 
     _unsafe("foreign")
-    inner, known = LeasedProducer.changelog, dict[tuple[str, int], Appended]()
+    inner, known = LeasedProducer.changelog, dict[tuple[str, int], AppendResult]()
     running: set[asyncio.Task[None]] = set()
 
-    async def changelog(self: Any, topic: str, partition: int, rows: Any) -> Appended:
+    async def changelog(self: Any, topic: str, partition: int, rows: Any) -> AppendResult:
         async def send() -> None:
             await asyncio.sleep(2.0)
             known[topic, partition] = await inner(self, topic, partition, rows)
@@ -53,7 +53,7 @@ def changelog_not_awaited() -> None:
         task = asyncio.ensure_future(send())
         running.add(task)
         task.add_done_callback(running.discard)
-        return known.get((topic, partition), Appended(-1, 0))
+        return known.get((topic, partition), AppendResult(-1, 0))
 
     LeasedProducer.changelog = changelog  # type: ignore[method-assign]
 
@@ -112,8 +112,8 @@ def resend_on_timeout() -> None:
 
     def words(result: Any) -> dict[str, object]:
         told = inner(result)
-        if told["answer"] is Answer.DOUBTFUL:
-            told |= {"answer": Answer.REFUSED, "error": ErrorClass.TRANSIENT, "code": None}
+        if told["answer"] is CreateResult.DOUBTFUL:
+            told |= {"answer": CreateResult.REFUSED, "error": ErrorClass.TRANSIENT, "code": None}
         return told
 
     calls._words = words
@@ -141,9 +141,9 @@ def effects_before_rows() -> None:
 
 def answer_dropped() -> None:
     """An answer that comes while Kafka is away is forgotten: no heartbeat was accepted lately."""
-    from app.streams.sending.result_journal import Answers
+    from app.streams.sending.result_journal import ResultJournal
 
-    inner = Answers.put
+    inner = ResultJournal.put
 
     async def put(self: Any, partition: int, answered: Any) -> None:
         lease = self._send.__self__.lease
@@ -151,7 +151,7 @@ def answer_dropped() -> None:
             return
         await inner(self, partition, answered)
 
-    Answers.put = put  # type: ignore[method-assign]
+    ResultJournal.put = put  # type: ignore[method-assign]
 
 
 def start_overtakes_stop() -> None:
@@ -166,16 +166,16 @@ def start_overtakes_stop() -> None:
 
 def every_second_ask_dropped() -> None:
     """Of the requests for permits every second one does not reach the lane: half of the messages are never sent."""
-    from app.domain.model.effects import Ask
-    from app.domain.rules.decision_context import Case
+    from app.domain.model.effects import PermitRequest
+    from app.domain.rules.decision_context import DecisionContext
 
-    inner, count = Case.effect, itertools.count()
+    inner, count = DecisionContext.effect, itertools.count()
 
     def effect(self: Any, decided: Any) -> None:
-        if not isinstance(decided, Ask) or next(count) % 2:
+        if not isinstance(decided, PermitRequest) or next(count) % 2:
             inner(self, decided)
 
-    Case.effect = effect  # type: ignore[assignment, method-assign]
+    DecisionContext.effect = effect  # type: ignore[assignment, method-assign]
 
 
 PLANTS = {

@@ -15,7 +15,7 @@ import aiohttp
 from app.config.settings import Settings
 from app.dev import process_env
 from app.dev.dev_cluster import apply_topics
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from ops.chaos.broker import ProxiedBroker, quiet_ports
 from ops.chaos.cluster import Cluster, Ways
 from ops.chaos.deadlines import Deadlines
@@ -41,7 +41,7 @@ PREFIX = "chaos."
 LOOK_S = 0.05
 
 
-class Hand(Part):
+class Hand(ChildProcess):
     """A part whose command and environment may differ from one life to the next. Signals to it go to `diary`."""
 
     diary: Diary
@@ -90,7 +90,7 @@ class Stand:
     """See the module. `plant`: name of a planted fault for the workers; `brokers`: how many, each topic has as many
     replicas; `small_disk`: the broker's data is on a small disk. Use inside one event loop.
 
-    Raises BrokerFault, PartFault, OSError, MountError.
+    Raises BrokerError, ProcessError, OSError, MountError.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ import msgspec
 
 from app.config.settings import Settings
 from app.records.caller_fields import open_caller_fields
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 from app.streams.agents import contact_fold
 from app.streams.engine.agent import Output
 
@@ -82,7 +82,7 @@ def _idempotency_key(value: dict[str, Any]) -> str:
     sealed, tenant, message = (str(value.get(name, "")) for name in ("sealed_caller_fields", "tenant", "message_id"))
     try:
         return open_caller_fields(_sealer(), sealed, tenant, message).idempotency_key
-    except Unsealable:
+    except UnsealError:
         return ""
 
 

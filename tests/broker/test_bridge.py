@@ -12,8 +12,8 @@ from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import CollectorRegistry
 
 from app.bridge.counters import Counters
-from app.bridge.reader import AGAIN_MS, Reader
-from app.internal_server import Served, internal_app
+from app.bridge.reader import AGAIN_MS, MetricsReader
+from app.internal_server import InternalServer, internal_app
 from tests.support.bridged import SHARDS, Samples, Site, metric, this_minute
 from tests.support.engine_lab import until
 
@@ -129,8 +129,8 @@ def test_what_cannot_be_read_is_counted_and_the_rest_goes_on(site):
 async def test_no_metric_is_served_before_the_topic_was_read_and_health_is(site):
     counters, registry = Counters(()), CollectorRegistry()
     registry.register(counters)
-    reader = Reader(site.topics.metrics, f"{site.prefix}b", counters, {"bootstrap_servers": site.servers})
-    served = Served(internal_app(reader.alive, reader.waiting, registry, reader.waiting), "127.0.0.1", 0)
+    reader = MetricsReader(site.topics.metrics, f"{site.prefix}b", counters, {"bootstrap_servers": site.servers})
+    served = InternalServer(internal_app(reader.alive, reader.waiting, registry, reader.waiting), "127.0.0.1", 0)
     await served.listening()
     async with httpx.AsyncClient(base_url=served.url) as client:
         assert [(await client.get(page)).status_code for page in ("/healthz", "/readyz", "/metrics")] == [200, 503, 503]
@@ -145,10 +145,10 @@ async def test_no_metric_is_served_before_the_topic_was_read_and_health_is(site)
 
 def test_without_a_broker_the_bridge_says_so_and_ends(tmp_path):
     from app.dev.broker import free_port
-    from app.dev.process import Part, PartFault
+    from app.dev.process import ChildProcess, ProcessError
 
     env = {"PATH": "/usr/bin:/bin", "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
-    part = Part("bridge", ["bridge", "--port", "0"], env, tmp_path / "bridge.log")
+    part = ChildProcess("bridge", ["bridge", "--port", "0"], env, tmp_path / "bridge.log")
     part.start()
-    with pytest.raises(PartFault, match="Kafka"):
+    with pytest.raises(ProcessError, match="Kafka"):
         part.wait()

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from app.dev.broker import free_port
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.dev.process_env import simulated
 from tests.support.cluster import prefix, produce, read, standing
 from tests.support.commands import heliograph
@@ -46,7 +46,7 @@ def campaign(n: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stand(kafka: str, tmp_path: Path) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path: Path) -> Iterator[DevCluster]:
     path = tmp_path
     ports = {"ingress": free_port(), "simulator": free_port()}
     given = simulated(*ports.values())
@@ -57,7 +57,7 @@ def stand(kafka: str, tmp_path: Path) -> Iterator[Stand]:
         yield made
 
 
-def length(stand: Stand, topic: str) -> int:
+def length(stand: DevCluster, topic: str) -> int:
     """Records on a topic now."""
     consumer = Consumer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "site"})
     places = [TopicPartition(prefix(stand) + topic, number) for number in range(8)]
@@ -66,19 +66,19 @@ def length(stand: Stand, topic: str) -> int:
     return total
 
 
-def creates(stand: Stand) -> list[dict[str, Any]]:
+def creates(stand: DevCluster) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(urlopen(stand.addresses()["simulator"] + "/_sim/creates").read())[
         "creates"
     ]
     return found
 
 
-def command(stand: Stand, *words: str) -> "CompletedProcess[str]":
+def command(stand: DevCluster, *words: str) -> "CompletedProcess[str]":
     return heliograph(*words, **stand.env)
 
 
 def test_a_campaign_delays_no_other_tenant_and_a_kill_loses_and_doubles_none_of_it(
-    stand: Stand, tmp_path: Path
+    stand: DevCluster, tmp_path: Path
 ) -> None:
     produce(stand, *(campaign(n) for n in range(REQUESTS)), ALERT, OTP)
     until(lambda: Counter(made["body"] for made in creates(stand)) >= Counter({OTP["body"]: 1, ALERT["body"]: 40}))
@@ -97,7 +97,7 @@ def test_a_campaign_delays_no_other_tenant_and_a_kill_loses_and_doubles_none_of_
     parked_in_clear(stand)
 
 
-def no_worker_yet(stand: Stand, path: Path) -> None:
+def no_worker_yet(stand: DevCluster, path: Path) -> None:
     """What is said of a message that is parked still."""
     told = command(stand, "explain", UNKNOWN)
     assert told.returncode == 1 and "not expanded yet: " in told.stderr
@@ -107,13 +107,13 @@ def no_worker_yet(stand: Stand, path: Path) -> None:
     assert {json.loads(line)["waits"].partition(":")[0] for line in sent.stdout.splitlines()} == {"not expanded yet"}
 
 
-def asked_for(stand: Stand, topic: str, kind: str) -> dict[str, dict[str, Any]]:
+def asked_for(stand: DevCluster, topic: str, kind: str) -> dict[str, dict[str, Any]]:
     """Tenant acme's records of a type, one for each message."""
     found = [record for record in read(stand, topic) if record["type"] == kind and record["tenant"] == "acme"]
     return {record["message_id"]: record for record in found}
 
 
-def parked_in_clear(stand: Stand) -> None:
+def parked_in_clear(stand: DevCluster) -> None:
     parked = read(stand, "bulk")
     assert {record["type"] for record in parked} == {"bulk.parked.v1"} and len(
         {r["id"] for r in parked}

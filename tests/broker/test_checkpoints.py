@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.domain.model.vocabulary import Intent
 from tests.support.cluster import event, produce, read, records, standing
 from tests.support.contact_log import contact_of, cut, fingerprint, rejected, tampered, write, write_raw
@@ -23,7 +23,7 @@ AFTER_S = 6
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     """People with nothing but a STOP, others with messages, one with a message that was refused; a checkpoint every few seconds."""
     extra = {"HELIOGRAPH_CHECKPOINT_AFTER_S": str(AFTER_S), "HELIOGRAPH_SESSION_TIMEOUT_S": "4"}
     path = tmp_path_factory.mktemp("checkpoints")
@@ -43,7 +43,7 @@ def fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__}
 
 
-def checkpoints(stand: Stand) -> dict[str, list[Any]]:
+def checkpoints(stand: DevCluster) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for record in records(stand, "contacts"):
         if b'"type":"contact.checkpointed.v1"' in record.value():
@@ -107,24 +107,24 @@ def test_p6_a_row_that_was_touched_is_found_out_by_its_checkpoint(stand):
     assert [(d["key"], d["field"]) for d in found] == [(contact.decode(), "consent.opted_out")]
 
 
-def provable(stand: Stand, contact: str) -> bool:
+def provable(stand: DevCluster, contact: str) -> bool:
     return (
         json.loads(replay(stand, "--verify", "--contact", contact, "--json").stdout)["summary"]["compared"]["contacts"]
         == 1
     )
 
 
-def live(stand: Stand, changelog: str) -> dict[bytes, dict[str, Any]]:
+def live(stand: DevCluster, changelog: str) -> dict[bytes, dict[str, Any]]:
     rows = {r.key(): r.value() for r in records(stand, changelog)}
     return {key: json.loads(value) for key, value in rows.items() if value}
 
 
-def verify(stand: Stand, code: int = 0) -> dict[str, Any]:
+def verify(stand: DevCluster, code: int = 0) -> dict[str, Any]:
     done = replay(stand, "--verify", "--json")
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)["summary"]
 
 
-def replay(stand: Stand, *words: str) -> "subprocess.CompletedProcess[str]":
+def replay(stand: DevCluster, *words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "app", "replay", *words]
     return subprocess.run(command, env=stand.env, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from app import clock
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.streams.engine.append_times import AppendTimes, observe_fetches
 from app.streams.engine.producer import partition_of
 from tests.support.cluster import event, prefix, produce, read, records, standing
@@ -17,7 +17,7 @@ from tests.support.engine_lab import Lab, until
 COUNT = 10
 
 
-def keep_the_producers_time(stand: Stand, topic: str) -> None:
+def keep_the_producers_time(stand: DevCluster, topic: str) -> None:
     entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, prefix(stand) + topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"]})

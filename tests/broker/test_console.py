@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.cluster import prefix, standing
 from tests.support.commands import ROOT
 
@@ -19,14 +19,14 @@ LINES = b"""{"type":"notify.requested.v1","to":"+12125550178","body":"From the c
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     mix = ["--mix", '{"delivered": 1.0}']
     with standing(kafka, tmp_path_factory.mktemp("console"), simulator=mix) as made:
         console(made, "producer", "notify.requests", said=LINES)
         yield made
 
 
-def console(stand: Stand, tool: str, topic: str, *words: str, said: bytes = b"") -> bytes:
+def console(stand: DevCluster, tool: str, topic: str, *words: str, said: bytes = b"") -> bytes:
     """What `heliograph kafka console-...`, the class of Kafka's jars, says."""
     command = [sys.executable, "-m", "app", "kafka", f"console-{tool}", "--topic", prefix(stand) + topic, *words]
     env = {**stand.env, "HOME": str(Path.home())}
@@ -37,19 +37,19 @@ def console(stand: Stand, tool: str, topic: str, *words: str, said: bytes = b"")
     return done.stdout
 
 
-def first(stand: Stand, topic: str) -> dict[str, Any]:
+def first(stand: DevCluster, topic: str) -> dict[str, Any]:
     """The first record that the console consumer shows, as it shows it: its key before a tab."""
     shown = ["--from-beginning", "--max-messages", "1", "--property", "print.key=true"]
     key, _, value = console(stand, "consumer", topic, *shown, "--timeout-ms", "40000").decode().partition("\t")
     return {**json.loads(value), "key": key}
 
 
-def test_a_consoles_plain_json_without_a_key_ends_as_an_outcome_that_a_console_shows(stand: Stand) -> None:
+def test_a_consoles_plain_json_without_a_key_ends_as_an_outcome_that_a_console_shows(stand: DevCluster) -> None:
     outcome = first(stand, "notify.outcomes")
     assert (outcome["idempotency_key"], outcome["outcome"], outcome["revision"]) == ("plain", "delivered", 1)
     assert outcome["key"] == outcome["message_id"] and outcome["recipient"]["masked"] == "•••0178"
 
 
-def test_a_consoles_bad_line_ends_as_a_dead_letter_that_a_console_shows(stand: Stand) -> None:
+def test_a_consoles_bad_line_ends_as_a_dead_letter_that_a_console_shows(stand: DevCluster) -> None:
     letter = first(stand, "notify.deadletters")
     assert (letter["field"], letter["rule"]) == ("type", "is required")

@@ -15,22 +15,22 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.dev.broker import free_port
-from app.domain.lanes.circuit_breaker import Circuit
+from app.domain.lanes.circuit_breaker import CircuitBreaker
 from app.domain.lanes.lane import Lane
 from app.domain.metrics.windows import BOUNDS, METRICS
 from app.domain.model.vocabulary import Proof
-from app.ingress.http.connection_close import Cut
+from app.ingress.http.connection_close import ConnectionClose
 from app.ingress.worker_metrics import WorkersCollector
-from app.internal_server import Served, internal_app
+from app.internal_server import InternalServer, internal_app
 from app.kafka.group_progress import Offsets
 from app.kafka.progress_monitor import WorkerMonitor
 from app.read_model.collector import ProjectionCollector
 from app.records.metrics import NotifyMetric
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.monitoring.health import FaultCollector
-from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from app.streams.monitoring.lag import PoisonCollector
-from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.monitoring.stopped_lanes import StoppedLanes
 from tests.support.board import asked, filled, rules, variables, worker
 from tests.support.bridged import Site, metric
 from tests.support.engine_lab import until
@@ -79,12 +79,12 @@ def behind() -> WorkerMonitor:
     return monitor(FakeGroup(1, Offsets(0, 5000, 5000), Offsets(3, 3, 7)), 0.5)
 
 
-async def serving(*collectors: Collector) -> Served:
+async def serving(*collectors: Collector) -> InternalServer:
     """An internal port with these metrics alone."""
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)
-    served = Served(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
+    served = InternalServer(internal_app(lambda: "", lambda: "", registry), "127.0.0.1", 0)
     await served.listening()
     return served
 
@@ -122,18 +122,18 @@ async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str], con
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
     ingress.ingress.webhooks.answered["status", 503] += 1
     ingress.ingress.log._refusals.count += 1
-    ingress.ingress.connections.cut[Cut.SILENT] += 1
+    ingress.ingress.connections.cut[ConnectionClose.SILENT] += 1
     faults["default"] += 1
     aside["notify.requests"] += 1
     contained.counts["lister"] += 1
 
 
-async def stalled(faults: Counter[str], aside: Counter[str], contained: ContainedFaults) -> Served:
+async def stalled(faults: Counter[str], aside: Counter[str], contained: ContainedFaults) -> InternalServer:
     """The internal port of a worker that has work and does none, an attempt in doubt, a lane that is stopped, calls
     that met a fault of ours, a record set aside and frozen contacts."""
-    doubts, circuits = Doubts(), Circuits()
+    doubts, circuits = AttemptsInDoubt(), StoppedLanes()
     lane = Lane(1.0, 2.0, 0)
-    lane.circuit = Circuit(0, Proof.TAKEN, 20003)
+    lane.circuit = CircuitBreaker(0, Proof.TAKEN, 20003)
     circuits.lanes[0] = {("default", "default"): lane}
     doubts.assigned(0)
     doubts.see(0, given(requested(), turn(), doubtful()).message())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.dev import broker
-from app.dev.broker import BrokerFault, DevBroker, free_port
+from app.dev.broker import BrokerError, DevBroker, free_port
 from tests.support.engine_lab import ROOT, until
 
 KAFKA = [sys.executable, "-m", "app", "kafka"]
@@ -149,7 +149,7 @@ def test_a_console_tool_says_what_is_missing_too(tmp_path: Path, there: tuple[st
 
 def test_a_disk_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker, "LEAST_DISK_BYTES", 1 << 62)
-    with pytest.raises(BrokerFault, match=f"MB free at {tmp_path / 'k'}: make room"):
+    with pytest.raises(BrokerError, match=f"MB free at {tmp_path / 'k'}: make room"):
         DevBroker(free_port(), tmp_path / "k").start()
 
 

@@ -14,8 +14,8 @@ from app.cli.queries.webhook_probe import probe
 from app.config.settings import Settings
 from app.config.tenants import read_tenants
 from app.dev.broker import free_port
-from app.dev.process import Part
-from app.internal_server import Served
+from app.dev.process import ChildProcess
+from app.internal_server import InternalServer
 from app.provider.account.findings import Finding, Name
 from tests.support.commands import ROOT, heliograph
 from tests.support.simulated import ACCOUNT, TOKEN, Hook
@@ -29,7 +29,7 @@ class Public(Place):
         super().__init__(kafka, path)
         self.port = free_port()
         self.env |= self.at(f"http://127.0.0.1:{self.port}/twilio")
-        self.door = Part(
+        self.door = ChildProcess(
             "ingress",
             ["ingress", "--port", str(self.port), "--internal-port", "0"],
             {**self.env, "PATH": "/usr/bin:/bin"},
@@ -99,7 +99,7 @@ def test_an_answer_that_was_not_the_doors_is_missed_on_the_log(kafka: str, tmp_p
     place, hook = Public(kafka, tmp_path), Hook()
 
     async def ask() -> list[Finding]:
-        served = Served(hook, "127.0.0.1", 0)
+        served = InternalServer(hook, "127.0.0.1", 0)
         await served.listening()
         settings = Settings.read({**place.env, **Public.at(f"{served.url}/twilio")})
         found = await probe(settings, list(read_tenants(settings).values()), found_s=1.0)

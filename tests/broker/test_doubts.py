@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from app.dev.broker import free_port
-from app.dev.dev_cluster import ACCOUNT, Stand
+from app.dev.dev_cluster import ACCOUNT, DevCluster
 from app.dev.process_env import TOKEN
 from tests.support.cluster import event, produce, read, standing
 from tests.support.engine_lab import until
@@ -25,24 +25,24 @@ SCALED = {
 ENDS = {"+12125550101": "delivered", "+12125550102": "undelivered:30007", "+12125550103": "silent"}
 
 
-def simulator(stand: Stand, path: str, **given: object) -> dict:
+def simulator(stand: DevCluster, path: str, **given: object) -> dict:
     body, headers = json.dumps(given).encode(), {"Content-Type": "application/json"}
     request = Request(stand.addresses()["simulator"] + path, body if given else None, headers)
     return json.loads(urlopen(request).read())
 
 
-def creates(stand: Stand) -> list[dict]:
+def creates(stand: DevCluster) -> list[dict]:
     return simulator(stand, "/_sim/creates")["creates"]
 
 
-def doubts(stand: Stand, *more: str) -> list[dict]:
+def doubts(stand: DevCluster, *more: str) -> list[dict]:
     command = [sys.executable, "-m", "app", "doubts", "--json", *more]
     done = subprocess.run(command, env=stand.env, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def outcomes(stand: Stand) -> dict[str, dict]:
+def outcomes(stand: DevCluster) -> dict[str, dict]:
     return {told["idempotency_key"]: told for told in read(stand, "notify.outcomes")}
 
 

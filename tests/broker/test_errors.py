@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.cluster import event, produce, read, standing
 from tests.support.commands import heliograph
 from tests.support.engine_lab import until
@@ -18,20 +18,20 @@ ENDS = {"+12125550101": "undelivered:30011", "+12125550104": "failed:30034"}
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     extra, simulator = {"HELIOGRAPH_PROBE_AFTER_S": "3"}, ["--mix", '{"delivered": 1.0}']
     with standing(kafka, tmp_path_factory.mktemp("errors"), extra=extra, simulator=simulator) as made:
         ask(made, "/_sim/config", {"ends": ENDS})
         yield made
 
 
-def ask(stand: Stand, path: str, body: dict[str, Any] | None = None) -> Any:
+def ask(stand: DevCluster, path: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     url = stand.addresses()["simulator"] + path
     return json.loads(urlopen(Request(url, data, {"Content-Type": "application/json"})).read())
 
 
-def outcome(stand: Stand, key: str) -> dict[str, Any]:
+def outcome(stand: DevCluster, key: str) -> dict[str, Any]:
     return until(lambda: next((o for o in read(stand, "notify.outcomes") if o["idempotency_key"] == key), None))
 
 
@@ -39,11 +39,11 @@ def outcome(stand: Stand, key: str) -> dict[str, Any]:
 SEND = ["send", "--to", "+12125550104", "--body", "Build 4.", "--key", "k4", "--wait", "--timeout", "3", "--json"]
 
 
-def findings(stand: Stand) -> list[dict[str, str]]:
+def findings(stand: DevCluster) -> list[dict[str, str]]:
     return json.loads(heliograph("doctor", "--json", **stand.env).stdout)["findings"]
 
 
-def test_p2_a_picture_that_cannot_be_received_goes_once_more_as_a_text_with_the_public_link(stand: Stand) -> None:
+def test_p2_a_picture_that_cannot_be_received_goes_once_more_as_a_text_with_the_public_link(stand: DevCluster) -> None:
     produce(stand, event(1, media=[PRIVATE], media_fallback=LINK))
     told = outcome(stand, "k1")
     assert (told["outcome"], told["reason"]) == ("undelivered", "mms_impossible")
@@ -52,7 +52,7 @@ def test_p2_a_picture_that_cannot_be_received_goes_once_more_as_a_text_with_the_
     assert [create["body"] for create in creates] == ["Build 1.", f"Build 1. {LINK}"]
 
 
-def test_a_number_that_is_none_is_texted_no_more_until_it_texts_itself(stand: Stand) -> None:
+def test_a_number_that_is_none_is_texted_no_more_until_it_texts_itself(stand: DevCluster) -> None:
     produce(stand, event(2, to=IMPOSSIBLE))
     assert outcome(stand, "k2")["reason"] == "number_invalid"
     produce(stand, event(3, to=IMPOSSIBLE))
@@ -62,11 +62,13 @@ def test_a_number_that_is_none_is_texted_no_more_until_it_texts_itself(stand: St
     assert until(lambda: changes(stand)[1:]) == ["valid"] and changes(stand) == ["invalid", "valid"]
 
 
-def changes(stand: Stand) -> list[str]:
+def changes(stand: DevCluster) -> list[str]:
     return [u["state"] for u in read(stand, "notify.updates") if u["type"] == "notify.number_changed.v1"]
 
 
-def test_a_lane_refused_by_configuration_stays_stopped_over_a_restart_and_goes_on_with_a_probe(stand: Stand) -> None:
+def test_a_lane_refused_by_configuration_stays_stopped_over_a_restart_and_goes_on_with_a_probe(
+    stand: DevCluster,
+) -> None:
     produce(stand, event(4))
     until(lambda: [r for r in read(stand, "lanes") if r["type"] == "lane.slowed.v1" and r["code"] == 30034])
     [lane] = until(lambda: [f for f in findings(stand) if ": lane " in f["what"]])

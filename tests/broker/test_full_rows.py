@@ -14,10 +14,10 @@ import pytest
 from msgspec.structs import replace
 
 from app import clock
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.dev.process_env import simulated
 from app.domain.model.contact import Contact
-from app.domain.model.inputs import Checkpointed
+from app.domain.model.inputs import CheckpointWritten
 from app.domain.model.row_limits import MOST_CANCELS_AHEAD, ROW_BYTES, row_bytes
 from tests.broker.test_pipeline import command, outcome, post
 from tests.support.cluster import LANE, TENANT, by_file, event, produce, read, records, standing
@@ -35,7 +35,7 @@ LONG_URL = ["https://example.com/".ljust(850_000, "a")]
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     """Two tenants; rows are put on the log again after 6 s. All is asked, and all outcomes are there."""
     path = tmp_path_factory.mktemp("rows")
     made = by_file(path, extra={"HELIOGRAPH_CHECKPOINT_AFTER_S": "6"})
@@ -68,15 +68,15 @@ def asked(canceled: str) -> list[dict[str, Any]]:
     ]
 
 
-def outcomes(stand: Stand) -> Counter[str]:
+def outcomes(stand: DevCluster) -> Counter[str]:
     return Counter(o["id"] for o in read(stand, "notify.outcomes"))
 
 
-def has_outcomes(stand: Stand, count: int) -> bool:
+def has_outcomes(stand: DevCluster, count: int) -> bool:
     return len(outcomes(stand)) == count
 
 
-def seed(stand: Stand, number: str, size: int) -> None:
+def seed(stand: DevCluster, number: str, size: int) -> None:
     """Write a checkpoint whose row has `size` bytes."""
     contact, now = contact_of(stand, number), clock.now_ms()
     base = given(requested()).contact
@@ -87,15 +87,15 @@ def seed(stand: Stand, number: str, size: int) -> None:
     )
     row = replace(row, messages={FIRST: replace(one, sealed_caller_fields="x" * (size - row_bytes(row) + 1))})
     assert row_bytes(row) == size
-    write(stand, contact, Checkpointed(id="seed", tenant="default", pk=fingerprint(stand), at=now, row=row))
+    write(stand, contact, CheckpointWritten(id="seed", tenant="default", pk=fingerprint(stand), at=now, row=row))
 
 
-def letters(stand: Stand, words: str) -> list[str]:
+def letters(stand: DevCluster, words: str) -> list[str]:
     found = [letter["rule"] for letter in read(stand, "notify.deadletters") if words in letter.get("rule", "")]
     return sorted(found)
 
 
-def test_p1_each_request_has_its_outcome_once_however_full_the_row_is(stand: Stand) -> None:
+def test_p1_each_request_has_its_outcome_once_however_full_the_row_is(stand: DevCluster) -> None:
     assert set(outcomes(stand).values()) == {1}
     told = Counter(
         (o["idempotency_key"].partition("-")[0], o["outcome"], o["reason"]) for o in read(stand, "notify.outcomes")
@@ -112,7 +112,7 @@ def test_p1_each_request_has_its_outcome_once_however_full_the_row_is(stand: Sta
     }
 
 
-def test_no_row_has_grown_with_what_was_asked_of_its_contact(stand: Stand) -> None:
+def test_no_row_has_grown_with_what_was_asked_of_its_contact(stand: DevCluster) -> None:
     """But for the cancels of messages that were never asked for, which hold for a day."""
     rows = {r.key().decode(): r.value() for r in records(stand, "heliograph-contacts-changelog") if r.value()}
     alerted, described, canceled = (len(rows[contact_of(stand, n)]) for n in (ALERTED, DESCRIBED, CANCELED))
@@ -120,7 +120,7 @@ def test_no_row_has_grown_with_what_was_asked_of_its_contact(stand: Stand) -> No
     assert len(rows[contact_of(stand, REJECTED)]) < 200
 
 
-def test_what_no_row_takes_is_a_dead_letter_once(stand: Stand) -> None:
+def test_what_no_row_takes_is_a_dead_letter_once(stand: DevCluster) -> None:
     assert len(letters(stand, "is empty")) == 3_400
     until(lambda: len(letters(stand, "cancels of such are kept")) == CANCELS - MOST_CANCELS_AHEAD, WITHIN_S)
     kept = [u for u in read(stand, "notify.updates") if u.get("event") == "cancel_kept"]
@@ -130,20 +130,20 @@ def test_what_no_row_takes_is_a_dead_letter_once(stand: Stand) -> None:
     assert rule.split()[-2] == str(ROW_BYTES)
 
 
-def test_a_url_that_no_request_may_have_is_refused_over_http_too(stand: Stand) -> None:
+def test_a_url_that_no_request_may_have_is_refused_over_http_too(stand: DevCluster) -> None:
     for _ in range(2):
         status, problem = post(stand, event(0, to=LINKED, media=LONG_URL, idempotency_key="posted"))
         assert (status, problem["field"], problem["rule"]) == (422, "media[0]", "is longer than 2048 characters")
 
 
-def test_p6_the_longest_row_is_put_on_its_log_again_and_every_row_is_what_the_log_folds_to(stand: Stand) -> None:
+def test_p6_the_longest_row_is_put_on_its_log_again_and_every_row_is_what_the_log_folds_to(stand: DevCluster) -> None:
     contact = contact_of(stand, CANCELED).encode()
     until(lambda: any(r.key() == contact and b"checkpoint@" in r.value()[:99] for r in records(stand, "contacts")))
     summary = json.loads(command(stand, "replay", "--verify", "--json").splitlines()[-1])["summary"]
     assert summary["different"] == 0 and summary["compared"]["contacts"] >= 7
 
 
-def test_p7_another_tenants_text_is_sent_afterwards_by_the_worker_that_took_all_this(stand: Stand) -> None:
+def test_p7_another_tenants_text_is_sent_afterwards_by_the_worker_that_took_all_this(stand: DevCluster) -> None:
     produce(stand, event(1, tenant="other", to="+12125550164", idempotency_key="after"))
     assert outcome(stand, "after")["outcome"] == "delivered"
     assert stand.dead() == [] and '"process.ended"' not in stand.parts["worker-1"].log.read_text()

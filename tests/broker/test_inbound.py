@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.cluster import prefix, read, standing
 from tests.support.commands import heliograph
 from tests.support.engine_lab import until
@@ -16,7 +16,7 @@ PERSON, WORDS = "+12125550109", "Please stop at 5?\r\n "
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     with standing(kafka, tmp_path_factory.mktemp("inbound"), workers=0) as made:
         body = json.dumps({"from": PERSON, "body": WORDS}).encode()
         urlopen(
@@ -26,15 +26,15 @@ def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stan
         yield made
 
 
-def show(stand: Stand, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+def show(stand: DevCluster, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return heliograph("inbound", "show", *words, **{**stand.env, **env})
 
 
-def sid(stand: Stand) -> str:
+def sid(stand: DevCluster) -> str:
     return read(stand, "contacts")[0]["sid"]
 
 
-def test_p8_without_reveal_a_text_is_shown_by_what_may_be_seen_and_nothing_is_kept(stand: Stand) -> None:
+def test_p8_without_reveal_a_text_is_shown_by_what_may_be_seen_and_nothing_is_kept(stand: DevCluster) -> None:
     done = show(stand, sid(stand), "--json")
     told = json.loads(done.stdout)
     assert (told["sid"], told["intent"], told["masked"], told["opened"]) == (sid(stand), "none", "•••0109", [])
@@ -42,7 +42,7 @@ def test_p8_without_reveal_a_text_is_shown_by_what_may_be_seen_and_nothing_is_ke
     assert read(stand, "notify.consent") == []
 
 
-def test_a_text_is_shown_as_it_came_and_a_record_says_who_opened_it(stand: Stand) -> None:
+def test_a_text_is_shown_as_it_came_and_a_record_says_who_opened_it(stand: DevCluster) -> None:
     told = json.loads(show(stand, sid(stand), "--reveal", "--by", "ada", "--json").stdout)
     assert (told["from"], told["body"]) == (PERSON, WORDS)
     fields = dict(told["webhook"]["fields"])
@@ -56,7 +56,7 @@ def test_a_text_is_shown_as_it_came_and_a_record_says_who_opened_it(stand: Stand
     assert [entry["by"] for entry in json.loads(show(stand, sid(stand), "--json").stdout)["opened"]] == ["ada", "bob"]
 
 
-def test_what_cannot_be_shown_is_told(stand: Stand) -> None:
+def test_what_cannot_be_shown_is_told(stand: DevCluster) -> None:
     for words, env, code, said in (
         (["SM12"], {}, 2, "SID: must be SM or MM and 32 hex digits"),
         (["SM" + "0" * 32], {}, 1, "is no inbound text on"),

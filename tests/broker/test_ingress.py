@@ -18,9 +18,9 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from app.dev.broker import DevBroker, free_port
 from app.dev.dev_cluster import apply_topics
-from app.dev.process import Part, PartFault
-from app.ingress.durable.producer import Line
-from app.ingress.durable.record import Record
+from app.dev.process import ChildProcess, ProcessError
+from app.ingress.durable.producer import ProducerConnection
+from app.ingress.durable.record import LogRecord
 from app.provider.webhooks import signature
 from tests.support.engine_lab import until
 from tests.support.keyring import DEFAULT_KEY, api_key, store_of
@@ -56,12 +56,12 @@ class Door:
             "TWILIO_STATUS_CALLBACK_URL": f"{PUBLIC}/status",
             "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL": f"{PUBLIC}/inbound",
         }
-        self.parts: list[Part] = []
+        self.parts: list[ChildProcess] = []
         self.http = httpx.Client(timeout=20)
 
-    def start(self, **env: str) -> Part:
+    def start(self, **env: str) -> ChildProcess:
         arguments = ["ingress", "--port", "0", "--internal-port", "0"]
-        part = Part("ingress", arguments, {**self.env, **env}, self.path / "ingress.log")
+        part = ChildProcess("ingress", arguments, {**self.env, **env}, self.path / "ingress.log")
         part.start()
         self.parts.append(part)
         part.wait()
@@ -72,7 +72,7 @@ class Door:
             part.stop()
         self.http.close()
 
-    def report(self, part: Part, n: int) -> int:
+    def report(self, part: ChildProcess, n: int) -> int:
         path = f"/status?m={MESSAGE.format(n)}&a=1"
         form = {"MessageSid": f"SM{n:032x}", "MessageStatus": "sent", "AccountSid": ACCOUNT}
         headers = {
@@ -82,12 +82,12 @@ class Door:
         url = f"{part.ready['ingress']}/twilio{path}"
         return self.http.post(url, content=urlencode(form), headers=headers).status_code
 
-    def ask(self, part: Part, key: str) -> int:
+    def ask(self, part: ChildProcess, key: str) -> int:
         headers = {"Authorization": f"Bearer {DEFAULT_KEY}", "Idempotency-Key": key}
         body = {"to": "+14155550123", "body": "my text"}
         return self.http.post(f"{part.ready['ingress']}/v1/messages", json=body, headers=headers).status_code
 
-    def metric(self, part: Part, name: str) -> float:
+    def metric(self, part: ChildProcess, name: str) -> float:
         lines = self.http.get(f"{part.ready['internal']}/metrics").text.splitlines()
         return float(next(line.split()[-1] for line in lines if line.startswith(f"heliograph_ingress_{name} ")))
 
@@ -156,13 +156,13 @@ def test_a_contacts_records_stand_where_every_kafka_client_would_put_its_key(doo
 
 async def test_a_line_that_broke_takes_nothing_more(door: Door) -> None:
     """Or what comes later would stand before what has to be sent again."""
-    line = await Line.open(bootstrap_servers=door.env["KAFKA_BOOTSTRAP_SERVERS"])
+    line = await ProducerConnection.open(bootstrap_servers=door.env["KAFKA_BOOTSTRAP_SERVERS"])
     topic = door.prefix + "contacts"
-    await line.enter(Record(topic, b"key", b'{"n": 1}'))
+    await line.enter(LogRecord(topic, b"key", b'{"n": 1}'))
     with pytest.raises(MessageSizeTooLargeError):
-        await line.enter(Record(topic, b"key", b"x" * (4 << 20)))
+        await line.enter(LogRecord(topic, b"key", b"x" * (4 << 20)))
     with pytest.raises(MessageSizeTooLargeError):
-        await line.enter(Record(topic, b"key", b'{"n": 2}'))
+        await line.enter(LogRecord(topic, b"key", b'{"n": 2}'))
     await line.drop()
     assert [value for _, value in await asyncio.to_thread(door.read, "contacts")] == [{"n": 1}]
 
@@ -226,12 +226,14 @@ def test_a_door_with_another_pseudonym_key_than_the_logs_refuses_to_start(door: 
     first = door.start()
     assert door.report(first, 1) == 204
     first.stop()
-    with pytest.raises(PartFault, match=r"exit code 78: error: HELIOGRAPH_PSEUDONYM_KEY: topic .*contacts was written"):
+    with pytest.raises(
+        ProcessError, match=r"exit code 78: error: HELIOGRAPH_PSEUDONYM_KEY: topic .*contacts was written"
+    ):
         door.start(HELIOGRAPH_PSEUDONYM_KEY="33" * 32)
 
 
 def test_a_door_without_its_topics_refuses_to_start_and_says_what_to_run(door: Door) -> None:
-    with pytest.raises(PartFault, match=r"exit code 78: error: topics are missing: .*run: heliograph topics apply"):
+    with pytest.raises(ProcessError, match=r"exit code 78: error: topics are missing: .*run: heliograph topics apply"):
         door.start(HELIOGRAPH_TOPIC_PREFIX="nobody.")
 
 

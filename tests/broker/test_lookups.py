@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.cluster import by_file, event, produce, read, standing
 from tests.support.engine_lab import until
 
@@ -20,22 +20,22 @@ DELIVERED = ["--mix", '{"delivered": 1.0}']
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     path = tmp_path_factory.mktemp("lookups")
     with standing(kafka, path, simulator=DELIVERED, **by_file(path, tenant=LOOKUP)) as made:
         yield made
 
 
-def told(stand: Stand, path: str) -> Any:
+def told(stand: DevCluster, path: str) -> Any:
     return json.loads(urlopen(stand.addresses()["simulator"] + path).read())
 
 
-def text(stand: Stand, person: str) -> None:
+def text(stand: DevCluster, person: str) -> None:
     said = json.dumps({"from": person, "body": "I can read this"}).encode()
     urlopen(Request(stand.addresses()["simulator"] + "/_sim/inbound", said, {"Content-Type": "application/json"}))
 
 
-def outcomes(stand: Stand, *keys: str) -> list[dict[str, Any]]:
+def outcomes(stand: DevCluster, *keys: str) -> list[dict[str, Any]]:
     def look() -> list[dict[str, Any]] | None:
         found = {one["idempotency_key"]: one for one in read(stand, "notify.outcomes")}
         return [found[key] for key in keys] if found.keys() >= {*keys} else None
@@ -43,15 +43,15 @@ def outcomes(stand: Stand, *keys: str) -> list[dict[str, Any]]:
     return list(until(look, 30))
 
 
-def changes(stand: Stand) -> list[str]:
+def changes(stand: DevCluster) -> list[str]:
     return [one["state"] for one in read(stand, "notify.updates") if one["type"] == "notify.number_changed.v1"]
 
 
-def sent(stand: Stand) -> list[str]:
+def sent(stand: DevCluster) -> list[str]:
     return [create["to"] for create in told(stand, "/_sim/creates")["creates"]]
 
 
-def test_a_picture_for_a_landline_is_never_sent_nor_is_what_follows_until_it_texts_itself(stand: Stand) -> None:
+def test_a_picture_for_a_landline_is_never_sent_nor_is_what_follows_until_it_texts_itself(stand: DevCluster) -> None:
     produce(stand, event(1, to=LANDLINE, media=[PICTURE], media_fallback="https://example.com/b/1"))
     [first] = outcomes(stand, "k1")
     assert (first["outcome"], first["reason"]) == ("failed", "number_invalid")
@@ -67,7 +67,7 @@ def test_a_picture_for_a_landline_is_never_sent_nor_is_what_follows_until_it_tex
     assert told(stand, "/_sim/calls")["lookups"] == 1
 
 
-def test_when_lookup_fails_the_text_goes_and_so_it_does_to_every_other_line(stand: Stand) -> None:
+def test_when_lookup_fails_the_text_goes_and_so_it_does_to_every_other_line(stand: DevCluster) -> None:
     before = told(stand, "/_sim/calls")["lookups"]
     texts = [event(10 + n, to=to, category="alert") for n, to in enumerate([VOIP, *FAILING])]
     produce(stand, *texts, event(20), event(21, to=VOIP, media=[PICTURE]))

@@ -6,33 +6,33 @@ from urllib.request import urlopen
 
 import pytest
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.bridged import Samples
 from tests.support.cluster import event, produce, read, standing
 from tests.support.engine_lab import until
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     path = tmp_path_factory.mktemp("metrics")
     with standing(kafka, path, bridge=True, simulator=["--mix", '{"delivered": 1.0}']) as made:
         yield made
 
 
-def scrape(stand: Stand) -> Samples:
+def scrape(stand: DevCluster) -> Samples:
     return Samples(urlopen(stand.addresses()["metrics"]).read().decode())
 
 
-def total(stand: Stand, name: str) -> float:
+def total(stand: DevCluster, name: str) -> float:
     return sum(value for key, value in scrape(stand).items() if key.startswith(f"heliograph_{name}{{"))
 
 
-def counted(stand: Stand) -> dict[str, float]:
+def counted(stand: DevCluster) -> dict[str, float]:
     names = ("accepted_total", "taken_total", "doubted_total", "outcomes_total", "create_to_delivered_seconds_count")
     return {name: total(stand, name) for name in names}
 
 
-def told(stand: Stand) -> dict[str, float]:
+def told(stand: DevCluster) -> dict[str, float]:
     """The same from the updates, each once. A worker killed before it heard an answer knows no begin of that call."""
     updates = list({u["id"]: u for u in read(stand, "notify.updates") if u["type"] == "notify.updated.v1"}.values())
     events = Counter(update["event"] for update in updates)

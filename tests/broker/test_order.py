@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Producer
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.broker.test_pipeline import creates
 from tests.support.cluster import event, prefix, standing
 from tests.support.engine_lab import until
@@ -15,12 +15,12 @@ PAIRS = 30
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     with standing(kafka, tmp_path_factory.mktemp("order"), simulator=["--mix", '{"delivered": 1.0}']) as made:
         yield made
 
 
-def test_thirty_pairs_produced_back_to_back_leave_in_order(stand: Stand) -> None:
+def test_thirty_pairs_produced_back_to_back_leave_in_order(stand: DevCluster) -> None:
     producer = Producer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "linger.ms": 5})
     for n in range(PAIRS):
         for part in ("1/2", "2/2"):

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.dev.dev_cluster import ACCOUNT, Stand
+from app.dev.dev_cluster import ACCOUNT, DevCluster
 from tests.support.cluster import event, produce, read, standing, whole
 from tests.support.engine_lab import until
 
@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     with standing(kafka, tmp_path_factory.mktemp("pipeline"), simulator=["--mix", '{"delivered": 1.0}']) as made:
         yield made
 
 
-def outcome(stand: Stand, key: str) -> dict:
+def outcome(stand: DevCluster, key: str) -> dict:
     return until(lambda: next((o for o in read(stand, "notify.outcomes") if o["idempotency_key"] == key), None))
 
 
@@ -170,18 +170,18 @@ def _in_seconds(seconds: int) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def creates(stand: Stand) -> list[dict]:
+def creates(stand: DevCluster) -> list[dict]:
     return json.loads(urlopen(stand.addresses()["simulator"] + "/_sim/creates").read())["creates"]
 
 
-def text(stand: Stand, sender: str, body: str) -> None:
+def text(stand: DevCluster, sender: str, body: str) -> None:
     given = json.dumps({"from": sender, "body": body}).encode()
     url = stand.addresses()["simulator"] + "/_sim/inbound"
     answer = json.loads(urlopen(Request(url, given, {"Content-Type": "application/json"})).read())
     assert answer["status"] == 200 and "<Response/>" in answer["body"]
 
 
-def command(stand: Stand, *words: str) -> str:
+def command(stand: DevCluster, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "app", *words], env=stand.env, cwd=ROOT, capture_output=True, text=True
     )
@@ -189,7 +189,7 @@ def command(stand: Stand, *words: str) -> str:
     return done.stdout
 
 
-def post(stand: Stand, body: bytes | dict, key: str = "") -> tuple[int, dict]:
+def post(stand: DevCluster, body: bytes | dict, key: str = "") -> tuple[int, dict]:
     raw_body = body if isinstance(body, bytes) else json.dumps(body).encode()
     bearer = key or stand.api_key
     headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
@@ -197,7 +197,7 @@ def post(stand: Stand, body: bytes | dict, key: str = "") -> tuple[int, dict]:
     return status, json.loads(answer or b"{}")
 
 
-def delete(stand: Stand, message: str) -> int:
+def delete(stand: DevCluster, message: str) -> int:
     headers = {"Authorization": f"Bearer {stand.api_key}"}
     return call(Request(f"{stand.addresses()['ingress']}/v1/messages/{message}", headers=headers, method="DELETE"))[0]
 

@@ -14,11 +14,11 @@ from confluent_kafka import Producer
 from app.cli.queries.dead_letters import append, handled, read_letters
 from app.cli.queries.worker_check import letter_findings
 from app.config.settings import Settings
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from app.kafka.batch_watch import SET_ASIDE
 from app.kafka.group_progress import GroupSnapshot
 from app.kafka.group_reader import GroupReader
-from app.records.dead_letters import FAULT, Lost, dead_letter
+from app.records.dead_letters import FAULT, LostPayload, dead_letter
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from tests.support.bridged import Samples
@@ -51,9 +51,11 @@ class Site(Place):
             "HELIOGRAPH_READ_MODEL_PORT": "0",
         }
         env = {**self.env, "PATH": "/usr/bin:/bin"}
-        self.ingress = Part("ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, path / "ingress.log")
-        self.worker = Part("worker", ["worker"], env, path / "worker.log")
-        self.read_model = Part("read_model", ["read-model", "run"], env, path / "read_model.log")
+        self.ingress = ChildProcess(
+            "ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, path / "ingress.log"
+        )
+        self.worker = ChildProcess("worker", ["worker"], env, path / "worker.log")
+        self.read_model = ChildProcess("read_model", ["read-model", "run"], env, path / "read_model.log")
 
     def post(self) -> tuple[str, str]:
         """Message id, and what the answer warns of."""
@@ -63,12 +65,12 @@ class Site(Place):
             assert answer.status == 202
             return json.load(answer)["message_ids"][0], answer.headers.get("Heliograph-Warning", "")
 
-    def health(self, part: Part, page: str = "healthz") -> str:
+    def health(self, part: ChildProcess, page: str = "healthz") -> str:
         with urlopen(f"{part.ready['internal']}/{page}") as answer:
             assert answer.status == 200, "neither a dead worker nor a stalled one is mended by ending this process"
             return answer.read().decode()
 
-    def metric(self, part: Part, name: str) -> float:
+    def metric(self, part: ChildProcess, name: str) -> float:
         """Summed over its labels."""
         samples = Samples(urlopen(f"{part.ready['internal']}/metrics").read().decode())
         return sum(value for sample, value in samples.items() if sample.startswith(f"{name}{{"))
@@ -173,7 +175,7 @@ def test_doctor_names_records_set_aside_and_contacts_that_are_frozen_until_they_
         (f"{place.prefix}contacts", "is missing"),
     ]
     for number, (topic, rule) in enumerate(lost):
-        value, _ = dead_letter(sealer, Lost(topic, f"0-{number}", b"k", b"{}", 0), "", rule)
+        value, _ = dead_letter(sealer, LostPayload(topic, f"0-{number}", b"k", b"{}", 0), "", rule)
         place.produce("notify.deadletters", "same partition", value)
 
     topics, client = Topics(place.prefix, place.prefix), {"bootstrap_servers": kafka}

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from app.dev.dev_cluster import Stand
-from app.dev.process import Part
+from app.dev.dev_cluster import DevCluster
+from app.dev.process import ChildProcess
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
-from app.read_model.store import Place, Store, state_of
+from app.read_model.store import Store, StoredOffset, state_of
 from app.read_model.tables import database_url, messages, offsets, open_engine, read_models
 from app.records.outcomes import NotifyOutcome
 from app.records.topics import Topics
@@ -48,13 +48,13 @@ class Site:
             **KEYS,
         }
         self.engine = open_engine(database_url(url, path))
-        self.part = Part("read-model", ["read-model", "run", "--port", "0"], self.env, path / "read-model.log")
-        self._producer, self.sent, self.expected = Producer(config), Counter[Place](), dict[str, MessageState]()
+        self.part = ChildProcess("read-model", ["read-model", "run", "--port", "0"], self.env, path / "read-model.log")
+        self._producer, self.sent, self.expected = Producer(config), Counter[StoredOffset](), dict[str, MessageState]()
 
     def write(self, topic: str, record: NotifyUpdated | NotifyOutcome | bytes, partition: int = 0) -> None:
         raw = record if isinstance(record, bytes) else msgspec.json.encode(record)
         self._producer.produce(topic, raw, partition=partition)
-        self.sent[Place(topic, partition)] += 1
+        self.sent[StoredOffset(topic, partition)] += 1
 
     def write_lives(self, count: int, first: int) -> None:
         """Messages from opened to outcome, ten records each; a producer that died repeats the last two."""
@@ -175,18 +175,20 @@ def test_without_its_database_the_writer_says_so_without_the_url_and_ends_to_be_
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     path, mix = tmp_path_factory.mktemp("read-model"), ["--mix", '{"delivered": 1.0}']
     with standing(kafka, path, simulator=mix, read_model=True) as made:
         yield made
 
 
-def ask(stand: Stand, method: str, path: str, **given: object) -> httpx.Response:
+def ask(stand: DevCluster, method: str, path: str, **given: object) -> httpx.Response:
     headers = {"Authorization": f"Bearer {stand.api_key}", **given.pop("headers", {})}  # type: ignore[dict-item]
     return httpx.request(method, stand.addresses()["ingress"] + path, headers=headers, timeout=20, **given)  # type: ignore[arg-type]
 
 
-def test_what_was_asked_for_over_http_is_read_over_http_and_a_repeat_and_a_conflict_send_nothing(stand: Stand) -> None:
+def test_what_was_asked_for_over_http_is_read_over_http_and_a_repeat_and_a_conflict_send_nothing(
+    stand: DevCluster,
+) -> None:
     request = {"to": "+12125550101", "body": "Build 742 deployed."}
     key = {"Idempotency-Key": "k 742"}
     taken = ask(stand, "POST", "/v1/messages", json=request, headers=key)
@@ -205,7 +207,7 @@ def test_what_was_asked_for_over_http_is_read_over_http_and_a_repeat_and_a_confl
     assert len(read(stand, "notify.requests.default")) == 1
 
 
-def test_send_wait_says_conflict_and_not_what_became_of_the_message_before(stand: Stand) -> None:
+def test_send_wait_says_conflict_and_not_what_became_of_the_message_before(stand: DevCluster) -> None:
     words = ["send", "--to", "+12125550102", "--key", "k2", "--wait", "--timeout", "40", "--json"]
     told = [heliograph(*words, "--body", body, **stand.env) for body in ("First.", "Another.", "First.")]
     assert [done.returncode for done in told] == [0, 1, 0], [done.stderr for done in told]
@@ -216,7 +218,7 @@ def test_send_wait_says_conflict_and_not_what_became_of_the_message_before(stand
     assert keyed == [other["request_id"].encode()]
 
 
-def test_without_its_database_a_stand_takes_and_delivers_all_the_same(stand: Stand) -> None:
+def test_without_its_database_a_stand_takes_and_delivers_all_the_same(stand: DevCluster) -> None:
     stand.parts["read-model"].kill()
     for file in (Path(stand.env["HELIOGRAPH_READ_MODEL_DIR"])).glob("read-model.sqlite*"):
         file.unlink()

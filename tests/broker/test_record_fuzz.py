@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from app.config.settings import Settings
 from app.dev.broker import free_port
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.dev.process_env import simulated
 from app.records.seal import Sealer
 from tests.support.cluster import event, produce, read, standing
@@ -56,7 +56,7 @@ SETTINGS = {"HELIOGRAPH_BULK_RATE": "500", "HELIOGRAPH_DOUBT_AFTER_S": "16", "HE
 
 
 @pytest.fixture
-def stand(kafka: str, tmp_path: Path) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path: Path) -> Iterator[DevCluster]:
     ports = {"ingress": free_port(), "simulator": free_port()}
     file, given = tmp_path / "tenants.toml", simulated(*ports.values())
     file.write_text("".join(TENANT.format(name=name, ingress=ports["ingress"], **given) for name in (FUZZED, OTHER)))
@@ -65,7 +65,7 @@ def stand(kafka: str, tmp_path: Path) -> Iterator[Stand]:
         yield made
 
 
-def test_no_random_record_stops_the_worker_or_another_team(stand: Stand) -> None:
+def test_no_random_record_stops_the_worker_or_another_team(stand: DevCluster) -> None:
     settings = Settings.read(stand.env)
     worker = stand.parts["worker-1"]
     pid, accounts = worker.pid, Accounts(settings.kafka, settings.topic_prefix)
@@ -128,14 +128,14 @@ def described(accounts: Accounts, requests: list[Written]) -> str:
     return f"{len(lost)} lost: {str(lost[:2])[:2000]}; {len(late)} messages without an outcome: {late[:5]}"
 
 
-def texts_of(stand: Stand) -> set[int]:
+def texts_of(stand: DevCluster) -> set[int]:
     """Numbers of the requests whose texts reached Twilio."""
     with urlopen(stand.addresses()["simulator"] + "/_sim/creates") as answer:
         creates = json.load(answer)["creates"]
     return {int(found[1]) for create in creates if (found := re.match(r"Fuzz (\d+) ", create["body"]))}
 
 
-def verified(stand: Stand) -> bool:
+def verified(stand: DevCluster) -> bool:
     """Whether every row is what the log says, those of garbage too (P6)."""
     command = [sys.executable, "-m", "app", "replay", "--verify", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=stand.env, capture_output=True, text=True, timeout=WAIT_S)
@@ -150,7 +150,7 @@ def memory_kb(pid: int) -> int:
     return int(found[1])
 
 
-def leaks(stand: Stand, accounts: Accounts) -> set[str]:
+def leaks(stand: DevCluster, accounts: Accounts) -> set[str]:
     """Where a text or a number is in clear: logs of every part, and dead letters."""
     searcher = Searcher([Canary("text", CANARY), *(one for number in NUMBERS[:20] for one in of_number(number))])
     for part in stand.parts.values():

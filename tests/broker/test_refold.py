@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from app.dev.dev_cluster import Stand, apply_topics
+from app.dev.dev_cluster import DevCluster, apply_topics
 from tests.support.cluster import event, prefix, produce, read, standing
 from tests.support.commands import heliograph
 from tests.support.engine_lab import until
@@ -41,11 +41,11 @@ def test_p3_p6_a_lost_changelog_is_folded_again_from_the_log(kafka, tmp_path):
     assert verified.returncode == 0, verified.stdout
 
 
-def outcomes(stand: Stand) -> int:
+def outcomes(stand: DevCluster) -> int:
     return len({outcome["message_id"] for outcome in read(stand, "notify.outcomes")})
 
 
-def lose(stand: Stand, name: str) -> None:
+def lose(stand: DevCluster, name: str) -> None:
     admin = AdminClient({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"]})
     for future in admin.delete_topics([prefix(stand) + name]).values():
         future.result()
@@ -53,7 +53,7 @@ def lose(stand: Stand, name: str) -> None:
     asyncio.run(apply_topics(stand.env))
 
 
-def fold_again(stand: Stand) -> None:
+def fold_again(stand: DevCluster) -> None:
     """As `kafka-consumer-groups.sh --reset-offsets --to-earliest` does, once the group has no members."""
     admin = AdminClient({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"]})
     group = prefix(stand) + "heliograph"
@@ -63,7 +63,7 @@ def fold_again(stand: Stand) -> None:
         future.result()
 
 
-def ask(stand: Stand, path: str, given: dict | None = None) -> dict:
+def ask(stand: DevCluster, path: str, given: dict | None = None) -> dict:
     data = None if given is None else json.dumps(given).encode()
     url = stand.addresses()["simulator"] + f"/_sim/{path}"
     return json.loads(urlopen(Request(url, data, {"Content-Type": "application/json"})).read())

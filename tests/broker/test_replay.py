@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from app import clock
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.cluster import event, produce, raw, read, records, standing
 from tests.support.contact_log import contact_of, rejected, tampered, write, write_raw
 from tests.support.engine_lab import until
@@ -23,7 +23,7 @@ STOPPED, SENT = "+12125550105", "+12125550106"
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     """A run with reports, retries, a STOP, messages that ended as they were opened (three that were refused, one to the
     person who said STOP), and a worker killed in the middle."""
     extra = {"HELIOGRAPH_OUTCOME_GRACE_S": "3", "HELIOGRAPH_DOUBT_AFTER_S": "4", "HELIOGRAPH_CLAIM_TTL_S": "1",
@@ -134,7 +134,7 @@ def test_p6_a_message_row_that_was_touched_or_made_up_is_found_out(stand):
     assert verify(stand)[0].returncode == 0
 
 
-def assert_told(stand: Stand, key: bytes, field: str, words: str) -> None:
+def assert_told(stand: DevCluster, key: bytes, field: str, words: str) -> None:
     done, told = verify(stand)
     assert done.returncode == 1
     assert [(d["key"], d["field"]) for d in told["differences"]] == [(key.decode(), field)]
@@ -143,33 +143,33 @@ def assert_told(stand: Stand, key: bytes, field: str, words: str) -> None:
     assert STOPPED not in said
 
 
-def live(stand: Stand, changelog: str) -> dict[bytes, bytes]:
+def live(stand: DevCluster, changelog: str) -> dict[bytes, bytes]:
     rows = dict(raw(stand, changelog))
     return {key: value for key, value in rows.items() if key and value}
 
 
-def put(stand: Stand, changelog: str, key: bytes, value: bytes | None, of: bytes = b"") -> None:
+def put(stand: DevCluster, changelog: str, key: bytes, value: bytes | None, of: bytes = b"") -> None:
     """By a plain producer, in the partition where the row (or another one) stands."""
     where = next(r.partition() for r in records(stand, changelog) if r.key() == (of or key))
     write_raw(stand, changelog, (key, value), partition=where)
 
 
-def verify(stand: Stand) -> tuple["subprocess.CompletedProcess[str]", dict[str, Any]]:
+def verify(stand: DevCluster) -> tuple["subprocess.CompletedProcess[str]", dict[str, Any]]:
     done = replay(stand, "--verify", "--json")
     assert done.stdout, done.stderr
     return done, json.loads(done.stdout)["summary"]
 
 
-def replay(stand: Stand, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+def replay(stand: DevCluster, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "app", "replay", *words]
     return subprocess.run(command, env={**stand.env, **env}, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def text(stand: Stand, sender: str, body: str) -> None:
+def text(stand: DevCluster, sender: str, body: str) -> None:
     simulator(stand, "inbound", **{"from": sender, "body": body})
 
 
-def simulator(stand: Stand, what: str, **given: Any) -> None:
+def simulator(stand: DevCluster, what: str, **given: Any) -> None:
     url = f"{stand.addresses()['simulator']}/_sim/{what}"
     asked = Request(url, json.dumps(given).encode(), {"Content-Type": "application/json"})
     assert urlopen(asked).status == 200

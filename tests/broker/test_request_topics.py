@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.dev.broker import free_port
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.dev.process_env import simulated
 from tests.support.cluster import event, prefix, produce, read, standing
 from tests.support.commands import heliograph
@@ -32,7 +32,7 @@ LATER = "2099-03-03T10:00:00Z"
 class Place:
     """A stand with tenants acme, whose requests come on its own topic only, and beta, which allows the shared one."""
 
-    def __init__(self, stand: Stand, file: Path, given: dict[str, Any]) -> None:
+    def __init__(self, stand: DevCluster, file: Path, given: dict[str, Any]) -> None:
         self.stand, self._file, self._given = stand, file, given
 
     def add(self, name: str) -> None:

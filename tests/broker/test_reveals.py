@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from app import clock
 from app.domain.model.identity import key_fingerprint
-from app.domain.model.inputs import Requested, Texted
+from app.domain.model.inputs import MessageRequested, TextArrived
 from app.domain.model.vocabulary import Intent
 from app.records.caller_fields import CallerFields, encode_caller_fields
-from app.records.dead_letters import Lost, dead_letter
+from app.records.dead_letters import LostPayload, dead_letter
 from app.records.seal import Content, Sealer
 from app.records.webhooks import RawWebhook
 from tests.support.commands import KEYS
@@ -30,19 +30,19 @@ PK = key_fingerprint(bytes.fromhex(KEYS["HELIOGRAPH_PSEUDONYM_KEY"]))
 SEALER = Sealer({"k1": bytes.fromhex("22" * 32)})
 
 
-def request() -> Requested:
+def request() -> MessageRequested:
     content = Content(PERSON, HOSTILE, (HOSTILE,))
     fields = encode_caller_fields(CallerFields(HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE))
     sealed = {"sealed_caller_fields": SEALER.seal(fields, TENANT, MESSAGE)}
     return replace(requested(), pk=PK, sealed=SEALER.seal_content(content, TENANT, MESSAGE), **sealed)
 
 
-def text() -> Texted:
+def text() -> TextArrived:
     raw = RawWebhook(
         "inbound", HOSTILE.replace("\u202e", "").replace("\u2028", ""), "Body=%1B%5B2J%0D%0A%C2%9B", "signature"
     )
     content = Content(PERSON, HOSTILE, (), HOSTILE)
-    return Texted(
+    return TextArrived(
         id="t", tenant=TENANT, pk=PK, at=clock.now_ms(), sid=SID, intent=Intent.NONE, masked="\u2022\u2022\u20220123",
         sealed=SEALER.seal_content(content, TENANT, SID), raw=SEALER.seal(msgspec.json.encode(raw), TENANT, SID),
     )  # fmt: skip
@@ -78,7 +78,7 @@ def place(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Place:
         made.produce("contacts", CONTACT, msgspec.json.encode(record))
     made.produce("notify.outcomes", MESSAGE, outcome())
     made.produce("heliograph-contacts-changelog", CONTACT, doubtful())
-    lost = Lost("notify.requests", "0-1", HOSTILE.encode(), HOSTILE.encode(), 1, [(HOSTILE, HOSTILE.encode())])
+    lost = LostPayload("notify.requests", "0-1", HOSTILE.encode(), HOSTILE.encode(), 1, [(HOSTILE, HOSTILE.encode())])
     made.produce("notify.deadletters", "a", dead_letter(SEALER, lost, HOSTILE, HOSTILE)[0])
     return made
 

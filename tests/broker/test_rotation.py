@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from app.dev.broker import free_port
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from app.dev.process_env import ACCOUNT, TOKEN
 from tests.support.cluster import event, produce, read, standing
 from tests.support.engine_lab import until
@@ -26,14 +26,14 @@ rate = 0
 """
 
 
-def hang_up(stand: Stand, name: str) -> None:
+def hang_up(stand: DevCluster, name: str) -> None:
     part = stand.parts[name]
     before = part.log.read_text().count("settings.read_again")
     os.kill(part.pid, signal.SIGHUP)
     until(lambda: part.log.read_text().count("settings.read_again") > before)
 
 
-def updates(stand: Stand, key: str, event: str) -> list[str]:
+def updates(stand: DevCluster, key: str, event: str) -> list[str]:
     all_told = read(stand, "notify.updates")
     ids = {u["message_id"] for u in all_told if u.get("idempotency_key") == key}
     told = [u for u in all_told if u["message_id"] in ids and u["event"] == event]

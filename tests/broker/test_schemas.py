@@ -10,8 +10,8 @@ from urllib.request import Request, urlopen
 import pytest
 from msgspec.structs import replace
 
-from app.dev.dev_cluster import Stand
-from app.domain.model.vocabulary import Word
+from app.dev.dev_cluster import DevCluster
+from app.domain.model.vocabulary import OutcomeWord
 from app.records.topics import PER_TENANT, Topic, declared
 from tests.support.cluster import by_file, event, produce, read, standing, whole
 from tests.support.commands import heliograph
@@ -41,7 +41,7 @@ ENDS = {person(2): "undelivered:30003", person(3): "failed:30008", person(6): "s
         person(14): "failed:30034"}  # fmt: skip
 
 
-def ask(stand: Stand, path: str, body: dict[str, Any]) -> None:
+def ask(stand: DevCluster, path: str, body: dict[str, Any]) -> None:
     url = stand.addresses()["simulator"] + path
     urlopen(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})).read()
 
@@ -51,7 +51,7 @@ def soon(seconds: float) -> str:
 
 
 @pytest.fixture(scope="module")
-def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
     path, mix = tmp_path_factory.mktemp("schemas"), ["--mix", '{"delivered": 1.0}']
     # As the stand has it, but that Twilio holds what is to be sent later.
     given = by_file(path, lane="schedule_at_twilio = true", extra=SHORT)
@@ -60,7 +60,7 @@ def stand(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stan
         yield made
 
 
-def live(stand: Stand) -> None:
+def live(stand: DevCluster) -> None:
     """One message for each outcome word, a text, a STOP, a conflict, a throttled and a doubtful call."""
     ask(stand, "/_sim/config", {"ends": ENDS})
     ask(stand, "/_sim/faults", {"throttle": 1, "calls": 1, "to": [person(1)]})
@@ -69,7 +69,7 @@ def live(stand: Stand) -> None:
     until(lambda: read(stand, "notify.consent"))
     produce(stand, event(1), event(2), event(3), event(9, campaign="c", metadata={"a": "b"}), event(5, body=""))
     produce(stand, event(4, expires_at=soon(-1)), event(6, expires_at=soon(5)), event(7, send_at=soon(2)), b"{broken")
-    until(lambda: words(stand) >= {Word.DELIVERED, Word.UNDELIVERED, Word.FAILED}, 60)
+    until(lambda: words(stand) >= {OutcomeWord.DELIVERED, OutcomeWord.UNDELIVERED, OutcomeWord.FAILED}, 60)
     ask(stand, "/_sim/faults", {"error_500": 1, "to": [person(8)]})
     produce(stand, event(8, expires_at=soon(5)), event(10, send_at=soon(600)), event(1, body="Other."))
     until(lambda: identified(stand, "k10"))
@@ -79,7 +79,7 @@ def live(stand: Stand) -> None:
     produce(stand, event(11, send_at=soon(3600)), event(15, to=[f"+1303555{n:04d}" for n in range(100, 121)]))
     until(lambda: held(stand) == "scheduled")
     ask(stand, "/_sim/inbound", {"from": person(11), "body": "STOP"})
-    until(lambda: words(stand) == set(Word) and identified(stand, "k15"), 60)
+    until(lambda: words(stand) == set(OutcomeWord) and identified(stand, "k15"), 60)
     until(lambda: held(stand) == "canceled")
     until(lambda: read(stand, "notify.metrics"))
     handled(stand)
@@ -89,7 +89,7 @@ def live(stand: Stand) -> None:
     until(lambda: "lane.inbound_looked.v1" in {record["type"] for record in read(stand, "lanes")})
 
 
-def held(stand: Stand) -> str:
+def held(stand: DevCluster) -> str:
     """Twilio's word for the text that it is to send in an hour."""
     message = identified(stand, "k11")
     mine = (one for one in read(stand, "contacts") if one["type"] == "contact.answered.v1")
@@ -97,7 +97,7 @@ def held(stand: Stand) -> str:
     return status(stand, answered["sid"]) if answered else ""
 
 
-def status(stand: Stand, sid: str) -> str:
+def status(stand: DevCluster, sid: str) -> str:
     account, token = stand.env["TWILIO_ACCOUNT_SID"], stand.env["TWILIO_AUTH_TOKEN"]
     request = Request(f"{stand.addresses()['simulator']}/2010-04-01/Accounts/{account}/Messages/{sid}.json")
     token = b64encode(f"{account}:{token}".encode()).decode()
@@ -105,7 +105,7 @@ def status(stand: Stand, sid: str) -> str:
     return str(json.loads(urlopen(request).read())["status"])
 
 
-def no_more_and_stopped(stand: Stand) -> None:
+def no_more_and_stopped(stand: DevCluster) -> None:
     """A number that Twilio knows to be none; a text that fails by configuration, and one that probes the lane."""
     produce(stand, event(13, to="+15005550001"))
     until(lambda: "notify.number_changed.v1" in kinds(stand, "notify.updates"))
@@ -115,11 +115,11 @@ def no_more_and_stopped(stand: Stand) -> None:
     until(lambda: "lane.proved.v1" in kinds(stand, "lanes"))
 
 
-def kinds(stand: Stand, topic: str) -> set[str]:
+def kinds(stand: DevCluster, topic: str) -> set[str]:
     return {record["type"] for record in read(stand, topic)}
 
 
-def handled(stand: Stand) -> None:
+def handled(stand: DevCluster) -> None:
     """One letter is opened and dropped."""
     listed = heliograph("deadletters", "list", "--json", **stand.env).stdout.splitlines()
     letter = json.loads(listed[0])["id"]
@@ -131,21 +131,21 @@ def handled(stand: Stand) -> None:
     assert heliograph("twilio", "messages", "list", "--reveal", **stand.env).returncode == 0
 
 
-def words(stand: Stand) -> set[str]:
+def words(stand: DevCluster) -> set[str]:
     return {told["outcome"] for told in read(stand, "notify.outcomes")}
 
 
-def identified(stand: Stand, key: str) -> str:
+def identified(stand: DevCluster, key: str) -> str:
     asked = (record for record in read(stand, "notify.updates") if record.get("idempotency_key") == key)
     return next((record["message_id"] for record in asked), "")
 
 
-def parsed(stand: Stand, topic: Topic) -> list[tuple[dict[str, Any], dict[str, bytes]]]:
+def parsed(stand: DevCluster, topic: Topic) -> list[tuple[dict[str, Any], dict[str, bytes]]]:
     records = whole(stand, topic.name)
     return [(json.loads(value), headers) for _, value, headers in records if value and value != b"{broken"]
 
 
-def test_the_pipeline_wrote_a_record_of_every_type_that_is_published(stand: Stand) -> None:
+def test_the_pipeline_wrote_a_record_of_every_type_that_is_published(stand: DevCluster) -> None:
     # Written where a record ends the worker again and again: see test_set_aside.py.
     kinds = [kind for kind in KINDS if kind != "contact.set_aside.v1"]
     assert sorted({record["type"] for topic in TOPICS for record, _ in parsed(stand, topic)}) == kinds
@@ -153,7 +153,7 @@ def test_the_pipeline_wrote_a_record_of_every_type_that_is_published(stand: Stan
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_every_record_of_a_topic_is_of_its_types_and_holds_what_its_schema_says_and_no_more(
-    stand: Stand, topic: Topic
+    stand: DevCluster, topic: Topic
 ) -> None:
     for record, headers in parsed(stand, topic):
         assert record["type"] in topic.types
@@ -162,7 +162,7 @@ def test_every_record_of_a_topic_is_of_its_types_and_holds_what_its_schema_says_
         assert header_faults(record, headers) == [], record["type"]
 
 
-def test_p3_a_text_that_twilio_held_was_canceled_there_when_its_person_said_stop(stand: Stand) -> None:
+def test_p3_a_text_that_twilio_held_was_canceled_there_when_its_person_said_stop(stand: DevCluster) -> None:
     message = identified(stand, "k11")
     until(lambda: any(told["message_id"] == message for told in read(stand, "notify.outcomes")))
     [outcome] = [told for told in read(stand, "notify.outcomes") if told["message_id"] == message]
@@ -170,7 +170,7 @@ def test_p3_a_text_that_twilio_held_was_canceled_there_when_its_person_said_stop
     assert held(stand) == "canceled"
 
 
-def test_the_keys_are_what_the_topics_say(stand: Stand) -> None:
+def test_the_keys_are_what_the_topics_say(stand: DevCluster) -> None:
     for topic in TOPICS:
         for key, value, _ in whole(stand, topic.name):
             record = json.loads(value or b"{}") if value != b"{broken" else {}

@@ -4,7 +4,7 @@ import json
 
 from confluent_kafka import Consumer, TopicPartition
 
-from app.dev.dev_cluster import Stand
+from app.dev.dev_cluster import DevCluster
 from tests.support.cluster import event, prefix, produce, read, standing
 from tests.support.commands import heliograph
 from tests.support.contact_log import message_of
@@ -39,15 +39,15 @@ def test_a_record_that_ends_the_worker_is_set_aside_concerns_its_contact_alone_a
         assert proved(stand)
 
 
-def letters(stand: Stand) -> set[str]:
+def letters(stand: DevCluster) -> set[str]:
     return {letter["rule"] for letter in read(stand, "notify.deadletters")}
 
 
-def sources(stand: Stand) -> set[str]:
+def sources(stand: DevCluster) -> set[str]:
     return {letter["source"] for letter in read(stand, "notify.deadletters")}
 
 
-def caught_up(stand: Stand) -> bool:
+def caught_up(stand: DevCluster) -> bool:
     """Whether all of the contact log is committed."""
     group, topic = prefix(stand) + "heliograph", prefix(stand) + "contacts"
     consumer = Consumer({"bootstrap.servers": stand.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": group})
@@ -57,16 +57,16 @@ def caught_up(stand: Stand) -> bool:
     return all(max(0, place.offset) == end for place, end in zip(places, ends, strict=True))
 
 
-def outcomes(stand: Stand) -> dict[str, str]:
+def outcomes(stand: DevCluster) -> dict[str, str]:
     return {outcome["idempotency_key"]: outcome["outcome"] for outcome in read(stand, "notify.outcomes")}
 
 
-def listed(stand: Stand) -> list[dict[str, str]]:
+def listed(stand: DevCluster) -> list[dict[str, str]]:
     done = heliograph("deadletters", "list", "--json", **stand.env)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def proved(stand: Stand) -> bool:
+def proved(stand: DevCluster) -> bool:
     done = heliograph("replay", "--verify", "--json", **stand.env)
     assert done.returncode == 0, done.stdout
     return bool(done.stdout)

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.process import Part
-from app.domain.model.inputs import Texted
+from app.dev.process import ChildProcess
+from app.domain.model.inputs import TextArrived
 from app.provider.webhooks import signature
 from tests.broker.test_ingress import ACCOUNT, PUBLIC, TOKEN, Door, spooled
 from tests.broker.test_ingress import door as door
@@ -46,7 +46,7 @@ def away(broker: DevBroker) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def say(door: Door, part: Part, sid: str, person: str, word: str) -> int:
+def say(door: Door, part: ChildProcess, sid: str, person: str, word: str) -> int:
     """A person texts in by way of this process: the status of the answer."""
     form = {"MessageSid": sid, "From": person, "To": "+15005550006", "Body": word, "AccountSid": ACCOUNT}
     headers = {
@@ -58,17 +58,17 @@ def say(door: Door, part: Part, sid: str, person: str, word: str) -> int:
     ).status_code
 
 
-def said(door: Door, *sids: str) -> list[Texted]:
+def said(door: Door, *sids: str) -> list[TextArrived]:
     """These texts, as they stand on the log."""
-    return [msgspec.convert(value, Texted) for _, value in door.read("contacts") if value["sid"] in sids]
+    return [msgspec.convert(value, TextArrived) for _, value in door.read("contacts") if value["sid"] in sids]
 
 
-def first(texts: list[Texted]) -> list[str]:
+def first(texts: list[TextArrived]) -> list[str]:
     """SIDs in the order in which they came there first: what was under way when Kafka went may be there twice."""
     return list(dict.fromkeys(one.sid for one in texts))
 
 
-def opted_out(texts: list[Texted]) -> bool:
+def opted_out(texts: list[TextArrived]) -> bool:
     log = Log().then(*texts)
     assert log.contact is not None
     return log.contact.consent.opted_out

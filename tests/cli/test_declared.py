@@ -5,7 +5,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from app.config.settings import BadSettings, Settings
+from app.config.settings import Settings, SettingsError
 from app.config.tenant_checks import incomplete
 from app.config.tenants import Tenant, read_tenants
 from app.provider.http import API
@@ -64,7 +64,7 @@ def read(path: Path, rest: str) -> Tenant:
 
 
 def test_p8_every_fault_is_told_by_its_place_and_no_number_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(SettingsError) as caught:
         read(tmp_path, WRONG)
     told = sorted(fault.partition("tenants.acme.")[2] for fault in caught.value.faults)
     assert told == sorted(TOLD) and FIRST not in str(caught.value)

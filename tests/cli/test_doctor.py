@@ -10,9 +10,9 @@ import pytest
 from app.cli.queries.findings import readable_secrets
 from app.cli.queries.webhook_probe import probe
 from app.config.settings import Settings
-from app.config.tenants import Lane, Tenant, read_tenants
+from app.config.tenants import LaneConfig, Tenant, read_tenants
 from app.domain.content.phone import mask
-from app.internal_server import Served
+from app.internal_server import InternalServer
 from app.provider.account.findings import Name
 from tests.support.commands import KEYS, heliograph
 from tests.support.simulated import ACCOUNT, TOKEN, Hook
@@ -104,7 +104,7 @@ ANSWERS: list[tuple[tuple[int, str, bytes], Name, str]] = [
 
 
 def tenant(url: str) -> Tenant:
-    lanes = {"main": Lane(from_number="+15005550006")}
+    lanes = {"main": LaneConfig(from_number="+15005550006")}
     given: dict[str, Any] = {"status_callback_url": "", "inbound_url": f"{url}/twilio/inbound?x=1#rc=5", "lanes": lanes}
     return Tenant(name="acme", account_sid=ACCOUNT, auth_tokens=(TOKEN,), **given)
 
@@ -114,7 +114,7 @@ async def test_what_answers_at_a_public_url_instead_of_the_door_is_found(
     answer: tuple[int, str, bytes], name: Name, problem: str
 ) -> None:
     hook = Hook()
-    served = Served(hook, "127.0.0.1", 0)
+    served = InternalServer(hook, "127.0.0.1", 0)
     hook.url, hook.answers = served.url, [answer, answer]
     await served.listening()
     found = await probe(Settings.read({**KEYS, **NOBODY}), [tenant(hook.url)])

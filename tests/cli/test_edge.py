@@ -9,7 +9,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from app.domain.model.effects import LaneSlowed
-from app.domain.model.vocabulary import ErrorClass, Progress, Stage, Word
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, OutcomeWord, Stage
 from app.provider.error_advice import ADVICE, every
 from app.provider.error_enrichment import INVALID_AFTER
 from app.provider.status_mapping import ERRORS, entries, error_class
@@ -41,7 +41,7 @@ def test_the_meaning_of_a_code_is_what_happened_not_what_is_done_about_it() -> N
 def told(error: ErrorClass) -> Log:
     """A request with media and a link; its call was taken, then it failed by a code of this class."""
     stamped = {"invalid_after": 1 if error is ErrorClass.NUMBER_INVALID else 0, "hold_until_ms": START_MS + 60_000}
-    return given(pictured(), turn(), taken(), report(Progress.FAILED, code=1, error=error, **stamped))
+    return given(pictured(), turn(), taken(), report(DeliveryStatus.FAILED, code=1, error=error, **stamped))
 
 
 @pytest.mark.parametrize("error", ErrorClass)
@@ -54,7 +54,7 @@ def test_every_class_has_advice_and_it_says_what_the_fold_does(error: ErrorClass
     assert ("never sent again" in here) is bool(log.contact.filtered)
     assert ("opt-out is recorded" in here) is log.contact.consent.opted_out
     later = log.then(requested("b" * 20)).message("b" * 20)
-    assert ("suppressed" in here) is (later.word is Word.SUPPRESSED)
+    assert ("suppressed" in here) is (later.word is OutcomeWord.SUPPRESSED)
 
 
 @pytest.mark.parametrize("error", ErrorClass)

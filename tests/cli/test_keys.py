@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from app.config.api_key_store import change_entries
 from app.config.api_keys import ApiKey
 from app.dev.broker import free_port
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from tests.support.commands import KEYS, faults, heliograph
 from tests.support.engine_lab import until
 from tests.support.keyring import ACME_KEY, BETA_KEY, api_key, key_of, store_of
@@ -107,7 +107,7 @@ def test_an_ingress_reads_the_store_again_at_sighup_and_keeps_what_it_has_from_a
     env: dict[str, str], tmp_path: Path
 ) -> None:
     env |= {"PATH": os.environ["PATH"]}
-    part = Part("ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, tmp_path / "log")
+    part = ChildProcess("ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, tmp_path / "log")
     part.start()
     try:
         url = f"{part.wait()['ingress']}/v1/messages/{'0' * 20}-{'0' * 20}"
@@ -134,7 +134,7 @@ def test_a_revocation_is_applied_beside_a_fault_and_the_ingress_is_degraded_unti
     store = tmp_path / "keys.json"
     stale, acme, beta = api_key(key_of("gone"), "gone"), api_key(ACME_KEY, "acme"), api_key(BETA_KEY, "beta")
     store_of(store, stale, acme, beta)
-    part = Part(
+    part = ChildProcess(
         "ingress",
         ["ingress", "--port", "0", "--internal-port", "0"],
         env | {"PATH": os.environ["PATH"]},

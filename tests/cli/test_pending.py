@@ -7,8 +7,8 @@ from app import clock
 from app.cli.queries.message_state import not_taken, state
 from app.domain.model.contact import Attempt, Message
 from app.domain.model.policy import Policy
-from app.domain.model.vocabulary import Category, Priority, Progress, Proof, Reason, Stage, Word
-from app.records.lanes import Stopped
+from app.domain.model.vocabulary import Category, DeliveryStatus, OutcomeWord, Priority, Proof, Reason, Stage
+from app.records.lanes import StoppedLane
 from tests.support.given import START_MS as GIVEN_MS
 from tests.support.given import given, requested
 
@@ -23,8 +23,8 @@ POLICY = Policy(
     start_ms=START_MS,
 )
 AHEAD = replace(POLICY, handed_over=True)
-HELD = Attempt(n=1, claimed_ms=0, claimed_offset=0, sid="SM" + "0" * 32, progress=Progress.ACCEPTED)
-STOPPED = Stopped(tenant="acme", lane="main", proof=Proof.TAKEN, until_ms=0, hold_ms=1, since_ms=0, code=20003)
+HELD = Attempt(n=1, claimed_ms=0, claimed_offset=0, sid="SM" + "0" * 32, progress=DeliveryStatus.ACCEPTED)
+STOPPED = StoppedLane(tenant="acme", lane="main", proof=Proof.TAKEN, until_ms=0, hold_ms=1, since_ms=0, code=20003)
 
 
 def message(stage: Stage, **given) -> Message:
@@ -42,7 +42,7 @@ def message(stage: Stage, **given) -> Message:
         (message(Stage.RETRYING, due_ms=START_MS + 1000), "tried again at 2027-03-03T10:00:01.000Z"),
         (message(Stage.FLYING, attempts=(HELD,), policy=AHEAD), "scheduled at Twilio for 2027-03-03T10:00:00.000Z"),
         (message(Stage.FLYING), "with Twilio: its last report is not there"),
-        (message(Stage.FINAL, word=Word.FAILED, reason=Reason.EXPIRED), "ended: failed (expired)"),
+        (message(Stage.FINAL, word=OutcomeWord.FAILED, reason=Reason.EXPIRED), "ended: failed (expired)"),
     ],
 )
 def test_a_message_says_what_it_waits_for(waiting: Message, said: str) -> None:
@@ -62,7 +62,7 @@ def test_a_message_in_doubt_says_where_to_look() -> None:
 def test_a_message_that_waits_says_too_that_no_worker_makes_progress_and_one_that_ended_does_not() -> None:
     stopped = "no worker makes progress since 2026-03-03T10:00:00.000Z"
     assert state(message(Stage.WAITING), {}, stopped) == f"waits for its turn on lane main; {stopped}"
-    ended = message(Stage.FINAL, word=Word.FAILED, reason=Reason.EXPIRED)
+    ended = message(Stage.FINAL, word=OutcomeWord.FAILED, reason=Reason.EXPIRED)
     assert state(ended, {}, stopped) == "ended: failed (expired)"
     assert not_taken(stopped) == f"no worker has taken it yet: {stopped}" and not_taken("")[-3:] == "yet"
 

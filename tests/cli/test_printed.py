@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from app.cli.commands.explain import _lines
 from app.cli.output import escaped, json_line, raw, say, say_json
-from app.cli.send.answer_matching import Matching, awaited
-from app.cli.send.file import Line, asked
+from app.cli.send.answer_matching import AnswerMatcher, awaited
+from app.cli.send.file import FileLine, asked
 from app.cli.send.wait import show
 from tests.support.commands import KEYS, heliograph
 
@@ -96,8 +96,8 @@ def outcome(**told: Any) -> dict[str, Any]:
 
 def test_a_table_of_outcomes_holds_no_more_than_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     event = {"type": "notify.requested.v1", "to": "+14155550123", "body": "Hi.", "idempotency_key": "k", "id": "e1"}
-    messages = awaited(asked([Line(2, event)]))
-    matching, told = Matching(messages), outcome(reason=f"[red]{HOSTILE}")
+    messages = awaited(asked([FileLine(2, event)]))
+    matching, told = AnswerMatcher(messages), outcome(reason=f"[red]{HOSTILE}")
     answer = {"event": "opened", "request_id": "e1", "masked": told["recipient"]["masked"]}
     assert not matching.answer({**told, **answer}) and matching.take(told)
     show(messages, as_json=False)

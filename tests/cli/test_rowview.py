@@ -3,7 +3,7 @@
 import msgspec
 
 from app.cli.queries.row_view import contact_view, lines, message_view
-from app.domain.model.vocabulary import DueKind, ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass
 from tests.support.given import CONTACT, Log, due, given, pictured, refused, report, requested, taken, turn
 
 
@@ -24,7 +24,7 @@ def test_an_invalid_number_is_shown_with_why_since_when_and_by_which_code() -> N
 
 
 def test_a_valid_number_says_how_many_messages_did_not_reach_it() -> None:
-    bad = report(Progress.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE, invalid_after=5)
+    bad = report(DeliveryStatus.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE, invalid_after=5)
     view = seen(given(requested(), turn(), taken(), bad))
     assert (view["number"]["state"], view["number"]["failures"]) == ("valid", 1)
     assert not [line for line in lines(view) if "number:" in line]
@@ -33,7 +33,7 @@ def test_a_valid_number_says_how_many_messages_did_not_reach_it() -> None:
 def test_filtered_texts_are_counted_and_attempts_without_media_told() -> None:
     log = given(pictured(), turn(), refused(ErrorClass.MMS_IMPOSSIBLE))
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, "SM2"))
-    log.then(report(Progress.UNDELIVERED, 2, "SM2", 30007, ErrorClass.FILTERED))
+    log.then(report(DeliveryStatus.UNDELIVERED, 2, "SM2", 30007, ErrorClass.FILTERED))
     assert seen(log)["filtered_texts"] == 1
     view = message_view(0, msgspec.json.encode(log.message()))
     assert [attempt["without_media"] for attempt in view["attempts"]] == [False, True]

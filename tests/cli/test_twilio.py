@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from app.cli.main import main
 from app.cli.queries import reveal_audit
 from app.dev.broker import free_port
-from app.internal_server import Served
+from app.internal_server import InternalServer
 from app.provider.account import account_reader
-from app.provider.account.sdk_client import Unanswered
+from app.provider.account.sdk_client import UnansweredCallError
 from app.records.consent import NotifyTextsOpened
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
@@ -125,7 +125,7 @@ async def test_what_was_made_before_a_refusal_is_told_beside_the_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*_: object) -> None:
-        raise Unanswered("http 409", 409, 21710)
+        raise UnansweredCallError("http 409", 409, 21710)
 
     monkeypatch.setattr(account_reader, "attach", refused)
     async with account(tmp_path) as made:
@@ -326,7 +326,7 @@ async def test_texts_are_deleted_only_after_a_yes(tmp_path: Path) -> None:
         await send({"type": "http.response.start", "status": 404 if absent in scope["path"] else 204})
         await send({"type": "http.response.body"})
 
-    served = Served(stub, "127.0.0.1", 0)
+    served = InternalServer(stub, "127.0.0.1", 0)
     await served.listening()
     async with account(tmp_path) as made:
         made.file.write_text(made.file.read_text().replace(made.simulated.url, served.url))

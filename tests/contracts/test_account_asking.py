@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.internal_server import Served
+from app.internal_server import InternalServer
 from app.provider.account.account_reader import read_account, read_held, read_service, read_services
-from app.provider.account.messages_api import Wish, listed
-from app.provider.account.sdk_client import Line, Unanswered
+from app.provider.account.messages_api import MessageChange, listed
+from app.provider.account.sdk_client import SdkClient, UnansweredCallError
 from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
 
 JSON, PROBLEM, NUMBER = "application/json", "application/problem+json", "+14155550123"
@@ -28,13 +28,13 @@ ANSWERS: list[tuple[tuple[int, str, bytes], int, int]] = [
 ]
 
 
-async def refusal(answer: tuple[int, str, bytes], read: Any) -> Unanswered:
+async def refusal(answer: tuple[int, str, bytes], read: Any) -> UnansweredCallError:
     hook = Hook()
     hook.answers = [answer]
-    served = Served(hook, "127.0.0.1", 0)
+    served = InternalServer(hook, "127.0.0.1", 0)
     await served.listening()
-    async with Line(ACCOUNT, (ACCOUNT, TOKEN), served.url) as line:
-        with pytest.raises(Unanswered) as caught:
+    async with SdkClient(ACCOUNT, (ACCOUNT, TOKEN), served.url) as line:
+        with pytest.raises(UnansweredCallError) as caught:
             await read(line)
     await served.stop()
     return caught.value
@@ -61,7 +61,7 @@ async def test_a_next_page_on_another_server_is_not_asked_for() -> None:
 
 
 async def test_a_page_of_texts_that_is_none_is_refused_too() -> None:
-    async def read(line: Line) -> list[Any]:
-        return [text async for text in listed(line, Wish(), None)]
+    async def read(line: SdkClient) -> list[Any]:
+        return [text async for text in listed(line, MessageChange(), None)]
 
     assert (await refusal((429, JSON, b'{"code": 20429, "message": "slow", "status": 429}'), read)).code == 20429

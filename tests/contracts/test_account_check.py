@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from app.config import twilio_account
-from app.config.tenants import Lane, Tenant
-from app.internal_server import Served
+from app.config.tenants import LaneConfig, Tenant
+from app.internal_server import InternalServer
 from app.provider.account.account_checks import check, look_at_urls
 from app.provider.account.account_reader import read_account
 from app.provider.account.desired_state import overridden
 from app.provider.account.findings import TODO, Finding, Name, shown
-from app.provider.account.sdk_client import Line, Unanswered
+from app.provider.account.sdk_client import SdkClient, UnansweredCallError
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
 from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
@@ -32,7 +32,7 @@ GOOD = {
     "numbers": [LONG],
     "campaigns": [{"campaign_id": "C1", "us_app_to_person_usecase": "MIXED"}],
 }
-MAIN = twilio_account.Service(sid=SERVICE, fallback_url="https://elsewhere.example.com/twilio/acme/fallback")
+MAIN = twilio_account.ServiceConfig(sid=SERVICE, fallback_url="https://elsewhere.example.com/twilio/acme/fallback")
 
 
 def tenant(url: str, **given: Any) -> Tenant:
@@ -43,7 +43,7 @@ def tenant(url: str, **given: Any) -> Tenant:
         "status_callback_url": f"{HOOKS}/status",
         "inbound_url": f"{HOOKS}/inbound",
         "api_base_url": url,
-        "lanes": {"main": Lane(messaging_service_sid=SERVICE)},
+        "lanes": {"main": LaneConfig(messaging_service_sid=SERVICE)},
         "services": {"main": MAIN},
     }
     return Tenant(**{**defaults, **given})
@@ -64,14 +64,14 @@ async def found(seed: dict[str, Any], **given: Any) -> list[Finding]:
 async def region(token: str) -> AsyncIterator[str]:
     """One of Twilio's regions, where the account has this token. As with Twilio, each region has tokens of its own."""
     config = SimulatorConfig(account_sid=ACCOUNT, auth_token=token, api_keys={KEY: SECRET} if token == TOKEN else {})
-    served = Served(build(config), "127.0.0.1", 0)
+    served = InternalServer(build(config), "127.0.0.1", 0)
     await served.listening()
     yield served.url
     await served.stop()
 
 
 def pinned(number: str) -> dict[str, Any]:
-    return {"lanes": {"main": Lane(from_number=number)}, "services": {}}
+    return {"lanes": {"main": LaneConfig(from_number=number)}, "services": {}}
 
 
 def with_main(**given: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ OWN = {
 
 
 def hotline(number: str) -> dict[str, Any]:
-    return {"numbers": {"hotline": twilio_account.Number(number=number)}}
+    return {"numbers": {"hotline": twilio_account.NumberConfig(number=number)}}
 
 
 # What is seeded and what the file says, beside the good; what is found, where.
@@ -148,7 +148,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
     "a service that is not there": ({"services": []}, {"services": {}}, Name.SERVICE_UNKNOWN, "lanes.main"),
     "a service not made yet": (
         {},
-        {"services": {"main": MAIN, "more": twilio_account.Service()}},
+        {"services": {"main": MAIN, "more": twilio_account.ServiceConfig()}},
         Name.SERVICE_NOT_MADE,
         "services.more.sid",
     ),
@@ -218,7 +218,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Name, str]] = {
     ),
     "a pinned number in another service": (
         {"service": {"numbers": [LONG]}},
-        {"lanes": {"main": Lane(messaging_service_sid=SERVICE, from_number=FREE)}},
+        {"lanes": {"main": LaneConfig(messaging_service_sid=SERVICE, from_number=FREE)}},
         Name.NUMBER_IN_NO_SERVICE,
         "lanes.main.from_number",
     ),
@@ -267,7 +267,7 @@ async def test_what_bites_is_found_by_its_name_and_nothing_else_is(case: str) ->
         ({"service": {"numbers": [FREE]}, "verifications": [{"number": FREE}]}, {}),
         ({"service": {"numbers": [], "short_codes": ["12345"]}}, {}),
         ({"service": {"status_callback": f"{HOOKS}/status#rc=5&rp=all"}}, {}),
-        ({}, {"lanes": {"main": Lane(messaging_service_sid=SERVICE, from_number=LONG)}}),
+        ({}, {"lanes": {"main": LaneConfig(messaging_service_sid=SERVICE, from_number=LONG)}}),
         ({"service": {"numbers": [LONG], "fallback_url": f"{HOOKS}/fallback#rc=5"}}, pinned(LONG)),
         (
             {"numbers": [{"phone_number": FREE, **OWN}], "services": [], "verifications": [{"number": FREE}]},
@@ -281,8 +281,8 @@ async def test_nothing_is_found_where_all_is_well(seed: dict[str, Any], given: d
 
 
 async def test_what_is_wrong_with_a_service_is_told_once_whatever_lanes_lead_to_it() -> None:
-    main, number = Lane(messaging_service_sid=SERVICE), Lane(from_number=LONG)
-    one = Lane(messaging_service_sid=SERVICE, from_number=LONG, pinned=True)
+    main, number = LaneConfig(messaging_service_sid=SERVICE), LaneConfig(from_number=LONG)
+    one = LaneConfig(messaging_service_sid=SERVICE, from_number=LONG, pinned=True)
     lanes = {"lanes": {"number": number, "main": main, "one": one, "again": main}}
     seed = {"service": {"fallback_url": None, "campaigns": []}}
     told = [(finding.name, finding.where) for finding in await found(seed, **lanes)]
@@ -292,14 +292,14 @@ async def test_what_is_wrong_with_a_service_is_told_once_whatever_lanes_lead_to_
 
 @pytest.mark.parametrize("service", [{"numbers": []}, {"fallback_url": None, "campaigns": []}])
 async def test_what_is_wrong_with_a_number_is_told_once_whatever_lanes_send_from_it(service: dict[str, Any]) -> None:
-    lanes = {"lanes": {"main": Lane(from_number=LONG), "more": Lane(from_number=LONG)}, "services": {}}
+    lanes = {"lanes": {"main": LaneConfig(from_number=LONG), "more": LaneConfig(from_number=LONG)}, "services": {}}
     told = [(finding.name, finding.where) for finding in await found({"service": service}, **lanes)]
     alone = await found({"service": service}, **pinned(LONG))
     assert told == [(finding.name, finding.where) for finding in alone] and len(told) == len(set(told)) == 2
 
 
 async def test_two_numbers_of_one_service_tell_once_what_is_wrong_with_it_and_each_what_is_wrong_with_itself() -> None:
-    lanes = {"free": Lane(from_number=FREE), "long": Lane(from_number=LONG)}
+    lanes = {"free": LaneConfig(from_number=FREE), "long": LaneConfig(from_number=LONG)}
     seed = {"service": {"numbers": [LONG, FREE], "fallback_url": None, "campaigns": []}}
     told = [(finding.name, finding.where.split(".")[1]) for finding in await found(seed, lanes=lanes, services={})]
     assert told == [
@@ -315,7 +315,7 @@ def test_the_advice_on_an_application_is_not_to_apply_what_a_plan_refuses() -> N
 
 
 async def test_every_lane_that_leads_to_no_service_is_told() -> None:
-    lane = Lane(messaging_service_sid=SERVICE)
+    lane = LaneConfig(messaging_service_sid=SERVICE)
     told = await found({"services": []}, lanes={"main": lane, "more": lane})
     assert [(one.name, one.where) for one in told] == [(Name.SERVICE_UNKNOWN, f"lanes.{n}") for n in ("main", "more")]
 
@@ -371,7 +371,7 @@ async def test_a_server_that_is_not_there_is_found_once_for_each_token() -> None
 async def test_a_fault_of_twilios_is_told_by_its_code() -> None:
     hook = Hook()
     hook.answers = [(500, "application/json", b'{"code": 20500, "message": "oops", "status": 500}')]
-    served = Served(hook, "127.0.0.1", 0)
+    served = InternalServer(hook, "127.0.0.1", 0)
     await served.listening()
     [finding] = await check(tenant(served.url))
     await served.stop()
@@ -379,8 +379,8 @@ async def test_a_fault_of_twilios_is_told_by_its_code() -> None:
 
 
 async def test_p8_what_twilio_said_in_words_is_in_no_finding() -> None:
-    async with region(TOKEN) as url, Line(ACCOUNT, (ACCOUNT, "wrong"), url) as line:
-        with pytest.raises(Unanswered) as caught:
+    async with region(TOKEN) as url, SdkClient(ACCOUNT, (ACCOUNT, "wrong"), url) as line:
+        with pytest.raises(UnansweredCallError) as caught:
             await read_account(line, ACCOUNT)
     assert (caught.value.status, caught.value.code, str(caught.value)) == (401, 20003, "http 401 (20003)")
 

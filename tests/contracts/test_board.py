@@ -67,12 +67,17 @@ def test_bounds_asked_for_are_bounds_that_exist(expr):
 
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_values_of_closed_labels_that_are_asked_for_exist(expr):
-    from app.domain.model.vocabulary import ErrorClass, Word
-    from app.ingress.http.connection_close import Cut
-    from app.ingress.webhooks.diagnosis import Mistake
-    from app.ingress.webhooks.rejections import Why
+    from app.domain.model.vocabulary import ErrorClass, OutcomeWord
+    from app.ingress.http.connection_close import ConnectionClose
+    from app.ingress.webhooks.diagnosis import Misconfiguration
+    from app.ingress.webhooks.rejections import RejectionReason
 
-    closed = {"outcome": set(Word), "error_class": set(ErrorClass), "why": {*Why, *Cut}, "mistake": set(Mistake)}
+    closed = {
+        "outcome": set(OutcomeWord),
+        "error_class": set(ErrorClass),
+        "why": {*RejectionReason, *ConnectionClose},
+        "mistake": set(Misconfiguration),
+    }
     for selector in selectors(promql.parse(filled(expr))):
         for matcher in selector.matchers.matchers:
             assert set(matcher.value.split("|")) <= closed.get(matcher.name, {*matcher.value.split("|")})

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from app.cli.queries.dead_letter_reproduction import escaped, reproduction
 from app.records.codec import MAX_FIELD, MAX_RULE
-from app.records.dead_letter_content import KEPT_HEADERS, LETTER_BYTES, Opened, WholePart
+from app.records.dead_letter_content import KEPT_HEADERS, LETTER_BYTES, OpenedContent, WholePart
 from app.records.dead_letters import (
     RETRY_OF,
-    Lost,
+    LostPayload,
     NotifyDeadletter,
     again,
     dead_letter,
@@ -22,7 +22,7 @@ from app.records.dead_letters import (
     place_of,
     retried_from,
 )
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 
 SEALER = Sealer({"k1": b"1" * 32})
 # As a consumer has the names of headers: bytes that are not UTF-8 as lone surrogates.
@@ -41,7 +41,7 @@ headers = st.lists(st.tuples(names, longs), max_size=3) | st.builds(
 )
 
 
-def letter(lost: Lost) -> NotifyDeadletter:
+def letter(lost: LostPayload) -> NotifyDeadletter:
     """As it is read back, from a record that `notify.deadletters` takes."""
     value, made = dead_letter(SEALER, lost, "to", "is required")
     batch = BatchBuilder(1, 0)
@@ -66,7 +66,7 @@ def framed(header: tuple[str, bytes | None]) -> bytes:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @cases(longs, longs, headers)
 def test_a_letter_fits_and_gives_back_its_record_or_says_exactly_what_was_cut(key, value, given):
-    kept = letter(Lost("notify.requests", "3-17", key, value, 1, given))
+    kept = letter(LostPayload("notify.requests", "3-17", key, value, 1, given))
     opened = open_letter(SEALER, kept)
     assert kept.bytes == len(value or b"") and kept.cut == bool(opened.cut)
     assert opened.headers == given[: len(opened.headers)]
@@ -90,15 +90,15 @@ def test_a_record_as_long_as_its_topic_takes_is_kept_whole():
         (b"k" * 2_097_000, None, []),
         (None, b"", [("h", b"v" * 2_097_000)]),
     ]:
-        assert open_letter(SEALER, letter(Lost("notify.requests", "3-17", key, value, 1, given))) == Opened(
-            key, value, given
-        )
+        assert open_letter(
+            SEALER, letter(LostPayload("notify.requests", "3-17", key, value, 1, given))
+        ) == OpenedContent(key, value, given)
 
 
 @settings(max_examples=30, deadline=None)
 @cases(st.binary(max_size=50), st.integers(0, 3000), st.sampled_from([0, 100, 1_500_000]))
 def test_headers_however_many_keep_neither_key_nor_value_from_a_letter_and_hardly_lengthen_it(key, count, size):
-    kept = letter(Lost("notify.requests", "3-17", key, bytes(size), 1, [("", b"")] * count))
+    kept = letter(LostPayload("notify.requests", "3-17", key, bytes(size), 1, [("", b"")] * count))
     opened = open_letter(SEALER, kept)
     assert (opened.key, opened.value, len(opened.headers)) == (key, bytes(size), min(count, KEPT_HEADERS))
     assert kept.cut == (count > KEPT_HEADERS) == ("headers" in opened.cut)
@@ -113,7 +113,7 @@ def test_headers_however_many_keep_neither_key_nor_value_from_a_letter_and_hardl
     st.text(st.characters(categories=None)),
 )
 def test_no_field_rule_time_or_name_keeps_a_letter_from_being_written(field, rule, at_ms, name):
-    value, _ = dead_letter(SEALER, Lost("t", "0-0", None, None, at_ms, [(name, None)]), field, rule * 9)
+    value, _ = dead_letter(SEALER, LostPayload("t", "0-0", None, None, at_ms, [(name, None)]), field, rule * 9)
     kept = msgspec.json.decode(value, type=NotifyDeadletter)
     assert len(kept.field) <= MAX_FIELD and len(kept.rule) <= MAX_RULE
 
@@ -121,13 +121,13 @@ def test_no_field_rule_time_or_name_keeps_a_letter_from_being_written(field, rul
 def test_p8_the_hash_of_what_was_cut_stands_in_the_seal_alone():
     value = b"+12125550100" * 400_000
     raw, _ = dead_letter(
-        SEALER, Lost("notify.requests", "3-17", None, value, 1), "value", "is longer than 900000 bytes"
+        SEALER, LostPayload("notify.requests", "3-17", None, value, 1), "value", "is longer than 900000 bytes"
     )
     assert b'"cut":true' in raw and hashlib.sha256(value).hexdigest().encode() not in raw
 
 
 def test_a_record_is_produced_again_with_what_the_client_can_write_and_the_rest_is_named():
-    opened = Opened(None, None, [("ok", None), ("\udcff\udcfe", b"1"), ("ok", b"2")])
+    opened = OpenedContent(None, None, [("ok", None), ("\udcff\udcfe", b"1"), ("ok", b"2")])
     record = reproduction("notify.requests", 3, opened, "notify.requests-3-17")
     assert (record.key, record.value, record.left_out) == (None, None, ["\\xff\\xfe"])
     assert record.headers == [("ok", None), ("ok", b"2"), (RETRY_OF, b"notify.requests-3-17")]
@@ -141,22 +141,24 @@ def test_any_name_of_a_header_can_be_shown(name):
 
 
 def test_p8_nothing_of_the_record_can_be_read_in_its_letter():
-    lost = Lost("notify.requests", "3-17", b"+12125550100", b'{"body":"secret text"}', 1, [("x-to", b"+12125550100")])
+    lost = LostPayload(
+        "notify.requests", "3-17", b"+12125550100", b'{"body":"secret text"}', 1, [("x-to", b"+12125550100")]
+    )
     raw, _ = dead_letter(SEALER, lost, "to", "is required")
     assert b"2125550100" not in raw and b"secret text" not in raw and b"x-to" not in raw
 
 
 def test_a_letter_opens_only_with_its_key_and_as_itself():
-    kept = letter(Lost("notify.requests", "3-17", b"k", b"v", 1))
-    with pytest.raises(Unsealable):
+    kept = letter(LostPayload("notify.requests", "3-17", b"k", b"v", 1))
+    with pytest.raises(UnsealError):
         open_letter(Sealer({"k1": b"9" * 32}), kept)
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealError):
         open_letter(SEALER, msgspec.structs.replace(kept, source="notify.requests-3-18"))
 
 
 def test_a_letter_of_an_earlier_build_opens_without_key_and_headers():
-    old = msgspec.structs.replace(letter(Lost("notify.requests", "3-17", b"k", b"v", 1)), envelope="")
-    assert open_letter(SEALER, old) == Opened(None, b"v", [])
+    old = msgspec.structs.replace(letter(LostPayload("notify.requests", "3-17", b"k", b"v", 1)), envelope="")
+    assert open_letter(SEALER, old) == OpenedContent(None, b"v", [])
 
 
 def test_a_source_names_its_topic_and_partition_unless_it_is_the_doors():
@@ -166,9 +168,9 @@ def test_a_source_names_its_topic_and_partition_unless_it_is_the_doors():
 
 
 def test_a_record_that_is_retried_twice_stays_a_retry_of_the_first():
-    first = again(Opened(b"k", b"v", [("x", b"1")]), "notify.requests-3-17")
+    first = again(OpenedContent(b"k", b"v", [("x", b"1")]), "notify.requests-3-17")
     assert first == [("x", b"1"), (RETRY_OF, b"notify.requests-3-17")]
-    assert again(Opened(b"k", b"v", first), "notify.requests-3-99") == first
+    assert again(OpenedContent(b"k", b"v", first), "notify.requests-3-99") == first
     assert retried_from(first) == "notify.requests-3-17"
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from app.config.settings import BadSettings, Settings
+from app.config.settings import Settings, SettingsError
 from app.config.tenants import Tenant, read_tenants
 from app.domain.model.policy import DOUBT_LOOK_AFTER_MS, LOOK_AFTER_MS, Policy
 from app.domain.model.vocabulary import Category
 from app.records.requests import NotifyRequested
-from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.policy_resolver import PolicyResolver
 
 FILE = """
 [tenants.acme]
@@ -27,7 +27,7 @@ def tenant(path: Path, resend: str) -> Tenant:
 
 def resolved(owner: Tenant, category: Category, **env: str) -> Policy:
     request = NotifyRequested(to="+14155550123", body="Build 742 deployed.", category=category)
-    return Policies(Settings.read(env)).resolve(request, owner, "main", 0)
+    return PolicyResolver(Settings.read(env)).resolve(request, owner, "main", 0)
 
 
 def test_a_doubt_is_only_reported_unless_the_tenant_chose_to_send_that_category_again(tmp_path):
@@ -42,7 +42,7 @@ def test_a_doubt_is_only_reported_unless_the_tenant_chose_to_send_that_category_
      ("alerts = 60", "alerts: is not a category: otp, transactional, alert, marketing")],
 )  # fmt: skip
 def test_a_policy_that_cannot_be_is_a_fault_that_names_it(tmp_path, resend, fault):
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(SettingsError) as bad:
         tenant(tmp_path, resend)
     assert bad.value.faults == (f"HELIOGRAPH_CONFIG: {tmp_path}/tenants.toml: tenants.acme.resend_after_s.{fault}",)
 
@@ -58,6 +58,6 @@ def test_looks_are_stamped_and_by_default_are_those_that_a_row_need_not_hold(tmp
 
 @pytest.mark.parametrize("bad", ["60,5", "0,5", "5,,6", "soon", "5,5"])
 def test_looks_that_do_not_rise_are_a_fault(bad):
-    with pytest.raises(BadSettings) as faults:
+    with pytest.raises(SettingsError) as faults:
         Settings.read({"HELIOGRAPH_LOOK_AFTER_S": bad})
     assert faults.value.faults[0].startswith("HELIOGRAPH_LOOK_AFTER_S: ")

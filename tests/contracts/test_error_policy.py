@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.model.vocabulary import Answer, ErrorClass, Progress, Stage
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass, Stage
 from app.provider.status_mapping import entries, error_class
 from tests.support.given import START_MS, Log, given, pictured, refused, report, taken, turn
 
@@ -23,7 +23,7 @@ def ended(entry: dict[str, Any], stage: str) -> Log:
     if stage == "C":
         return given(pictured(), turn(), refused(error, code=entry["code"], hold_until_ms=HOLD_MS))
     stamped = {"hold_until_ms": HOLD_MS, "invalid_after": 5}
-    return given(pictured(), turn(), taken(), report(Progress.FAILED, code=entry["code"], error=error, **stamped))
+    return given(pictured(), turn(), taken(), report(DeliveryStatus.FAILED, code=entry["code"], error=error, **stamped))
 
 
 def wait_ms(log: Log) -> int:
@@ -42,7 +42,7 @@ def test_what_the_table_says_is_tried_again_is_and_nothing_else(entry: dict[str,
             assert retry == "never"
             continue
         assert (message.stage is Stage.RETRYING) is (retry != "never")
-        assert message.attempts[-1].answer is (Answer.REFUSED if stage == "C" else Answer.TAKEN)
+        assert message.attempts[-1].answer is (CreateResult.REFUSED if stage == "C" else CreateResult.TAKEN)
         waits = {"held": HOLD_MS - log.now_ms, "once": 1_800_000, "as text": 0}
         assert retry not in waits or wait_ms(log) == waits[retry]
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.model.vocabulary import Word
+from app.domain.model.vocabulary import OutcomeWord
 from app.records.registry import STRUCTS
 from app.records.requests import read_request
 from tests.support.judged import FOLDER, KINDS, faults
@@ -44,7 +44,7 @@ def test_an_example_of_a_request_is_taken(kind: str, name: str) -> None:
 
 
 def test_there_is_an_outcome_for_every_word_and_a_request_in_full() -> None:
-    assert {told["outcome"] for told in EXAMPLES["notify.outcome.v1"].values()} == set(Word)
+    assert {told["outcome"] for told in EXAMPLES["notify.outcome.v1"].values()} == set(OutcomeWord)
     asked = EXAMPLES["notify.requested.v1"]
     assert set(asked["full"]) == {"type", *STRUCTS["notify.requested.v1"].__struct_fields__} - {"fallback"}
     assert set(asked["smallest"]) == {"type", "to", "body"}

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from app.config.settings import Settings
-from app.config.tenants import Lane, Tenant
-from app.provider.concurrency_limiter import Gate
+from app.config.tenants import LaneConfig, Tenant
+from app.provider.concurrency_limiter import ConcurrencyLimiter
 from app.streams.monitoring.health import GateCollector
 from app.streams.worker import Worker
 from tests.support.calling import settled
@@ -19,7 +19,7 @@ THROTTLED: Mapping[str, str] = {"twilio-concurrent-requests": "30", "twilio-requ
 class Crowd:
     """Requests that wait for a gate, stay inside until told, and note who is in."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: ConcurrencyLimiter) -> None:
         self.gate, self.inside, self.order, self.most = gate, 0, list[str](), 0
         self.done = asyncio.Semaphore(0)
         self.tasks: list[asyncio.Task[None]] = []
@@ -50,7 +50,7 @@ class Crowd:
 
 
 async def test_as_many_are_inside_as_the_limit_says_and_a_place_that_is_left_is_taken() -> None:
-    crowd = Crowd(Gate(3))
+    crowd = Crowd(ConcurrencyLimiter(3))
     await crowd.come("acme", 8)
     assert (crowd.inside, crowd.gate.inside) == (3, 3)
     await crowd.leave(8)
@@ -58,7 +58,7 @@ async def test_as_many_are_inside_as_the_limit_says_and_a_place_that_is_left_is_
 
 
 async def test_p7_a_tenant_with_many_waiting_holds_up_another_of_the_same_account_by_one() -> None:
-    crowd = Crowd(Gate(1))
+    crowd = Crowd(ConcurrencyLimiter(1))
     await crowd.come("loud", 50)
     await crowd.come("quiet", 2)
     await crowd.leave(5)
@@ -67,7 +67,7 @@ async def test_p7_a_tenant_with_many_waiting_holds_up_another_of_the_same_accoun
 
 
 async def test_after_a_429_fewer_are_let_in_and_after_answers_more_again() -> None:
-    gate = Gate(8)
+    gate = ConcurrencyLimiter(8)
     crowd = Crowd(gate)
     await crowd.come("acme", 30)
     begun = [gate.begin() for _ in range(8)]
@@ -84,7 +84,7 @@ async def test_after_a_429_fewer_are_let_in_and_after_answers_more_again() -> No
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_who_gives_up_leaves_no_place_taken_and_none_unused(seed: int) -> None:
-    chance, crowd = random.Random(seed), Crowd(Gate(3))
+    chance, crowd = random.Random(seed), Crowd(ConcurrencyLimiter(3))
     for _ in range(200):
         match chance.randrange(3):
             case 0:
@@ -104,7 +104,7 @@ async def test_who_gives_up_leaves_no_place_taken_and_none_unused(seed: int) -> 
 
 
 def worker(tmp_path, **accounts: str) -> Worker:
-    lane = {"main": Lane(from_number="+15005550006")}
+    lane = {"main": LaneConfig(from_number="+15005550006")}
     tenants = {name: Tenant(name=name, account_sid=account, lanes=lane) for name, account in accounts.items()}
     env = {"HELIOGRAPH_PSEUDONYM_KEY": "11" * 32, "HELIOGRAPH_SEAL_KEYS": "k1:" + "22" * 32,
            "HELIOGRAPH_DATA_DIR": str(tmp_path / "data"), "HELIOGRAPH_CALL_CONCURRENCY": "7"}  # fmt: skip
@@ -112,7 +112,7 @@ def worker(tmp_path, **accounts: str) -> Worker:
 
 
 async def test_the_limit_in_force_and_what_is_under_way_are_shown_by_tenant() -> None:
-    gate = Gate(8)
+    gate = ConcurrencyLimiter(8)
     gate.answered(gate.begin(), 429, THROTTLED)
     async with gate.line("a"):
         shown = {(one.name, s.labels["tenant"], s.value) for one in GateCollector({"a": gate.line("a")}).collect()

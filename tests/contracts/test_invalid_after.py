@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from app.config.tenants import Tenant
-from app.domain.model.inputs import Listed
+from app.domain.model.inputs import MessagesListed
 from app.domain.model.vocabulary import ErrorClass
 from app.provider.callbacks import Report, read_report
 from app.provider.error_enrichment import INVALID_AFTER, About, stamp_code
-from app.provider.provider_api import Refused
+from app.provider.provider_api import CreateRejected
 from tests.contracts.test_parameters import HEAD, LANE, checked, tenant, told
 from tests.support.calling import Exchange
 from tests.support.looked import housed
@@ -74,7 +74,7 @@ def test_a_report_is_stamped_with_it() -> None:
 
 async def test_an_answer_is_stamped_with_it() -> None:
     exchange = Exchange()
-    exchange.wire.result = Refused(code=30005, error=ErrorClass.NUMBER_UNREACHABLE, http_status=400)
+    exchange.wire.result = CreateRejected(code=30005, error=ErrorClass.NUMBER_UNREACHABLE, http_status=400)
     await exchange.start(1, invalid_after={"30005": 7})
     await exchange.start(2)
     await exchange.answer()
@@ -87,5 +87,5 @@ async def test_what_is_found_on_twilios_list_is_stamped_with_it() -> None:
         await eventually(lambda: "undelivered" in house.simulated.hook.statuses)
         house.sends(UNKNOWN_NUMBER, "hello", sid)
         await house.looks.round()
-        [listed] = [msgspec.json.decode(output.value or b"", type=Listed) for output in house.outputs]
+        [listed] = [msgspec.json.decode(output.value or b"", type=MessagesListed) for output in house.outputs]
     assert [(text.code, text.invalid_after) for text in listed.texts] == [(30005, 7)]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from app.config.settings import BadSettings, Settings
+from app.config.settings import Settings, SettingsError
 from app.durable import journal as journals
 from app.durable.journal import Journal
 from app.provider.status_mapping import error_class
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 
 
 def test_what_is_sealed_opens_only_for_its_tenant_and_subject_and_key():
@@ -18,7 +18,7 @@ def test_what_is_sealed_opens_only_for_its_tenant_and_subject_and_key():
     assert sealer.open(sealed, "acme", "m1") == b"text"
     assert Sealer({"k2": b"2" * 32, "k1": b"1" * 32}).open(sealed, "acme", "m1") == b"text"
     for other in ((sealer, "evil", "m1"), (sealer, "acme", "m2"), (Sealer({"k1": b"9" * 32}), "acme", "m1")):
-        with pytest.raises(Unsealable):
+        with pytest.raises(UnsealError):
             other[0].open(sealed, *other[1:])
 
 
@@ -70,7 +70,7 @@ def test_an_unlisted_code_is_unknown_and_listed_ones_have_their_class():
 
 def test_every_fault_of_the_settings_is_listed_at_once():
     env = {"HELIOGRAPH_RATE": "fast", "HELIOGRAPH_PARTITONS": "8", "PORT": "99999", "HELIOGRAPH_PSEUDONYM_KEY": "short"}
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(SettingsError) as bad:
         Settings.read(env)
     text = "\n".join(bad.value.faults)
     assert all(name in text for name in env)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.config.settings import Settings
-from app.kafka.batch_headers import BatchHeader, batch_headers, visible
-from app.kafka.group_progress import Cause, Offsets
+from app.kafka.batch_headers import BatchSummary, batch_headers, visible
+from app.kafka.group_progress import Offsets, StopCause
 from app.kafka.progress_monitor import WorkerMonitor, names, watch
 from app.records.topics import Topics
 from tests.support.groups import TOPIC, FakeGroup, monitor
@@ -26,7 +26,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return at
 
 
-async def looked(watching: WorkerMonitor, now: list[float], seconds: float) -> Cause:
+async def looked(watching: WorkerMonitor, now: list[float], seconds: float) -> StopCause:
     """At its own interval, for so long."""
     end = now[0] + seconds
     while now[0] < end:
@@ -40,8 +40,8 @@ async def looked(watching: WorkerMonitor, now: list[float], seconds: float) -> C
 async def test_a_stop_is_found_within_the_stall_timeout_and_not_much_before(timeout_s: float, now: list[float]) -> None:
     watching = monitor(FakeGroup(1, LAGGING), timeout_s)
     await watching.look()
-    assert await looked(watching, now, 0.7 * timeout_s) is Cause.NONE and watching.problem == ""
-    assert await looked(watching, now, 0.3 * timeout_s - watching.interval_s) is Cause.NO_PROGRESS
+    assert await looked(watching, now, 0.7 * timeout_s) is StopCause.NONE and watching.problem == ""
+    assert await looked(watching, now, 0.3 * timeout_s - watching.interval_s) is StopCause.NO_PROGRESS
     assert watching.stopped == watching.problem != ""
 
 
@@ -49,26 +49,26 @@ async def test_a_lag_in_which_no_consumer_finds_a_record_is_none_until_the_log_g
     """Commit markers and aborted transactions, on builds that do not commit beyond them."""
     group = FakeGroup(1, LAGGING)
     group.records, watching = False, monitor(group)
-    assert await looked(watching, now, 60.0) is Cause.NONE
+    assert await looked(watching, now, 60.0) is StopCause.NONE
     assert watching.assessment is not None and watching.assessment.lag == {(TOPIC, 0): 0}
     assert group.asked == [(TOPIC, 0)], "once is enough while nothing changes"
     group.records = True
     group.stand(1, Offsets(5, 12, 12))
-    assert await looked(watching, now, 60.0) is Cause.NO_PROGRESS
+    assert await looked(watching, now, 60.0) is StopCause.NO_PROGRESS
     assert group.asked == [(TOPIC, 0)] * 2
 
 
 async def test_while_kafka_is_away_nothing_is_known_and_a_stall_is_proved_anew_afterwards(now: list[float]) -> None:
     group = FakeGroup(1, LAGGING)
     watching = monitor(group)
-    assert await looked(watching, now, 30.0) is Cause.NO_PROGRESS
+    assert await looked(watching, now, 30.0) is StopCause.NO_PROGRESS
     group.error = KafkaConnectionError()
     with pytest.raises(KafkaConnectionError):
         await watching.look()
     assert (watching.assessment, watching.stopped, group.closed) == (None, "", 1)
     group.error = None
-    assert await looked(watching, now, 3.0) is Cause.NONE
-    assert await looked(watching, now, 30.0) is Cause.NO_PROGRESS
+    assert await looked(watching, now, 3.0) is StopCause.NONE
+    assert await looked(watching, now, 30.0) is StopCause.NO_PROGRESS
 
 
 async def test_partitions_that_alone_stand_still_are_named_and_are_no_stop_of_all(now: list[float]) -> None:
@@ -78,7 +78,7 @@ async def test_partitions_that_alone_stand_still_are_named_and_are_no_stop_of_al
         group.stand(1, LAGGING, Offsets(committed, 99, 99))
         now[0] += 0.9
         await watching.look()
-    assert watching.assessment is not None and watching.assessment.cause is Cause.PARTITIONS_STALLED
+    assert watching.assessment is not None and watching.assessment.cause is StopCause.PARTITIONS_STALLED
     assert watching.stopped == "" and watching.problem.endswith(f" in {TOPIC}-0")
 
 
@@ -90,15 +90,15 @@ def test_partitions_are_named_shortly() -> None:
 @pytest.mark.parametrize(
     ("reads", "cause", "watched"),
     [
-        ([(1, Offsets(9, 9, 9))], Cause.NONE, False),
-        ([(0, LAGGING)], Cause.NO_WORKER, False),
-        ([(1, LAGGING), (1, LAGGING), (1, MOVED)], Cause.NONE, True),
-        ([(1, LAGGING), (0, LAGGING)], Cause.NO_WORKER, True),
-        ([(1, LAGGING)] * 50, Cause.NO_PROGRESS, True),
+        ([(1, Offsets(9, 9, 9))], StopCause.NONE, False),
+        ([(0, LAGGING)], StopCause.NO_WORKER, False),
+        ([(1, LAGGING), (1, LAGGING), (1, MOVED)], StopCause.NONE, True),
+        ([(1, LAGGING), (0, LAGGING)], StopCause.NO_WORKER, True),
+        ([(1, LAGGING)] * 50, StopCause.NO_PROGRESS, True),
     ],
 )
 async def test_a_command_watches_as_long_as_it_takes_and_no_longer(
-    reads: list[tuple[int, Offsets]], cause: Cause, watched: bool
+    reads: list[tuple[int, Offsets]], cause: StopCause, watched: bool
 ) -> None:
     class Scripted(FakeGroup):
         async def read(self):
@@ -112,7 +112,7 @@ async def test_a_command_watches_as_long_as_it_takes_and_no_longer(
     group.times = []
     assessment = await watch(monitor(group, 0.5), said.append)
     assert assessment.cause is cause and bool(said) is watched and group.closed == 1
-    assert len(group.times) == len(reads) if cause is not Cause.NO_PROGRESS else len(group.times) < 20
+    assert len(group.times) == len(reads) if cause is not StopCause.NO_PROGRESS else len(group.times) < 20
 
 
 def test_every_topic_that_an_agent_reads_is_observed() -> None:
@@ -133,7 +133,7 @@ def test_batches_of_a_range_are_visible_exactly_if_a_read_committed_consumer_get
         if name and not running[name]:
             continue
         size, producer = (1, name) if name else (count, kind)
-        header = BatchHeader(
+        header = BatchSummary(
             at, at + size - 1, {"plain": -1, "a": 1, "b": 2}[producer], producer != "plain", bool(name)
         )
         headers.append(header)
@@ -163,7 +163,7 @@ def test_headers_are_read_off_what_kafkas_own_format_writes_and_a_cut_one_is_lef
         for offset in range(count):
             builder.append(offset, 1000, None, value, [])
         raw += bytes(builder.build())
-        expected.append(BatchHeader(0, count - 1, 7, transactional, False))
+        expected.append(BatchSummary(0, count - 1, 7, transactional, False))
     assert list(batch_headers(raw)) == expected
     assert list(batch_headers(raw[: len(raw) - cut])) == expected[: len(list(batch_headers(raw[: len(raw) - cut])))]
 

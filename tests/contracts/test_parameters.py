@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from app.config.create_parameters import MISLEADING, WORTH_KNOWING, Parameters
-from app.config.settings import BadSettings, Settings
+from app.config.settings import Settings, SettingsError
 from app.config.tenants import Tenant, read_tenants
 from app.domain.content.media import SMALL, WHOLE, media_warnings
 from app.domain.content.phone import mask
 from app.domain.model.vocabulary import Category
 from app.records.requests import NotifyRequested
-from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.policy_resolver import PolicyResolver
 from tests.support.commands import KEYS, faults, heliograph
 
 HEAD = """
@@ -38,7 +38,7 @@ def tenant(path: Path, text: str) -> Tenant:
 
 def told(path: Path, text: str) -> list[str]:
     """Faults of tenant acme."""
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(SettingsError) as bad:
         tenant(path, text)
     return [fault.partition("tenants.acme.")[2] for fault in bad.value.faults]
 
@@ -218,7 +218,7 @@ def test_the_tenant_from_the_environment_is_a_sandbox_in_the_same_way(tmp_path: 
     ],
 )
 def test_a_sandbox_of_the_environment_that_cannot_be_is_a_fault(allow: str, mode: str, fault: str) -> None:
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(SettingsError) as bad:
         read_tenants(Settings.read({"HELIOGRAPH_MODE": mode, "HELIOGRAPH_ALLOW": allow}))
     assert bad.value.faults == (fault,)
 
@@ -239,7 +239,7 @@ def test_a_sandbox_of_the_environment_beside_a_tenants_file_would_be_none_and_is
     file = tmp_path / "tenants.toml"
     file.write_text(HEAD + LANE)
     env = {name: value for name, value in BY_ENV.items() if name != left_out}
-    with pytest.raises(BadSettings, match="HELIOGRAPH_ALLOW: are of a tenant from TWILIO_"):
+    with pytest.raises(SettingsError, match="HELIOGRAPH_ALLOW: are of a tenant from TWILIO_"):
         read_tenants(Settings.read({**env, "HELIOGRAPH_CONFIG": str(file)}))
 
 
@@ -254,7 +254,7 @@ def test_p8_the_sandbox_of_the_environment_is_shown_and_its_numbers_are_hidden()
 def test_segments_are_those_of_the_text_as_smart_encoding_leaves_it(tmp_path: Path) -> None:
     text = "“" + "x" * 100 + "”"
     request = NotifyRequested(to=PERSON, body=text, category=Category.OTP)
-    policies = Policies(Settings.read({}))
+    policies = PolicyResolver(Settings.read({}))
     named = '[tenants.acme.lanes.main]\nservice = "s"\n[tenants.acme.services.s]\nsid = "MG00000000000000000000000000000001"\n'
     number = NUMBER.replace(".number]", ".main]")
     counted = {
@@ -303,7 +303,7 @@ def test_what_is_to_be_sent_later_is_handed_over_where_the_lane_says_so_and_twil
 ) -> None:
     owner = tenant(tmp_path, HEAD + LANE + "schedule_at_twilio = true\n" + NUMBER)
     request = NotifyRequested(to=PERSON, body="x", send_at=datetime.fromtimestamp(1_800_000_000 + ahead_s, UTC))
-    policies = Policies(Settings.read({}))
+    policies = PolicyResolver(Settings.read({}))
     assert policies.resolve(request, owner, "main", 1_800_000_000_000).handed_over is AHEAD_S[ahead_s]
     assert not policies.resolve(request, owner, "number", 1_800_000_000_000).handed_over
     assert not policies.resolve(NotifyRequested(to=PERSON, body="x"), owner, "main", 0).handed_over

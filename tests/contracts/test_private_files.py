@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.dev.private_files import append_to
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 
 
 def mode(path: Path) -> int:
@@ -30,7 +30,7 @@ def test_a_log_is_its_owners_alone_whatever_the_umask_and_whatever_it_was(tmp_pa
 
 def test_the_log_of_a_part_and_what_the_part_writes_are_its_owners_alone(tmp_path: Path) -> None:
     program = ("-c", f"open({str(tmp_path / 'made')!r}, 'w'); print('{{}}')")
-    part = Part("part", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "logs" / "part.log", program)
+    part = ChildProcess("part", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "logs" / "part.log", program)
     part.start()
     assert part.process is not None and part.process.wait(10) == 0
     assert mode(tmp_path / "logs" / "part.log") == 0o600 and mode(tmp_path / "made") == 0o600

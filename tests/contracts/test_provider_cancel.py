@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.provider.http import Timeouts
-from app.provider.provider_api import Canceled, Create, Doubtful, Taken
+from app.provider.provider_api import CancelResult, CreateAccepted, CreateRequest, CreateUnknown
 from app.provider.twilio import TwilioProvider
 from tests.support.scripted import HANG, Scripted, Seen, http, scripted
 from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
@@ -22,12 +22,12 @@ def provider(url: str, timeouts: Timeouts = SOON) -> TwilioProvider:
 
 async def scheduled(simulated: Simulated, made: TwilioProvider, ahead_ms: int) -> str:
     """The SID of a text that Twilio sends so much later."""
-    call = Create(
+    call = CreateRequest(
         to=PERSON, body="hello", media=(), status_callback=f"{simulated.hook.url}/status", messaging_service_sid=SERVICE,
         from_number="", validity_s=600, send_at_ms=int(time.time() * 1000) + ahead_ms,
     )  # fmt: skip
     taken = await made.create(call, lambda: None)
-    assert isinstance(taken, Taken), taken
+    assert isinstance(taken, CreateAccepted), taken
     return taken.sid
 
 
@@ -36,8 +36,8 @@ async def test_a_text_is_handed_over_ahead_of_its_time_and_can_be_canceled_until
         made = provider(simulated.url)
         sid = await scheduled(simulated, made, 3_600_000)
         assert (await made.cancel(sid), await made.cancel(sid)) == (
-            Canceled(done=True),
-            Canceled(done=True, code=30409),
+            CancelResult(done=True),
+            CancelResult(done=True, code=30409),
         )
         assert (await simulated.http.get("/_sim/creates")).json()["count"] == 1
         await made.close()
@@ -48,8 +48,8 @@ async def test_one_that_was_sent_is_not_canceled() -> None:
         made = provider(simulated.url)
         sid = await scheduled(simulated, made, 50)
         await eventually(lambda: "delivered" in simulated.hook.statuses)
-        assert await made.cancel(sid) == Canceled(done=False, code=30409)
-        assert await made.cancel(SID) == Canceled(done=False, code=20404)
+        assert await made.cancel(sid) == CancelResult(done=False, code=30409)
+        assert await made.cancel(SID) == CancelResult(done=False, code=20404)
         await made.close()
 
 
@@ -57,7 +57,7 @@ async def test_the_time_is_told_in_utc_and_never_earlier_than_asked_for() -> Non
     async with scripted(lambda _: http(201, json.dumps({"sid": SID, "status": "scheduled"}))) as server:
         made = provider(server.url)
         for at in (1_800_000_000_000, 1_800_000_000_001):
-            call = Create(
+            call = CreateRequest(
                 to=PERSON, body="hello", media=(), status_callback="", messaging_service_sid=SERVICE, from_number="",
                 validity_s=600, send_at_ms=at,
             )  # fmt: skip
@@ -89,7 +89,7 @@ NO_WORD = {
 async def test_without_twilios_word_on_the_text_it_is_to_be_asked_again(name: str) -> None:
     async with scripted(lambda _: NO_WORD[name]) as server:
         made = provider(server.url, Timeouts(5.0, 5.0, 0.3))
-        assert isinstance(await made.cancel(SID), Doubtful)
+        assert isinstance(await made.cancel(SID), CreateUnknown)
         await made.close()
     assert len(server.seen) == 1
 
@@ -97,12 +97,12 @@ async def test_without_twilios_word_on_the_text_it_is_to_be_asked_again(name: st
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (http(200, '{"status": "canceled"}'), Canceled(done=True, code=30409)),
-        (http(200, '{"status": "sent"}'), Canceled(done=False, code=30409)),
-        (error(404, 20404), Canceled(done=False, code=30409)),
-        (error(503, 20503), Doubtful(why="http 503", http_status=503)),
-        (b"", Doubtful(why="no answer")),
-        (http(404, '{"code": 1' + "0" * 300 + "}"), Canceled(done=False, code=30409)),
+        (http(200, '{"status": "canceled"}'), CancelResult(done=True, code=30409)),
+        (http(200, '{"status": "sent"}'), CancelResult(done=False, code=30409)),
+        (error(404, 20404), CancelResult(done=False, code=30409)),
+        (error(503, 20503), CreateUnknown(why="http 503", http_status=503)),
+        (b"", CreateUnknown(why="no answer")),
+        (http(404, '{"code": 1' + "0" * 300 + "}"), CancelResult(done=False, code=30409)),
     ],
 )
 async def test_a_refusal_is_looked_into_for_a_cancel_before_may_have_lost_its_answer(

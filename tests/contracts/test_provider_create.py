@@ -11,11 +11,18 @@ from typing import Any
 
 import pytest
 
-from app.domain.model.vocabulary import ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
 from app.provider import http as http_client
-from app.provider.concurrency_limiter import Gate
+from app.provider.concurrency_limiter import ConcurrencyLimiter
 from app.provider.http import Timeouts
-from app.provider.provider_api import Abandoned, Create, Doubtful, Refused, Result, Taken
+from app.provider.provider_api import (
+    CreateAccepted,
+    CreateNotSent,
+    CreateRejected,
+    CreateRequest,
+    CreateUnknown,
+    Result,
+)
 from app.provider.twilio import OPTIONAL, TwilioProvider
 from tests.support.scripted import HANG, Scripted, Seen, http, scripted
 
@@ -25,7 +32,7 @@ SOON = Timeouts(5.0, 5.0, 5.0)
 FREE: Any = lambda: None  # noqa: E731 - a check that forbids nothing
 
 
-def call(**given: Any) -> Create:
+def call(**given: Any) -> CreateRequest:
     defaults = {
         "to": TO,
         "body": BODY,
@@ -35,11 +42,15 @@ def call(**given: Any) -> Create:
         "from_number": "",
         "validity_s": 600,
     }
-    return Create(**{**defaults, **given})
+    return CreateRequest(**{**defaults, **given})
 
 
 def provider(
-    url: str, timeouts: Timeouts = SOON, concurrency: int = 20, gate: Gate | None = None, key: str = ACCOUNT
+    url: str,
+    timeouts: Timeouts = SOON,
+    concurrency: int = 20,
+    gate: ConcurrencyLimiter | None = None,
+    key: str = ACCOUNT,
 ) -> TwilioProvider:
     return TwilioProvider(ACCOUNT, (key, "a-secret"), url, timeouts, concurrency, gate)
 
@@ -63,38 +74,38 @@ def message(**given: Any) -> str:
 
 PROBLEM = json.dumps({"type": "https://example.com/p", "title": "No", "status": 400, "code": 21211, "detail": "No"})
 NOT_SENT = {
-    "opted out": (error(400, 21610), Refused(code=21610, error=ErrorClass.OPTED_OUT, http_status=400)),
-    "an impossible number": (error(400, 21211), Refused(code=21211, error=ErrorClass.NUMBER_INVALID, http_status=400)),
+    "opted out": (error(400, 21610), CreateRejected(code=21610, error=ErrorClass.OPTED_OUT, http_status=400)),
+    "an impossible number": (error(400, 21211), CreateRejected(code=21211, error=ErrorClass.NUMBER_INVALID, http_status=400)),
     "problem+json": (
         http(400, PROBLEM, kind="application/problem+json"),
-        Refused(code=21211, error=ErrorClass.NUMBER_INVALID, http_status=400),
+        CreateRejected(code=21211, error=ErrorClass.NUMBER_INVALID, http_status=400),
     ),
-    "wrong credentials": (error(401, 20003), Refused(code=20003, error=ErrorClass.CONFIGURATION, http_status=401)),
+    "wrong credentials": (error(401, 20003), CreateRejected(code=20003, error=ErrorClass.CONFIGURATION, http_status=401)),
     "throttled": (
         error(429, 20429, "Retry-After: 7"),
-        Refused(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=7000),
+        CreateRejected(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=7000),
     ),
     "throttled in HTML": (
         http(429, "<html>slow down</html>", "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", kind="text/html"),
-        Refused(code=None, error=ErrorClass.THROTTLED, http_status=429),
+        CreateRejected(code=None, error=ErrorClass.THROTTLED, http_status=429),
     ),
     "a retry-after beyond reason": (
         error(429, 20429, "Retry-After: 99999999"),
-        Refused(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=3_600_000),
+        CreateRejected(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=3_600_000),
     ),
-    "a code not listed": (error(400, 29999), Refused(code=29999, error=ErrorClass.UNKNOWN, http_status=400)),
-    "no code": (http(400, '{"message": "no"}'), Refused(code=None, error=ErrorClass.UNKNOWN, http_status=400)),
+    "a code not listed": (error(400, 29999), CreateRejected(code=29999, error=ErrorClass.UNKNOWN, http_status=400)),
+    "no code": (http(400, '{"message": "no"}'), CreateRejected(code=None, error=ErrorClass.UNKNOWN, http_status=400)),
     "an HTML page where the API should be": (
         http(404, "<html>nginx</html>", kind="text/html"),
-        Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=404),
+        CreateRejected(code=None, error=ErrorClass.CONFIGURATION, http_status=404),
     ),
     "a refusal cut off in the middle": (
         http(400, '{"code": 216', length=500),
-        Refused(code=None, error=ErrorClass.UNKNOWN, http_status=400),
+        CreateRejected(code=None, error=ErrorClass.UNKNOWN, http_status=400),
     ),
     "a refusal of no known text": (
         http(400, b"\xff\xfe\x00"),
-        Refused(code=None, error=ErrorClass.UNKNOWN, http_status=400),
+        CreateRejected(code=None, error=ErrorClass.UNKNOWN, http_status=400),
     ),
 }  # fmt: skip
 IN_DOUBT = {
@@ -117,13 +128,13 @@ IN_DOUBT = {
 
 async def test_a_number_of_segments_that_cannot_be_counts_as_none() -> None:
     async with scripted(lambda _: http(201, message(num_segments="9" * 5000))) as server:
-        assert await create(server.url) == Taken(sid=SID, progress=Progress.ACCEPTED, segments=0)
+        assert await create(server.url) == CreateAccepted(sid=SID, progress=DeliveryStatus.ACCEPTED, segments=0)
 
 
 async def test_p2_an_answer_without_end_is_in_doubt_and_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_client, "MOST_BYTES", 1000)
     async with scripted(lambda _: http(201, message(note="x" * 2000))) as server:
-        assert await create(server.url) == Doubtful(why="ClientPayloadError", http_status=201)
+        assert await create(server.url) == CreateUnknown(why="ClientPayloadError", http_status=201)
 
 
 @pytest.mark.parametrize("name", NOT_SENT)
@@ -139,7 +150,7 @@ async def test_p2_whatever_else_happens_after_the_request_left_is_in_doubt_and_n
     answer, why = IN_DOUBT[name]
     async with scripted(lambda _: answer) as server:
         result = await create(server.url)
-    assert isinstance(result, Doubtful) and result.why == why
+    assert isinstance(result, CreateUnknown) and result.why == why
     assert len(server.seen) == 1
 
 
@@ -165,14 +176,14 @@ async def test_what_breaks_without_an_answer_is_a_fault_of_ours_and_not_called_a
 
 async def test_a_hung_server_is_in_doubt_once_the_time_is_over() -> None:
     async with scripted(lambda _: HANG) as server:
-        assert await create(server.url, timeouts=Timeouts(5, 5, 0.3)) == Doubtful(why="TimeoutError")
+        assert await create(server.url, timeouts=Timeouts(5, 5, 0.3)) == CreateUnknown(why="TimeoutError")
     assert len(server.seen) == 1
 
 
 async def test_an_answer_that_stops_coming_is_in_doubt_once_nothing_was_read_for_so_long() -> None:
     async with scripted(lambda _: HANG) as server:
         result = await create(server.url, timeouts=Timeouts(5, 0.2, 60))
-    assert isinstance(result, Doubtful) and result.why == "SocketTimeoutError"
+    assert isinstance(result, CreateUnknown) and result.why == "SocketTimeoutError"
 
 
 async def test_a_connection_that_is_not_made_in_time_is_no_connection() -> None:
@@ -186,11 +197,11 @@ async def test_a_connection_that_is_not_made_in_time_is_no_connection() -> None:
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     result = await create(url, timeouts=Timeouts(0.2, 60, 60))
     server.close()
-    assert result == Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+    assert result == CreateRejected(code=None, error=ErrorClass.TRANSIENT, http_status=0)
 
 
 async def test_what_twilio_says_of_requests_at_once_reaches_the_gate_with_refusals_too() -> None:
-    gate, said = Gate(8), [error(429, 20429, "Twilio-Concurrent-Requests: 30")]
+    gate, said = ConcurrencyLimiter(8), [error(429, 20429, "Twilio-Concurrent-Requests: 30")]
     async with scripted(lambda _: said[-1]) as server:
         made = provider(server.url, gate=gate)
         await asyncio.gather(*(made.create(call(), FREE) for _ in range(8)))
@@ -224,23 +235,23 @@ NOWHERE = {
 
 @pytest.mark.parametrize("url", NOWHERE.values(), ids=NOWHERE)
 async def test_without_a_connection_nothing_was_sent_and_it_may_be_tried_again(url: str) -> None:
-    assert await create(url) == Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+    assert await create(url) == CreateRejected(code=None, error=ErrorClass.TRANSIENT, http_status=0)
 
 
 async def test_a_failed_tls_handshake_is_no_connection() -> None:
     async with scripted(lambda _: b"") as server:
         result = await create(server.url.replace("http:", "https:"))
-    assert result == Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+    assert result == CreateRejected(code=None, error=ErrorClass.TRANSIENT, http_status=0)
 
 
 async def test_a_taken_call_has_sid_progress_and_segments() -> None:
     async with scripted(lambda _: http(201, message(status="queued", num_segments="2"))) as server:
-        assert await create(server.url) == Taken(sid=SID, progress=Progress.QUEUED, segments=2)
+        assert await create(server.url) == CreateAccepted(sid=SID, progress=DeliveryStatus.QUEUED, segments=2)
 
 
 async def test_a_status_not_known_yet_counts_as_accepted() -> None:
     async with scripted(lambda _: http(201, message(status="teleported", num_segments="²"))) as server:
-        assert await create(server.url) == Taken(sid=SID, progress=Progress.ACCEPTED, segments=0)
+        assert await create(server.url) == CreateAccepted(sid=SID, progress=DeliveryStatus.ACCEPTED, segments=0)
 
 
 async def test_the_form_is_what_twilio_documents() -> None:
@@ -295,7 +306,7 @@ async def test_each_of_many_calls_at_once_gets_its_own_answer_over_few_connectio
         made = provider(server.url, concurrency=5)
         taken = await asyncio.gather(*(made.create(call(body=f"{n:x}"), FREE) for n in range(100)))
         await made.close()
-    assert [one.sid for one in taken if isinstance(one, Taken)] == [f"SM{n:032x}" for n in range(100)]
+    assert [one.sid for one in taken if isinstance(one, CreateAccepted)] == [f"SM{n:032x}" for n in range(100)]
     assert server.connections <= 5
 
 
@@ -304,7 +315,7 @@ async def test_p3_a_call_that_the_last_check_forbids_sends_no_byte_and_gives_its
         made = provider(server.url, concurrency=1)
         for check in (lambda: "opted_out", FREE, lambda: "claim_ttl", FREE, lambda: "lease"):
             result = await made.create(call(), check)
-            assert result == (Abandoned(why=check()) if check() else result) and result != Abandoned(why="")
+            assert result == (CreateNotSent(why=check()) if check() else result) and result != CreateNotSent(why="")
         await made.close()
     assert len(server.seen) == 2
     assert server.connections == 1

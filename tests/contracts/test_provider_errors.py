@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.domain.model.vocabulary import ErrorClass
-from app.provider.provider_api import Doubtful, Refused
+from app.provider.provider_api import CreateRejected, CreateUnknown
 from app.provider.status_mapping import ERRORS, entries
 from tests.contracts.test_provider_create import create, error
 from tests.support.scripted import http, scripted
@@ -31,7 +31,7 @@ async def test_every_code_of_the_create_call_is_classed_as_the_table_says_in_bot
             status = STATUS.get(code, 400)
             answers |= {f"{code}": error(status, code), f"{code} new": problem(status, code=code, detail="No")}
             for body in (f"{code}", f"{code} new"):
-                assert await create(server.url, body=body) == Refused(
+                assert await create(server.url, body=body) == CreateRejected(
                     code=code, error=ERRORS[code], http_status=status
                 ), body
     assert len(MET) > 90
@@ -41,7 +41,7 @@ async def test_every_code_of_the_create_call_is_classed_as_the_table_says_in_bot
 async def test_p2_an_ambiguous_code_comes_with_5xx_and_is_in_doubt_in_both_forms_of_errors(code: int) -> None:
     for answer in (error(SERVER[code], code), problem(SERVER[code], code=code)):
         async with scripted(lambda _, said=answer: said) as server:
-            assert await create(server.url) == Doubtful(why=f"http {SERVER[code]}", http_status=SERVER[code])
+            assert await create(server.url) == CreateUnknown(why=f"http {SERVER[code]}", http_status=SERVER[code])
 
 
 CONFIGURATION, UNKNOWN, THROTTLED = ErrorClass.CONFIGURATION, ErrorClass.UNKNOWN, ErrorClass.THROTTLED
@@ -69,7 +69,7 @@ OTHERS = {
 async def test_whatever_else_refuses_has_a_class_by_its_status_and_is_proof_that_nothing_was_sent(name: str) -> None:
     answer, status, expected = OTHERS[name]
     async with scripted(lambda _: answer) as server:
-        assert await create(server.url) == Refused(code=None, error=expected, http_status=status)
+        assert await create(server.url) == CreateRejected(code=None, error=expected, http_status=status)
 
 
 HALF = json.dumps({"code": 21610, "message": "Attempt to send to unsubscribed recipient", "status": 400}).encode()
@@ -80,4 +80,4 @@ HALF = json.dumps({"code": 21610, "message": "Attempt to send to unsubscribed re
 async def test_no_body_of_an_error_is_a_crash(body: bytes, status: int) -> None:
     async with scripted(lambda _: http(status, body)) as server:
         result = await create(server.url)
-    assert isinstance(result, Refused if status < 500 else Doubtful) and result.http_status == status
+    assert isinstance(result, CreateRejected if status < 500 else CreateUnknown) and result.http_status == status

@@ -6,29 +6,29 @@ from typing import Any
 import pytest
 from twilio.http.response import Response
 
-from app.domain.model.vocabulary import ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
 from app.provider import message_list
 from app.provider.http import Timeouts
-from app.provider.message_list import Found, NoPage, Page, Query, ask_page
+from app.provider.message_list import ListedMessage, MessagePage, PageUnavailable, Query, ask_page
 from app.provider.twilio import TwilioProvider
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
 
 OTHER = "+14155550124"
 
 
-async def ask(simulated: Simulated, query: Query, token: str = TOKEN) -> list[Page | NoPage]:
+async def ask(simulated: Simulated, query: Query, token: str = TOKEN) -> list[MessagePage | PageUnavailable]:
     """Every page."""
     provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
     try:
         pages = [await provider.page(query)]
-        while isinstance(pages[-1], Page) and pages[-1].after:
+        while isinstance(pages[-1], MessagePage) and pages[-1].after:
             pages.append(await provider.page(query, pages[-1].after))
         return pages
     finally:
         await provider.close()
 
 
-async def found(simulated: Simulated, **query: Any) -> list[Found]:
+async def found(simulated: Simulated, **query: Any) -> list[ListedMessage]:
     return [text for page in await ask(simulated, Query(**query)) for text in page.texts]
 
 
@@ -44,7 +44,7 @@ async def test_a_text_is_found_by_its_recipient_with_status_sender_text_and_time
         await all_over(simulated, 2)
         (text,) = await found(simulated, to=PERSON)
     assert (text.sid, text.to, text.sender, text.body) == (made.sid, PERSON, NUMBER, "Build 742 deployed.")
-    assert (text.progress, text.status, text.code, text.media) == (Progress.DELIVERED, "delivered", None, 0)
+    assert (text.progress, text.status, text.code, text.media) == (DeliveryStatus.DELIVERED, "delivered", None, 0)
     assert began <= text.created_ms <= time.time() * 1000 and text.by_api and not text.inbound
 
 
@@ -53,7 +53,7 @@ async def test_a_failure_comes_with_its_code_and_class_and_a_picture_is_counted(
         await simulated.create(messaging_service_sid=SERVICE, media_url=["https://example.com/a.png"])
         await eventually(lambda: "undelivered" in simulated.hook.statuses)
         (text,) = await found(simulated, to=PERSON)
-    assert (text.progress, text.code, text.error) == (Progress.UNDELIVERED, 30007, ErrorClass.FILTERED)
+    assert (text.progress, text.code, text.error) == (DeliveryStatus.UNDELIVERED, 30007, ErrorClass.FILTERED)
     assert (text.service, text.media) == (SERVICE, 1)
 
 
@@ -77,7 +77,7 @@ async def test_by_when_it_was_sent_both_ends_included_and_what_waits_in_the_queu
         after = await found(simulated, sent_from_ms=now + 60_000)
         waiting = await found(simulated, to=OTHER)
     assert [text.to for text in within] == [PERSON] and before == [] and after == []
-    assert [text.progress for text in waiting] == [Progress.QUEUED]
+    assert [text.progress for text in waiting] == [DeliveryStatus.QUEUED]
 
 
 async def test_every_page_is_asked_for_newest_first_and_new_texts_shift_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ async def test_every_page_is_asked_for_newest_first_and_new_texts_shift_none(mon
         provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
         query, seen = Query(to=PERSON), []
         page = await provider.page(query)
-        while isinstance(page, Page):
+        while isinstance(page, MessagePage):
             seen += [text.sid for text in page.texts]
             await simulated.create(body="meanwhile")
             if not page.after:
@@ -100,19 +100,19 @@ async def test_every_page_is_asked_for_newest_first_and_new_texts_shift_none(mon
 
 async def test_wrong_credentials_and_a_server_that_is_away_are_no_page() -> None:
     async with simulating() as simulated:
-        assert await ask(simulated, Query(), token="another") == [NoPage(why="http 401", http_status=401)]
+        assert await ask(simulated, Query(), token="another") == [PageUnavailable(why="http 401", http_status=401)]
         url = simulated.url
     provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url, Timeouts(5.0, 5.0, 5.0), 5)
     (away,) = [await provider.page(Query(to=PERSON))]
     await provider.close()
-    assert isinstance(away, NoPage) and away.http_status == 0 and PERSON not in repr(away)
+    assert isinstance(away, PageUnavailable) and away.http_status == 0 and PERSON not in repr(away)
 
 
 def test_p8_neither_query_nor_text_shows_what_it_holds() -> None:
     assert repr(Query(to=PERSON)) == "<Query>"
 
 
-async def page_of(*texts: str) -> Page | NoPage:
+async def page_of(*texts: str) -> MessagePage | PageUnavailable:
     class Http:
         async def request(self, method: str, uri: str, **given: Any) -> Response:
             return Response(200, f'{{"messages":[{",".join(texts)}]}}')
@@ -133,7 +133,7 @@ def resource(body: str = "STOP", **given: str) -> str:
 
 async def test_a_text_with_half_an_emoji_does_not_cost_the_page_that_it_is_on() -> None:
     page = await page_of(resource("STOP \\ud83d"))
-    assert isinstance(page, Page) and [text.body for text in page.texts] == ["STOP \ufffd"] and page.whole
+    assert isinstance(page, MessagePage) and [text.body for text in page.texts] == ["STOP \ufffd"] and page.whole
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,11 @@ async def test_a_text_with_half_an_emoji_does_not_cost_the_page_that_it_is_on() 
 )  # fmt: skip
 async def test_a_text_that_cannot_be_read_costs_no_other_and_the_list_is_not_whole(odd: str) -> None:
     page = await page_of(resource(), odd, resource())
-    assert isinstance(page, Page) and [text.body for text in page.texts] == ["STOP", "STOP"] and not page.whole
+    assert isinstance(page, MessagePage) and [text.body for text in page.texts] == ["STOP", "STOP"] and not page.whole
 
 
 async def test_numbers_that_cannot_be_count_as_none() -> None:
     page = await page_of(
         resource(error_code="1" + "0" * 300, num_media='"' + "9" * 5000 + '"'), resource(error_code="0")
     )
-    assert isinstance(page, Page) and [(text.code, text.media) for text in page.texts] == [(None, 0), (None, 0)]
+    assert isinstance(page, MessagePage) and [(text.code, text.media) for text in page.texts] == [(None, 0), (None, 0)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
-from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_FIELDS, BadForm, fields_of, read_form, read_json
+from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_FIELDS, WebhookFormError, fields_of, read_form, read_json
 from app.provider.webhooks import Keyring, settings_of, signature, variants, verified, verified_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -118,7 +118,7 @@ def test_a_form_is_read_as_the_standard_library_reads_it(text: str) -> None:
     except UnicodeDecodeError:
         good = False
     if not good:
-        with pytest.raises(BadForm):
+        with pytest.raises(WebhookFormError):
             read_form(text.encode())
     else:
         assert read_form(text.encode()) == expected
@@ -136,7 +136,7 @@ BAD_FORMS = {
 @pytest.mark.parametrize("name", BAD_FORMS)
 def test_a_form_that_twilio_would_not_send_is_refused_without_showing_it(name: str) -> None:
     body, status = BAD_FORMS[name]
-    with pytest.raises(BadForm) as refused:
+    with pytest.raises(WebhookFormError) as refused:
         read_form(body)
     assert refused.value.status == status
     assert "Body" not in refused.value.rule
@@ -264,7 +264,7 @@ BAD_JSON = {
 @pytest.mark.parametrize("name", BAD_JSON)
 def test_json_that_twilio_would_not_send_is_refused(name: str) -> None:
     body, status = BAD_JSON[name]
-    with pytest.raises(BadForm) as refused:
+    with pytest.raises(WebhookFormError) as refused:
         read_json(body)
     assert refused.value.status == status
 
@@ -274,5 +274,5 @@ def test_any_body_at_all_is_read_or_refused(body: bytes) -> None:
     for read in (read_form, read_json):
         try:
             assert all(isinstance(part, str) for field in read(body) for part in field)
-        except BadForm as bad:
+        except WebhookFormError as bad:
             assert bad.status in (400, 413)

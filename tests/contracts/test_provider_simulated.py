@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.domain.model.vocabulary import ErrorClass, LineType, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, LineType
 from app.provider.http import Timeouts
-from app.provider.provider_api import Create, Doubtful, Refused, Result, Taken
+from app.provider.provider_api import CreateAccepted, CreateRejected, CreateRequest, CreateUnknown, Result
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import variants, verified
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
@@ -39,7 +39,7 @@ async def send(simulated: Simulated, token: str = TOKEN, timeout_s: float = 5.0,
     }
     provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, Timeouts(timeout_s, timeout_s, timeout_s), 5)
     try:
-        return await provider.create(Create(**{**defaults, **given}), lambda: None)
+        return await provider.create(CreateRequest(**{**defaults, **given}), lambda: None)
     finally:
         await provider.close()
 
@@ -52,7 +52,7 @@ async def creates(simulated: Simulated) -> list[dict[str, Any]]:
 async def test_a_magic_recipient_is_refused_with_its_class(to: str) -> None:
     code, error = MAGIC_TO[to]
     async with simulating() as simulated:
-        assert await send(simulated, to=to) == Refused(code=code, error=error, http_status=400)
+        assert await send(simulated, to=to) == CreateRejected(code=code, error=error, http_status=400)
         assert await creates(simulated) == []
 
 
@@ -60,7 +60,7 @@ async def test_a_magic_recipient_is_refused_with_its_class(to: str) -> None:
 async def test_a_magic_sender_is_refused_with_its_class(sender: str) -> None:
     code, error = MAGIC_FROM[sender]
     async with simulating() as simulated:
-        assert await send(simulated, from_number=sender) == Refused(code=code, error=error, http_status=400)
+        assert await send(simulated, from_number=sender) == CreateRejected(code=code, error=error, http_status=400)
 
 
 ACCOUNT_HELD = {
@@ -82,29 +82,29 @@ async def test_a_sender_that_the_account_does_not_have_is_refused_with_its_class
 ) -> None:
     async with simulating() as simulated:
         await simulated.post("/_sim/account", **ACCOUNT_HELD)
-        assert await send(simulated, **given) == Refused(code=code, error=error, http_status=400)
+        assert await send(simulated, **given) == CreateRejected(code=code, error=error, http_status=400)
 
 
 async def test_wrong_credentials_are_a_fault_of_set_up() -> None:
     async with simulating() as simulated:
         refused = await send(simulated, token="another")
-    assert refused == Refused(code=20003, error=ErrorClass.CONFIGURATION, http_status=401)
+    assert refused == CreateRejected(code=20003, error=ErrorClass.CONFIGURATION, http_status=401)
 
 
 async def test_through_a_service_a_text_is_accepted_and_from_a_number_queued_and_a_picture_has_an_mm_sid() -> None:
     async with simulating() as simulated:
         service = await send(simulated, messaging_service_sid=SERVICE, from_number="")
         picture = await send(simulated, media=("https://example.com/a.png",), body="")
-    assert isinstance(service, Taken) and isinstance(picture, Taken)
-    assert (service.sid[:2], service.progress, service.segments) == ("SM", Progress.ACCEPTED, 0)
-    assert (picture.sid[:2], picture.progress) == ("MM", Progress.QUEUED)
+    assert isinstance(service, CreateAccepted) and isinstance(picture, CreateAccepted)
+    assert (service.sid[:2], service.progress, service.segments) == ("SM", DeliveryStatus.ACCEPTED, 0)
+    assert (picture.sid[:2], picture.progress) == ("MM", DeliveryStatus.QUEUED)
 
 
 async def test_the_callbacks_come_to_the_url_that_the_call_gave_signed_so_that_our_check_accepts_them() -> None:
     async with simulating() as simulated:
         taken = await send(simulated)
         await eventually(lambda: "delivered" in simulated.hook.statuses)
-    assert isinstance(taken, Taken)
+    assert isinstance(taken, CreateAccepted)
     for post in simulated.hook.posted:
         assert post.path == "/status?m=x&a=1" and post.fields["MessageSid"] == taken.sid
         urls = variants(simulated.hook.url + post.path)
@@ -112,11 +112,11 @@ async def test_the_callbacks_come_to_the_url_that_the_call_gave_signed_so_that_o
 
 
 FAULTS = {
-    "throttle": (Refused(code=20429, error=ErrorClass.THROTTLED, http_status=429), 0),
-    "error_500": (Doubtful(why="http 500", http_status=500), 0),
-    "accept_then_500": (Doubtful(why="http 500", http_status=500), 1),
-    "accept_then_timeout": (Doubtful(why="TimeoutError"), 1),
-    "timeout": (Doubtful(why="TimeoutError"), 0),
+    "throttle": (CreateRejected(code=20429, error=ErrorClass.THROTTLED, http_status=429), 0),
+    "error_500": (CreateUnknown(why="http 500", http_status=500), 0),
+    "accept_then_500": (CreateUnknown(why="http 500", http_status=500), 1),
+    "accept_then_timeout": (CreateUnknown(why="TimeoutError"), 1),
+    "timeout": (CreateUnknown(why="TimeoutError"), 0),
 }
 
 

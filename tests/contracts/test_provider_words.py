@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.model.vocabulary import ErrorClass, Progress
-from app.provider.callbacks import Report, Text, Unplaced, read_report, read_text
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
+from app.provider.callbacks import InboundText, Report, UnmatchedReport, read_report, read_text
 from app.provider.status_mapping import ERRORS, PROGRESS, entries, error_class
 
 POLICY = entries()
@@ -87,7 +87,7 @@ def test_no_code_is_on_the_lists_twice() -> None:
     assert sorted(codes) == sorted(set(codes))
 
 
-def report(query: dict[str, str] | None = None, **fields: str) -> Report | Unplaced:
+def report(query: dict[str, str] | None = None, **fields: str) -> Report | UnmatchedReport:
     whole = {"MessageSid": SID, "MessageStatus": "sent", **fields}
     return read_report(whole, {"m": MESSAGE, "a": "1"} if query is None else query)
 
@@ -100,7 +100,7 @@ def test_a_report_says_which_attempt_how_far_and_why() -> None:
         message_id=MESSAGE,
         attempt=3,
         sid=SID,
-        progress=Progress.UNDELIVERED,
+        progress=DeliveryStatus.UNDELIVERED,
         status="undelivered",
         code=30003,
         error=ErrorClass.NUMBER_UNREACHABLE,
@@ -111,7 +111,7 @@ def test_a_report_says_which_attempt_how_far_and_why() -> None:
 
 def test_older_names_of_sid_and_status_are_read() -> None:
     found = read_report({"SmsSid": SID, "SmsStatus": "Delivered"}, {"m": MESSAGE, "a": "1"})
-    assert isinstance(found, Report) and (found.sid, found.progress) == (SID, Progress.DELIVERED)
+    assert isinstance(found, Report) and (found.sid, found.progress) == (SID, DeliveryStatus.DELIVERED)
 
 
 NO_ATTEMPT = ["", "0", "x", "-1", "1.5", "²", "٣", "1" * 7]
@@ -119,7 +119,7 @@ NO_ATTEMPT = ["", "0", "x", "-1", "1.5", "²", "٣", "1" * 7]
 
 @pytest.mark.parametrize("attempt", NO_ATTEMPT)
 def test_a_report_without_the_number_of_an_attempt_is_not_placed(attempt: str) -> None:
-    assert report({"m": MESSAGE, "a": attempt}) == Unplaced("a", "is not the number of an attempt")
+    assert report({"m": MESSAGE, "a": attempt}) == UnmatchedReport("a", "is not the number of an attempt")
 
 
 @pytest.mark.parametrize("code", ["", "0", "x", "²", "9" * 10])
@@ -135,27 +135,27 @@ def test_a_carriers_date_of_another_form_is_left_out(done: str) -> None:
 
 
 def test_a_status_or_sid_that_we_do_not_know_is_not_placed() -> None:
-    assert report(MessageStatus="teleported") == Unplaced("MessageStatus", "is not a status that we know")
-    assert report(MessageSid="+14155550123") == Unplaced("MessageSid", "is not a message SID")
+    assert report(MessageStatus="teleported") == UnmatchedReport("MessageStatus", "is not a status that we know")
+    assert report(MessageSid="+14155550123") == UnmatchedReport("MessageSid", "is not a message SID")
 
 
-def text(**fields: str) -> Text | Unplaced:
+def text(**fields: str) -> InboundText | UnmatchedReport:
     return read_text({"MessageSid": SID, "From": "+14155550123", "To": "+15005550006", "Body": " STOP ", **fields})
 
 
 def test_a_text_is_read_with_its_media_in_order_and_its_blanks() -> None:
     media = {f"MediaUrl{n}": f"https://example.com/{n}" for n in range(12)}
     found = text(OptOutType="stop", MessagingServiceSid="MG" + "b" * 32, **media)
-    assert isinstance(found, Text)
+    assert isinstance(found, InboundText)
     assert (found.body, found.opt_out_type, found.service) == (" STOP ", "STOP", "MG" + "b" * 32)
     assert found.media == tuple(f"https://example.com/{n}" for n in range(10))
 
 
 def test_p8_what_is_no_keyword_type_and_no_service_is_left_out_and_a_text_shows_nothing() -> None:
     found = text(OptOutType="call +14155550123", MessagingServiceSid="+14155550123")
-    assert isinstance(found, Text) and (found.opt_out_type, found.service) == ("", "")
+    assert isinstance(found, InboundText) and (found.opt_out_type, found.service) == ("", "")
     assert "555" not in repr(found) and "STOP" not in repr(found)
 
 
 def test_a_text_from_nobody_is_not_placed() -> None:
-    assert text(From=" ") == Unplaced("From", "is missing")
+    assert text(From=" ") == UnmatchedReport("From", "is missing")

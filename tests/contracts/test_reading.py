@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.content.surrogates import MOST, WARNING, replace_lone_surrogates
-from app.records.codec import Unreadable
+from app.records.codec import InvalidFieldError
 from app.records.loose_requests import MOST_COMMAS, read_loosely
 from app.records.requests import NotifyRequested, parse_request, read_request
 
@@ -22,10 +22,10 @@ values = st.recursive(
 )
 
 
-def fault(event: object) -> Unreadable | None:
+def fault(event: object) -> InvalidFieldError | None:
     try:
         read_request(json.dumps(event).encode())
-    except Unreadable as bad:
+    except InvalidFieldError as bad:
         return bad
     return None
 
@@ -130,7 +130,7 @@ def test_a_list_of_recipients_that_is_far_too_long_is_not_looked_at() -> None:
     ],
 )
 def test_a_value_that_is_no_json_is_told_by_rule(value, rule) -> None:
-    with pytest.raises(Unreadable) as bad:
+    with pytest.raises(InvalidFieldError) as bad:
         parse_request(value, [("x", None), ("\udcff", b"")])
     assert (bad.value.field, bad.value.rule) == ("value", rule)
 
@@ -146,6 +146,6 @@ def test_a_path_of_hostile_length_is_cut() -> None:
     nested = b'{"a":' * 300 + b"1e400" + b"}" * 300
     bad = fault({**GOOD, "metadata": {"k" * 60_000: 1}})
     assert bad is not None and len(bad.field) <= 200 and len(bad.rule) <= 500
-    with pytest.raises(Unreadable) as told:
+    with pytest.raises(InvalidFieldError) as told:
         parse_request(RAW.replace(b'"Build 1."', nested))
     assert len(told.value.field) <= 200

@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.config.tenants import Lane, Tenant
-from app.domain.model.inputs import Rejected, Requested
+from app.config.tenants import LaneConfig, Tenant
+from app.domain.model.inputs import MessageRequested, RequestRejected
 from app.streams.engine.agent import Output
 from tests.support.expanding import SEALER, caller_fields, inputs_in, record, taken_in
 from tests.support.judged import schema
 
-LANES = {"main": Lane(from_number="+15005550006"), "other": Lane(from_number="+15005550007")}
+LANES = {"main": LaneConfig(from_number="+15005550006"), "other": LaneConfig(from_number="+15005550007")}
 TENANTS = {name: Tenant(name=name, lanes=LANES, shared_requests=True) for name in ("default", "acme")}
 PICTURE, LINK = "https://example.com/a.png", "https://example.com/a"
 # Another value than the default for each field, and what must stand beside it.
@@ -46,7 +46,7 @@ def meant(**fields: Any) -> list[dict[str, Any]]:
     """What the contact log is told, opened: each sealing is another one."""
     found = []
     for asked in inputs_in(outputs(**fields)):
-        assert isinstance(asked, Requested)
+        assert isinstance(asked, MessageRequested)
         content = SEALER.open_content(asked.sealed, asked.tenant, asked.message_id)
         to = SEALER.open_content(asked.sealed_to, asked.tenant, asked.message_id)
         opened = {"sealed": content, "sealed_to": to, "sealed_caller_fields": caller_fields(asked)}
@@ -68,7 +68,7 @@ def test_a_field_that_is_taken_changes_what_is_done(field: str) -> None:
 @pytest.mark.parametrize("field", REFUSED)
 def test_a_field_that_is_not_supported_is_refused_by_name(field: str) -> None:
     [rejected] = inputs_in(outputs(**{field: REFUSED[field]}))
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RequestRejected)
     assert rejected.field == field and rejected.rule.startswith("is not supported yet")
     assert meant(**{field: []}) == meant()
 

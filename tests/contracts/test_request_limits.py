@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.config.tenants import Lane, Tenant
-from app.domain.model.inputs import Rejected
-from app.records.codec import Unreadable
+from app.config.tenants import LaneConfig, Tenant
+from app.domain.model.inputs import RequestRejected
+from app.records.codec import InvalidFieldError
 from app.records.loose_requests import read_loosely
 from app.records.requests import (
     MAX_ADDRESS,
@@ -38,7 +38,7 @@ def read(**fields: Any) -> NotifyRequested:
 
 
 def refused(**fields: Any) -> tuple[str, str]:
-    with pytest.raises(Unreadable) as bad:
+    with pytest.raises(InvalidFieldError) as bad:
         read(**fields)
     return bad.value.field, bad.value.rule
 
@@ -93,7 +93,7 @@ def test_an_address_has_100_characters_at_most_and_a_longer_one_is_left_out_of_t
     assert refused(to=long) == ("to", "is longer than 100 characters")
     assert refused(to=[PERSON, long]) == ("to[1]", "is longer than 100 characters")
     outputs = asked({"to": [PERSON, long]})
-    assert [type(record) for record in inputs(outputs)] == [Rejected]
+    assert [type(record) for record in inputs(outputs)] == [RequestRejected]
     assert len(outputs) == 2, "and the dead letter"
 
 
@@ -116,7 +116,7 @@ def test_what_one_request_becomes_stays_near_that_limit_whatever_is_asked() -> N
 
 def expanded(parked: Output) -> list[Output]:
     overlay = Overlay((), {})
-    lanes = {"main": Lane(from_number="+15005550006")}
+    lanes = {"main": LaneConfig(from_number="+15005550006")}
     fold_whole(
         bulk_agent({"default": Tenant(name="default", shared_requests=True, lanes=lanes)}), as_read(parked), overlay
     )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.records.codec import Unreadable
+from app.records.codec import InvalidFieldError
 from app.records.loose_requests import read_loosely
 from app.records.requests import read_request
 
@@ -14,7 +14,7 @@ CONTROLS = [*map(chr, range(32)), *map(chr, range(0x7F, 0xA0))]
 
 
 def fault(event: object, headers: list[tuple[str, bytes | None]] | None = None) -> tuple[str, str]:
-    with pytest.raises(Unreadable) as bad:
+    with pytest.raises(InvalidFieldError) as bad:
         read_request(json.dumps(event).encode(), headers or [])
     return bad.value.field, bad.value.rule
 

@@ -55,7 +55,7 @@ def says_inside(field: dict[str, Any]) -> bool:
 
 
 # The parts of a row, within a checkpoint: their docstrings say what they hold.
-ROWS = {"Contact", "Consent", "Number", "Failure", "Message", "Attempt", "Learnt"}
+ROWS = {"Contact", "Consent", "NumberHealth", "Failure", "Message", "Attempt", "StatusStep"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

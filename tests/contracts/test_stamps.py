@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain.model.vocabulary import ErrorClass
 from app.provider.callbacks import Report, read_report
-from app.provider.error_enrichment import PACIFIC, About, Stamp, stamp, stamp_code
+from app.provider.error_enrichment import PACIFIC, About, ErrorEnrichment, stamp, stamp_code
 from app.provider.status_mapping import ERRORS
 
 TOLL_FREE, LONG = "+18885550101", "+12065550101"
@@ -79,8 +79,8 @@ def test_every_morning_is_ahead_by_less_than_two_days(at: int, to: str) -> None:
 
 
 def test_a_landline_that_refuses_a_picture_may_take_a_text() -> None:
-    assert stamp(21614, ErrorClass.NUMBER_INVALID, About(0, media=True)) == Stamp(ErrorClass.MMS_IMPOSSIBLE)
-    assert stamp(21614, ErrorClass.NUMBER_INVALID, About(0)) == Stamp(ErrorClass.NUMBER_INVALID, 1)
+    assert stamp(21614, ErrorClass.NUMBER_INVALID, About(0, media=True)) == ErrorEnrichment(ErrorClass.MMS_IMPOSSIBLE)
+    assert stamp(21614, ErrorClass.NUMBER_INVALID, About(0)) == ErrorEnrichment(ErrorClass.NUMBER_INVALID, 1)
 
 
 @pytest.mark.parametrize(("sender", "error"), [(TOLL_FREE, ErrorClass.OPTED_OUT), (LONG, ErrorClass.FILTERED),
@@ -95,7 +95,7 @@ def test_how_many_failures_make_a_number_invalid() -> None:
 
 
 def test_an_rcs_address_that_cannot_be_reached_says_nothing_of_the_number() -> None:
-    assert stamp_code(63036, About(0)) == Stamp(ErrorClass.SENDER_UNREACHABLE)
+    assert stamp_code(63036, About(0)) == ErrorEnrichment(ErrorClass.SENDER_UNREACHABLE)
 
 
 def test_a_report_carries_its_stamps() -> None:

@@ -5,9 +5,9 @@ import pytest
 
 from app.domain.model.attempt_retention import KEPT_ATTEMPTS
 from app.domain.model.contact import find_attempt, get_attempt, last_attempt_no
-from app.domain.model.effects import Ask
+from app.domain.model.effects import PermitRequest
 from app.domain.model.events import InputRefused, OutcomeGiven
-from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, OutcomeWord, Reason, Stage
 from app.domain.rules.retry import FRAUD_MS, LONGEST_STOPPED_MS
 from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
@@ -28,7 +28,9 @@ def wait_ms(log: Log) -> int:
     """How long the message waits for its next attempt, 0 if it asked for it at once; the wait is over then."""
     message = log.message()
     if message.stage is Stage.WAITING:
-        assert [effect.attempt for effect in log.effects if isinstance(effect, Ask)] == [last_attempt_no(message) + 1]
+        assert [effect.attempt for effect in log.effects if isinstance(effect, PermitRequest)] == [
+            last_attempt_no(message) + 1
+        ]
         return 0
     assert message.stage is Stage.RETRYING
     waits_ms = message.due_ms - log.now_ms
@@ -74,23 +76,23 @@ def test_a_message_that_waits_after_abandoned_claims_still_expires():
     log = given(requested(), turn(), abandoned()).then(turn(2)).then(abandoned(2))
     assert log.message().stage is Stage.RETRYING
     log.then(due(DueKind.EXPIRE, log.message().policy.expires_ms))
-    assert log.message().word is Word.EXPIRED
+    assert log.message().word is OutcomeWord.EXPIRED
 
 
 def test_a_row_keeps_the_last_attempts_and_counts_the_others_and_the_outcome_says_so():
     log = given(lasting())
     made(log, *[abandoned] * 95)
-    log.then(turn(96)).then(taken(96)).then(report(Progress.DELIVERED, 96))
+    log.then(turn(96)).then(taken(96)).then(report(DeliveryStatus.DELIVERED, 96))
     message = log.message()
     assert [a.n for a in message.attempts] == list(range(96 - KEPT_ATTEMPTS + 1, 97))
-    assert (message.attempts_dropped, message.word) == (96 - KEPT_ATTEMPTS, Word.DELIVERED)
+    assert (message.attempts_dropped, message.word) == (96 - KEPT_ATTEMPTS, OutcomeWord.DELIVERED)
     [event] = log.said(OutcomeGiven)
     told = msgspec.to_builtins(outcome_record(message, event, CAUSE, CallerFields("k")))
     assert (len(told["attempts"]), told["attempts_dropped"]) == (KEPT_ATTEMPTS, 96 - KEPT_ATTEMPTS)
 
 
 def test_an_outcome_that_lists_every_attempt_does_not_speak_of_others():
-    log = given(requested(), turn(), taken(), report(Progress.DELIVERED))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.DELIVERED))
     [event] = log.said(OutcomeGiven)
     assert "attempts_dropped" not in msgspec.to_builtins(outcome_record(log.message(), event, CAUSE, CallerFields("k")))
 
@@ -100,8 +102,11 @@ def test_what_may_have_arrived_is_kept_whatever_follows():
     wait_ms(log)
     made(log, *[abandoned] * 50)
     assert (log.message().attempts[0].n, len(log.message().attempts)) == (1, KEPT_ATTEMPTS)
-    log.then(report(Progress.DELIVERED, 1))
-    assert (get_attempt(log.message(), 1).progress, log.message().word) == (Progress.DELIVERED, Word.DELIVERED)
+    log.then(report(DeliveryStatus.DELIVERED, 1))
+    assert (get_attempt(log.message(), 1).progress, log.message().word) == (
+        DeliveryStatus.DELIVERED,
+        OutcomeWord.DELIVERED,
+    )
 
 
 def test_a_fraud_block_is_remembered_though_many_attempts_followed_it():
@@ -111,7 +116,7 @@ def test_a_fraud_block_is_remembered_though_many_attempts_followed_it():
     made(log, *[abandoned] * 50)
     n = last_attempt_no(log.message()) + 1
     log.then(turn(n)).then(refused(ErrorClass.FRAUD_BLOCK, n, 30450))
-    assert (log.message().word, log.message().reason) == (Word.FAILED, Reason.FRAUD_BLOCK)
+    assert (log.message().word, log.message().reason) == (OutcomeWord.FAILED, Reason.FRAUD_BLOCK)
 
 
 def test_refusals_that_were_dropped_still_make_the_next_ones_wait():
@@ -128,7 +133,7 @@ def test_an_answer_or_a_turn_of_a_dropped_attempt_changes_nothing():
     assert find_attempt(before, 1) is None
     log.then(taken(1)).then(turn(1))
     assert log.message() == before
-    log.then(report(Progress.DELIVERED, 1))
+    log.then(report(DeliveryStatus.DELIVERED, 1))
     assert log.message() == before and [event.field for event in log.said(InputRefused)] == ["message_id"]
     with pytest.raises(LookupError):
         get_attempt(before, 1)
@@ -139,11 +144,11 @@ def test_texts_that_were_taken_and_failed_are_all_listed_and_end_the_message_whe
     log = given(lasting())
     for n in range(1, KEPT_ATTEMPTS):
         log.then(turn(n)).then(taken(n, f"SM{n}"))
-        log.then(report(Progress.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION))
+        log.then(report(DeliveryStatus.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION))
         wait_ms(log)
     n = KEPT_ATTEMPTS
     log.then(turn(n)).then(taken(n, f"SM{n}")).then(
-        report(Progress.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION)
+        report(DeliveryStatus.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION)
     )
-    assert (log.message().word, log.message().reason) == (Word.FAILED, Reason.CONFIGURATION)
+    assert (log.message().word, log.message().reason) == (OutcomeWord.FAILED, Reason.CONFIGURATION)
     assert [a.n for a in log.message().attempts] == list(range(1, n + 1)) and not log.message().attempts_dropped

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from app.config.settings import Settings
-from app.domain.model.effects import CheckpointWanted
-from app.domain.model.inputs import Checkpointed, Due
+from app.domain.model.effects import CheckpointRequest
+from app.domain.model.inputs import CheckpointWritten, TimerDue
 from app.domain.model.vocabulary import DueKind, Intent
 from app.streams.timers.checkpoints import AT_ONCE, PartitionCheckpoints, base_of
 from app.streams.timers.timers import RESEND_S
@@ -14,20 +14,20 @@ from tests.support.given import BASE, CONTACT, START_MS, Log, cancel, given, req
 DAY_MS = 86_400_000
 
 
-def checkpoint_due(based: int) -> Due:
-    return Due(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=START_MS + 14 * DAY_MS, based=based)
+def checkpoint_due(based: int) -> TimerDue:
+    return TimerDue(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=START_MS + 14 * DAY_MS, based=based)
 
 
-def checkpoint(log: Log) -> Checkpointed:
+def checkpoint(log: Log) -> CheckpointWritten:
     assert log.contact is not None
-    return Checkpointed(**BASE, row=log.contact)
+    return CheckpointWritten(**BASE, row=log.contact)
 
 
 def test_the_first_input_is_a_rows_base_until_its_checkpoint_is():
     log = given(text(Intent.STOP), requested())
     assert log.contact.based_offset == 0
     log.then(checkpoint_due(0))
-    assert log.effects == [CheckpointWanted()]
+    assert log.effects == [CheckpointRequest()]
     log.then(checkpoint(log))
     assert (log.contact.based_offset, log.contact.based_ms) == (3, log.now_ms)
 

@@ -4,8 +4,8 @@ import pytest
 
 from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, LONGEST_HOLDS, UNDECIDED_MS
 from app.domain.lanes.lane import REGRANT_MS, Lane
-from app.domain.model.effects import Ask, LaneProved, LaneSlowed
-from app.domain.model.vocabulary import DueKind, ErrorClass, Priority, Progress, Proof
+from app.domain.model.effects import LaneProved, LaneSlowed, PermitRequest
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Priority, Proof
 from tests.support.given import START_MS, Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
 
 CONFIG = ErrorClass.CONFIGURATION
@@ -23,7 +23,7 @@ def test_a_refused_set_up_stops_the_lane_and_says_by_which_code() -> None:
 
 
 def test_a_set_up_that_fails_after_acceptance_stops_it_until_a_carrier_takes_a_text() -> None:
-    log = given(requested(), turn(), taken(), report(Progress.FAILED, code=30034, error=CONFIG))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.FAILED, code=30034, error=CONFIG))
     assert [(e.proof, e.code) for e in effects(log, LaneSlowed)] == [(Proof.SENT, 30034)]
 
 
@@ -31,15 +31,17 @@ def probed(proof: Proof) -> Log:
     return given(requested(), turn(1, probe=proof))
 
 
-@pytest.mark.parametrize("told", [taken(), report(Progress.QUEUED), refused(ErrorClass.NUMBER_INVALID, code=21211)])
+@pytest.mark.parametrize(
+    "told", [taken(), report(DeliveryStatus.QUEUED), refused(ErrorClass.NUMBER_INVALID, code=21211)]
+)
 def test_a_probe_that_twilio_takes_sets_the_lane_going(told) -> None:
     assert effects(probed(Proof.TAKEN).then(told), LaneProved) == [LaneProved(lane="main")]
 
 
 def test_a_probe_that_a_carrier_must_take_is_not_content_with_twilio() -> None:
-    log = probed(Proof.SENT).then(taken(), report(Progress.QUEUED))
+    log = probed(Proof.SENT).then(taken(), report(DeliveryStatus.QUEUED))
     assert effects(log, LaneProved) == []
-    assert effects(log.then(report(Progress.SENT)), LaneProved) == [LaneProved(lane="main")]
+    assert effects(log.then(report(DeliveryStatus.SENT)), LaneProved) == [LaneProved(lane="main")]
 
 
 @pytest.mark.parametrize("told", [abandoned(), refused(ErrorClass.TRANSIENT), refused(ErrorClass.THROTTLED)])
@@ -52,7 +54,7 @@ def test_a_probe_that_says_nothing_of_the_set_up_leaves_the_lane_stopped(told) -
 def test_a_probe_of_which_more_may_be_heard_says_nothing_yet() -> None:
     for told in (doubtful(), taken()):
         assert effects(probed(Proof.SENT).then(told), LaneSlowed) == []
-    failed = report(Progress.FAILED, code=30008, error=ErrorClass.UNKNOWN)
+    failed = report(DeliveryStatus.FAILED, code=30008, error=ErrorClass.UNKNOWN)
     assert [e.probe for e in effects(probed(Proof.SENT).then(taken(), failed), LaneSlowed)] == [True]
 
 
@@ -94,7 +96,11 @@ def test_an_attempt_that_was_no_probe_sets_nothing_going() -> None:
 def lane(asks: int = 10, rate: float = 0) -> Lane:
     made = Lane(rate, rate, 0)
     for n in range(asks):
-        made.ask(Ask(message_id=f"c-{n}", attempt=1, lane="l", priority=Priority.NORMAL, segments=1, expires_ms=10**15))
+        made.ask(
+            PermitRequest(
+                message_id=f"c-{n}", attempt=1, lane="l", priority=Priority.NORMAL, segments=1, expires_ms=10**15
+            )
+        )
     return made
 
 

@@ -4,19 +4,19 @@ import msgspec
 import pytest
 
 from app.domain.model.contact import in_doubt
-from app.domain.model.effects import Ask
+from app.domain.model.effects import PermitRequest
 from app.domain.model.events import AttemptClaimed, AttemptDoubted, OutcomeGiven
 from app.domain.model.vocabulary import (
-    Answer,
     Category,
+    CreateResult,
+    DeliveryStatus,
     DueKind,
     ErrorClass,
     Intent,
+    OutcomeWord,
     Priority,
-    Progress,
     Reason,
     Stage,
-    Word,
 )
 from app.domain.rules.schedule import dues
 from app.records.caller_fields import CallerFields
@@ -57,9 +57,9 @@ def bound(log: Log, key: str = KEY) -> list[str]:
 
 
 def test_the_list_shows_the_one_text_that_fits_and_the_doubt_is_resolved():
-    log = given(requested(), turn(), doubtful(), listed(seen("SM7", Progress.DELIVERED)))
+    log = given(requested(), turn(), doubtful(), listed(seen("SM7", DeliveryStatus.DELIVERED)))
     assert bound(log) == ["SM7"]
-    assert (log.message().word, log.message().revision) == (Word.DELIVERED, 1)
+    assert (log.message().word, log.message().revision) == (OutcomeWord.DELIVERED, 1)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_list_shows_the_one_text_that_fits_and_the_doubt_is_resolved():
     ids=["another text", "another lane", "no lane of the tenant", "before the claim", "long after the call"],
 )  # fmt: skip
 def test_a_text_that_differs_in_one_point_is_not_taken_for_it(unlike):
-    log = given(requested(), turn(), doubtful(), listed(seen("SM7", Progress.DELIVERED, **unlike)))
+    log = given(requested(), turn(), doubtful(), listed(seen("SM7", DeliveryStatus.DELIVERED, **unlike)))
     assert bound(log) == [""] and log.message().word is None and log.contact.listed == ()
 
 
@@ -96,25 +96,25 @@ def test_once_the_other_call_is_answered_the_remembered_text_resolves_the_doubt(
 
 def test_a_text_that_is_another_messages_is_never_taken_for_the_one_in_doubt():
     log = given(requested(), requested(TWIN, **AT_ONCE), turn(), turn(1, TWIN), doubtful(), taken(1, "SM8", TWIN))
-    log.then(listed(seen("SM8", Progress.DELIVERED)))
+    log.then(listed(seen("SM8", DeliveryStatus.DELIVERED)))
     assert bound(log) == [""] and in_doubt(log.message().attempts[0])
-    log.then(listed(seen("SM8", Progress.DELIVERED), keys=(KEY, TWIN)))
+    log.then(listed(seen("SM8", DeliveryStatus.DELIVERED), keys=(KEY, TWIN)))
     assert bound(log) == [""] and in_doubt(log.message().attempts[0])
-    assert log.message(TWIN).word is Word.DELIVERED
+    assert log.message(TWIN).word is OutcomeWord.DELIVERED
 
 
 def test_of_two_doubts_and_two_texts_a_report_of_one_resolves_the_other():
-    log = in_doubt_twice().then(listed(seen("SM7"), seen("SM8", Progress.DELIVERED)))
+    log = in_doubt_twice().then(listed(seen("SM7"), seen("SM8", DeliveryStatus.DELIVERED)))
     assert bound(log) == [""] and bound(log, TWIN) == [""]
-    log.then(report(Progress.SENT, sid="SM7"))
+    log.then(report(DeliveryStatus.SENT, sid="SM7"))
     assert (bound(log), bound(log, TWIN)) == (["SM7"], ["SM8"])
-    assert log.message(TWIN).word is Word.DELIVERED
+    assert log.message(TWIN).word is OutcomeWord.DELIVERED
 
 
 def test_what_was_remembered_of_a_text_is_learnt_when_a_report_names_its_attempt():
-    log = in_doubt_twice().then(listed(seen("SM7", Progress.DELIVERED), seen("SM8")))
-    log.then(report(Progress.QUEUED, sid="SM7"))
-    assert log.message().attempts[0].progress is Progress.DELIVERED
+    log = in_doubt_twice().then(listed(seen("SM7", DeliveryStatus.DELIVERED), seen("SM8")))
+    log.then(report(DeliveryStatus.QUEUED, sid="SM7"))
+    assert log.message().attempts[0].progress is DeliveryStatus.DELIVERED
 
 
 def test_a_part_of_the_list_cannot_show_that_a_text_has_no_rival():
@@ -133,41 +133,41 @@ def test_a_text_may_be_that_of_a_message_that_ended_in_doubt_and_left_the_row_an
         requested(), requested(TWIN, outcome_ms=START_MS + HOUR_MS, **AT_ONCE), turn(), turn(1, TWIN), doubtful()
     )
     log.then(due(DueKind.OUTCOME, START_MS + HOUR_MS, TWIN))
-    assert TWIN not in log.contact.messages and log.message(TWIN).word is Word.IN_DOUBT
+    assert TWIN not in log.contact.messages and log.message(TWIN).word is OutcomeWord.IN_DOUBT
     assert bound(log.then(listed(seen("SM7")))) == [""]
 
 
 def test_a_report_with_our_id_outweighs_what_the_list_made_us_infer():
-    log = given(requested(), turn(), doubtful(), listed(seen("SM7", Progress.SENT)))
-    log.then(report(Progress.SENDING, sid="SM9"))
-    assert bound(log) == ["SM9"] and log.message().attempts[0].progress is Progress.SENDING
+    log = given(requested(), turn(), doubtful(), listed(seen("SM7", DeliveryStatus.SENT)))
+    log.then(report(DeliveryStatus.SENDING, sid="SM9"))
+    assert bound(log) == ["SM9"] and log.message().attempts[0].progress is DeliveryStatus.SENDING
 
 
 def test_a_text_inferred_for_one_and_proved_anothers_puts_the_first_in_doubt_again():
-    log = given(requested(), turn(), doubtful(), listed(seen("SM7", Progress.DELIVERED)))
+    log = given(requested(), turn(), doubtful(), listed(seen("SM7", DeliveryStatus.DELIVERED)))
     log.then(requested(TWIN), turn(1, TWIN), taken(1, "SM7", TWIN))
     assert bound(log) == [""] and bound(log, TWIN) == ["SM7"]
-    assert [(e.word, e.revision) for e in log.said(OutcomeGiven)] == [(Word.IN_DOUBT, 2)]
+    assert [(e.word, e.revision) for e in log.said(OutcomeGiven)] == [(OutcomeWord.IN_DOUBT, 2)]
 
 
 def test_a_refusal_found_in_the_journal_proves_that_the_inferred_text_is_anothers():
     log = given(requested(), turn(), listed(), due(DueKind.DOUBT, START_MS + 62_000), listed(seen("SM7")))
     assert bound(log) == ["SM7"]
     log.then(refused(ErrorClass.NUMBER_INVALID, code=21211))
-    assert bound(log) == [""] and log.message().word is Word.FAILED
+    assert bound(log) == [""] and log.message().word is OutcomeWord.FAILED
 
 
 def test_a_refusal_on_the_list_ends_the_message_with_its_code():
-    found = seen("SM7", Progress.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE)
+    found = seen("SM7", DeliveryStatus.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE)
     log = given(requested(), turn(), doubtful(), listed(found))
-    assert (log.message().word, log.message().attempts[0].code) == (Word.UNDELIVERED, 30003)
+    assert (log.message().word, log.message().attempts[0].code) == (OutcomeWord.UNDELIVERED, 30003)
 
 
 def test_by_default_a_doubt_is_only_reported_and_ends_in_doubt_at_its_deadline():
     log = given(requested(), turn(), doubtful(), listed(), listed())
     assert dues(log.message())[-1][0] is DueKind.OUTCOME
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(Word.IN_DOUBT, Reason.NO_ANSWER)]
+    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(OutcomeWord.IN_DOUBT, Reason.NO_ANSWER)]
 
 
 def resent() -> Log:
@@ -176,21 +176,23 @@ def resent() -> Log:
 
 
 def test_where_the_tenant_chose_it_a_further_attempt_is_made_and_both_are_listed():
-    log = resent().then(taken(2, "SM2"), report(Progress.DELIVERED, 2, "SM2"))
+    log = resent().then(taken(2, "SM2"), report(DeliveryStatus.DELIVERED, 2, "SM2"))
     told = outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0), CallerFields("k"))
     assert [(a.attempt, a.message_sid, a.in_doubt) for a in told.attempts] == [(1, "", True), (2, "SM2", False)]
     assert told.possible_duplicate
 
 
 def test_a_first_attempt_that_turns_out_delivered_after_the_resend_says_possible_duplicate():
-    log = resent().then(taken(2, "SM2"), report(Progress.DELIVERED, 1, "SM1"))
+    log = resent().then(taken(2, "SM2"), report(DeliveryStatus.DELIVERED, 1, "SM1"))
     told = outcome_record(log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0), CallerFields("k"))
     assert told.outcome == "delivered" and told.possible_duplicate
 
 
 def test_a_retry_after_a_failure_that_was_reported_is_no_duplicate():
-    log = given(requested(), turn(), taken(), report(Progress.FAILED, code=30017, error=ErrorClass.TRANSIENT))
-    log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, "SM2"), report(Progress.DELIVERED, 2, "SM2"))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.FAILED, code=30017, error=ErrorClass.TRANSIENT))
+    log.then(
+        due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, "SM2"), report(DeliveryStatus.DELIVERED, 2, "SM2")
+    )
     assert not outcome_record(
         log.message(), log.said(OutcomeGiven)[0], Cause(0, 0, 0), CallerFields("k")
     ).possible_duplicate
@@ -218,7 +220,7 @@ def test_a_doubt_is_not_resent_for_marketing_nor_past_the_deadline_nor_without_t
 @pytest.mark.parametrize("before", [cancel(), text(Intent.STOP)])
 def test_a_doubt_of_a_canceled_message_or_after_stop_is_not_resent(before):
     log = given(requested(resend_after_ms=5000, category=Category.ALERT), turn(), before, doubtful())
-    assert log.message().stage is Stage.FLYING and not [e for e in log.effects if isinstance(e, Ask)]
+    assert log.message().stage is Stage.FLYING and not [e for e in log.effects if isinstance(e, PermitRequest)]
 
 
 def test_a_stop_while_a_resend_waits_leaves_the_attempt_in_doubt_and_sends_nothing():
@@ -226,7 +228,7 @@ def test_a_stop_while_a_resend_waits_leaves_the_attempt_in_doubt_and_sends_nothi
     log.then(text(Intent.STOP))
     assert log.message().stage is Stage.FLYING and log.message().word is None
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    assert log.message().word is Word.IN_DOUBT
+    assert log.message().word is OutcomeWord.IN_DOUBT
 
 
 @pytest.mark.parametrize("late", [doubtful(), abandoned(), refused(ErrorClass.NUMBER_INVALID, code=21211)])
@@ -235,17 +237,17 @@ def test_a_late_answer_to_the_first_attempt_starts_nothing_while_the_resend_is_u
     log.then(due(DueKind.DOUBT, log.message().attempts[0].claimed_ms + 60_000))
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), late)
     assert log.message().stage is Stage.FLYING and log.message().word is None
-    assert not log.said(AttemptClaimed) and not [e for e in log.effects if isinstance(e, Ask)]
+    assert not log.said(AttemptClaimed) and not [e for e in log.effects if isinstance(e, PermitRequest)]
 
 
 def test_a_resend_that_fails_leaves_the_first_attempt_in_doubt_and_its_late_refusal_ends_the_message():
     log = given(requested(resend_after_ms=5000, category=Category.ALERT), turn())
     log.then(due(DueKind.DOUBT, log.message().attempts[0].claimed_ms + 60_000))
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), taken(2, "SM2"))
-    log.then(report(Progress.UNDELIVERED, 2, "SM2", 30003, ErrorClass.NUMBER_UNREACHABLE))
+    log.then(report(DeliveryStatus.UNDELIVERED, 2, "SM2", 30003, ErrorClass.NUMBER_UNREACHABLE))
     assert log.message().word is None
     log.then(refused(ErrorClass.NUMBER_INVALID, code=21211))
-    assert (log.message().word, log.message().reason) == (Word.UNDELIVERED, Reason.NUMBER_UNREACHABLE)
+    assert (log.message().word, log.message().reason) == (OutcomeWord.UNDELIVERED, Reason.NUMBER_UNREACHABLE)
 
 
 def test_a_doubt_is_told_once():
@@ -253,7 +255,7 @@ def test_a_doubt_is_told_once():
     log.then(due(DueKind.DOUBT, log.message().attempts[0].claimed_ms + 60_000))
     assert len(log.said(AttemptDoubted)) == 1
     assert log.then(doubtful()).said(AttemptDoubted) == []
-    assert log.message().attempts[0].answer is Answer.DOUBTFUL
+    assert log.message().attempts[0].answer is CreateResult.DOUBTFUL
 
 
 def test_an_attempt_in_doubt_knows_since_when():
@@ -272,11 +274,12 @@ def test_a_resend_that_gets_no_turn_in_time_leaves_the_first_attempt_until_the_d
     log.then(due(DueKind.EXPIRE, log.message().policy.expires_ms))
     assert log.message().stage is Stage.FLYING and log.message().word is None
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    assert log.message().word is Word.IN_DOUBT
+    assert log.message().word is OutcomeWord.IN_DOUBT
 
 
 @pytest.mark.parametrize(
-    ("late", "word"), [(refused(ErrorClass.NUMBER_INVALID, code=21211), Word.FAILED), (abandoned(), Word.EXPIRED)]
+    ("late", "word"),
+    [(refused(ErrorClass.NUMBER_INVALID, code=21211), OutcomeWord.FAILED), (abandoned(), OutcomeWord.EXPIRED)],
 )
 def test_an_outcome_in_doubt_is_corrected_when_a_journal_proves_that_nothing_was_sent(late, word):
     log = given(requested(), turn())

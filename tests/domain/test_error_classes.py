@@ -3,9 +3,9 @@
 import pytest
 
 from app.domain.model.contact import segments_of
-from app.domain.model.effects import Ask, LaneSlowed, TurnAnswered
+from app.domain.model.effects import LaneSlowed, PermitRequest, PermitSettlement
 from app.domain.model.events import InputRefused, MediaDropped, OutcomeGiven
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Reason, Stage, Word
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, OutcomeWord, Reason, Stage
 from app.domain.rules.retry import FRAUD_MS, LONGEST_STOPPED_MS, STOPPED_MS
 from tests.support.given import (
     HOUR_MS,
@@ -33,7 +33,7 @@ OTHER = "b" * 20
 
 
 def failed(error: ErrorClass, n: int = 1, code: int = 30000, **stamped: int):
-    return report(Progress.UNDELIVERED, n, f"SM{n}", code, error, **stamped)
+    return report(DeliveryStatus.UNDELIVERED, n, f"SM{n}", code, error, **stamped)
 
 
 def sent(*before: object, asking=None) -> Log:
@@ -41,27 +41,27 @@ def sent(*before: object, asking=None) -> Log:
     return given(*before, asking or requested(), turn(), taken())
 
 
-def outcome(log: Log) -> list[tuple[Word, Reason]]:
+def outcome(log: Log) -> list[tuple[OutcomeWord, Reason]]:
     return [(event.word, event.reason) for event in log.said(OutcomeGiven)]
 
 
 def retried(log: Log, n: int = 2) -> Log:
     """The time of the retry has come, and its turn."""
     log.then(due(DueKind.RETRY, log.message().due_ms))
-    assert [effect.attempt for effect in log.effects if isinstance(effect, Ask)] == [n]
+    assert [effect.attempt for effect in log.effects if isinstance(effect, PermitRequest)] == [n]
     return log.then(turn(n), taken(n, f"SM{n}"))
 
 
 def test_opted_out_by_an_answer_ends_suppressed_and_closes_the_person() -> None:
     log = given(requested(), turn(), refused(ErrorClass.OPTED_OUT, code=21610))
-    assert outcome(log) == [(Word.SUPPRESSED, Reason.OPTED_OUT)] and log.contact.consent.opted_out
+    assert outcome(log) == [(OutcomeWord.SUPPRESSED, Reason.OPTED_OUT)] and log.contact.consent.opted_out
 
 
 @pytest.mark.parametrize("code", [21610, 30004, 30640])
 def test_opted_out_by_a_report_closes_the_person_and_the_evidence_names_the_code(code: int) -> None:
     log = sent().then(failed(ErrorClass.OPTED_OUT, code=code), requested(OTHER))
     assert log.contact.consent.source == f"twilio_{code}"
-    assert outcome(log) == [(Word.SUPPRESSED, Reason.OPTED_OUT)]
+    assert outcome(log) == [(OutcomeWord.SUPPRESSED, Reason.OPTED_OUT)]
 
 
 FINAL = [
@@ -75,9 +75,9 @@ FINAL = [
 
 @pytest.mark.parametrize("error", FINAL)
 def test_what_no_repetition_would_mend_ends_the_message_with_its_class_for_a_reason(error: ErrorClass) -> None:
-    assert outcome(given(requested(), turn(), refused(error))) == [(Word.FAILED, Reason(error.value))]
+    assert outcome(given(requested(), turn(), refused(error))) == [(OutcomeWord.FAILED, Reason(error.value))]
     log = sent().then(failed(error))
-    assert outcome(log) == [(Word.UNDELIVERED, Reason(error.value))]
+    assert outcome(log) == [(OutcomeWord.UNDELIVERED, Reason(error.value))]
     assert given(requested(), turn(), taken(), failed(error), requested(OTHER)).message(OTHER).stage is Stage.WAITING
 
 
@@ -112,7 +112,7 @@ def test_a_throttled_report_is_tried_again_and_slows_the_lane() -> None:
 def test_an_expired_validity_is_tried_again_while_it_may_still_go() -> None:
     assert sent().then(failed(ErrorClass.EXPIRED, code=30036)).message().stage is Stage.RETRYING
     log = sent(asking=requested(expires_ms=START_MS + 4_500))
-    assert outcome(log.then(failed(ErrorClass.EXPIRED, code=30036))) == [(Word.UNDELIVERED, Reason.EXPIRED)]
+    assert outcome(log.then(failed(ErrorClass.EXPIRED, code=30036))) == [(OutcomeWord.UNDELIVERED, Reason.EXPIRED)]
 
 
 @pytest.mark.parametrize("error", [ErrorClass.DAILY_CAP, ErrorClass.QUIET_HOURS])
@@ -124,16 +124,16 @@ def test_a_capped_or_untimely_text_is_held_until_the_time_stamped_at_the_door(er
         Reason(error.value),
     )
     assert not [effect for effect in log.effects if isinstance(effect, LaneSlowed)]
-    retried(log).then(report(Progress.DELIVERED, 2, "SM2"))
-    assert outcome(log) == [(Word.DELIVERED, Reason.REPORTED)]
+    retried(log).then(report(DeliveryStatus.DELIVERED, 2, "SM2"))
+    assert outcome(log) == [(OutcomeWord.DELIVERED, Reason.REPORTED)]
 
 
 @pytest.mark.parametrize("error", [ErrorClass.DAILY_CAP, ErrorClass.QUIET_HOURS])
 def test_a_text_that_expires_before_its_hold_is_over_ends_at_once(error: ErrorClass) -> None:
     after = START_MS + HOUR_MS
-    assert outcome(sent().then(failed(error, hold_until_ms=after))) == [(Word.UNDELIVERED, Reason(error.value))]
+    assert outcome(sent().then(failed(error, hold_until_ms=after))) == [(OutcomeWord.UNDELIVERED, Reason(error.value))]
     log = given(requested(), turn(), refused(error, hold_until_ms=after))
-    assert outcome(log) == [(Word.FAILED, Reason(error.value))]
+    assert outcome(log) == [(OutcomeWord.FAILED, Reason(error.value))]
 
 
 def test_a_daily_cap_told_by_a_refusal_is_held_too() -> None:
@@ -142,7 +142,7 @@ def test_a_daily_cap_told_by_a_refusal_is_held_too() -> None:
 
 
 def test_a_cap_met_while_a_retry_waits_puts_the_retry_off() -> None:
-    log = sent().then(report(Progress.FAILED, code=30017, error=ErrorClass.TRANSIENT))
+    log = sent().then(report(DeliveryStatus.FAILED, code=30017, error=ErrorClass.TRANSIENT))
     log.then(failed(ErrorClass.DAILY_CAP, hold_until_ms=MIDNIGHT))
     assert (log.message().stage, log.message().due_ms) == (Stage.RETRYING, MIDNIGHT)
 
@@ -152,9 +152,9 @@ ENDS = [ErrorClass.SENDER_UNREACHABLE, ErrorClass.OPTED_OUT, ErrorClass.NUMBER_I
 
 @pytest.mark.parametrize("error", ENDS)
 def test_a_failure_that_allows_no_retry_ends_one_that_waits_with_one_outcome(error: ErrorClass) -> None:
-    log = sent().then(report(Progress.FAILED, code=30017, error=ErrorClass.TRANSIENT))
+    log = sent().then(report(DeliveryStatus.FAILED, code=30017, error=ErrorClass.TRANSIENT))
     log.then(failed(error, invalid_after=int(error is ErrorClass.NUMBER_INVALID)))
-    assert outcome(log) == [(Word.UNDELIVERED, Reason(error.value))]
+    assert outcome(log) == [(OutcomeWord.UNDELIVERED, Reason(error.value))]
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -165,7 +165,7 @@ def test_a_fraud_block_is_tried_once_more_after_half_an_hour(sync: bool) -> None
     log = given(requested(), turn(), *(() if sync else (taken(),)), met())
     assert log.message().due_ms == log.now_ms + FRAUD_MS and not log.effects
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), *(() if sync else (taken(2, "SM2"),)), met(2))
-    assert outcome(log) == [(Word.FAILED if sync else Word.UNDELIVERED, Reason.FRAUD_BLOCK)]
+    assert outcome(log) == [(OutcomeWord.FAILED if sync else OutcomeWord.UNDELIVERED, Reason.FRAUD_BLOCK)]
 
 
 def test_refused_by_configuration_it_waits_ever_longer_until_it_expires() -> None:
@@ -175,14 +175,14 @@ def test_refused_by_configuration_it_waits_ever_longer_until_it_expires() -> Non
         log.then(due(DueKind.RETRY, log.message().due_ms), turn(n), refused(ErrorClass.CONFIGURATION, n))
     assert [*waits[:2], waits[-1]] == pytest.approx([STOPPED_MS, 2 * STOPPED_MS, LONGEST_STOPPED_MS], rel=0.2)
     log.then(due(DueKind.EXPIRE, log.message().policy.expires_ms))
-    assert outcome(log) == [(Word.EXPIRED, Reason.EXPIRED)]
+    assert outcome(log) == [(OutcomeWord.EXPIRED, Reason.EXPIRED)]
 
 
 def test_failed_by_configuration_after_acceptance_it_waits_too() -> None:
     log = sent().then(failed(ErrorClass.CONFIGURATION, code=30034))
     assert (log.message().stage, log.message().reason) == (Stage.RETRYING, Reason.CONFIGURATION)
     log.then(due(DueKind.EXPIRE, log.message().policy.expires_ms))
-    assert outcome(log) == [(Word.UNDELIVERED, Reason.CONFIGURATION)]
+    assert outcome(log) == [(OutcomeWord.UNDELIVERED, Reason.CONFIGURATION)]
 
 
 # MMS impossible
@@ -194,15 +194,15 @@ def test_media_that_cannot_be_received_go_as_one_text_with_the_link(sync: bool) 
     log = given(pictured(), turn(), *(() if sync else (taken(),)), met)
     assert len(log.said(MediaDropped)) == 1 and log.message().due_ms == log.now_ms
     log.then(due(DueKind.RETRY, log.message().due_ms))
-    assert [(e.attempt, e.segments) for e in log.effects if isinstance(e, Ask)] == [(2, 2)]
-    log.then(turn(2), taken(2, "SM2"), report(Progress.DELIVERED, 2, "SM2"))
-    assert outcome(log) == [(Word.DELIVERED, Reason.REPORTED)]
+    assert [(e.attempt, e.segments) for e in log.effects if isinstance(e, PermitRequest)] == [(2, 2)]
+    log.then(turn(2), taken(2, "SM2"), report(DeliveryStatus.DELIVERED, 2, "SM2"))
+    assert outcome(log) == [(OutcomeWord.DELIVERED, Reason.REPORTED)]
     assert [attempt.plain for attempt in log.message().attempts] == [False, True] and not log.message().duplicate
 
 
 def test_the_text_with_the_link_is_tried_once_as_such_and_stays_plain_through_retries() -> None:
     log = retried(sent(asking=pictured()).then(failed(ErrorClass.MMS_IMPOSSIBLE)))
-    assert outcome(log.then(failed(ErrorClass.MMS_IMPOSSIBLE, 2))) == [(Word.UNDELIVERED, Reason.MMS_IMPOSSIBLE)]
+    assert outcome(log.then(failed(ErrorClass.MMS_IMPOSSIBLE, 2))) == [(OutcomeWord.UNDELIVERED, Reason.MMS_IMPOSSIBLE)]
     log = given(pictured(retry_delays_ms=(1000, 1000)), turn(), refused(ErrorClass.MMS_IMPOSSIBLE))
     retried(log).then(failed(ErrorClass.TRANSIENT, 2))
     retried(log, 3)
@@ -211,20 +211,20 @@ def test_the_text_with_the_link_is_tried_once_as_such_and_stays_plain_through_re
 
 def test_without_a_link_media_that_cannot_be_received_end_the_message() -> None:
     log = given(pictured(fallback_segments=0), turn(), refused(ErrorClass.MMS_IMPOSSIBLE))
-    assert outcome(log) == [(Word.FAILED, Reason.MMS_IMPOSSIBLE)] and segments_of(log.message()) == 1
+    assert outcome(log) == [(OutcomeWord.FAILED, Reason.MMS_IMPOSSIBLE)] and segments_of(log.message()) == 1
 
 
 def test_p2_no_text_with_a_link_while_an_earlier_attempt_may_have_been_sent() -> None:
     log = given(pictured(resend_after_ms=5000), turn(), doubtful())
     log.then(due(DueKind.RETRY, log.message().due_ms), turn(2), refused(ErrorClass.MMS_IMPOSSIBLE, 2))
-    assert not [effect for effect in log.effects if isinstance(effect, Ask)]
+    assert not [effect for effect in log.effects if isinstance(effect, PermitRequest)]
     assert log.message().stage is Stage.FLYING and len(log.message().attempts) == 2
 
 
 @pytest.mark.parametrize("forbids", [text(Intent.STOP), cancel()])
 def test_p3_a_stop_or_cancel_keeps_the_text_with_the_link_back(forbids) -> None:
     log = sent(asking=pictured()).then(forbids, failed(ErrorClass.MMS_IMPOSSIBLE))
-    assert log.message().word is Word.UNDELIVERED and not log.said(MediaDropped)
+    assert log.message().word is OutcomeWord.UNDELIVERED and not log.said(MediaDropped)
     log = sent(asking=pictured()).then(failed(ErrorClass.MMS_IMPOSSIBLE), forbids)
     assert log.message().stage is Stage.FINAL
 
@@ -234,20 +234,22 @@ def test_p3_a_stop_or_cancel_keeps_the_text_with_the_link_back(forbids) -> None:
 
 def test_a_filtered_text_is_never_sent_again_to_that_person_and_another_text_is() -> None:
     log = sent().then(failed(ErrorClass.FILTERED, code=30007))
-    assert outcome(log) == [(Word.UNDELIVERED, Reason.FILTERED)]
-    assert outcome(log.then(requested(OTHER))) == [(Word.SUPPRESSED, Reason.FILTERED)]
+    assert outcome(log) == [(OutcomeWord.UNDELIVERED, Reason.FILTERED)]
+    assert outcome(log.then(requested(OTHER))) == [(OutcomeWord.SUPPRESSED, Reason.FILTERED)]
     log.then(requested("c" * 20, digest="d9"), requested("d" * 20, digest=""))
     assert log.message("c" * 20).stage is log.message("d" * 20).stage is Stage.WAITING
 
 
 def test_the_same_text_that_waits_meanwhile_is_suppressed_and_its_ask_withdrawn() -> None:
     log = given(requested(), turn(), requested(OTHER), taken(), failed(ErrorClass.FILTERED))
-    assert log.message(OTHER).word is Word.SUPPRESSED
-    assert TurnAnswered(message_id=log.message(OTHER).id, attempt=1, lane="main", taken=False) in log.effects
+    assert log.message(OTHER).word is OutcomeWord.SUPPRESSED
+    assert PermitSettlement(message_id=log.message(OTHER).id, attempt=1, lane="main", taken=False) in log.effects
 
 
 def test_a_filtered_text_that_arrived_after_all_may_be_sent_again() -> None:
-    log = sent().then(failed(ErrorClass.FILTERED), report(Progress.DELIVERED), failed(ErrorClass.FILTERED, code=30099))
+    log = sent().then(
+        failed(ErrorClass.FILTERED), report(DeliveryStatus.DELIVERED), failed(ErrorClass.FILTERED, code=30099)
+    )
     assert log.contact.filtered == ()
     assert log.then(requested(OTHER)).message(OTHER).stage is Stage.WAITING
 
@@ -259,18 +261,18 @@ def test_of_a_filtered_text_with_a_link_that_text_is_remembered_not_the_one_with
 
 def test_a_turn_that_comes_for_a_text_filtered_since_starts_no_call() -> None:
     log = given(requested(), turn(), abandoned(), requested(OTHER), turn(1, OTHER), taken(1, "SM9", OTHER))
-    log.then(report(Progress.FAILED, 1, "SM9", 30007, ErrorClass.FILTERED, OTHER), turn(2))
-    assert log.message().word is Word.SUPPRESSED and len(log.message().attempts) == 1
+    log.then(report(DeliveryStatus.FAILED, 1, "SM9", 30007, ErrorClass.FILTERED, OTHER), turn(2))
+    assert log.message().word is OutcomeWord.SUPPRESSED and len(log.message().attempts) == 1
     assert log.message().id == MESSAGE
 
 
 def test_what_the_door_did_not_stamp_is_not_held() -> None:
-    assert outcome(sent().then(failed(ErrorClass.DAILY_CAP))) == [(Word.UNDELIVERED, Reason.DAILY_CAP)]
+    assert outcome(sent().then(failed(ErrorClass.DAILY_CAP))) == [(OutcomeWord.UNDELIVERED, Reason.DAILY_CAP)]
 
 
 def test_a_canceled_message_whose_call_is_refused_waits_for_no_other_attempt() -> None:
     log = given(requested(), turn(), cancel(), refused(ErrorClass.THROTTLED))
-    assert outcome(log) == [(Word.FAILED, Reason.THROTTLED)]
+    assert outcome(log) == [(OutcomeWord.FAILED, Reason.THROTTLED)]
 
 
 def test_a_text_with_a_link_in_doubt_is_found_on_twilios_list_by_its_own_digest() -> None:

@@ -3,11 +3,11 @@
 import msgspec
 
 from app.domain.model.contact import Contact
-from app.domain.model.effects import Ask
+from app.domain.model.effects import PermitRequest
 from app.domain.model.events import InputRefused
 from app.domain.model.frozen_contact import MOST, freeze
-from app.domain.model.inputs import Place, SetAside
-from app.domain.model.vocabulary import DueKind, Stage, Word
+from app.domain.model.inputs import InputSkipped, LogPosition
+from app.domain.model.vocabulary import DueKind, OutcomeWord, Stage
 from tests.support.given import BASE, CONTACT, KEY, Log, due, given, requested, turn
 
 OTHER = "bbbbbbbbbbbbbbbbbbbb"
@@ -26,12 +26,12 @@ def retried(log: Log, record, offset: int) -> Log:
     """An operator has the input at `offset` produced again."""
     log.offset += 1
     log.now_ms += 1000
-    log.fold(record, Place(0, log.offset, log.now_ms, offset))
+    log.fold(record, LogPosition(0, log.offset, log.now_ms, offset))
     return log
 
 
 def asked(log: Log) -> list[tuple[str, int]]:
-    return [(effect.message_id, effect.attempt) for effect in log.effects if isinstance(effect, Ask)]
+    return [(effect.message_id, effect.attempt) for effect in log.effects if isinstance(effect, PermitRequest)]
 
 
 def test_given_a_frozen_contact_when_a_permit_comes_then_nothing_is_claimed():
@@ -42,7 +42,7 @@ def test_given_a_frozen_contact_when_a_permit_comes_then_nothing_is_claimed():
 def test_given_a_frozen_contact_when_its_message_expires_then_it_has_its_outcome_in_time():
     log = frozen(given(requested()), 1)
     log.then(due(DueKind.EXPIRE, log.message().policy.expires_ms), after_ms=4_000_000)
-    assert log.message().word is Word.EXPIRED
+    assert log.message().word is OutcomeWord.EXPIRED
 
 
 def test_given_a_frozen_contact_when_the_input_is_produced_again_then_it_thaws_and_what_waits_asks_anew():
@@ -76,14 +76,14 @@ def test_given_a_contact_that_is_frozen_by_its_first_input_when_a_request_comes_
 def test_given_word_that_an_input_was_set_aside_then_the_row_stays_as_it_was_frozen_there():
     log = frozen(given(requested()), 1)
     before = log.contact
-    log.then(SetAside(**BASE, offset=1))
+    log.then(InputSkipped(**BASE, offset=1))
     assert msgspec.structs.replace(log.contact, watermark=before.watermark, touched_ms=before.touched_ms) == before
 
 
 def test_given_word_that_a_contacts_first_input_was_set_aside_when_its_tenant_is_known_by_then_it_is_not_refused():
     log = Log()
     log.contact, log.offset = freeze(Contact(tenant=""), "SetAsideError", 0), 0
-    log.then(requested()).then(SetAside(**{**BASE, "tenant": ""}, offset=0))
+    log.then(requested()).then(InputSkipped(**{**BASE, "tenant": ""}, offset=0))
     assert not any(isinstance(event, InputRefused) for event in log.events)
     assert log.contact.tenant == "acme" and log.contact.frozen_by == (0,)
 

@@ -6,7 +6,16 @@ import pytest
 from app.domain.model.events import InputRefused, OutcomeGiven
 from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed
 from app.domain.model.row_limits import FAILURES_KEPT_MS
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Provenance, Reason, Stage, Word
+from app.domain.model.vocabulary import (
+    DeliveryStatus,
+    DueKind,
+    ErrorClass,
+    Intent,
+    OutcomeWord,
+    Provenance,
+    Reason,
+    Stage,
+)
 from tests.support.given import (
     START_MS,
     Log,
@@ -34,7 +43,7 @@ def fail(log: Log, n: int, after: int, error: ErrorClass = UNREACHABLE, code: in
     """Message `n` goes out and does not arrive."""
     asked = requested(key(n), digest="", expires_ms=NEVER, outcome_ms=NEVER + 1)
     log.then(asked, turn(1, key(n)), taken(1, f"SM{n}", key(n)))
-    return log.then(report(Progress.UNDELIVERED, 1, f"SM{n}", code, error, key(n), invalid_after=after))
+    return log.then(report(DeliveryStatus.UNDELIVERED, 1, f"SM{n}", code, error, key(n), invalid_after=after))
 
 
 def invalid() -> Log:
@@ -49,7 +58,7 @@ def changes(log: Log) -> list[tuple[ErrorClass | None, str]]:
 def test_a_number_refused_as_impossible_is_invalid_at_once(code: int) -> None:
     log = given(requested(), turn(), refused(INVALID, code=code, invalid_after=1))
     assert changes(log) == [(INVALID, "number_invalid")] and log.contact.number.code == code
-    assert log.message().word is Word.FAILED
+    assert log.message().word is OutcomeWord.FAILED
 
 
 def test_a_landline_told_by_a_report_is_invalid_at_once() -> None:
@@ -58,14 +67,14 @@ def test_a_landline_told_by_a_report_is_invalid_at_once() -> None:
 
 def test_a_message_to_an_invalid_number_is_suppressed_with_that_reason_and_asks_for_no_turn() -> None:
     log = invalid().then(requested(key(2)))
-    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(Word.SUPPRESSED, Reason.NUMBER_INVALID)]
+    assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(OutcomeWord.SUPPRESSED, Reason.NUMBER_INVALID)]
     assert log.effects == []
 
 
 def test_what_waits_for_a_number_that_turns_out_invalid_is_suppressed() -> None:
     log = given(requested(), turn(), requested(key(2), start_ms=NEVER, expires_ms=NEVER + 1), requested(key(3)))
     log.then(refused(INVALID, code=21211, invalid_after=1))
-    assert {log.message(key(n)).word for n in (2, 3)} == {Word.SUPPRESSED}
+    assert {log.message(key(n)).word for n in (2, 3)} == {OutcomeWord.SUPPRESSED}
 
 
 @pytest.mark.parametrize("after", [3, 5])
@@ -87,16 +96,16 @@ def test_a_failure_that_weighs_more_counts_among_those_that_weigh_less() -> None
 def test_the_failures_of_one_message_count_once() -> None:
     log = Log()
     fail(log, 1, 2)
-    log.then(report(Progress.FAILED, 1, "SM1", 30003, UNREACHABLE, key(1), invalid_after=2))
+    log.then(report(DeliveryStatus.FAILED, 1, "SM1", 30003, UNREACHABLE, key(1), invalid_after=2))
     assert changes(log) == [] and len(log.contact.number.failures) == 1
     assert log.said(NumberFailed) == []
 
 
 def test_of_the_failures_of_one_message_the_one_that_weighs_most_is_kept() -> None:
     log = fail(Log(), 1, 5)
-    log.then(report(Progress.FAILED, 1, "SM1", 30005, UNREACHABLE, key(1), invalid_after=3))
+    log.then(report(DeliveryStatus.FAILED, 1, "SM1", 30005, UNREACHABLE, key(1), invalid_after=3))
     assert [failure.invalid_after for failure in log.contact.number.failures] == [3]
-    log.then(report(Progress.FAILED, 1, "SM1", 30003, UNREACHABLE, key(1), invalid_after=5))
+    log.then(report(DeliveryStatus.FAILED, 1, "SM1", 30003, UNREACHABLE, key(1), invalid_after=5))
     assert [failure.invalid_after for failure in log.contact.number.failures] == [3]
 
 
@@ -109,7 +118,7 @@ def test_a_failure_of_a_month_ago_counts_no_more() -> None:
 def test_a_delivery_between_begins_the_count_anew() -> None:
     log = fail(Log(), 1, 2)
     log.then(requested(key(7), digest=""), turn(1, key(7)), taken(1, "SM7", key(7)))
-    log.then(report(Progress.DELIVERED, 1, "SM7", key=key(7)))
+    log.then(report(DeliveryStatus.DELIVERED, 1, "SM7", key=key(7)))
     assert len(log.said(FailuresForgotten)) == 1
     assert changes(fail(log, 2, 2)) == []
 
@@ -122,23 +131,25 @@ def test_a_text_from_the_person_makes_the_number_valid_again() -> None:
 
 def test_a_delivery_makes_the_number_valid_again() -> None:
     log = given(requested(key(7)), turn(1, key(7)), taken(1, "SM7", key(7)))
-    log.then(requested(), turn(), refused(INVALID, invalid_after=1), report(Progress.DELIVERED, 1, "SM7", key=key(7)))
+    log.then(
+        requested(), turn(), refused(INVALID, invalid_after=1), report(DeliveryStatus.DELIVERED, 1, "SM7", key=key(7))
+    )
     assert changes(log) == [(None, "delivered")]
     assert log.then(requested(key(2))).message(key(2)).stage is Stage.WAITING
 
 
-@pytest.mark.parametrize("last", [Progress.UNDELIVERED, Progress.DELIVERED])
-def test_p5_of_one_attempt_reported_as_both_delivered_and_not_the_number_is_valid(last: Progress) -> None:
-    bad = report(Progress.UNDELIVERED, code=30006, error=INVALID, invalid_after=1)
-    good = report(Progress.DELIVERED)
-    both = (good, bad) if last is Progress.UNDELIVERED else (bad, good)
+@pytest.mark.parametrize("last", [DeliveryStatus.UNDELIVERED, DeliveryStatus.DELIVERED])
+def test_p5_of_one_attempt_reported_as_both_delivered_and_not_the_number_is_valid(last: DeliveryStatus) -> None:
+    bad = report(DeliveryStatus.UNDELIVERED, code=30006, error=INVALID, invalid_after=1)
+    good = report(DeliveryStatus.DELIVERED)
+    both = (good, bad) if last is DeliveryStatus.UNDELIVERED else (bad, good)
     assert given(requested(), turn(), taken(), *both).contact.number.why is None
 
 
 def test_a_late_failure_of_what_was_delivered_does_not_make_an_invalid_number_valid() -> None:
-    log = given(requested(), turn(), taken(), report(Progress.DELIVERED))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.DELIVERED))
     fail(log, 2, 1, INVALID)
-    log.then(report(Progress.UNDELIVERED, code=30006, error=INVALID, invalid_after=1))
+    log.then(report(DeliveryStatus.UNDELIVERED, code=30006, error=INVALID, invalid_after=1))
     assert changes(log) == [] and log.contact.number.why is INVALID
 
 
@@ -151,14 +162,14 @@ def test_a_text_found_on_the_list_that_is_older_than_the_refusal_changes_nothing
 
 def test_what_twilios_list_tells_of_a_number_counts_as_a_report_does() -> None:
     log = given(requested(), turn(), taken(sid="SM1"))
-    log.then(listed(seen("SM1", Progress.UNDELIVERED, code=30006, error=INVALID, invalid_after=1)))
+    log.then(listed(seen("SM1", DeliveryStatus.UNDELIVERED, code=30006, error=INVALID, invalid_after=1)))
     assert changes(log) == [(INVALID, "number_invalid")]
 
 
 def test_a_report_on_a_message_that_is_over_is_learnt_too() -> None:
-    log = given(requested(), turn(), taken(), report(Progress.SENT))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.SENT))
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    log.then(report(Progress.UNDELIVERED, code=30006, error=INVALID, invalid_after=1))
+    log.then(report(DeliveryStatus.UNDELIVERED, code=30006, error=INVALID, invalid_after=1))
     assert changes(log) == [(INVALID, "number_invalid")] and log.said(InputRefused) == []
 
 

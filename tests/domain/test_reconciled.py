@@ -3,7 +3,7 @@
 import pytest
 
 from app.domain.model.events import AttemptProgressed, ConsentChanged, OutcomeGiven, TextReceived
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Provenance, Stage, Word
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, OutcomeWord, Provenance, Stage
 from app.domain.rules.schedule import dues
 from tests.support.given import (
     HOUR_MS,
@@ -51,7 +51,7 @@ def test_a_claim_still_waiting_for_its_answer_is_not_looked_for():
     assert look_ms(given(requested(**LONG), turn())) is None
 
 
-@pytest.mark.parametrize("end", [Progress.DELIVERED, Progress.UNDELIVERED])
+@pytest.mark.parametrize("end", [DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED])
 def test_after_a_final_report_nothing_is_looked_for(end):
     assert look_ms(given(requested(**LONG), turn(), taken(), report(end, code=30007))) is None
 
@@ -70,34 +70,34 @@ def test_a_look_whose_clock_is_ahead_of_the_log_is_made_all_the_same():
 
 
 def test_a_lost_delivered_report_is_found_and_says_how_it_was_learnt():
-    log = given(requested(), turn(), taken(), listed(seen("SM1", Progress.DELIVERED), whole=False))
-    assert log.message().word is Word.DELIVERED
+    log = given(requested(), turn(), taken(), listed(seen("SM1", DeliveryStatus.DELIVERED), whole=False))
+    assert log.message().word is OutcomeWord.DELIVERED
     assert [e.provenance for e in log.said(AttemptProgressed)] == [Provenance.RECONCILED]
 
 
 def test_what_is_known_is_nothing_new():
-    log = given(requested(), turn(), taken(), report(Progress.SENT))
-    log.then(listed(seen("SM1", Progress.QUEUED), seen("SM1", Progress.SENT)))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.SENT))
+    log.then(listed(seen("SM1", DeliveryStatus.QUEUED), seen("SM1", DeliveryStatus.SENT)))
     assert log.said(AttemptProgressed) == []
 
 
 def test_sent_at_the_deadline_is_unconfirmed_and_a_later_delivered_is_revision_two():
-    log = given(requested(), turn(), taken(), listed(seen("SM1", Progress.SENT)))
+    log = given(requested(), turn(), taken(), listed(seen("SM1", DeliveryStatus.SENT)))
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))
-    assert log.message().word is Word.UNCONFIRMED
-    log.then(listed(seen("SM1", Progress.DELIVERED)))
-    assert [(e.word, e.revision) for e in log.said(OutcomeGiven)] == [(Word.DELIVERED, 2)]
+    assert log.message().word is OutcomeWord.UNCONFIRMED
+    log.then(listed(seen("SM1", DeliveryStatus.DELIVERED)))
+    assert [(e.word, e.revision) for e in log.said(OutcomeGiven)] == [(OutcomeWord.DELIVERED, 2)]
 
 
 def test_a_transient_failure_that_is_found_is_retried_like_one_that_was_reported():
     log = given(requested(), turn(), taken())
-    log.then(listed(seen("SM1", Progress.FAILED, code=30017, error=ErrorClass.TRANSIENT)))
+    log.then(listed(seen("SM1", DeliveryStatus.FAILED, code=30017, error=ErrorClass.TRANSIENT)))
     assert log.message().stage is Stage.RETRYING
 
 
 def test_an_opt_out_that_is_found_counts_from_when_the_text_was_made():
     log = given(text(Intent.START, START_MS + 60_000), requested(), turn(), taken())
-    log.then(listed(seen("SM1", Progress.FAILED, code=21610, error=ErrorClass.OPTED_OUT)))
+    log.then(listed(seen("SM1", DeliveryStatus.FAILED, code=21610, error=ErrorClass.OPTED_OUT)))
     assert not log.contact.consent.opted_out
 
 
@@ -110,7 +110,7 @@ def found(intent: Intent, received_ms: int, sid: str = "SM-in") -> object:
 
 def test_p3_a_stop_whose_webhook_was_lost_is_found_and_closes():
     log = given(requested(), found(Intent.STOP, START_MS))
-    assert log.contact.consent.opted_out and log.message().word is Word.SUPPRESSED
+    assert log.contact.consent.opted_out and log.message().word is OutcomeWord.SUPPRESSED
     assert len(log.said(TextReceived)) == 1
 
 

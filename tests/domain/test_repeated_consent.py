@@ -3,19 +3,19 @@
 from msgspec.structs import replace
 
 from app.domain.model.events import ConsentChanged, TextReceived
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.domain.model.row_limits import KEPT_CONSENT_TEXTS, KEPT_TEXTS
-from app.domain.model.vocabulary import ErrorClass, Intent, Provenance, Word
+from app.domain.model.vocabulary import ErrorClass, Intent, OutcomeWord, Provenance
 from tests.support.given import START_MS, Log, given, refused, requested, text, turn
 
 STOP, START, NONE = Intent.STOP, Intent.START, Intent.NONE
 
 
-def at(seconds: int, intent: Intent, sid: str) -> Texted:
+def at(seconds: int, intent: Intent, sid: str) -> TextArrived:
     return text(intent, START_MS + seconds * 1000, sid)
 
 
-def listed(seconds: int, intent: Intent, sid: str) -> Texted:
+def listed(seconds: int, intent: Intent, sid: str) -> TextArrived:
     """The same, found on Twilio's list."""
     return replace(at(seconds, intent, sid), provenance=Provenance.RECONCILED)
 
@@ -25,14 +25,14 @@ def opted_out(log: Log) -> bool:
     return log.contact.consent.opted_out
 
 
-def many(first: int, count: int) -> list[Texted]:
+def many(first: int, count: int) -> list[TextArrived]:
     """STOP and START in turn, ten seconds apart."""
     return [at(10 * n, (STOP, START)[n % 2], f"IN{n}") for n in range(first, first + count)]
 
 
 def test_p3_a_start_delivered_again_after_a_stop_does_not_reopen():
     log = given(at(0, START, "A"), at(10, STOP, "B"), at(20, START, "A"), requested())
-    assert opted_out(log) and log.message().word is Word.SUPPRESSED
+    assert opted_out(log) and log.message().word is OutcomeWord.SUPPRESSED
 
 
 def test_p3_nor_does_it_when_twenty_other_texts_came_between():

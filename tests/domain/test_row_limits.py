@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.domain.model.contact import Failure, Learnt
-from app.domain.model.events import AttemptProgressed, CancelKept, InputRefused, LookMade, OutcomeGiven
-from app.domain.model.inputs import Checkpointed, Requested
+from app.domain.model.contact import Failure, StatusStep
+from app.domain.model.events import AttemptProgressed, CancelKept, InputRefused, OutcomeGiven, ReconciliationMade
+from app.domain.model.inputs import CheckpointWritten, MessageRequested
 from app.domain.model.row_limits import (
     ACTIVE_BYTES,
     CANCEL_KEPT_MS,
@@ -21,7 +21,7 @@ from app.domain.model.row_limits import (
     content_bytes,
     row_bytes,
 )
-from app.domain.model.vocabulary import Category, ErrorClass, Progress, Reason, Stage, Word
+from app.domain.model.vocabulary import Category, DeliveryStatus, ErrorClass, OutcomeWord, Reason, Stage
 from app.records.topics import Topics
 from tests.support.given import (
     BASE,
@@ -60,7 +60,7 @@ def test_of_1000_cancels_kept_ahead_all_hold_and_one_more_is_refused():
     log.then(cancel(key(2000)))
     assert [event.field for event in log.said(InputRefused)] == ["message_id"]
     assert log.then(cancel(key(5))).said(CancelKept), "one that is kept may be repeated"
-    assert log.then(requested(key(0))).message(key(0)).word is Word.CANCELED
+    assert log.then(requested(key(0))).message(key(0)).word is OutcomeWord.CANCELED
     assert log.then(cancel(key(2000))).said(CancelKept), "a request made room"
     log.now_ms += CANCEL_KEPT_MS
     assert list(log.then(cancel(key(3000))).contact.canceled_ahead) == [key(3000)]
@@ -68,32 +68,45 @@ def test_of_1000_cancels_kept_ahead_all_hold_and_one_more_is_refused():
 
 
 def test_of_the_steps_of_an_attempt_so_many_are_kept_and_the_first_of_each_rank_and_the_worst_among_them():
-    log = given(requested(), turn(), taken(), report(Progress.SENT))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.SENT))
     for code in range(30100, 30140):
-        log.then(report(Progress.UNDELIVERED, code=code, error=ErrorClass.UNKNOWN))
+        log.then(report(DeliveryStatus.UNDELIVERED, code=code, error=ErrorClass.UNKNOWN))
         assert log.said(AttemptProgressed), "it is told all the same"
-    attempt = log.then(report(Progress.FAILED, code=30008, error=ErrorClass.UNKNOWN)).message().attempts[0]
+    attempt = log.then(report(DeliveryStatus.FAILED, code=30008, error=ErrorClass.UNKNOWN)).message().attempts[0]
     assert len(attempt.learnt) == MOST_STEPS
-    ranks = [Progress.ACCEPTED, Progress.SENT, Progress.UNDELIVERED, Progress.FAILED]
+    ranks = [DeliveryStatus.ACCEPTED, DeliveryStatus.SENT, DeliveryStatus.UNDELIVERED, DeliveryStatus.FAILED]
     assert list(dict.fromkeys(step.progress for step in attempt.learnt)) == ranks
-    assert (attempt.progress, attempt.code) == (Progress.UNDELIVERED, 30100)
+    assert (attempt.progress, attempt.code) == (DeliveryStatus.UNDELIVERED, 30100)
     assert any(step.code == 30100 for step in attempt.learnt)
-    log.then(report(Progress.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE), report(Progress.DELIVERED))
+    log.then(
+        report(DeliveryStatus.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE),
+        report(DeliveryStatus.DELIVERED),
+    )
     attempt = log.message().attempts[0]
-    assert (attempt.progress, attempt.code, log.message().word) == (Progress.DELIVERED, 30003, Word.DELIVERED)
-    assert Learnt in map(type, attempt.learnt) and len(attempt.learnt) <= MOST_STEPS + 1
+    assert (attempt.progress, attempt.code, log.message().word) == (
+        DeliveryStatus.DELIVERED,
+        30003,
+        OutcomeWord.DELIVERED,
+    )
+    assert StatusStep in map(type, attempt.learnt) and len(attempt.learnt) <= MOST_STEPS + 1
 
 
 def test_failures_of_a_number_are_kept_for_30_days_and_20_at_most():
     log = given(*(step for n in range(25) for step in (requested(key(n)), turn(key=key(n)), taken(key=key(n)))))
     for n in range(25):
         log.then(
-            report(Progress.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE, key=key(n), invalid_after=99)
+            report(
+                DeliveryStatus.UNDELIVERED,
+                code=30003,
+                error=ErrorClass.NUMBER_UNREACHABLE,
+                key=key(n),
+                invalid_after=99,
+            )
         )
     assert [type(f) for f in log.contact.number.failures] == [Failure] * KEPT_FAILURES
     log.now_ms += FAILURES_KEPT_MS
     log.then(requested(KEY, expires_ms=log.now_ms + 9_000_000), turn(), taken())
-    log.then(report(Progress.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE, invalid_after=99))
+    log.then(report(DeliveryStatus.UNDELIVERED, code=30003, error=ErrorClass.NUMBER_UNREACHABLE, invalid_after=99))
     assert [f.key for f in log.contact.number.failures] == [KEY]
 
 
@@ -104,13 +117,13 @@ def test_more_texts_that_may_be_an_attempts_than_are_remembered_are_refused_toge
         requested(), turn(), doubtful(), requested("b" * 20), turn(key="b" * 20), taken(sid="SM-b", key="b" * 20)
     )
     texts = [seen(f"SM{n}") for n in range(count)]
-    known.then(listed(*texts, seen("SM-b", Progress.SENT), keys=(KEY, "b" * 20)))
+    known.then(listed(*texts, seen("SM-b", DeliveryStatus.SENT), keys=(KEY, "b" * 20)))
     assert len(known.contact.listed) == kept
     assert [event.field for event in known.said(InputRefused)] == ([] if kept else ["texts"])
-    assert known.said(LookMade) and known.message("b" * 20).attempts[0].progress is Progress.SENT
+    assert known.said(ReconciliationMade) and known.message("b" * 20).attempts[0].progress is DeliveryStatus.SENT
 
 
-def padded(n: int, size: int) -> Requested:
+def padded(n: int, size: int) -> MessageRequested:
     """A request that brings so many bytes of content."""
     short = replace(requested(key(n)), sealed_caller_fields="")
     return replace(short, sealed_caller_fields="x" * (size - content_bytes(given(short).message(key(n)))))
@@ -129,7 +142,7 @@ def test_a_request_that_just_fits_is_taken_and_with_one_byte_more_of_content_it_
     fits, over = filled(ACTIVE_BYTES - 500).then(padded(999, 500)), filled(ACTIVE_BYTES - 500).then(padded(999, 501))
     assert fits.message(key(999)).word is None
     [told] = over.said(OutcomeGiven)
-    assert (told.word, told.reason, told.field) == (Word.REJECTED, Reason.TOO_MANY_OPEN, "to")
+    assert (told.word, told.reason, told.field) == (OutcomeWord.REJECTED, Reason.TOO_MANY_OPEN, "to")
     assert key(999) not in over.contact.messages
 
 
@@ -194,7 +207,7 @@ def test_the_topics_take_the_longest_row_and_the_checkpoint_that_carries_it():
         int(declared[n].config["max.message.bytes"]) for n in ("<app>-contacts-changelog", "contacts")
     )
     around = msgspec.json.encode(
-        Checkpointed(**{**BASE, "tenant": "t" * 200, "id": "i" * 60}, row=given(cancel()).contact)
+        CheckpointWritten(**{**BASE, "tenant": "t" * 200, "id": "i" * 60}, row=given(cancel()).contact)
     )
     assert 4 * ACTIVE_BYTES < GROWTH_BYTES < ROW_BYTES < changelog - 1_000
     assert ROW_BYTES + len(around) < contacts - 1_000

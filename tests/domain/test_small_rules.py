@@ -13,9 +13,9 @@ from app.domain.content.phone import mask, read_address
 from app.domain.content.segments import count, smart
 from app.domain.lanes.lane import HELD_BACK_MS, REGRANT_MS, Lane
 from app.domain.model import identity
-from app.domain.model.effects import Ask
+from app.domain.model.effects import PermitRequest
 from app.domain.model.events import InputRefused
-from app.domain.model.vocabulary import Intent, Priority, Progress
+from app.domain.model.vocabulary import DeliveryStatus, Intent, Priority
 from tests.support.given import cancel, given, rejected, report, requested, text
 
 
@@ -42,7 +42,7 @@ def of(tenant, record):
     return replace(record, tenant=tenant)
 
 
-@pytest.mark.parametrize("stray", [report(Progress.DELIVERED), report(Progress.SENT, n=2)])
+@pytest.mark.parametrize("stray", [report(DeliveryStatus.DELIVERED), report(DeliveryStatus.SENT, n=2)])
 @pytest.mark.parametrize("own", [requested(), text(Intent.STOP), rejected()])
 def test_p7_a_report_that_names_another_tenants_contact_leaves_it_to_whom_it_belongs(stray, own):
     log = given(of("other", stray))
@@ -60,7 +60,7 @@ def test_p7_a_contact_that_has_anything_is_nobody_elses():
     for own in (requested(), text(Intent.STOP), text(Intent.NONE)):
         log = given(own)
         before = log.contact
-        log.then(of("other", requested()), of("other", report(Progress.DELIVERED)))
+        log.then(of("other", requested()), of("other", report(DeliveryStatus.DELIVERED)))
         kept = {"watermark": before.watermark, "touched_ms": before.touched_ms}
         assert replace(log.contact, **kept) == before and log.said(InputRefused)
 
@@ -187,8 +187,10 @@ def test_texts_that_differ_otherwise_have_different_digests():
     assert len({digests.text_digest(b"k", "c", body, media) for body in bodies for media in (0, 1)}) == 10
 
 
-def ask(n: int, priority: Priority = Priority.NORMAL, segments: int = 1) -> Ask:
-    return Ask(message_id=f"c-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=10**15)
+def ask(n: int, priority: Priority = Priority.NORMAL, segments: int = 1) -> PermitRequest:
+    return PermitRequest(
+        message_id=f"c-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=10**15
+    )
 
 
 def test_a_bucket_starts_empty_and_fills_at_its_rate():

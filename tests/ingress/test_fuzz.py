@@ -15,7 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.provider.webhook_forms import BadForm, read_form
+from app.provider.webhook_forms import WebhookFormError, read_form
 from app.provider.webhooks import signature
 from tests.support.ingress_client import Doorway, Said, doorway
 from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID
@@ -148,7 +148,7 @@ def signed(made: requests.PreparedRequest) -> str:
     kind = str(made.headers.get("Content-Type", ""))
     try:
         form = read_form(body) if "form" in kind else []
-    except BadForm:
+    except WebhookFormError:
         form = []
     path = made.path_url
     route = path.partition("?")[0].rpartition("/")[2]

@@ -11,24 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 from app.ingress.durable.spool import Spool
-from app.ingress.durable.writer import ACK_S, Log, Unavailable
+from app.ingress.durable.writer import ACK_S, LogUnavailableError, LogWriter
 from app.records.seal import Sealer
 from tests.support.ingress_server import FakeKafka, FakeLine, door, eventually
 
 ACME, BETA = "notify.requests.acme", "notify.requests.beta"
 
 
-def record(n: int, topic: str = "contacts") -> Record:
-    return Record(topic, b"key", b"%d" % n)
+def record(n: int, topic: str = "contacts") -> LogRecord:
+    return LogRecord(topic, b"key", b"%d" % n)
 
 
 @asynccontextmanager
-async def logging(path: Path, kafka: FakeKafka) -> AsyncIterator[Log]:
+async def logging(path: Path, kafka: FakeKafka) -> AsyncIterator[LogWriter]:
     faults: list[BaseException] = []
     spool = Spool(path, Sealer({"k1": b"k" * 32}), frozenset())
-    log = Log(spool, kafka.open, faults.append, tenant_topics=(ACME, BETA))  # type: ignore[arg-type]
+    log = LogWriter(spool, kafka.open, faults.append, tenant_topics=(ACME, BETA))  # type: ignore[arg-type]
     await log.start()
     yield log
     await log.stop()
@@ -108,7 +108,7 @@ async def test_p7_a_tenants_topic_that_kafka_forbids_holds_up_that_tenant_alone_
             *(log.put(record(n)) for n in range(1, 4)), *(log.put(record(n, BETA)) for n in range(4, 6))
         )
         await eventually(lambda: not log.away and log.refused == 1)
-        with pytest.raises(Unavailable):
+        with pytest.raises(LogUnavailableError):
             await log.put(record(6, ACME))
         await log.put(record(7))
         assert not log.away, "what is refused at once breaks no line"
@@ -195,7 +195,7 @@ class Leisurely(FakeKafka):
 
     async def open(self) -> FakeLine:
         class Slow(FakeLine):
-            async def send_all(self, records: list[Record]) -> None:
+            async def send_all(self, records: list[LogRecord]) -> None:
                 await asyncio.sleep(0.02)
                 await super().send_all(records)
 
@@ -233,7 +233,7 @@ async def test_p4_what_waits_for_the_spool_to_end_is_overtaken_by_nothing_that_c
     class Gated(FakeKafka):
         async def open(self) -> FakeLine:
             class Waiting(FakeLine):
-                async def send_all(self, records: list[Record]) -> None:
+                async def send_all(self, records: list[LogRecord]) -> None:
                     if self._kafka.sends:
                         await self._kafka.sends.pop(0).wait()
                     await super().send_all(records)
@@ -331,7 +331,7 @@ async def test_a_kafka_that_is_not_ours_ends_the_process_and_nothing_is_written_
 
     kafka, faults = Foreign(), []
     kafka.here = False
-    log = Log(Spool(tmp_path, Sealer({"k1": b"k" * 32}), frozenset()), kafka.open, faults.append)
+    log = LogWriter(Spool(tmp_path, Sealer({"k1": b"k" * 32}), frozenset()), kafka.open, faults.append)
     await log.start()
     await log.put(record(1))
     kafka.here = True
@@ -348,7 +348,7 @@ async def test_a_log_that_cannot_drain_says_unavailable_without_losing_its_way(t
     async with logging(tmp_path / "spool", kafka) as log:
         (tmp_path / "spool").rmdir()
         for _ in range(2):
-            with pytest.raises(Unavailable):
+            with pytest.raises(LogUnavailableError):
                 await log.put(record(1))
         (tmp_path / "spool").mkdir()
         await log.put(record(2))

@@ -12,16 +12,16 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from app.domain.content.phone import read_address
-from app.ingress.webhooks.diagnosis import MOST_TENANTS, Mistake, Seen, explain
+from app.ingress.webhooks.diagnosis import MOST_TENANTS, Misconfiguration, ReceivedWebhook, explain
 from app.ingress.webhooks.rejections import LONGEST_EXPLAINED, Rate
-from app.ingress.webhooks.routes import Hooks, Kind, read_path
+from app.ingress.webhooks.routes import Kind, WebhookRoutes, read_path
 from app.provider.webhooks import signature
 from tests.support.ingress_server import ACME, BETA, MESSAGE, PERSON, PUBLIC, SID, door, tenant
 
 QUERY = f"m={MESSAGE}&a=1"
 FORM = [("MessageSid", SID), ("AccountSid", ACME), ("From", PERSON), ("Body", "STOP")]
 CONFIGURED = f"{PUBLIC}/hooks/twilio/status"
-HOOKS = Hooks(
+HOOKS = WebhookRoutes(
     {
         "acme": tenant(
             "acme",
@@ -35,7 +35,9 @@ HOOKS = Hooks(
 )
 
 
-def seen(url: str, secret: str = "token-of-acme", form: Any = FORM, digest: str = "sha1", **given: Any) -> Seen:
+def seen(
+    url: str, secret: str = "token-of-acme", form: Any = FORM, digest: str = "sha1", **given: Any
+) -> ReceivedWebhook:
     """What came to acme's status webhook, signed over `url` and `form`."""
     fields = {
         "kind": Kind.STATUS,
@@ -47,13 +49,13 @@ def seen(url: str, secret: str = "token-of-acme", form: Any = FORM, digest: str 
         "digest": "sha1",
         "hook": HOOKS.find("acme", Kind.STATUS, {}),
     }
-    return Seen(**{**fields, **given})
+    return ReceivedWebhook(**{**fields, **given})
 
 
 SIGNED, HASH = f"{CONFIGURED}?{QUERY}", "ab" * 32
 
 
-def seen_json(claimed: str, body_sha256: str, secret: str = "token-of-acme", path: str = "") -> Seen:
+def seen_json(claimed: str, body_sha256: str, secret: str = "token-of-acme", path: str = "") -> ReceivedWebhook:
     """The same as JSON, whose hash the signed URL claims; `path`: another one than is configured."""
     query = QUERY + (f"&bodySHA256={claimed}" if claimed else "")
     base = f"{PUBLIC}{path}" if path or secret == "token-of-beta" else CONFIGURED
@@ -62,50 +64,50 @@ def seen_json(claimed: str, body_sha256: str, secret: str = "token-of-acme", pat
 
 
 EXPLAINED = {
-    "http at Twilio": (seen(SIGNED.replace("https", "http")), [Mistake.SCHEME]),
+    "http at Twilio": (seen(SIGNED.replace("https", "http")), [Misconfiguration.SCHEME]),
     "another host at Twilio": (
         seen(SIGNED.replace("hooks.example.com", "sms.example.com"), headers={"host": "sms.example.com"}),
-        [Mistake.HOST],
+        [Misconfiguration.HOST],
     ),
     "another host, which a proxy names": (
         seen(SIGNED.replace("hooks.example.com", "a.example.com"), headers={"x-forwarded-host": "a.example.com"}),
-        [Mistake.HOST],
+        [Misconfiguration.HOST],
     ),
     "a port": (
         seen(SIGNED.replace(".com", ".com:8443"), headers={"host": "hooks.example.com:8443"}),
-        [Mistake.PORT],
+        [Misconfiguration.PORT],
     ),
-    "no prefix at Twilio": (seen(f"{PUBLIC}/twilio/status?{QUERY}"), [Mistake.PREFIX]),
-    "a usual prefix that a proxy strips": (seen(f"{PUBLIC}/api/hooks/twilio/status?{QUERY}"), [Mistake.PREFIX]),
+    "no prefix at Twilio": (seen(f"{PUBLIC}/twilio/status?{QUERY}"), [Misconfiguration.PREFIX]),
+    "a usual prefix that a proxy strips": (seen(f"{PUBLIC}/api/hooks/twilio/status?{QUERY}"), [Misconfiguration.PREFIX]),
     "a prefix that the proxy names": (
         seen(f"{PUBLIC}/odd/twilio/status?{QUERY}", headers={"x-forwarded-prefix": "/odd"}),
-        [Mistake.PREFIX],
+        [Misconfiguration.PREFIX],
     ),
-    "a slash at the end": (seen(f"{CONFIGURED}/?{QUERY}"), [Mistake.SLASH]),
-    "a query that is dropped at Twilio": (seen(CONFIGURED), [Mistake.QUERY]),
+    "a slash at the end": (seen(f"{CONFIGURED}/?{QUERY}"), [Misconfiguration.SLASH]),
+    "a query that is dropped at Twilio": (seen(CONFIGURED), [Misconfiguration.QUERY]),
     "a query that a proxy wrote anew": (
         seen(f"{CONFIGURED}?m=a%20b", query="m=a b", headers={}),
-        [Mistake.QUERY],
+        [Misconfiguration.QUERY],
     ),
-    "the URL of another webhook": (seen(f"{PUBLIC}/hooks/twilio/inbound?{QUERY}"), [Mistake.ROUTE]),
+    "the URL of another webhook": (seen(f"{PUBLIC}/hooks/twilio/inbound?{QUERY}"), [Misconfiguration.ROUTE]),
     "empty fields dropped": (
         seen(SIGNED, form=[*FORM, *((f"{side}{part}", "") for side in ("From", "To") for part in ("City", "State", "Zip", "Country"))]),
-        [Mistake.BLANKS],
+        [Misconfiguration.BLANKS],
     ),
-    "a text without its blank": (seen(SIGNED, form=[*FORM[:3], ("Body", "STOP ")]), [Mistake.BLANKS]),
-    "the algorithm not passed on": (seen(SIGNED, digest="sha256"), [Mistake.ALGORITHM]),
-    "the API key's secret": (seen(SIGNED, "secret-of-the-api-key"), [Mistake.OTHER_SECRET]),
-    "another tenant's secret": (seen(SIGNED, "token-of-beta"), [Mistake.OTHER_TENANT]),
-    "another tenant's webhook": (seen(f"{PUBLIC}/twilio/status?{QUERY}", "token-of-beta"), [Mistake.OTHER_TENANT]),
-    "two at once": (seen(f"http://hooks.example.com/twilio/status?{QUERY}"), [Mistake.SCHEME, Mistake.PREFIX]),
-    "an algorithm that nobody knows": (replace(seen(SIGNED), digest=""), [Mistake.ALGORITHM]),
-    "the auth token, where a shared key is named": (seen(SIGNED), [Mistake.ALGORITHM]),
-    "JSON that was written anew": (seen_json(HASH, "00" * 32), [Mistake.BODY]),
-    "JSON without a hash": (seen_json("", HASH), [Mistake.BODY]),
-    "another tenant's JSON that was written anew": (replace(seen_json(HASH, "00" * 32, "token-of-beta"), hook=None), [Mistake.OTHER_TENANT, Mistake.BODY]),
-    "JSON for another path": (seen_json(HASH, HASH, path="/twilio/status"), [Mistake.PREFIX]),
-    "a stranger": (seen(SIGNED, "nobodys-secret"), [Mistake.UNKNOWN]),
-    "a tenant that is not known": (seen(f"{PUBLIC}/twilio/status?{QUERY}", "token-of-beta", hook=None), [Mistake.OTHER_TENANT]),
+    "a text without its blank": (seen(SIGNED, form=[*FORM[:3], ("Body", "STOP ")]), [Misconfiguration.BLANKS]),
+    "the algorithm not passed on": (seen(SIGNED, digest="sha256"), [Misconfiguration.ALGORITHM]),
+    "the API key's secret": (seen(SIGNED, "secret-of-the-api-key"), [Misconfiguration.OTHER_SECRET]),
+    "another tenant's secret": (seen(SIGNED, "token-of-beta"), [Misconfiguration.OTHER_TENANT]),
+    "another tenant's webhook": (seen(f"{PUBLIC}/twilio/status?{QUERY}", "token-of-beta"), [Misconfiguration.OTHER_TENANT]),
+    "two at once": (seen(f"http://hooks.example.com/twilio/status?{QUERY}"), [Misconfiguration.SCHEME, Misconfiguration.PREFIX]),
+    "an algorithm that nobody knows": (replace(seen(SIGNED), digest=""), [Misconfiguration.ALGORITHM]),
+    "the auth token, where a shared key is named": (seen(SIGNED), [Misconfiguration.ALGORITHM]),
+    "JSON that was written anew": (seen_json(HASH, "00" * 32), [Misconfiguration.BODY]),
+    "JSON without a hash": (seen_json("", HASH), [Misconfiguration.BODY]),
+    "another tenant's JSON that was written anew": (replace(seen_json(HASH, "00" * 32, "token-of-beta"), hook=None), [Misconfiguration.OTHER_TENANT, Misconfiguration.BODY]),
+    "JSON for another path": (seen_json(HASH, HASH, path="/twilio/status"), [Misconfiguration.PREFIX]),
+    "a stranger": (seen(SIGNED, "nobodys-secret"), [Misconfiguration.UNKNOWN]),
+    "a tenant that is not known": (seen(f"{PUBLIC}/twilio/status?{QUERY}", "token-of-beta", hook=None), [Misconfiguration.OTHER_TENANT]),
 }  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def test_the_mistake_that_would_explain_a_refused_webhook_is_named(name: str) ->
 
 
 def test_every_mistake_of_the_closed_list_is_found_by_a_case_here() -> None:
-    assert {mistake for _, mistakes in EXPLAINED.values() for mistake in mistakes} == set(Mistake)
+    assert {mistake for _, mistakes in EXPLAINED.values() for mistake in mistakes} == set(Misconfiguration)
 
 
 def test_the_operator_reads_which_path_twilio_is_told() -> None:
@@ -137,15 +139,15 @@ def test_anything_at_all_is_explained_as_unknown_and_never_raises(
     path: str, query: str, headers: dict, form: list, sent: str
 ) -> None:
     case = seen(SIGNED, path=path, query=query, headers=headers, form=form, given=sent)
-    assert explain(case, HOOKS.all).mistakes == (Mistake.UNKNOWN,)
+    assert explain(case, HOOKS.all).mistakes == (Misconfiguration.UNKNOWN,)
 
 
 def test_no_more_than_so_many_tenants_are_tried() -> None:
     many = [HOOKS.find("beta", Kind.STATUS, {}) for _ in range(MOST_TENANTS)]
     last = HOOKS.find("acme", Kind.STATUS, {})
     case = seen(SIGNED, hook=None)
-    assert explain(case, [*many, last]).mistakes == (Mistake.UNKNOWN,)  # type: ignore[list-item]
-    assert explain(case, [*many[1:], last]).mistakes == (Mistake.OTHER_TENANT,)  # type: ignore[list-item]
+    assert explain(case, [*many, last]).mistakes == (Misconfiguration.UNKNOWN,)  # type: ignore[list-item]
+    assert explain(case, [*many[1:], last]).mistakes == (Misconfiguration.OTHER_TENANT,)  # type: ignore[list-item]
 
 
 def test_a_rate_allows_a_burst_and_then_so_many_a_second() -> None:

@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from app.config.api_keys import ApiKeys, Scope
 from app.ingress.app import ANSWERS
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 from app.ingress.http.connections import MOST_BYTES
 from app.ingress.webhooks.routes import KINDS, read_path
-from app.internal_server import Served, internal_app
+from app.internal_server import InternalServer, internal_app
 from app.provider.webhook_forms import MAX_BODY_BYTES
 from app.read_model.reader import ReadModel
 from app.read_model.tables import database_url, messages, open_engine
@@ -51,7 +51,7 @@ class FaultyKafka(FakeKafka):
 
     async def open(self) -> FakeLine:
         class Faulty(FakeLine):
-            def enter(self, record: Record) -> Any:
+            def enter(self, record: LogRecord) -> Any:
                 raise ZeroDivisionError
 
         return Faulty(self)
@@ -240,7 +240,7 @@ async def test_an_answer_of_the_internal_port_is_as_documented(where: tuple[str,
     wrong = "" if status == 200 else "Kafka is away"
     registry = CollectorRegistry()
     Counter("heliograph_tests", "one", registry=registry)
-    served = Served(internal_app(lambda: wrong, lambda: wrong, registry, lambda: wrong), "127.0.0.1", 0)
+    served = InternalServer(internal_app(lambda: wrong, lambda: wrong, registry, lambda: wrong), "127.0.0.1", 0)
     await served.listening()
     async with httpx.AsyncClient(base_url=served.url) as client:
         answer = await client.request(*where)

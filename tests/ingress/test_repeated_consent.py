@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from tests.support.given import Log as Contact
 from tests.support.ingress_server import PUBLIC, FakeKafka, door
 
@@ -15,7 +15,7 @@ def opted_out(kafka: FakeKafka) -> list[bool]:
     """After each text that was taken. Each is received ten seconds after the one before."""
     log, states = Contact(), []
     for n, record in enumerate(kafka.records):
-        one = msgspec.json.decode(record.value, type=Texted)
+        one = msgspec.json.decode(record.value, type=TextArrived)
         log.then(msgspec.structs.replace(one, at=one.at + n * 10_000))
         assert log.contact is not None
         states.append(log.contact.consent.opted_out)

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from app.dev.broker import free_port
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from app.provider.http import Timeouts
-from app.provider.provider_api import Create, Taken
+from app.provider.provider_api import CreateAccepted, CreateRequest
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import signature
 from tests.support.engine_lab import until
@@ -50,7 +50,9 @@ class Rotating:
             "HELIOGRAPH_PSEUDONYM_KEY": "11" * 32,
             "HELIOGRAPH_SEAL_KEYS": "k1:" + "22" * 32,
         }
-        self.part = Part("ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, path / "ingress.log")
+        self.part = ChildProcess(
+            "ingress", ["ingress", "--port", "0", "--internal-port", "0"], env, path / "ingress.log"
+        )
         self.part.start()
         self.part.wait()
         self.statuses: Counter[int] = Counter()
@@ -135,7 +137,7 @@ def test_a_file_read_while_it_is_written_leaves_what_was_and_says_so(rotating: R
     assert "tenant acme: auth_tokens: is required" in rotating.log()
 
 
-CALL = Create(
+CALL = CreateRequest(
     to="+14155550123", body="x", media=(), status_callback="", messaging_service_sid="", from_number="+15005550006",
     validity_s=60,
 )  # fmt: skip
@@ -177,4 +179,4 @@ async def test_p2_a_rotation_under_load_has_no_call_refused() -> None:
         stop.set()
         await asyncio.gather(*tasks)
         await provider.close()
-    assert {type(result) for result in results} == {Taken}
+    assert {type(result) for result in results} == {CreateAccepted}

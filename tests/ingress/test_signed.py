@@ -5,9 +5,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.config.tenants import Lane
+from app.config.tenants import LaneConfig
 from app.domain.model.identity import contact_id
-from app.domain.model.vocabulary import Progress
+from app.domain.model.vocabulary import DeliveryStatus
 from app.provider.webhook_forms import read_form
 from app.provider.webhooks import signature, variants, verified
 from app.records.webhooks import RawWebhook
@@ -52,7 +52,7 @@ async def test_a_json_webhook_is_verified_by_its_hash_and_read_as_a_form_is(tmp_
         del changed["headers"]["content-length"]
         assert (await made.http.post(other.request.url, **changed)).status_code == 403
         values = made.kafka.of("contacts")
-    assert [value["progress"] for value in values] == [Progress.DELIVERED, Progress.DELIVERED]
+    assert [value["progress"] for value in values] == [DeliveryStatus.DELIVERED, DeliveryStatus.DELIVERED]
 
 
 async def test_a_form_signed_like_json_is_not_taken_for_it(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_a_form_signed_like_json_is_not_taken_for_it(tmp_path: Path) -> No
         assert answer.status_code == 403 and made.kafka.of("contacts") == []
 
 
-LANES = {"acme": {"main": Lane(from_number="+15005550001"), "svc": Lane(messaging_service_sid=SERVICE)}}
+LANES = {"acme": {"main": LaneConfig(from_number="+15005550001"), "svc": LaneConfig(messaging_service_sid=SERVICE)}}
 SENDERS = {
     "the service": {"MessagingServiceSid": SERVICE, "From": "+15005550009"},
     "the number": {"From": "+15005550001"},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.durable.framed_file import read_frames
 from app.ingress.durable import spool as module
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 from app.ingress.durable.spool import Spool
 from app.records.seal import Sealer
 
@@ -25,16 +25,16 @@ def spool(path: Path, sealer: Sealer = SEALER) -> Spool:
     return Spool(path, sealer, PLAIN)
 
 
-def record(n: int, topic: str = "contacts", size: int = 20) -> Record:
-    return Record(topic, b"key", f"{n:06d}".encode().ljust(size, b"."), [("ce_id", b"1")])
+def record(n: int, topic: str = "contacts", size: int = 20) -> LogRecord:
+    return LogRecord(topic, b"key", f"{n:06d}".encode().ljust(size, b"."), [("ce_id", b"1")])
 
 
-async def keep(kept: Spool, *records: Record) -> None:
+async def keep(kept: Spool, *records: LogRecord) -> None:
     await asyncio.gather(*(kept.append(one) for one in records))
 
 
-def drain(kept: Spool, most: int | None = None) -> list[Record]:
-    found: list[Record] = []
+def drain(kept: Spool, most: int | None = None) -> list[LogRecord]:
+    found: list[LogRecord] = []
     while (chunk := kept.head(most)) is not None:
         found += chunk.records
         kept.sent(chunk)
@@ -114,7 +114,7 @@ async def test_a_file_of_a_living_process_is_left_alone_and_taken_once_it_was_ki
 
 async def test_p4_processes_that_come_and_go_on_one_directory_lose_nothing_between_them(tmp_path: Path) -> None:
     """Each file is read out by one of them, and one that goes while another opens it stops nobody."""
-    over, found = threading.Event(), list[Record]()
+    over, found = threading.Event(), list[LogRecord]()
 
     def others() -> None:
         while not over.is_set():
@@ -179,7 +179,7 @@ async def test_zeros_after_a_power_cut_are_no_records(tmp_path: Path) -> None:
 
 
 async def test_p8_a_request_is_sealed_on_disk_and_opened_on_its_way_out(tmp_path: Path) -> None:
-    kept, asked = spool(tmp_path), Record("notify.requests", b"k", b'{"to":"+14155550123","body":"my text"}')
+    kept, asked = spool(tmp_path), LogRecord("notify.requests", b"k", b'{"to":"+14155550123","body":"my text"}')
     await keep(kept, asked)
     [file] = tmp_path.iterdir()
     assert b"4155550123" not in file.read_bytes() and b"my text" not in file.read_bytes()
@@ -189,12 +189,12 @@ async def test_p8_a_request_is_sealed_on_disk_and_opened_on_its_way_out(tmp_path
 
 async def test_a_request_whose_seal_key_is_gone_is_set_aside_not_lost(tmp_path: Path) -> None:
     dead = spool(tmp_path)
-    await keep(dead, Record("notify.requests", b"k", b"{}"))
+    await keep(dead, LogRecord("notify.requests", b"k", b"{}"))
     dead.close()
     assert drain(spool(tmp_path, Sealer({"k2": b"x" * 32}))) == []
     [aside] = tmp_path.glob("*.aside")
     aside.rename(aside.with_suffix(".spool"))
-    assert drain(spool(tmp_path)) == [Record("notify.requests", b"k", b"{}")]
+    assert drain(spool(tmp_path)) == [LogRecord("notify.requests", b"k", b"{}")]
 
 
 @pytest.mark.parametrize("most", [None, 1, 2])
@@ -203,7 +203,7 @@ async def test_records_that_cannot_be_opened_are_set_aside_alone(
     tmp_path: Path, unreadable: set[int], most: int | None
 ) -> None:
     dead = spool(tmp_path)
-    all_of = [Record("notify.requests" if n in unreadable else "plain", b"k", b'{"n":%d}' % n) for n in range(5)]
+    all_of = [LogRecord("notify.requests" if n in unreadable else "plain", b"k", b'{"n":%d}' % n) for n in range(5)]
     await keep(dead, *all_of)
     dead.close()
     other = spool(tmp_path, Sealer({"k2": b"x" * 32}))

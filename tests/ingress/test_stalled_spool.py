@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from app import clock
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 from app.ingress.durable.spool_progress import SpoolProgress
 from tests.support.ingress_server import UNLIMITED, Door, FakeKafka, FakeLine, door, eventually
 
@@ -22,7 +22,7 @@ class ForbiddingKafka(FakeKafka):
         kafka = self
 
         class Forbidden(FakeLine):
-            async def send_all(self, records: list[Record]) -> None:
+            async def send_all(self, records: list[LogRecord]) -> None:
                 if kafka.forbids:
                     raise TopicAuthorizationFailedError
                 await super().send_all(records)

@@ -8,11 +8,11 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.domain.model.vocabulary import Intent
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 from app.ingress.durable.spool import Spool
-from app.ingress.durable.writer import Log
+from app.ingress.durable.writer import LogWriter
 from app.records.seal import Sealer
 from tests.support.given import START_MS, text
 from tests.support.given import Log as Contact
@@ -26,7 +26,7 @@ TEXTS = st.lists(
 )
 
 
-def wanted(received: list[Texted]) -> bool:
+def wanted(received: list[TextArrived]) -> bool:
     """Whether the person is opted out: nobody said START more than 2 s after the last STOP."""
     stops = [one.at for one in received if one.intent is Intent.STOP]
     starts = [one.at for one in received if one.intent is Intent.START]
@@ -34,7 +34,7 @@ def wanted(received: list[Texted]) -> bool:
 
 
 def folded(kafka: FakeKafka) -> bool:
-    log = Contact().then(*(msgspec.json.decode(one.value, type=Texted) for one in kafka.records))
+    log = Contact().then(*(msgspec.json.decode(one.value, type=TextArrived) for one in kafka.records))
     assert log.contact is not None
     return log.contact.consent.opted_out
 
@@ -64,11 +64,11 @@ def test_p3_consent_is_that_of_the_last_word_received_whichever_spool_is_read_ou
             FakeKafka(),
             tmp_path_factory.mktemp("doors"),
             START_MS,
-            list[list[Texted]]([[], []]),
+            list[list[TextArrived]]([[], []]),
         )
         ways, faults = [Way(kafka), Way(kafka)], list[BaseException]()
         doors = [
-            Log(Spool(path / str(n), Sealer({"k1": b"k" * 32}), frozenset()), way.open, faults.append)  # type: ignore[arg-type]
+            LogWriter(Spool(path / str(n), Sealer({"k1": b"k" * 32}), frozenset()), way.open, faults.append)  # type: ignore[arg-type]
             for n, way in enumerate(ways)
         ]
         for door in doors:
@@ -77,13 +77,13 @@ def test_p3_consent_is_that_of_the_last_word_received_whichever_spool_is_read_ou
             at += later
             one = text(intent, at, f"SM{n}")
             received[where].append(one)
-            await doors[where].put(Record("contacts", b"key", msgspec.json.encode(one)))
+            await doors[where].put(LogRecord("contacts", b"key", msgspec.json.encode(one)))
         for n in order:
             ways[n].clear.set()
             await eventually(lambda n=n: not doors[n].away)
         for door in doors:
             await door.stop()
-        sids = [msgspec.json.decode(one.value, type=Texted).sid for one in kafka.records]
+        sids = [msgspec.json.decode(one.value, type=TextArrived).sid for one in kafka.records]
         assert sids == [one.sid for n in order for one in received[n]] and faults == []
         assert folded(kafka) == wanted([*received[0], *received[1]])
 

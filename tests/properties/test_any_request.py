@@ -9,20 +9,20 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.model.inputs import Input as ContactInput
 from app.records.bulk import BulkParked
-from app.records.codec import Unreadable as BadRecord
+from app.records.codec import InvalidFieldError as BadRecord
 from app.records.dead_letters import RETRY_OF, NotifyDeadletter
 from app.records.requests import NotifyRequested, parse_request
-from app.streams.engine.agent import Input, Output, Unreadable
+from app.streams.engine.agent import Input, Output, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
 from tests.support.expanding import as_read, bulk_agent, intake_agent
 
 TOPICS = {topic["name"]: topic["config"] for topic in yaml.safe_load(Path("schemas/topics.yaml").read_text())["topics"]}
 LIMITS = {name: int(TOPICS[name]["max.message.bytes"]) for name in ("contacts", "notify.deadletters", "bulk")}
 FORMS = {"contacts": ContactInput, "notify.deadletters": NotifyDeadletter, "bulk": BulkParked}
-LANES = {"main": Lane(from_number="+15005550006", schedule_at_twilio=True)}
+LANES = {"main": LaneConfig(from_number="+15005550006", schedule_at_twilio=True)}
 TENANTS = {
     "default": Tenant(name="default", lanes=LANES, shared_requests=True, lookup={"marketing": "first"}),
     "strict": Tenant(
@@ -120,7 +120,7 @@ def expanded(agent: Any, record: Input, overlay: Overlay) -> None:
     try:
         for _ in agent.fold(record, overlay) or ():
             continue
-    except Unreadable as refused:
+    except UnreadableRecordError as refused:
         overlay.emit(agent.dead_letter(record, refused.field, refused.rule))
 
 

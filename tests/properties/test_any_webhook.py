@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 
 from app.config.tenants import Tenant
 from app.domain.model.inputs import Input as ContactInput
-from app.domain.model.inputs import Texted
-from app.ingress.durable.record import Record
-from app.ingress.webhooks.records import Receipts, Verified
+from app.domain.model.inputs import TextArrived
+from app.ingress.durable.record import LogRecord
+from app.ingress.webhooks.records import VerifiedWebhook, WebhookRecords
 from app.ingress.webhooks.routes import Kind
-from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, fields_of, read_form, read_json
+from app.provider.webhook_forms import (
+    MAX_BODY_BYTES,
+    MAX_QUERY_BYTES,
+    WebhookFormError,
+    fields_of,
+    read_form,
+    read_json,
+)
 from app.records.dead_letters import NotifyDeadletter
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -25,7 +32,7 @@ from app.records.webhooks import RawWebhook
 TOPICS = {topic["name"]: topic["config"] for topic in yaml.safe_load(Path("schemas/topics.yaml").read_text())["topics"]}
 DEFAULT_BYTES = 1_048_588  # of a topic that says nothing, as notify.inbound
 TENANT = Tenant(name="acme", keyword_replies="heliograph", stop_words=("basta",), invalid_after={"30003": 3})
-RECEIPTS = Receipts(Sealer({"k1": b"s" * 32}), Topics("", ""), b"k" * 32, "11111111")
+RECEIPTS = WebhookRecords(Sealer({"k1": b"s" * 32}), Topics("", ""), b"k" * 32, "11111111")
 SID, MESSAGE = "SM" + "c" * 32, "0123456789abcdef0123-0123456789abcdef0123"
 NAMES = st.sampled_from(
     ["MessageSid", "SmsSid", "MessageStatus", "From", "To", "Body", "ErrorCode", "OptOutType", "MessagingServiceSid",
@@ -41,22 +48,22 @@ QUERIES = st.sampled_from(
 )
 
 
-def record_of(kind: Kind, query: str, body: bytes, *, form: bool) -> Record | None:
+def record_of(kind: Kind, query: str, body: bytes, *, form: bool) -> LogRecord | None:
     try:
         read = read_form(body) if form else read_json(body)
-    except BadForm:
+    except WebhookFormError:
         return None
     raw = RawWebhook(kind.value, query, body.decode("latin-1"), "s" * 200, "", form)
-    came = Verified(kind=kind, tenant=TENANT, fields=fields_of(read), query=query, token="t", raw=raw)
+    came = VerifiedWebhook(kind=kind, tenant=TENANT, fields=fields_of(read), query=query, token="t", raw=raw)
     return RECEIPTS.report(came) if kind is Kind.STATUS else RECEIPTS.text(came)[0]
 
 
-def taken(record: Record) -> None:
+def taken(record: LogRecord) -> None:
     limit = int(TOPICS[record.topic]["max.message.bytes"])
     assert len(record.value) + 1000 < limit
     if record.topic == "contacts":
         value: Any = msgspec.json.decode(record.value, type=ContactInput)
-        if isinstance(value, Texted):
+        if isinstance(value, TextArrived):
             # What notify.inbound repeats of it.
             assert len(value.sealed) + len(value.masked) + 2000 < DEFAULT_BYTES
     else:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.domain.model.attempt_retention import KEPT_ATTEMPTS, may_drop
 from app.domain.model.contact import Contact, last_attempt_no
-from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Stage
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Stage
 from tests.support.given import START_MS, Log, abandoned, doubtful, due, refused, report, requested, taken, turn
 
 LONG_MS = 10_000_000_000
@@ -25,11 +25,11 @@ ANSWERS = {
     "doubt": lambda n: [doubtful(n)],
     "failed": lambda n: [
         taken(n, f"SM{n}"),
-        report(Progress.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION),
+        report(DeliveryStatus.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION),
     ],
     "refused, but reported": lambda n: [
         refused(ErrorClass.TRANSIENT, n, 1),
-        report(Progress.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION),
+        report(DeliveryStatus.FAILED, n, f"SM{n}", 30034, ErrorClass.CONFIGURATION),
     ],
 }
 # Runs of the same answer, so that histories are long; the first ones are what goes on for ever in life.

@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.domain.model.contact import Contact, Message
-from app.domain.model.effects import Ask
+from app.domain.model.effects import PermitRequest
 from app.domain.model.events import AttemptClaimed, MessageOpened, OutcomeGiven, RequestConflicted
-from app.domain.model.inputs import Place
-from app.domain.model.vocabulary import Answer, DueKind, ErrorClass, Intent, Progress, Proof, Stage
+from app.domain.model.inputs import LogPosition
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, DueKind, ErrorClass, Intent, Proof, Stage
 from app.domain.rules.schedule import dues
 from tests.support.given import (
     KEY,
@@ -32,7 +32,7 @@ from tests.support.given import (
     turn,
 )
 
-FAILED = (Progress.FAILED, Progress.UNDELIVERED)
+FAILED = (DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED)
 # Of each class one, as the door stamps it: code, class, failures that make the number invalid, how long it is held.
 FAILURES = [
     (21610, ErrorClass.OPTED_OUT, 0, 0),
@@ -58,7 +58,7 @@ FAILURES = [
 
 def reports(n: int = 1):
     """Made beforehand: to draw one costs one choice. Failures are many, so the others stand there oftener."""
-    others = [report(p, n, f"SM{n}") for p in Progress if p > Progress.CLAIMED and p not in FAILED]
+    others = [report(p, n, f"SM{n}") for p in DeliveryStatus if p > DeliveryStatus.CLAIMED and p not in FAILED]
     failures = [
         report(progress, n, f"SM{n}", code, error, invalid_after=after, hold_until_ms=held)
         for progress in FAILED
@@ -111,7 +111,10 @@ def test_p5_the_answer_may_come_at_any_place_among_the_reports(asking, history, 
 
 def texts():
     """Texts on Twilio's list: of attempts that are known, and of nobody's."""
-    sids, news = st.sampled_from(["SM1", "SM2", "SM3"]), st.sampled_from([p for p in Progress if p > Progress.CLAIMED])
+    sids, news = (
+        st.sampled_from(["SM1", "SM2", "SM3"]),
+        st.sampled_from([p for p in DeliveryStatus if p > DeliveryStatus.CLAIMED]),
+    )
     return st.builds(seen, sids, news, created_ms=st.integers(START_MS, START_MS + 60_000))
 
 
@@ -140,7 +143,7 @@ def inputs(draw):
                 doubtful(n),
                 abandoned(n),
                 *map(draw, TOLD[n]),
-                report(Progress.FAILED, n, f"SM{n}", 30017, ErrorClass.TRANSIENT),
+                report(DeliveryStatus.FAILED, n, f"SM{n}", 30017, ErrorClass.TRANSIENT),
                 text(draw(st.sampled_from(list(Intent))), START_MS + draw(st.integers(0, 10_000)), f"IN{n}"),
                 cancel(draw(st.sampled_from([KEY, "b" * 20]))),
                 rejected(draw(st.sampled_from(["e" * 20, "f" * 20]))),
@@ -164,9 +167,9 @@ def fire(log: Log, pick: int) -> None:
 
 def unresolved(message: Message) -> int:
     """Attempts that may be at Twilio with nothing proved against them."""
-    disproved = (Answer.REFUSED, Answer.ABANDONED)
+    disproved = (CreateResult.REFUSED, CreateResult.ABANDONED)
     return sum(
-        a.answer not in disproved and a.progress not in (Progress.FAILED, Progress.UNDELIVERED)
+        a.answer not in disproved and a.progress not in (DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED)
         for a in message.attempts
     )
 
@@ -207,7 +210,7 @@ def test_p2_the_same_request_again_opens_nothing_asks_for_nothing_and_is_no_conf
         fire(log, step) if isinstance(step, int) else log.then(step)
         log.then(asking)
         assert not [event for event in log.events if isinstance(event, MessageOpened | RequestConflicted)]
-        assert not [effect for effect in log.effects if isinstance(effect, Ask)]
+        assert not [effect for effect in log.effects if isinstance(effect, PermitRequest)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -243,7 +246,7 @@ def test_p1_every_message_ends_with_one_first_outcome_once_its_timers_fired(aski
 def test_p6_folding_again_gives_the_same_bytes_and_a_redelivery_changes_nothing(history):
     one, other = Log().then(*history), Log()
     for offset, record in enumerate(history):
-        place = Place(0, offset, START_MS + 1000 * (offset + 1))
+        place = LogPosition(0, offset, START_MS + 1000 * (offset + 1))
         other.fold(record, place)
         kept = msgspec.json.encode(other.contact)
         other.fold(record, place)

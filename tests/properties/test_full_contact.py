@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.domain.model.contact import Message, last_attempt_no
 from app.domain.model.row_limits import ACTIVE_BYTES, GROWTH_BYTES, MOST_CANCELS_AHEAD, content_bytes, row_bytes
-from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Stage
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Stage
 from tests.support.given import Log, cancel, doubtful, due, listed, refused, report, requested, seen, turn
 
 MOST = 200
@@ -52,13 +52,13 @@ def fate(log: Log, key: str, kind: str) -> None:
         "failed": [
             report(progress, n, f"SM{key}{n:012}", code, error, key)
             for progress, code, error in (
-                (Progress.QUEUED, None, None),
-                (Progress.SENT, None, None),
-                (Progress.UNDELIVERED, 30017, ErrorClass.TRANSIENT),
+                (DeliveryStatus.QUEUED, None, None),
+                (DeliveryStatus.SENT, None, None),
+                (DeliveryStatus.UNDELIVERED, 30017, ErrorClass.TRANSIENT),
             )
         ],
         "cannot deliver": [
-            report(Progress.FAILED, n, f"SM{key}{n:012}", 30034, ErrorClass.CONFIGURATION, key),
+            report(DeliveryStatus.FAILED, n, f"SM{key}{n:012}", 30034, ErrorClass.CONFIGURATION, key),
         ],
     }
     log.then(*told[kind], after_ms=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.domain.model.vocabulary import ErrorClass
-from app.streams.engine.agent import Input, Unreadable
+from app.streams.engine.agent import Input, UnreadableRecordError
 from tests.streams.test_circuits import CONTACT, Owner
 
 numbers = st.integers(0, 5) | st.integers() | st.sampled_from([2**53 - 1, 2**53, 2**63, 10**400, -(10**400)])
@@ -49,5 +49,5 @@ async def _story(script: Sequence[dict[str, Any]], rate: float) -> None:
 def _fold(owner: Owner, raw: bytes) -> None:
     try:
         owner.agent.fold(Input("lanes", 0, 0, clock.now_ms(), b"acme", raw, []), owner.rows)  # type: ignore[arg-type]
-    except Unreadable as refused:
+    except UnreadableRecordError as refused:
         assert refused.field in ("attempt", "segments", "expires_ms", "hold_ms", "code", "begun_ms", "until_ms")

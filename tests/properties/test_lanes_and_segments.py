@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.domain.content.segments import count, smart
 from app.domain.lanes.lane import Lane
-from app.domain.model.effects import Ask
+from app.domain.model.effects import PermitRequest
 from app.domain.model.vocabulary import Priority
 
 asks = st.lists(st.tuples(st.sampled_from(list(Priority)), st.integers(1, 8)), min_size=1, max_size=60)
@@ -18,7 +18,9 @@ asks = st.lists(st.tuples(st.sampled_from(list(Priority)), st.integers(1, 8)), m
 def test_p3_granted_segments_never_exceed_burst_plus_rate_over_any_time(wanted, rate, burst, pauses):
     lane = Lane(rate, burst, 0)
     for n, (priority, segments) in enumerate(wanted):
-        lane.ask(Ask(message_id=f"m-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=0))
+        lane.ask(
+            PermitRequest(message_id=f"m-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=0)
+        )
     now, granted = 0, []
     for pause in pauses:
         now += pause
@@ -38,7 +40,9 @@ def test_p3_granted_segments_never_exceed_burst_plus_rate_over_any_time(wanted, 
 def test_every_ask_is_granted_exactly_once_when_all_are_answered_however_little_room_calls_leave(wanted, rate, most):
     lane, now, granted = Lane(rate, 20, 0), 0, []
     for n, (priority, segments) in enumerate(wanted):
-        lane.ask(Ask(message_id=f"m-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=0))
+        lane.ask(
+            PermitRequest(message_id=f"m-{n}", attempt=1, lane="l", priority=priority, segments=segments, expires_ms=0)
+        )
     while len(lane):
         at = lane.next_at(now, most)
         assert at is not None

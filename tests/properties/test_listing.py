@@ -5,15 +5,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from app.domain.model.contact import may_arrive
-from app.domain.model.vocabulary import Category, DueKind, ErrorClass, Progress, Stage
+from app.domain.model.vocabulary import Category, DeliveryStatus, DueKind, ErrorClass, Stage
 from tests.support.given import KEY, Log, doubtful, due, listed, report, requested, seen, taken, turn
 
 TWIN = "b" * 20
-NEWS = [p for p in Progress if p > Progress.CLAIMED]
-CODES = {Progress.FAILED: (30006, ErrorClass.NUMBER_INVALID), Progress.UNDELIVERED: (30007, ErrorClass.FILTERED)}
+NEWS = [p for p in DeliveryStatus if p > DeliveryStatus.CLAIMED]
+CODES = {
+    DeliveryStatus.FAILED: (30006, ErrorClass.NUMBER_INVALID),
+    DeliveryStatus.UNDELIVERED: (30007, ErrorClass.FILTERED),
+}
 
 
-def coded(progress: Progress) -> dict[str, object]:
+def coded(progress: DeliveryStatus) -> dict[str, object]:
     code, error = CODES.get(progress, (None, None))
     return {"code": code, "error": error}
 
@@ -80,6 +83,6 @@ def test_p2_an_alert_in_doubt_is_sent_again_no_oftener_than_it_may_be_retried(st
             which = data.draw(st.integers(1, n))
             log.then(report(step, which, f"SM{which}", **coded(step)))
     assert len(log.message().attempts) <= 3
-    delivered = [a for a in log.message().attempts if a.progress >= Progress.DELIVERED]
+    delivered = [a for a in log.message().attempts if a.progress >= DeliveryStatus.DELIVERED]
     assert not delivered or log.message().word == "delivered"
     assert log.message().word != "failed" or not any(may_arrive(a) for a in log.message().attempts)

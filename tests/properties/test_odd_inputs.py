@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app import clock
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.metrics.series import Lists
 from app.domain.model.contact import Contact
-from app.domain.model.inputs import Checkpointed, SetAside
+from app.domain.model.inputs import CheckpointWritten, InputSkipped
 from app.domain.model.inputs import Input as ContactInput
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Stage
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, Stage
 from app.records.lanes import LaneRecord
 from app.records.numbers import NotifyNumberChanged
 from app.records.seal import Sealer
@@ -29,12 +29,12 @@ from app.streams.agents.contacts import ContactsAgent
 from app.streams.agents.dead_letters import DeadLetters
 from app.streams.agents.lanes import LanesAgent
 from app.streams.agents.metrics import MetricsAgent
-from app.streams.agents.outputs import Notices
-from app.streams.engine.agent import Agent, Input, Unreadable
+from app.streams.agents.outputs import OutputBuilder
+from app.streams.engine.agent import Agent, Input, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
-from app.streams.monitoring.in_doubt import Doubts
-from app.streams.monitoring.stopped_lanes import Circuits
-from app.streams.sending.create_request import Composer
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
+from app.streams.monitoring.stopped_lanes import StoppedLanes
+from app.streams.sending.create_request import CreateRequestBuilder
 from tests.properties.test_fold import inputs
 from tests.support.counted import update
 from tests.support.crashing import Kept
@@ -62,7 +62,7 @@ from tests.support.given import (
 from tests.support.odd import odd, with_extremes
 
 OTHER_KEY = "b" * 20
-TENANTS = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=1.0)})}
+TENANTS = {"acme": Tenant(name="acme", lanes={"main": LaneConfig(from_number="+15005550006", rate=1.0)})}
 LETTERS = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
 TIMES = st.sampled_from([START_MS, 0, -1, 1 << 62, -(1 << 62)])
 KEYS = st.sampled_from([CONTACT.encode()] * 6 + [b"", None, b"\xff\xfe", b"acme", b"k" * 5000])
@@ -72,17 +72,17 @@ def contacts() -> ContactsAgent:
     sealer = Sealer({"k1": b"s" * 32})
     return ContactsAgent(
         "contacts",
-        Notices(Topics("", "app"), without_key),
-        Composer(TENANTS, sealer),
+        OutputBuilder(Topics("", "app"), without_key),
+        CreateRequestBuilder(TENANTS, sealer),
         LETTERS,
         "11111111",
-        Doubts(),
+        AttemptsInDoubt(),
         10**9,
     )
 
 
 def lanes() -> LanesAgent:
-    return LanesAgent("lanes", "contacts", TENANTS, "11111111", LETTERS, Circuits())
+    return LanesAgent("lanes", "contacts", TENANTS, "11111111", LETTERS, StoppedLanes())
 
 
 def metrics() -> MetricsAgent:
@@ -121,7 +121,7 @@ class Owned:
             overlay.begin()
             try:
                 self.agent.fold(record, overlay)
-            except Unreadable as refused:
+            except UnreadableRecordError as refused:
                 overlay.undo()
                 overlay.emit(self.agent.dead_letter(record, refused.field, refused.rule))
         self.agent.tick(0, overlay)
@@ -219,24 +219,26 @@ def test_no_number_of_an_input_of_contacts_is_a_fault():
         refused(ErrorClass.THROTTLED, retry_after_ms=1000, code=20429),
         turn(2),
         doubtful(2),
-        listed(seen("SM7", progress=Progress.SENT)),
-        report(Progress.UNDELIVERED, 2, "SM2", 30003, ErrorClass.NUMBER_UNREACHABLE, invalid_after=3, hold_until_ms=5),
+        listed(seen("SM7", progress=DeliveryStatus.SENT)),
+        report(
+            DeliveryStatus.UNDELIVERED, 2, "SM2", 30003, ErrorClass.NUMBER_UNREACHABLE, invalid_after=3, hold_until_ms=5
+        ),
         recalled(True, 2),
         text(Intent.STOP),
         due(DueKind.OUTCOME, START_MS),
         cancel(),
-        SetAside(**BASE, offset=1),
+        InputSkipped(**BASE, offset=1),
     ]
     folded_with_extremes(contacts, history, CONTACT.encode())
 
 
-def checkpointed(contact: Contact) -> Checkpointed:
-    return Checkpointed(**BASE, row=contact)
+def checkpointed(contact: Contact) -> CheckpointWritten:
+    return CheckpointWritten(**BASE, row=contact)
 
 
 def test_no_number_of_a_row_that_a_checkpoint_carries_is_a_fault():
-    row = given(requested(), turn(), taken(), report(Progress.SENT), text(Intent.STOP)).contact
-    folded_with_extremes(contacts, [checkpointed(row), report(Progress.DELIVERED), cancel()], CONTACT.encode())
+    row = given(requested(), turn(), taken(), report(DeliveryStatus.SENT), text(Intent.STOP)).contact
+    folded_with_extremes(contacts, [checkpointed(row), report(DeliveryStatus.DELIVERED), cancel()], CONTACT.encode())
 
 
 def changed(contact: Contact, **given: Any) -> Contact:
@@ -258,7 +260,7 @@ def changed(contact: Contact, **given: Any) -> Contact:
 def test_a_row_that_cannot_be_is_not_taken_from_a_checkpoint(given_row):
     row = changed(given(requested(), turn()).contact, **given_row)
     owned = Owned(contacts())
-    for record in (checkpointed(row), report(Progress.DELIVERED), cancel()):
+    for record in (checkpointed(row), report(DeliveryStatus.DELIVERED), cancel()):
         owned.cycle([(CONTACT.encode(), msgspec.json.encode(record), START_MS)])
     owned.assign()
     assert b'"messages"' not in owned.rows["contacts"].get(CONTACT.encode(), b"")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.model.contact import Contact, Message
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Priority, Progress, Stage
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, Priority, Stage
 from app.domain.rules.schedule import dues
-from app.records.lanes import Asked
+from app.records.lanes import PermitRequested
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import abandoned, cancel, doubtful, due, refused, report, requested, taken, text, turn
@@ -49,8 +49,8 @@ class Person:
                 "refused": refused(ErrorClass.TRANSIENT, n, 20500, key),
                 "in doubt": doubtful(n, key),
                 "abandoned": replace(abandoned(n), message_id=message.id),
-                "reported": report(Progress.SENT, n, f"SM{key[-1]}{n}", key=key),
-                "failed": report(Progress.UNDELIVERED, n, f"SM{key[-1]}{n}", 30017, ErrorClass.TRANSIENT, key),
+                "reported": report(DeliveryStatus.SENT, n, f"SM{key[-1]}{n}", key=key),
+                "failed": report(DeliveryStatus.UNDELIVERED, n, f"SM{key[-1]}{n}", 30017, ErrorClass.TRANSIENT, key),
             }[kind]
         )
 
@@ -68,7 +68,7 @@ class Person:
     def cycle(self, dies_after: int | None) -> None:
         for output in self.worker.cycle(dies_after):
             if output.topic == TOPICS.lanes and b'"lane.asked.v1"' in output.value:
-                ask = msgspec.json.decode(output.value, type=Asked)
+                ask = msgspec.json.decode(output.value, type=PermitRequested)
                 self.asked.append((ask.message_id.partition("-")[2], ask.attempt))
 
     def messages(self) -> list[Message]:

@@ -6,14 +6,14 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.streams.engine.crash_marker import Cause, Death, Stage, Work
+from app.streams.engine.crash_marker import Death, DeathCause, Work, WorkStage
 from app.streams.engine.poison_guard import DEATHS, PoisonGuard
 
 TOPIC, LAST, AT_MS = "contacts", 20, 1_790_000_000_000
 
 
 def death(first: int, last: int) -> Death:
-    return Death(Work(TOPIC, 3, first, last, AT_MS + first), Stage.FOLD, Cause.SIGNAL)
+    return Death(Work(TOPIC, 3, first, last, AT_MS + first), WorkStage.FOLD, DeathCause.SIGNAL)
 
 
 def condemned(guard: PoisonGuard) -> set[int]:
@@ -65,13 +65,13 @@ def test_counts_survive_a_restart_and_a_rebalance_and_no_commit_past_them(ranges
 
 
 @settings(deadline=None)  # each count is fsynced
-@given(st.permutations([Stage.FOLD, Stage.ENCODE, Stage.FOLD] + [Stage.READ] * (DEATHS - 1)))
+@given(st.permutations([WorkStage.FOLD, WorkStage.ENCODE, WorkStage.FOLD] + [WorkStage.READ] * (DEATHS - 1)))
 def test_a_batch_of_one_record_is_not_done_without_for_what_its_fold_did_nor_the_record_for_its_batch(stages):
     with TemporaryDirectory() as directory:
         guard, work = PoisonGuard(Path(directory)), Work(TOPIC, 3, 7, 7, AT_MS)
-        guard.count(Death(work, stage, Cause.SIGNAL) for stage in stages)
+        guard.count(Death(work, stage, DeathCause.SIGNAL) for stage in stages)
         assert guard.condemned(TOPIC, 3, 7, AT_MS) == DEATHS and guard.condemned_batch(work) == 0
-        guard.count([Death(work, Stage.READ, Cause.SIGNAL)])
+        guard.count([Death(work, WorkStage.READ, DeathCause.SIGNAL)])
         assert PoisonGuard(Path(directory)).condemned_batch(work) == DEATHS
 
 

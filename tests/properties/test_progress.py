@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.group_progress import Cause, GroupSnapshot, Offsets, ProgressTracker
+from app.kafka.group_progress import GroupSnapshot, Offsets, ProgressTracker, StopCause
 
 LIMIT_S, STEP_S = 10.0, 1.0
 PLACES = (("requests", 0), ("requests", 1), ("contacts", 0))
@@ -36,7 +36,7 @@ def test_a_partition_is_stalled_exactly_if_it_had_a_lag_at_one_offset_for_the_li
             lagging = all(seen.offsets[place].lag for seen in window)
             assert (place in assessment.stalled) == (full and lagging and len(committed) == 1)
             moved = len({seen.offsets[place].committed for seen in window}) > 1
-            assert not (moved and assessment.cause is Cause.NO_PROGRESS)
+            assert not (moved and assessment.cause is StopCause.NO_PROGRESS)
 
 
 @given(STEPS)
@@ -44,10 +44,10 @@ def test_the_cause_is_no_worker_exactly_while_the_group_has_no_member_and_its_ti
     tracker = ProgressTracker(LIMIT_S)
     for now_s, snapshot in snapshots(steps):
         assessment = tracker.observe(now_s, snapshot)
-        assert (assessment.cause is Cause.NO_WORKER) == (snapshot.members == 0)
+        assert (assessment.cause is StopCause.NO_WORKER) == (snapshot.members == 0)
         assert assessment.since_s <= now_s
         assert assessment.lag_by_topic().total() == sum(assessment.lag.values())
-        if assessment.cause is Cause.NO_PROGRESS:
+        if assessment.cause is StopCause.NO_PROGRESS:
             assert assessment.stopped and now_s - assessment.since_s >= LIMIT_S
 
 
@@ -75,4 +75,4 @@ def test_an_open_transaction_is_told_once_the_last_stable_offset_stood_for_the_l
         stood_s = None if not held else now_s if stood_s is None or stable != before else stood_s
         assessment = tracker.observe(now_s, GroupSnapshot(1, {PLACES[0]: Offsets(stable, stable, end)}))
         assert assessment.transactions == (PLACES[:1] if held and now_s - stood_s >= LIMIT_S else ())
-        assert assessment.cause is Cause.NONE and not assessment.stalled
+        assert assessment.cause is StopCause.NONE and not assessment.stalled

@@ -7,7 +7,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.partition_batches import Taken
+from app.kafka.partition_batches import BatchPart
 from tests.support.batches import TRANSACTIONAL, Produced, batch, batches, marker, take_all
 
 names = st.one_of(st.text(max_size=5), st.binary(max_size=5).map(lambda raw: raw.decode("utf-8", "surrogateescape")))
@@ -94,7 +94,7 @@ def fetched(log: Log, position: int, cut: int) -> bytes:
     return data + batch(log.end, [Produced(b"next", b"x" * 50)])[:cut]
 
 
-def joined(turns: Sequence[Taken]) -> list[tuple[int, int]]:
+def joined(turns: Sequence[BatchPart]) -> list[tuple[int, int]]:
     return [(turn.first, turn.end) for turn in turns if turn.end > turn.first]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.model.consent_texts import REOPEN_MS
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.domain.model.row_limits import KEPT_CONSENT_TEXTS
 from app.domain.model.vocabulary import Intent, Provenance
 from tests.support.given import START_MS, Log, text
@@ -27,7 +27,7 @@ def wanted(texts: list[tuple[Intent, int, list[int]]]) -> bool:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn) -> tuple[bool, list[Texted]]:
+def deliveries(draw: st.DrawFn) -> tuple[bool, list[TextArrived]]:
     """Whether they opt out, and each text with its repeats, by webhook or found on the list, in any order."""
     texts = draw(TEXTS)
     each = [
@@ -42,7 +42,7 @@ def deliveries(draw: st.DrawFn) -> tuple[bool, list[Texted]]:
 
 @settings(max_examples=300, deadline=None)
 @given(deliveries())
-def test_p3_the_latest_distinct_text_as_received_decides(case: tuple[bool, list[Texted]]) -> None:
+def test_p3_the_latest_distinct_text_as_received_decides(case: tuple[bool, list[TextArrived]]) -> None:
     opted_out, history = case
     log = Log().then(*history)
     assert log.contact is not None

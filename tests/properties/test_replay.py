@@ -10,10 +10,10 @@ from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.domain.model.vocabulary import ErrorClass, Intent, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, Intent
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Output
-from app.streams.replay.verification import Proof
+from app.streams.replay.verification import RowVerification
 from tests.properties.test_fold import inputs
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import (
@@ -40,17 +40,17 @@ several = st.sampled_from(
     + [
         listed(seen(f"SM{key[0]}", progress), keys=KEYS)
         for key in KEYS
-        for progress in (Progress.SENT, Progress.DELIVERED)
+        for progress in (DeliveryStatus.SENT, DeliveryStatus.DELIVERED)
     ]
     + [
-        report(Progress.UNDELIVERED, 1, f"SM{k[0]}", 30003, ErrorClass.NUMBER_UNREACHABLE, k, invalid_after=2)
+        report(DeliveryStatus.UNDELIVERED, 1, f"SM{k[0]}", 30003, ErrorClass.NUMBER_UNREACHABLE, k, invalid_after=2)
         for k in KEYS
     ]
-    + [report(Progress.UNDELIVERED, 1, f"SM{k[0]}", 30017, ErrorClass.TRANSIENT, k) for k in KEYS]
-    + [report(Progress.DELIVERED, 1, f"SM{k[0]}", key=k) for k in KEYS]
+    + [report(DeliveryStatus.UNDELIVERED, 1, f"SM{k[0]}", 30017, ErrorClass.TRANSIENT, k) for k in KEYS]
+    + [report(DeliveryStatus.DELIVERED, 1, f"SM{k[0]}", key=k) for k in KEYS]
 )
 opted_out = st.builds(
-    lambda n: report(Progress.UNDELIVERED, n, f"SM{n}", 30004, ErrorClass.OPTED_OUT), st.integers(1, 2)
+    lambda n: report(DeliveryStatus.UNDELIVERED, n, f"SM{n}", 30004, ErrorClass.OPTED_OUT), st.integers(1, 2)
 )
 steps = st.one_of(
     st.tuples(st.just("write"), st.one_of(inputs(), opted_out, several)),
@@ -69,7 +69,7 @@ def ran(history: list[tuple[str, object]]) -> Crashing:
     return worker
 
 
-def proved(worker: Crashing, start: int = 0) -> Proof:
+def proved(worker: Crashing, start: int = 0) -> RowVerification:
     with tempfile.TemporaryDirectory() as directory:
         return worker.prove(Path(directory), start)
 
@@ -152,10 +152,10 @@ def test_a_row_that_nobody_wrote_for_a_committed_input_is_missing():
 
 def test_p3_an_opt_out_told_by_the_report_of_a_message_in_its_own_row_outlives_a_death_between_its_two_rows():
     worker = Crashing()
-    for record in (requested(), turn(), taken(), report(Progress.SENT), report(Progress.DELIVERED)):
+    for record in (requested(), turn(), taken(), report(DeliveryStatus.SENT), report(DeliveryStatus.DELIVERED)):
         worker.write(record)
     worker.cycle()
-    worker.write(report(Progress.UNDELIVERED, 1, "SM1", 30004, ErrorClass.OPTED_OUT))
+    worker.write(report(DeliveryStatus.UNDELIVERED, 1, "SM1", 30004, ErrorClass.OPTED_OUT))
     worker.cycle(dies_after=1)
     worker.cycle()
     assert json.loads(worker.rows[CONTACTS][CONTACT.encode()])["consent"]["opted_out"] is True
@@ -185,7 +185,7 @@ def test_p1_p6_a_death_between_the_two_rows_of_a_message_that_ends_at_once_gives
 def delivered_and_checkpointed() -> tuple[Crashing, int]:
     """A message delivered before its contact's checkpoint; the worker, and where the checkpoint stands."""
     worker = Crashing()
-    for record in (requested(), turn(), taken(), report(Progress.DELIVERED)):
+    for record in (requested(), turn(), taken(), report(DeliveryStatus.DELIVERED)):
         worker.write(record)
     worker.cycle()
     worker.fire(1)  # checkpoint

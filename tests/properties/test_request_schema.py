@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from app.records.codec import Unreadable
+from app.records.codec import InvalidFieldError
 from app.records.requests import read_request
 from tests.support.judged import faults
 
@@ -64,7 +64,7 @@ CHANGED = st.lists(
 def taken(request: dict[str, Any]) -> bool:
     try:
         read_request(json.dumps(request).encode())
-    except Unreadable:
+    except InvalidFieldError:
         return False
     return True
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.domain.handlers import reconciliation, requests
 from app.domain.model.contact import Contact
 from app.domain.model.row_limits import row_bytes
-from app.domain.model.vocabulary import Progress
+from app.domain.model.vocabulary import DeliveryStatus
 from app.streams.agents import row_guard
 from app.streams.agents.contact_fold import CONTACTS
 from app.streams.agents.row_guard import RowGuard
@@ -43,7 +43,9 @@ growing = st.one_of(
     st.integers(0, 99).map("{:020x}".format).map(cancel),
     KEYS.map(lambda key: turn(key=key)),
     st.builds(
-        lambda key, code: report(Progress.UNDELIVERED, 1, f"SM{key}", 30000 + code, key=key), KEYS, st.integers(0, 99)
+        lambda key, code: report(DeliveryStatus.UNDELIVERED, 1, f"SM{key}", 30000 + code, key=key),
+        KEYS,
+        st.integers(0, 99),
     ),
     st.builds(
         lambda count, key: listed(*(seen(f"SM{n}") for n in range(count)), keys=(key,)), st.integers(0, 30), KEYS

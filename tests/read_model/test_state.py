@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.model.vocabulary import PROGRESS_WORDS, Progress
+from app.domain.model.vocabulary import STATUS_WORDS, DeliveryStatus
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
 from app.records.outcomes import NotifyOutcome
 from app.records.updates import NotifyUpdated
@@ -86,12 +86,14 @@ def test_a_conflict_changes_nothing_of_the_message_that_its_key_names() -> None:
 
 
 updates = st.lists(
-    st.tuples(st.sampled_from(["opened", "progressed", *WORDS]), st.integers(1, 3), st.sampled_from(sorted(Progress))),
+    st.tuples(
+        st.sampled_from(["opened", "progressed", *WORDS]), st.integers(1, 3), st.sampled_from(sorted(DeliveryStatus))
+    ),
     min_size=1,
     max_size=12,
 ).map(
     lambda made: [
-        update(n, event, PROGRESS_WORDS[p] if event == "progressed" else event, a, SID * (n % 2))
+        update(n, event, STATUS_WORDS[p] if event == "progressed" else event, a, SID * (n % 2))
         for n, (event, a, p) in enumerate(made)
     ]
 )

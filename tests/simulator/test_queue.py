@@ -13,9 +13,9 @@ from twilio.base.exceptions import TwilioRestException
 from app.simulator.config import SimulatorConfig
 from app.simulator.listing import page
 from app.simulator.queues import Queues
-from app.simulator.rules import Wish, refusal
+from app.simulator.rules import CreateForm, refusal
 from app.simulator.state import State
-from app.simulator.text import Text
+from app.simulator.text import StoredText
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, eventually, simulating
 
 OTHER = "+14155550124"
@@ -157,8 +157,8 @@ def state(keep: int) -> State:
     return State(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, keep=keep))
 
 
-def some_text(number: int) -> Text:
-    return Text(
+def some_text(number: int) -> StoredText:
+    return StoredText(
         sid=f"SM{number:032x}", to=f"+1212555{number % 10_000:04d}", sender=NUMBER, status="sent", created_at=0.0
     )
 
@@ -221,7 +221,7 @@ VALUES = st.one_of(
 
 @given(st.lists(st.tuples(st.sampled_from([*FIELDS, "ScheduleType", "ContentVariables"]), VALUES), max_size=12))
 def test_any_form_is_taken_or_refused_with_a_code(form):
-    found = refusal(Wish.read(form), state(9), 1.0)
+    found = refusal(CreateForm.read(form), state(9), 1.0)
     assert found is None or (20000 < found.code < 70000 and 400 <= found.status < 500)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.simulator import webhooks
 from app.simulator.config import SimulatorConfig
-from app.simulator.webhooks import Webhooks, overrides
+from app.simulator.webhooks import WebhookSender, overrides
 from tests.support.simulated import ACCOUNT, PERSON, TOKEN, eventually, simulating
 
 
@@ -89,7 +89,7 @@ async def test_what_waits_for_a_slow_webhook_is_bounded_and_the_oldest_is_droppe
         writer.close()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    sender = Webhooks(lambda: config)
+    sender = WebhookSender(lambda: config)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     sender._waiting.extend([sender._post(url, {})] * webhooks.MOST_WAITING)
     sender.send(url, {"MessageSid": "the newest"})

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from app.domain.model.vocabulary import Answer, ErrorClass
+from app.domain.model.vocabulary import CreateResult, ErrorClass
 from app.streams.engine.agent import Output
-from app.streams.sending.result_journal import Answers
+from app.streams.sending.result_journal import ResultJournal
 from tests.support.given import CONTACT, abandoned, doubtful, refused, taken
 
 
@@ -43,12 +43,12 @@ def order() -> Order:
 
 
 @pytest.fixture
-def answers(order: Order) -> Answers:
-    return Answers("contacts", order, order.send)
+def answers(order: Order) -> ResultJournal:
+    return ResultJournal("contacts", order, order.send)
 
 
 @pytest.mark.parametrize("answer", [taken(), refused(ErrorClass.REQUEST), doubtful()])
-async def test_an_answer_is_kept_then_sent_then_forgotten(order: Order, answers: Answers, answer):
+async def test_an_answer_is_kept_then_sent_then_forgotten(order: Order, answers: ResultJournal, answer):
     order.here.set()
     await answers.put(3, answer)
     assert order.done_so_far == ["kept", "sent", "forgotten"]
@@ -56,7 +56,7 @@ async def test_an_answer_is_kept_then_sent_then_forgotten(order: Order, answers:
     assert (sent.topic, sent.key, sent.partition) == ("contacts", CONTACT.encode(), 3)
 
 
-async def test_while_the_log_takes_nothing_the_answer_stays_in_the_journal(order: Order, answers: Answers):
+async def test_while_the_log_takes_nothing_the_answer_stays_in_the_journal(order: Order, answers: ResultJournal):
     putting = asyncio.ensure_future(answers.put(3, taken()))
     while not order.done_so_far:
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ async def test_while_the_log_takes_nothing_the_answer_stays_in_the_journal(order
     assert order.kept == {}
 
 
-async def test_an_abandoned_call_left_nothing_behind_that_must_be_kept(order: Order, answers: Answers):
+async def test_an_abandoned_call_left_nothing_behind_that_must_be_kept(order: Order, answers: ResultJournal):
     order.here.set()
     await answers.put(0, abandoned())
     assert order.done_so_far[0] == "sent" and order.sent[0].value is not None
@@ -79,7 +79,7 @@ async def test_an_answer_that_cannot_be_read_stays_in_the_journal_and_keeps_no_o
     assert (len(order.sent), list(order.kept)) == (1, ["odd"])
 
 
-async def test_what_an_earlier_process_left_is_sent_as_it_was_and_forgotten(order: Order, answers: Answers):
+async def test_what_an_earlier_process_left_is_sent_as_it_was_and_forgotten(order: Order, answers: ResultJournal):
     putting = asyncio.ensure_future(answers.put(3, taken()))
     while not order.kept:
         await asyncio.sleep(0)
@@ -88,4 +88,4 @@ async def test_what_an_earlier_process_left_is_sent_as_it_was_and_forgotten(orde
     order.here.set()
     assert await answers.replay() == 1
     assert [sent.value for sent in order.sent] == [value] and order.kept == {}
-    assert Answer.TAKEN.value.encode() in value
+    assert CreateResult.TAKEN.value.encode() in value

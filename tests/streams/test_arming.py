@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.domain.model.contact import Message
-from app.domain.model.vocabulary import DueKind, ErrorClass, Progress, Stage
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Stage
 from app.streams.timers.checkpoints import PartitionCheckpoints
-from app.streams.timers.recovery import Arming
+from app.streams.timers.recovery import TimerRecovery
 from app.streams.timers.timers import Entry, PartitionTimers
 from tests.support.given import CONTACT, KEY, START_MS, Log, given, report, requested, taken, turn
 
@@ -24,7 +24,7 @@ class Owned:
         self.seen, self.odd = list[str](), list[str]()
         contacts = [(cid.encode(), log.contact) for cid, log in logs.items()]
         messages = [(m.id.encode(), m) for log in logs.values() for m in log.rows.values()]
-        self.arming = Arming(
+        self.arming = TimerRecovery(
             self.timers,
             self.checkpoints,
             lambda m: self.seen.append(m.id),
@@ -52,7 +52,7 @@ class Owned:
 
 def people(steps: list[int]) -> dict[str, Log]:
     """Contacts each with one message, so far along."""
-    life = (lambda key: turn(key=key), lambda key: taken(key=key), lambda key: report(Progress.SENT, key=key))
+    life = (lambda key: turn(key=key), lambda key: taken(key=key), lambda key: report(DeliveryStatus.SENT, key=key))
     return {
         f"{CONTACT[:-1]}{n}": given(requested(KEYS[n]), *(step(KEYS[n]) for step in life[:far]))
         for n, far in enumerate(steps)
@@ -67,7 +67,7 @@ def entries(log: Log) -> set[Entry]:
 
 
 def delivered() -> tuple[Log, Message]:
-    log = given(requested(), turn(), taken(), report(Progress.DELIVERED))
+    log = given(requested(), turn(), taken(), report(DeliveryStatus.DELIVERED))
     return log, log.message()
 
 
@@ -85,7 +85,7 @@ def test_a_message_in_its_own_row_is_armed_too():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_of_a_message_that_came_back_what_the_contacts_row_says_is_armed(count):
-    failed = report(Progress.UNDELIVERED, code=30017, error=ErrorClass.TRANSIENT)
+    failed = report(DeliveryStatus.UNDELIVERED, code=30017, error=ErrorClass.TRANSIENT)
     log = given(requested(), turn(), taken(), failed)
     assert log.rows[KEY].stage is Stage.FLYING and log.contact.messages[KEY].stage is Stage.RETRYING
     kinds = {entry[1] for entry in Owned({CONTACT: log}).finish(count)}
@@ -128,6 +128,6 @@ def test_whenever_a_row_changes_what_it_says_last_is_what_is_armed(steps, data):
         for _ in range(data.draw(st.integers(0, 2))):
             owned.arming.some(1, NOW)
         if data.draw(st.booleans()):
-            log.then(report(Progress.DELIVERED, key=KEYS[n]))
+            log.then(report(DeliveryStatus.DELIVERED, key=KEYS[n]))
             owned.change(log.message(KEYS[n]), f"{CONTACT}-{KEYS[n]}")
     assert owned.finish() == set().union(*(entries(log) for log in logs.values()))

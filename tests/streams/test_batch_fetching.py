@@ -11,8 +11,8 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from app.kafka.batch_fetching import FETCHES, HELD_BYTES, TURN_BYTES, BatchFetching, Reading, fetched_records
-from app.kafka.partition_batches import Taken
+from app.kafka.batch_fetching import FETCHES, HELD_BYTES, TURN_BYTES, BatchFetching, ReadPosition, fetched_records
+from app.kafka.partition_batches import BatchPart
 from app.kafka.record_format import HEADER_BYTES, MAX_HEADERS
 from tests.support.batches import Produced, batch
 
@@ -66,7 +66,7 @@ class Fetcher:
 def run(story: Callable[[Fetcher, BatchFetching], Any], records: int = 10) -> None:
     async def life() -> None:
         fetcher = Fetcher()
-        await story(fetcher, BatchFetching(fetcher, lambda _: Reading(fetched_records, records, consecutive=True)))
+        await story(fetcher, BatchFetching(fetcher, lambda _: ReadPosition(fetched_records, records, consecutive=True)))
 
     asyncio.run(life())
 
@@ -75,7 +75,7 @@ def plain(many: int, size: int = 10, codec: int = 0) -> bytes:
     return batch(0, [Produced(b"k", bytes(size))] * many, codec)
 
 
-def spans(taken: dict[TopicPartition, Taken]) -> dict[int, tuple[int, int]]:
+def spans(taken: dict[TopicPartition, BatchPart]) -> dict[int, tuple[int, int]]:
     return {place.partition: (one.first, one.end) for place, one in taken.items()}
 
 

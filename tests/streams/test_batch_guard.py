@@ -5,9 +5,9 @@ from typing import Any
 from aiokafka.structs import TopicPartition
 
 from app.kafka.batch_fetching import fetched_records
-from app.kafka.partition_batches import PartitionBatches, Taken
+from app.kafka.partition_batches import BatchPart, PartitionBatches
 from app.streams.engine.batch_guard import BatchGuard
-from app.streams.engine.crash_marker import Cause, CrashMarker, Death, Stage, Work
+from app.streams.engine.crash_marker import CrashMarker, Death, DeathCause, Work, WorkStage
 from app.streams.engine.poison_guard import DEATHS, PoisonGuard
 from tests.support.batches import TRANSACTIONAL, Produced, batch
 
@@ -41,7 +41,7 @@ def test_each_batch_is_noted_while_it_is_read_and_none_afterwards(tmp_path):
     watched = Watched(marker.reading, PoisonGuard(tmp_path))
     assert [record.offset for record in read(watched)] == list(range(9))
     assert sorted({(work.first, work.last) for work in watched.told}) == [(0, 2), (3, 5), (6, 8)]
-    marker.reading.blame(Cause.EXIT)
+    marker.reading.blame(DeathCause.EXIT)
     assert CrashMarker(tmp_path).deaths == []
 
 
@@ -50,9 +50,9 @@ def test_a_batch_whose_reading_ended_the_process_three_times_is_one_record_that_
     watched = Watched(marker.reading, guard)
     read(watched)
     second = next(work for work in watched.told if work.first == 3)
-    guard.count([Death(second, Stage.READ, Cause.SIGNAL)] * (DEATHS - 1))
+    guard.count([Death(second, WorkStage.READ, DeathCause.SIGNAL)] * (DEATHS - 1))
     assert not any(record.unreadable for record in read(watched))
-    guard.count([Death(second, Stage.READ, Cause.SIGNAL)])
+    guard.count([Death(second, WorkStage.READ, DeathCause.SIGNAL)])
     found = read(watched)
     assert [record.offset for record in found] == [0, 1, 2, 3, 6, 7, 8]
     assert [record.unreadable[:11] for record in found if record.unreadable] == ["set aside: "]
@@ -65,10 +65,10 @@ def test_a_batch_of_an_aborted_transaction_leaves_no_dead_letter_even_if_its_rea
     produced = [Produced(b"k", b"v", [])]
     data = batch(0, produced, codec=ZSTD, attributes=TRANSACTIONAL, producer=7) + batch(1, produced, codec=ZSTD)
 
-    def read_on() -> Taken:
+    def read_on() -> BatchPart:
         given = (data, [(7, 0)], 0, fetched_records, True, lambda offset: False, told)
         return PartitionBatches(PLACE, *given).take(9, 1 << 20, lambda: True)
 
     read_on()
-    guard.count([Death(told.told[0], Stage.READ, Cause.SIGNAL)] * DEATHS)
+    guard.count([Death(told.told[0], WorkStage.READ, DeathCause.SIGNAL)] * DEATHS)
     assert [(record.offset, record.unreadable) for record in read_on().records] == [(1, "")]

@@ -1,10 +1,10 @@
 """The commit book: nothing is committed beyond what is done without a hole."""
 
-from app.streams.engine.offset_tracker import Book
+from app.streams.engine.offset_tracker import OffsetTracker
 
 
 def test_slices_done_out_of_order_are_committed_only_as_far_as_none_before_is_open():
-    book = Book()
+    book = OffsetTracker()
     first, second, third = (book.delivered(start, start + 9) for start in (0, 10, 20))
     book.done(third)
     book.done(second)
@@ -14,13 +14,13 @@ def test_slices_done_out_of_order_are_committed_only_as_far_as_none_before_is_op
 
 
 def test_what_was_told_once_is_not_told_again():
-    book = Book()
+    book = OffsetTracker()
     book.done(book.delivered(0, 9))
     assert [book.committable(), book.committable()] == [10, None]
 
 
 def test_the_record_after_the_last_delivered_is_expected():
-    book = Book()
+    book = OffsetTracker()
     assert book.expected is None
     book.delivered(5, 9)
     assert book.expected == 10

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.config.tenants import Lane, Tenant
-from app.domain.model.inputs import Rejected
+from app.config.tenants import LaneConfig, Tenant
+from app.domain.model.inputs import RequestRejected
 from app.records.bulk import MOST_AT_ONCE, BulkParked, open_record
 from app.records.dead_letters import RETRY_OF
 from app.records.seal import Sealer
 from app.streams.agents.bulk import PATIENCE_S, BulkPacer
 from app.streams.agents.expansion import STEP_BYTES, STEP_RECIPIENTS
-from app.streams.engine.agent import Input, Output, Unreadable
+from app.streams.engine.agent import Input, Output, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
 from tests.support.expanding import (
@@ -33,11 +33,11 @@ from tests.support.expanding import (
 )
 
 TENANTS = {
-    "default": Tenant(name="default", shared_requests=True, lanes={"main": Lane(from_number="+15005550006")}),
+    "default": Tenant(name="default", shared_requests=True, lanes={"main": LaneConfig(from_number="+15005550006")}),
     "sandboxed": Tenant(
         name="sandboxed",
         shared_requests=True,
-        lanes={"main": Lane(from_number="+15005550006")},
+        lanes={"main": LaneConfig(from_number="+15005550006")},
         mode="sandbox",
         allow=("+12125550100",),
     ),
@@ -108,7 +108,7 @@ def test_a_request_gives_the_same_parked_and_later_or_at_once(to: list[str], mor
     asked = record({"to": to, **more}, headers)
     try:
         wanted = expanded_at_once(asked)
-    except Unreadable as refused:
+    except UnreadableRecordError as refused:
         assert opened(taken_in(asked, TENANTS)[0]).value["rule"] == refused.rule
         return
     found = taken_in(asked, TENANTS)
@@ -168,7 +168,7 @@ def test_a_request_of_a_thousand_bad_numbers_is_one_dead_letter_and_each_is_reje
     outputs = expanded_later(parked)
     assert [opened(o).value["field"] for o in outputs if o.topic == "notify.deadletters"] == ["to[0]"]
     found = inputs_in(outputs)
-    assert [r.field for r in found if isinstance(r, Rejected)] == [f"to[{n}]" for n in range(1000)]
+    assert [r.field for r in found if isinstance(r, RequestRejected)] == [f"to[{n}]" for n in range(1000)]
 
 
 @pytest.mark.parametrize("body", ["x", "x" * 1600])

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.records.caller_fields import CallerFields, encode_caller_fields, open_caller_fields
-from app.records.seal import Content, Sealer, Unsealable
+from app.records.seal import Content, Sealer, UnsealError
 from app.streams.agents.caller_fields import SealedCallerFields
 from app.streams.monitoring.contained_faults import ContainedFaults
 from tests.support.expanding import NUMBERS, caller_fields, inputs_in, record, taken_in
 from tests.support.given import MESSAGE
 
-TENANTS = {"default": Tenant(name="default", lanes={"main": Lane(from_number="+15005550006")})}
+TENANTS = {"default": Tenant(name="default", lanes={"main": LaneConfig(from_number="+15005550006")})}
 ALONG = {
     "idempotency_key": "key-kanarie",
     "campaign": "campaign-kanarie",
@@ -71,5 +71,5 @@ def test_what_cannot_be_opened_is_noted_and_ends_nothing(sealed: str) -> None:
     faults = ContainedFaults()
     assert SealedCallerFields(SEALER, faults)(sealed, "acme", MESSAGE) is None
     assert faults.counts["caller_fields"] == 1
-    with pytest.raises(Unsealable):
+    with pytest.raises(UnsealError):
         open_caller_fields(SEALER, sealed, "acme", MESSAGE)

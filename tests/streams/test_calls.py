@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from app.domain.model.vocabulary import Answer, ErrorClass, Progress
-from app.provider.provider_api import Doubtful, Refused, Taken
-from app.records.seal import Unsealable
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass
+from app.provider.provider_api import CreateAccepted, CreateRejected, CreateUnknown
+from app.records.seal import UnsealError
 from tests.support.calling import CREATE, Exchange, settled
 
 
@@ -17,7 +17,12 @@ async def test_a_claim_is_called_and_its_answer_told():
     await made.start()
     await made.answer()
     [told] = made.told
-    assert (told.answer, told.sid, told.progress, told.segments) == (Answer.TAKEN, "SM1", Progress.QUEUED, 2)
+    assert (told.answer, told.sid, told.progress, told.segments) == (
+        CreateResult.TAKEN,
+        "SM1",
+        DeliveryStatus.QUEUED,
+        2,
+    )
     assert (told.message_id, told.attempt, told.tenant, told.pk) == ("c1-m", 1, "acme", "11111111")
     assert told.started_ms > 0 and made.calls.in_flight == 0
 
@@ -159,7 +164,7 @@ async def test_a_tenant_that_left_the_settings_is_told_as_abandoned():
     assert made.words == [("abandoned", "unknown_tenant")]
 
 
-@pytest.mark.parametrize("fault", [Unsealable("no key"), KeyError("lane")])
+@pytest.mark.parametrize("fault", [UnsealError("no key"), KeyError("lane")])
 async def test_a_seal_or_lane_that_is_gone_is_a_fault_of_set_up_and_nothing_is_sent(fault: Exception):
     def compose():
         raise fault
@@ -167,7 +172,7 @@ async def test_a_seal_or_lane_that_is_gone_is_a_fault_of_set_up_and_nothing_is_s
     made = Exchange()
     await made.start(compose=compose)
     [told] = made.told
-    assert (told.answer, told.error, made.wire.most) == (Answer.REFUSED, ErrorClass.CONFIGURATION, 0)
+    assert (told.answer, told.error, made.wire.most) == (CreateResult.REFUSED, ErrorClass.CONFIGURATION, 0)
 
 
 FAULTS = [ValueError("to +14155550123"), KeyError("body"), ZeroDivisionError(), RecursionError()]
@@ -187,7 +192,12 @@ async def struck(**faults: Exception) -> Exchange:
 async def test_p2_a_fault_of_ours_before_the_call_left_is_proof_that_nothing_was_sent_and_the_message_waits(fault):
     made = await struck(early=fault)
     [told] = made.told
-    assert (told.answer, told.error, told.http_status, told.code) == (Answer.REFUSED, ErrorClass.TRANSIENT, 0, None)
+    assert (told.answer, told.error, told.http_status, told.code) == (
+        CreateResult.REFUSED,
+        ErrorClass.TRANSIENT,
+        0,
+        None,
+    )
     assert made.faults == {"acme": 1}
 
 
@@ -207,7 +217,7 @@ async def test_a_message_that_meets_a_fault_of_ours_ends_no_worker_and_holds_up_
         await made.start(number, compose=compose)
     await made.start(4)
     await made.answer()
-    assert [told.answer for told in made.told] == [Answer.REFUSED] * 3 + [Answer.TAKEN]
+    assert [told.answer for told in made.told] == [CreateResult.REFUSED] * 3 + [CreateResult.TAKEN]
     assert (made.failed, made.calls.in_flight, made.faults) == ([], 0, {"acme": 3})
 
 
@@ -223,20 +233,23 @@ async def test_p8_a_fault_of_ours_is_logged_by_its_type_and_place_and_by_nothing
 
 
 RESULTS = [
-    (Taken(sid="SM7", progress=Progress.ACCEPTED, segments=1), {"answer": Answer.TAKEN, "sid": "SM7"}),
     (
-        Refused(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=2000),
+        CreateAccepted(sid="SM7", progress=DeliveryStatus.ACCEPTED, segments=1),
+        {"answer": CreateResult.TAKEN, "sid": "SM7"},
+    ),
+    (
+        CreateRejected(code=20429, error=ErrorClass.THROTTLED, http_status=429, retry_after_ms=2000),
         {
-            "answer": Answer.REFUSED,
+            "answer": CreateResult.REFUSED,
             "code": 20429,
             "http_status": 429,
             "retry_after_ms": 2000,
-            "progress": Progress.CLAIMED,
+            "progress": DeliveryStatus.CLAIMED,
         },
     ),
     (
-        Doubtful(why="http 500", http_status=500),
-        {"answer": Answer.DOUBTFUL, "why": "http 500", "http_status": 500, "progress": Progress.CLAIMED},
+        CreateUnknown(why="http 500", http_status=500),
+        {"answer": CreateResult.DOUBTFUL, "why": "http 500", "http_status": 500, "progress": DeliveryStatus.CLAIMED},
     ),
 ]
 
@@ -279,7 +292,7 @@ STAMPED = {
 async def test_a_refusal_is_stamped_with_what_its_code_means_for_this_call(name: str) -> None:
     code, error, media, expected = STAMPED[name]
     exchange = Exchange()
-    exchange.wire.result = Refused(code=code, error=error, http_status=400)
+    exchange.wire.result = CreateRejected(code=code, error=error, http_status=400)
     await exchange.start(compose=lambda: msgspec.structs.replace(CREATE, media=media))
     await exchange.answer()
     assert [(told.error, told.invalid_after, told.code) for told in exchange.told] == [(*expected, code)]

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app import clock
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, UNDECIDED_MS
 from app.domain.model.vocabulary import ErrorClass, Priority, Proof
 from app.records import lanes as wire
@@ -16,11 +16,13 @@ from app.records.seal import Sealer
 from app.streams.agents.dead_letters import DeadLetters
 from app.streams.agents.lanes import ASKS, LanesAgent
 from app.streams.engine.agent import Input, Output
-from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.monitoring.stopped_lanes import StoppedLanes
 
 CONTACT = "0123456789abcdef0123"
-STOP = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.CONFIGURATION, hold_ms=0, code=21606, begun_ms=2**52)
-PROVED = wire.Proved(tenant="acme", lane="main")
+STOP = wire.LaneThrottled(
+    tenant="acme", lane="main", error=ErrorClass.CONFIGURATION, hold_ms=0, code=21606, begun_ms=2**52
+)
+PROVED = wire.ProbeSucceeded(tenant="acme", lane="main")
 
 
 class Rows:
@@ -45,8 +47,8 @@ class Owner:
     """A worker that owns the tenant's lanes. `turns`: probe and message of every turn granted."""
 
     def __init__(self, rows: Rows | None = None, rate: float = 0) -> None:
-        tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006", rate=rate)})}
-        self.circuits, self.rows = Circuits(), rows or Rows()
+        tenants = {"acme": Tenant(name="acme", lanes={"main": LaneConfig(from_number="+15005550006", rate=rate)})}
+        self.circuits, self.rows = StoppedLanes(), rows or Rows()
         letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
         self.agent = LanesAgent("lanes", "contacts", tenants, "11111111", letters, self.circuits)
         decode = self.agent.tables[0].decode
@@ -76,9 +78,9 @@ class Owner:
         return [sample.value for family in self.circuits.collect() for sample in family.samples]
 
 
-def asked(n: int) -> wire.Asked:
+def asked(n: int) -> wire.PermitRequested:
     given = {"tenant": "acme", "attempt": 1, "lane": "main", "priority": Priority.NORMAL, "segments": 1}
-    return wire.Asked(message_id=f"{CONTACT}-{n:020x}", expires_ms=2**52, **given)
+    return wire.PermitRequested(message_id=f"{CONTACT}-{n:020x}", expires_ms=2**52, **given)
 
 
 async def test_a_stopped_lane_grants_one_probe_after_a_while_and_goes_on_once_it_is_proved() -> None:
@@ -92,7 +94,7 @@ async def test_a_stopped_lane_grants_one_probe_after_a_while_and_goes_on_once_it
 async def test_a_probe_that_told_nothing_is_followed_by_another_within_seconds() -> None:
     owner = Owner().fold(asked(1), asked(2), asked(3), STOP).later(FIRST_HOLD_MS)
     assert owner.tick() == ["taken"]
-    told = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.TRANSIENT, hold_ms=0, probe=True)
+    told = wire.LaneThrottled(tenant="acme", lane="main", error=ErrorClass.TRANSIENT, hold_ms=0, probe=True)
     assert owner.fold(told).tick() == [] and owner.later(UNDECIDED_MS).tick() == ["taken"]
 
 
@@ -113,14 +115,14 @@ async def test_the_operator_is_told_once_when_it_stops_and_when_it_goes() -> Non
 
 
 async def test_a_throttled_lane_is_not_stopped() -> None:
-    slow = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=1000)
+    slow = wire.LaneThrottled(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=1000)
     assert Owner().fold(asked(1), slow).gauge() == [0.0]
 
 
 # A broker whose clock is an hour ahead of ours, or behind it, neither silences a throttled lane nor spares it the hold.
 @pytest.mark.parametrize("skew_ms", [-3_600_000, 0, 3_600_000])
 async def test_a_throttled_lane_is_held_by_our_own_clock(skew_ms: int) -> None:
-    slow = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
+    slow = wire.LaneThrottled(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
     owner, now_ms = Owner().fold(asked(1)), clock.boot_ms()
     raw = msgspec.json.encode(slow)
     at_ms = clock.now_ms() + skew_ms
@@ -132,7 +134,7 @@ async def test_a_throttled_lane_is_held_by_our_own_clock(skew_ms: int) -> None:
 async def test_a_former_owner_whose_clock_was_ahead_does_not_keep_the_next_probe_back() -> None:
     rows = Rows()
     Owner(rows).fold(asked(1), STOP)
-    [(key, row)] = [(key, row) for key, row in rows.rows.items() if isinstance(row, wire.Stopped)]
+    [(key, row)] = [(key, row) for key, row in rows.rows.items() if isinstance(row, wire.StoppedLane)]
     rows.rows[key] = msgspec.structs.replace(row, until_ms=row.until_ms + 86_400_000)
     assert Owner(rows).tick() == [] and Owner(rows).later(FIRST_HOLD_MS).tick() == ["taken"]
 
@@ -177,7 +179,7 @@ async def test_a_step_of_the_wall_clock_moves_neither_a_hold_nor_a_probe(
     hours: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clocks = Clocks(monkeypatch)
-    held = wire.Slowed(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
+    held = wire.LaneThrottled(tenant="acme", lane="main", error=ErrorClass.THROTTLED, hold_ms=60_000)
     throttled, stopped = Owner().fold(asked(1), held), Owner().fold(asked(1), STOP)
     clocks.step(hours)
     clocks.wait(FIRST_HOLD_MS - 1)
@@ -206,7 +208,7 @@ async def test_the_next_owner_on_a_machine_of_another_boot_time_probes_within_th
         assert heir.tick() == []
         clocks.wait(1)
     assert heir.tick() == ["taken"]
-    assert [row.since_ms for row in rows.rows.values() if isinstance(row, wire.Stopped)] == [since_ms]
+    assert [row.since_ms for row in rows.rows.values() if isinstance(row, wire.StoppedLane)] == [since_ms]
 
 
 async def test_a_late_refusal_is_told_from_a_new_one_by_the_time_of_the_log_and_not_by_our_clock(

@@ -7,19 +7,19 @@ import msgspec
 import pytest
 
 from app import clock
-from app.domain.model.inputs import Answered, Texted, TurnGranted
+from app.domain.model.inputs import CreateReturned, PermitGranted, TextArrived
 from app.domain.model.inputs import Input as ContactInput
-from app.domain.model.vocabulary import Answer, Intent, Progress
-from app.provider.concurrency_limiter import Gate
-from app.provider.provider_api import Abandoned, Create, LastCheck, Result, Taken
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, Intent
+from app.provider.concurrency_limiter import ConcurrencyLimiter
+from app.provider.provider_api import CreateAccepted, CreateNotSent, CreateRequest, LastCheck, Result
 from app.records.topics import Topics
 from app.streams.agents.caller_fields import without_key
 from app.streams.agents.contacts import ContactsAgent
-from app.streams.agents.outputs import Notices
+from app.streams.agents.outputs import OutputBuilder
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from app.streams.sending.calls import Calls
 from tests.support.given import BASE, CONTACT, HOUR_MS, requested, text, turn
 
@@ -30,13 +30,13 @@ class Twilio:
     """Takes every call that may leave."""
 
     def __init__(self) -> None:
-        self.created: list[Create] = []
+        self.created: list[CreateRequest] = []
 
-    async def create(self, call: Create, last_check: LastCheck) -> Result:
+    async def create(self, call: CreateRequest, last_check: LastCheck) -> Result:
         if why := last_check():
-            return Abandoned(why=why)
+            return CreateNotSent(why=why)
         self.created.append(call)
-        return Taken(sid="SM" + "0" * 32, progress=Progress.QUEUED, segments=1)
+        return CreateAccepted(sid="SM" + "0" * 32, progress=DeliveryStatus.QUEUED, segments=1)
 
     async def close(self) -> None:
         pass
@@ -45,9 +45,9 @@ class Twilio:
 class Composer:
     """Needs no seal."""
 
-    def create(self, message: Any, attempt: int) -> Create:
+    def create(self, message: Any, attempt: int) -> CreateRequest:
         service, callback = "MG" + "0" * 32, "https://hooks.example.com/status"
-        return Create(
+        return CreateRequest(
             to="+14155550123", body="hello", media=(), status_callback=callback,
             messaging_service_sid=service, from_number="", validity_s=60,
         )  # fmt: skip
@@ -72,31 +72,31 @@ def fail(why: str) -> NoReturn:
     raise AssertionError(why)
 
 
-class Raising(Notices):
+class Raising(OutputBuilder):
     """A fault of ours: whatever a person texts cannot be told on."""
 
     def emit(self, record: Any, contact_id: str, parsed: Any, *more: Any) -> Any:
-        if isinstance(parsed, Texted):
+        if isinstance(parsed, TextArrived):
             raise RuntimeError("a fault of ours")
         return super().emit(record, contact_id, parsed, *more)
 
 
 async def called(
     age_s: float | None, *inputs: ContactInput, skew_ms: int = 0
-) -> tuple[Twilio, list[Answered], Overlay]:
+) -> tuple[Twilio, list[CreateReturned], Overlay]:
     """A request and these inputs (or a turn), folded in one slice.
 
     `age_s`: what is known of the turn's age, None for nothing; `skew_ms`: by which the log's clock is ahead of ours.
     """
-    twilio, answers = Twilio(), list[Answered]()
+    twilio, answers = Twilio(), list[CreateReturned]()
 
-    async def put(partition: int, answered: Answered) -> None:
+    async def put(partition: int, answered: CreateReturned) -> None:
         answers.append(answered)
 
     letter = Output("notify.deadletters", b"", b"")
     notices = Raising(Topics("", "app"), without_key)
-    agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, BASE["pk"], Doubts(), 10**9)
-    lines = {"acme": Gate(5).line("acme")}
+    agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, BASE["pk"], AttemptsInDoubt(), 10**9)
+    lines = {"acme": ConcurrencyLimiter(5).line("acme")}
     agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
     now = clock.now_ms()
     asked = []
@@ -117,7 +117,7 @@ async def called(
     async with asyncio.timeout(5):
         while agent.calls.in_flight:
             await asyncio.sleep(0)
-    assert set(asked) <= {(0, offset) for offset, record in enumerate(log) if isinstance(record, TurnGranted)}
+    assert set(asked) <= {(0, offset) for offset, record in enumerate(log) if isinstance(record, PermitGranted)}
     return twilio, answers, overlay
 
 
@@ -127,7 +127,7 @@ async def called(
 async def test_a_turn_that_is_folded_in_time_is_called(age_s, skew_ms):
     twilio, answers, _ = await called(age_s, skew_ms=skew_ms)
     assert len(twilio.created) == 1
-    assert [a.answer for a in answers] == [Answer.TAKEN]
+    assert [a.answer for a in answers] == [CreateResult.TAKEN]
 
 
 @pytest.mark.parametrize("age_s", [TTL_S + 0.001, None])
@@ -136,7 +136,7 @@ async def test_a_turn_that_lay_on_the_log_for_longer_than_claim_ttl_is_abandoned
     was there before this worker read the partition."""
     twilio, answers, _ = await called(age_s)
     assert twilio.created == []
-    assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "claim_ttl")]
+    assert [(a.answer, a.why) for a in answers] == [(CreateResult.ABANDONED, "claim_ttl")]
 
 
 async def test_a_fault_of_ours_freezes_the_contact_and_a_turn_after_it_is_not_taken():
@@ -154,4 +154,4 @@ async def test_a_fault_of_ours_freezes_the_contact_and_a_turn_after_it_is_not_ta
 async def test_a_fault_of_ours_behind_a_turn_in_one_slice_calls_it_back():
     twilio, answers, _ = await called(0.0, turn(), text(Intent.NONE))
     assert twilio.created == []
-    assert [(a.answer, a.why) for a in answers] == [(Answer.ABANDONED, "frozen")]
+    assert [(a.answer, a.why) for a in answers] == [(CreateResult.ABANDONED, "frozen")]

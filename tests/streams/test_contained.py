@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from app.provider.message_list import Page, Query
+from app.provider.message_list import MessagePage, Query
 from app.streams.agents import due_timers
 from app.streams.agents.due_timers import DueTimers
 from app.streams.engine import producer
@@ -18,8 +18,8 @@ from app.streams.engine.lease import Lease
 from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
 from app.streams.reconcile import pager as paging
 from app.streams.reconcile import reconciler as module
-from app.streams.reconcile.pager import Pages, Unlisted
-from app.streams.reconcile.reconciler import Lister
+from app.streams.reconcile.pager import ListUnavailableError, Pager
+from app.streams.reconcile.reconciler import Reconciler
 
 
 def output(value: bytes) -> Output:
@@ -67,7 +67,7 @@ async def test_a_round_that_raises_is_counted_and_another_follows(monkeypatch: p
         third.set()
 
     monkeypatch.setattr(module, "ROUND_S", 0.0)
-    lister: Any = object.__new__(Lister)
+    lister: Any = object.__new__(Reconciler)
     lister._faults, lister.round = ContainedFaults(), fails_twice
     task = asyncio.ensure_future(lister.run("acme"))
     await asyncio.wait_for(third.wait(), 5)
@@ -124,12 +124,12 @@ async def test_a_round_of_timers_that_raises_is_counted_and_another_follows(monk
 
 async def test_a_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless:
-        async def page(self, query: Query, after: str = "") -> Page:
-            return Page(texts=(), after="/2010-04-01/again")
+        async def page(self, query: Query, after: str = "") -> MessagePage:
+            return MessagePage(texts=(), after="/2010-04-01/again")
 
     monkeypatch.setattr(paging, "MOST_PAGES", 3)
-    pages = Pages("acme", Endless(), asyncio.Semaphore(1))
-    with pytest.raises(Unlisted):
+    pages = Pager("acme", Endless(), asyncio.Semaphore(1))
+    with pytest.raises(ListUnavailableError):
         async for _ in pages.of(Query()):
             pass
     assert pages.asked == 3

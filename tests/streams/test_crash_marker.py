@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from app.streams.engine.crash_marker import Cause, CrashMarker, Death, Stage, Work
+from app.streams.engine.crash_marker import CrashMarker, Death, DeathCause, Work, WorkStage
 
 WORK = Work("notify.requests", 5, 41, 57, 1_790_000_000_000)
 BEGIN = """
 import ctypes, os, signal, sys, threading
 from pathlib import Path
-from app.streams.engine.crash_marker import Cause, CrashMarker, Stage, Work
+from app.streams.engine.crash_marker import CrashMarker, DeathCause, Work, WorkStage
 marker = CrashMarker(Path(sys.argv[1]))
 marker.watch()
-marker.folding.enter(Stage.FOLD, Work("notify.requests", 5, 41, 57, 1_790_000_000_000))
+marker.folding.enter(WorkStage.FOLD, Work("notify.requests", 5, 41, 57, 1_790_000_000_000))
 """
 
 
@@ -33,17 +33,17 @@ def run(directory: Path, program: str) -> None:
 @pytest.mark.parametrize(
     ("end", "cause"),
     [
-        ("ctypes.string_at(0)", Cause.SIGNAL),
-        ("os.abort()", Cause.SIGNAL),
-        ("os._exit(1)", Cause.EXIT),
+        ("ctypes.string_at(0)", DeathCause.SIGNAL),
+        ("os.abort()", DeathCause.SIGNAL),
+        ("os._exit(1)", DeathCause.EXIT),
         (
-            "marker.blame_thread(threading.get_ident(), Cause.BLOCKED); os.kill(os.getpid(), signal.SIGKILL)",
-            Cause.BLOCKED,
+            "marker.blame_thread(threading.get_ident(), DeathCause.BLOCKED); os.kill(os.getpid(), signal.SIGKILL)",
+            DeathCause.BLOCKED,
         ),
     ],
 )
 def test_a_crash_an_exit_and_a_blocked_loop_are_held_against_the_records_in_hand(tmp_path, end, cause):
-    assert died(tmp_path, end) == [Death(WORK, Stage.FOLD, cause)]
+    assert died(tmp_path, end) == [Death(WORK, WorkStage.FOLD, cause)]
     assert CrashMarker(tmp_path).deaths == [], "each death counts once"
 
 
@@ -65,8 +65,8 @@ def test_what_others_did_and_what_happened_elsewhere_is_held_against_no_record(t
 
 
 def test_a_crash_in_the_reading_of_a_batch_names_the_batch(tmp_path):
-    begin = BEGIN.replace("marker.folding.enter(Stage.FOLD", "marker.reading.enter(Stage.READ")
-    assert died(tmp_path, "ctypes.string_at(0)", begin) == [Death(WORK, Stage.READ, Cause.SIGNAL)]
+    begin = BEGIN.replace("marker.folding.enter(WorkStage.FOLD", "marker.reading.enter(WorkStage.READ")
+    assert died(tmp_path, "ctypes.string_at(0)", begin) == [Death(WORK, WorkStage.READ, DeathCause.SIGNAL)]
 
 
 def test_a_crash_says_where_it_was(tmp_path):
@@ -77,7 +77,7 @@ def test_a_crash_says_where_it_was(tmp_path):
 
 
 def test_a_crash_after_one_that_counted_names_its_own_records(tmp_path):
-    assert died(tmp_path, "os.abort()") == [Death(WORK, Stage.FOLD, Cause.SIGNAL)]
+    assert died(tmp_path, "os.abort()") == [Death(WORK, WorkStage.FOLD, DeathCause.SIGNAL)]
     assert died(tmp_path, f"os.kill(os.getpid(), {signal.SIGKILL.value})") == []
 
 
@@ -85,8 +85,8 @@ def test_a_crash_after_one_that_counted_names_its_own_records(tmp_path):
 def test_a_marker_that_makes_no_sense_is_held_against_no_record_and_keeps_no_process_from_its_start(tmp_path, at):
     """Stage, cause and topic of another build, or of a broken disk."""
     made = CrashMarker(tmp_path)
-    made.folding.enter(Stage.FOLD, WORK)
-    made.folding.blame(Cause.EXIT)
+    made.folding.enter(WorkStage.FOLD, WORK)
+    made.folding.blame(DeathCause.EXIT)
     memory = made.folding._memory
     memory[512 + at : 512 + at + 8] = b"\xff" * 8
     assert [death for death in CrashMarker(tmp_path).deaths if death.work == WORK] == []

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from app.streams.engine.agent import Input, Output, Scope, TableSpec
+from app.streams.engine.agent import FoldScope, Input, Output, TableSpec
 from app.streams.engine.backlog import Slice
 from app.streams.engine.budget import Limits
 from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.cycle import Partition
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.poison_guard import PoisonGuard
-from app.streams.engine.process_context import Shared
-from app.streams.engine.producer import Appended
+from app.streams.engine.process_context import ProcessContext
+from app.streams.engine.producer import AppendResult
 
 TABLE = TableSpec("state", bytes, bytes)
 
@@ -35,10 +35,12 @@ class Memory:
             raise RecordRefusedError("refused")
         self.sent.append(list(outputs))
 
-    async def changelog_rows(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> Appended:
+    async def changelog_rows(
+        self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]
+    ) -> AppendResult:
         if self.refuses and any(value == self.refuses for _, value in rows):
             raise RecordRefusedError("refused")
-        return Appended(self.next_offset + len(rows) - 1, 0)
+        return AppendResult(self.next_offset + len(rows) - 1, 0)
 
     def get(self, key: bytes) -> bytes | None:
         return self.kept.get(key)
@@ -71,7 +73,7 @@ class Agent:
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
         return [("state", record.key or b"")] if self.tables else []
 
-    def fold(self, record: Input, scope: Scope) -> Iterator[float] | None:
+    def fold(self, record: Input, scope: FoldScope) -> Iterator[float] | None:
         if (record.value or b"").startswith(b"steps:"):
             return self._steps(record, scope)
         if self.tables:
@@ -79,21 +81,21 @@ class Agent:
         scope.emit(Output("out", record.key, record.value))
         return None
 
-    def _steps(self, record: Input, scope: Scope) -> Iterator[float]:
+    def _steps(self, record: Input, scope: FoldScope) -> Iterator[float]:
         for step in range(int((record.value or b"")[6:])):
             scope.emit(Output("out", record.key, b"%d" % step))
             yield self.waits_s
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         scope.emit(Output("log", record.key, b"set aside"))
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         scope.put("state", record.key or b"", b"frozen")
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
         return Output("dead", record.key, rule.encode())
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         pass
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any]]) -> None:
@@ -115,7 +117,7 @@ class Bench:
     def __init__(self, path: Any, agent: Agent, memory: Memory, limits: Limits) -> None:
         self.agent, self.memory, self.acked = agent, memory, list[int]()
         marker, guard = CrashMarker(path), PoisonGuard(path)
-        shared = Shared(producer=Producer(memory), marker=marker, guard=guard, limits=limits)  # type: ignore[arg-type]
+        shared = ProcessContext(producer=Producer(memory), marker=marker, guard=guard, limits=limits)  # type: ignore[arg-type]
         rows: Any = {"state": memory} if agent.tables else {}
         self.partition = Partition(agent, 0, rows, shared, lambda: agent.assigned(0, {}))  # type: ignore[arg-type]
         self._next = 0

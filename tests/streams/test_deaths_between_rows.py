@@ -2,24 +2,24 @@
 
 import pytest
 
-from app.domain.model.vocabulary import ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
 from tests.support.crashing import Crashing
 from tests.support.given import report, requested, taken, turn
 
 
-def opted_out_by_a_report(*later: Progress) -> Crashing:
+def opted_out_by_a_report(*later: DeliveryStatus) -> Crashing:
     """A message that was accepted; in the log behind it a report that the person opted out, and `later` ones of it."""
     worker = Crashing()
     for record in (requested(), turn(), taken()):
         worker.write(record)
     worker.cycle()
-    worker.write(report(Progress.UNDELIVERED, code=21610, error=ErrorClass.OPTED_OUT))
+    worker.write(report(DeliveryStatus.UNDELIVERED, code=21610, error=ErrorClass.OPTED_OUT))
     for progress in later:
         worker.write(report(progress))
     return worker
 
 
-@pytest.mark.parametrize("later", [(), (Progress.SENT,), (Progress.SENT, Progress.DELIVERED)])
+@pytest.mark.parametrize("later", [(), (DeliveryStatus.SENT,), (DeliveryStatus.SENT, DeliveryStatus.DELIVERED)])
 def test_p3_an_opt_out_is_not_lost_whatever_was_reported_of_its_message_in_the_same_slice(later):
     worker = opted_out_by_a_report(*later)
     worker.cycle(dies_after=1)
@@ -29,7 +29,7 @@ def test_p3_an_opt_out_is_not_lost_whatever_was_reported_of_its_message_in_the_s
 
 
 def test_p6_what_follows_is_the_same_as_without_the_death():
-    died, lived = (opted_out_by_a_report(Progress.SENT, Progress.DELIVERED) for _ in range(2))
+    died, lived = (opted_out_by_a_report(DeliveryStatus.SENT, DeliveryStatus.DELIVERED) for _ in range(2))
     died.cycle(dies_after=1)
     died.cycle()
     lived.cycle()

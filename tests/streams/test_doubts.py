@@ -2,18 +2,18 @@
 
 from structlog.testing import capture_logs
 
-from app.domain.model.vocabulary import DueKind, Progress
-from app.streams.monitoring.in_doubt import Doubts
+from app.domain.model.vocabulary import DeliveryStatus, DueKind
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from tests.support.given import Log, doubtful, due, given, report, requested, turn
 
 
-def gauge(doubts: Doubts) -> dict[tuple[str, str], float]:
+def gauge(doubts: AttemptsInDoubt) -> dict[tuple[str, str], float]:
     (family,) = doubts.collect()
     return {(sample.labels["tenant"], sample.labels["lane"]): sample.value for sample in family.samples}
 
 
-def seen(*logs: Log, log_new: bool = True) -> Doubts:
-    doubts = Doubts()
+def seen(*logs: Log, log_new: bool = True) -> AttemptsInDoubt:
+    doubts = AttemptsInDoubt()
     for number, log in enumerate(logs):
         doubts.assigned(number)
         doubts.see(number, log.message(), log_new=log_new)
@@ -35,7 +35,7 @@ def test_a_claim_is_not_in_doubt_before_its_time_is_up():
 def test_it_counts_no_more_once_it_is_resolved_or_its_outcome_is_given_or_the_partition_is_anothers():
     log = given(requested(), turn(), doubtful())
     doubts = seen(log)
-    doubts.see(0, log.then(report(Progress.SENT)).message())
+    doubts.see(0, log.then(report(DeliveryStatus.SENT)).message())
     assert gauge(doubts) == {}
     log = given(requested(), turn(), doubtful())
     log.then(due(DueKind.OUTCOME, log.message().policy.outcome_ms))

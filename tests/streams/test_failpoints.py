@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from app.streams.engine.failpoints import Trap
+from app.streams.engine.failpoints import Failpoint
 
 CODE = "from app.streams.engine import failpoints\nfor n in range(5):\n    print(n, flush=True)\n    failpoints.reach('after_rows')"
 
@@ -35,4 +35,4 @@ def test_another_point_does_nothing():
 @pytest.mark.parametrize("text", ["nowhere:1", "after_rows", "after_rows:x", "after_rows:1:STOP:2"])
 def test_what_names_no_point_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
-        Trap(text)
+        Failpoint(text)

@@ -5,7 +5,7 @@ import pytest
 
 from app.records.topics import Topics
 from app.streams.engine.agent import Input
-from app.streams.replay.history import History, Told, told
+from app.streams.replay.history import History, HistoryStep, told
 from app.streams.replay.replay import skipped_by
 from tests.support.crashing import Crashing
 from tests.support.given import BASE, CONTACT, requested
@@ -13,7 +13,7 @@ from tests.support.given import BASE, CONTACT, requested
 A, B, PK = "a" * 20, "b" * 20, str(BASE["pk"])
 
 
-def history(*log: Input) -> tuple[History, list[Told]]:
+def history(*log: Input) -> tuple[History, list[HistoryStep]]:
     skipped = {offset for record in log if (offset := skipped_by(record)) is not None}
     made = History(Topics("", ""), PK, skipped)
     return made, list(told(made, log))

@@ -4,29 +4,29 @@ from collections import Counter
 
 import msgspec
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.lanes.lane import MANY
-from app.domain.model.inputs import TurnGranted
+from app.domain.model.inputs import PermitGranted
 from app.records import lanes as wire
 from app.records.seal import Sealer
 from app.streams.agents.dead_letters import DeadLetters
 from app.streams.agents.lanes import FAULT_MS, LanesAgent
 from app.streams.engine.agent import Output
-from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.monitoring.stopped_lanes import StoppedLanes
 
 
 class Granting:
     """A lanes agent whose tenants have unlimited lanes, and the turns it granted. `room`: by tenant, else endless."""
 
     def __init__(self, **lanes: int) -> None:
-        lane = Lane(from_number="+15005550006", rate=0)
+        lane = LaneConfig(from_number="+15005550006", rate=0)
         tenants = {
             name: Tenant(name=name, lanes={f"lane-{n}": lane for n in range(count)}) for name, count in lanes.items()
         }
         letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
         self.agent, self.turns = (
-            LanesAgent("lanes", "contacts", tenants, "11111111", letters, Circuits()),
-            list[TurnGranted](),
+            LanesAgent("lanes", "contacts", tenants, "11111111", letters, StoppedLanes()),
+            list[PermitGranted](),
         )
         self.room: dict[str, int] = {}
         self.woken = 0
@@ -34,13 +34,13 @@ class Granting:
         self.agent.assigned(0, {"asks": iter(())})
 
     def emit(self, output: Output) -> None:
-        self.turns.append(msgspec.json.decode(output.value or b"", type=TurnGranted))
+        self.turns.append(msgspec.json.decode(output.value or b"", type=PermitGranted))
 
     def ask(self, tenant: str, lane: int, count: int) -> None:
         for n in range(count):
             given = {"message_id": f"{tenant}-{lane}-{n}", "attempt": 1, "lane": f"lane-{lane}", "priority": "normal"}
             more = {"tenant": tenant, "segments": 1, "expires_ms": 1}
-            self.agent._ask(0, msgspec.convert({"type": "lane.asked.v1", **given, **more}, wire.Asked))
+            self.agent._ask(0, msgspec.convert({"type": "lane.asked.v1", **given, **more}, wire.PermitRequested))
 
     def granted(self) -> dict[tuple[str, str], int]:
         """By tenant and lane, what a tick grants now."""

@@ -5,10 +5,10 @@ import time
 import msgspec
 import pytest
 
-from app.config.tenants import Lane
+from app.config.tenants import LaneConfig
 from app.dev.broker import free_port
-from app.domain.model.inputs import Listed
-from app.domain.model.vocabulary import Intent, Progress, Word
+from app.domain.model.inputs import MessagesListed
+from app.domain.model.vocabulary import DeliveryStatus, Intent, OutcomeWord
 from app.domain.rules.schedule import looks
 from tests.support.looked import House, housed
 from tests.support.simulated import NUMBER, PERSON, SERVICE, eventually
@@ -34,7 +34,7 @@ async def test_p2_a_call_without_an_answer_that_twilio_took_is_found_and_bound()
         sid = await delivered(house)
         message = house.sends(PERSON, BODY)
         await house.looks.round()
-    assert house.message(message).word is Word.DELIVERED
+    assert house.message(message).word is OutcomeWord.DELIVERED
     assert house.message(message).attempts[0].sid == sid
 
 
@@ -59,7 +59,7 @@ async def test_p2_the_same_text_twice_at_twilio_and_once_in_doubt_is_nobodys() -
 
 
 async def test_through_a_service_the_lane_is_told_by_the_service_whatever_number_it_chose() -> None:
-    lanes = {"main": Lane(messaging_service_sid=SERVICE), "bare": Lane(from_number=NUMBER)}
+    lanes = {"main": LaneConfig(messaging_service_sid=SERVICE), "bare": LaneConfig(from_number=NUMBER)}
     async with housed(tenant={"lanes": lanes}) as house:
         sid = await delivered(house, messaging_service_sid=SERVICE)
         message = house.sends(PERSON, BODY)
@@ -69,7 +69,7 @@ async def test_through_a_service_the_lane_is_told_by_the_service_whatever_number
 
 @pytest.mark.parametrize(("pinned", "found"), [(NUMBER, True), ("+14155550177", False)])
 async def test_on_a_pinned_lane_it_is_told_by_the_sender_too(pinned: str, found: bool) -> None:
-    lanes = {"main": Lane(messaging_service_sid=SERVICE, from_number=pinned, pinned=True)}
+    lanes = {"main": LaneConfig(messaging_service_sid=SERVICE, from_number=pinned, pinned=True)}
     async with housed(tenant={"lanes": lanes}) as house:
         sid = await delivered(house, messaging_service_sid=SERVICE)
         message = house.sends(PERSON, BODY)
@@ -79,7 +79,7 @@ async def test_on_a_pinned_lane_it_is_told_by_the_sender_too(pinned: str, found:
 
 async def test_one_of_another_sender_is_not_taken_for_it() -> None:
     async with housed(
-        tenant={"lanes": {"main": Lane(from_number="+15005550006"), "b": Lane(from_number=OTHER)}}
+        tenant={"lanes": {"main": LaneConfig(from_number="+15005550006"), "b": LaneConfig(from_number=OTHER)}}
     ) as house:
         await delivered(house, from_=OTHER)
         message = house.sends(PERSON, BODY)
@@ -92,7 +92,7 @@ async def test_a_lost_report_is_found_by_one_page_for_many_messages() -> None:
     async with housed(few=3) as house:
         messages = [house.sends(person, BODY, await delivered(house, to=person)) for person in people]
         await house.looks.round()
-        assert {house.message(message).word for message in messages} == {Word.DELIVERED}
+        assert {house.message(message).word for message in messages} == {OutcomeWord.DELIVERED}
         assert house.pages.asked == 1
 
 
@@ -104,8 +104,8 @@ async def test_what_still_waits_in_twilios_queue_is_asked_for_by_recipient() -> 
         waiting = (await house.simulated.create(to=people[-1], body=BODY)).sid
         messages.append(house.sends(people[-1], BODY, waiting))
         await house.looks.round()
-        assert [house.message(message).word for message in messages] == [Word.DELIVERED] * 5 + [None]
-        assert house.message(messages[-1]).attempts[0].progress is Progress.QUEUED
+        assert [house.message(message).word for message in messages] == [OutcomeWord.DELIVERED] * 5 + [None]
+        assert house.message(messages[-1]).attempts[0].progress is DeliveryStatus.QUEUED
         assert house.pages.asked == 2
 
 
@@ -156,7 +156,7 @@ async def test_only_texts_since_the_claim_go_onto_the_log() -> None:
         house.sends(PERSON, BODY, "SM" + "0" * 32, ago_ms=-40_000, look_after_ms=-60_000)
         await house.looks.round()
     (output,) = house.outputs
-    assert msgspec.json.decode(output.value or b"", type=Listed).texts == ()
+    assert msgspec.json.decode(output.value or b"", type=MessagesListed).texts == ()
 
 
 async def texts_in(house: House, body: str, to: str = NUMBER, lost: bool = True) -> None:
@@ -188,7 +188,7 @@ async def test_each_text_is_written_once_and_the_next_look_begins_where_the_last
 
 
 async def test_with_a_service_every_text_that_came_in_is_ours_and_what_went_out_is_not() -> None:
-    async with housed(tenant={"lanes": {"main": Lane(messaging_service_sid=SERVICE)}}) as house:
+    async with housed(tenant={"lanes": {"main": LaneConfig(messaging_service_sid=SERVICE)}}) as house:
         await delivered(house)
         await texts_in(house, "STOP", to="+15005550009")
         await house.inbox.look(None)
@@ -196,7 +196,7 @@ async def test_with_a_service_every_text_that_came_in_is_ours_and_what_went_out_
 
 
 async def test_p7_of_a_shared_account_only_what_came_to_this_tenants_numbers_is_taken() -> None:
-    lanes = {"main": Lane(from_number=NUMBER), "service": Lane(messaging_service_sid=SERVICE)}
+    lanes = {"main": LaneConfig(from_number=NUMBER), "service": LaneConfig(messaging_service_sid=SERVICE)}
     async with housed(shared=True, tenant={"lanes": lanes}) as house:
         await texts_in(house, "STOP", to="+15005550009")
         await house.inbox.look(None)

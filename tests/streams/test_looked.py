@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.records import lanes as wire
 from app.records.seal import Sealer
 from app.streams.agents.dead_letters import DeadLetters
 from app.streams.agents.lanes import ASKS, LanesAgent
 from app.streams.engine.agent import Input
-from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.monitoring.stopped_lanes import StoppedLanes
 from app.streams.reconcile.reconciler import look_is_due
 from tests.support.simulated import eventually
 
@@ -27,9 +27,9 @@ class Rows:
 
 
 def agent() -> LanesAgent:
-    tenants = {"acme": Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006")})}
+    tenants = {"acme": Tenant(name="acme", lanes={"main": LaneConfig(from_number="+15005550006")})}
     letters = DeadLetters("dead", Sealer({"k1": b"s" * 32}))
-    return LanesAgent("lanes", "contacts", tenants, "11111111", letters, Circuits())
+    return LanesAgent("lanes", "contacts", tenants, "11111111", letters, StoppedLanes())
 
 
 def stored(rows: Rows) -> list[tuple[bytes, Any]]:
@@ -41,7 +41,7 @@ def stored(rows: Rows) -> list[tuple[bytes, Any]]:
 async def test_a_new_owner_of_the_tenants_lanes_looks_on_from_where_the_last_look_ended() -> None:
     first, rows = agent(), Rows()
     for until in (1000, 2000):
-        value = wire.encode(wire.InboundLooked(tenant="acme", until_ms=until))
+        value = wire.encode(wire.InboundPolled(tenant="acme", until_ms=until))
         first.fold(Input("lanes", 3, until, until, b"acme", value, []), rows)  # type: ignore[arg-type] # all that is used
     assert first.looked == {"acme": 2000}
     second = agent()
@@ -59,10 +59,10 @@ def test_a_look_is_due_after_its_interval_and_where_a_former_owners_clock_was_ah
 
 async def test_beside_it_the_asks_wait_again() -> None:
     ask = {"message_id": "m-1", "attempt": 1, "lane": "main", "priority": "normal", "segments": 1, "expires_ms": 1}
-    asked = msgspec.convert({"type": "lane.asked.v1", "tenant": "acme", **ask}, wire.Asked)
+    asked = msgspec.convert({"type": "lane.asked.v1", "tenant": "acme", **ask}, wire.PermitRequested)
     rows, owner, woken = Rows(), agent(), []
     owner.wake = woken.append
-    rows.rows = {b"m-1.1": asked, b"looked.acme": wire.InboundLooked(tenant="acme", until_ms=5)}
+    rows.rows = {b"m-1.1": asked, b"looked.acme": wire.InboundPolled(tenant="acme", until_ms=5)}
     owner.assigned(3, {ASKS: iter(stored(rows))})
     assert owner.looked == {"acme": 5}
     await eventually(lambda: woken == [3])

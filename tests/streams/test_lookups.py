@@ -7,16 +7,16 @@ import pytest
 from msgspec.structs import replace
 
 from app.config.settings import Settings
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.model.contact import Contact
-from app.domain.model.events import LineLearnt
-from app.domain.model.vocabulary import Answer, Category, ErrorClass, LineType, Word
+from app.domain.model.events import LineTypeRecorded
+from app.domain.model.vocabulary import Category, CreateResult, ErrorClass, LineType, OutcomeWord
 from app.domain.rules.line_type import KEPT_MS, lookup_due
 from app.provider.http import Timeouts
 from app.provider.lookup import TYPES, lookups_of
 from app.provider.twilio import TwilioProvider
 from app.records.requests import NotifyRequested
-from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.policy_resolver import PolicyResolver
 from app.streams.monitoring.health import LookupCollector
 from tests.support.calling import Exchange
 from tests.support.given import abandoned, given, policy, refused, requested, taken, turn
@@ -87,7 +87,7 @@ async def test_a_landline_is_not_called_and_whatever_else_is_said_the_text_goes(
     made = await told(line_type)
     [answer] = made.told
     goes = line_type is not LineType.LANDLINE
-    assert (answer.answer, made.wire.count["left"]) == ((Answer.TAKEN, 1) if goes else (Answer.REFUSED, 0))
+    assert (answer.answer, made.wire.count["left"]) == ((CreateResult.TAKEN, 1) if goes else (CreateResult.REFUSED, 0))
     assert answer.line_type is line_type
     assert (answer.error, answer.invalid_after) == ((None, 0) if goes else (ErrorClass.NUMBER_INVALID, 1))
     [sample] = next(iter(LookupCollector(made.lookups).collect())).samples
@@ -114,9 +114,9 @@ def test_what_was_said_is_kept_in_the_row_whatever_became_of_the_call() -> None:
     for answer in (taken(), abandoned(), refused(ErrorClass.THROTTLED)):
         log = given(requested(), turn(), replace(answer, line_type=LineType.MOBILE))
         assert log.contact is not None and log.contact.line_type is LineType.MOBILE
-        assert log.contact.line_ms == log.now_ms and len(log.said(LineLearnt)) == 1
+        assert log.contact.line_ms == log.now_ms and len(log.said(LineTypeRecorded)) == 1
     log = given(requested(), turn(), replace(refused(ErrorClass.NUMBER_INVALID), line_type=LineType.LANDLINE))
-    assert log.message().word is Word.FAILED
+    assert log.message().word is OutcomeWord.FAILED
 
 
 def test_it_is_asked_where_the_policy_says_so_and_the_row_does_not_know_or_not_since_long() -> None:
@@ -130,8 +130,8 @@ def test_it_is_asked_where_the_policy_says_so_and_the_row_does_not_know_or_not_s
     ("before", "media", "wanted"), [("first", [], True), ("mms", [], False), ("mms", ["https://example.com/a"], True)]
 )
 def test_the_wish_is_by_tenant_and_category(before: Any, media: list[str], wanted: bool) -> None:
-    owner = Tenant(name="acme", lanes={"main": Lane(from_number="+15005550006")}, lookup={"marketing": before})
+    owner = Tenant(name="acme", lanes={"main": LaneConfig(from_number="+15005550006")}, lookup={"marketing": before})
     asked_ = NotifyRequested(to=PERSON, body="x", media=media, category=Category.MARKETING)
-    policies = Policies(Settings.read({}))
+    policies = PolicyResolver(Settings.read({}))
     assert policies.resolve(asked_, owner, "main", 0).lookup is wanted
     assert not policies.resolve(replace(asked_, category=Category.OTP), owner, "main", 0).lookup

@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.content.digests import text_digest
 from app.domain.model.contact import Attempt, Message
 from app.domain.model.identity import contact_id
-from app.domain.model.inputs import Requested
+from app.domain.model.inputs import MessageRequested
 from app.domain.model.vocabulary import Stage
-from app.records.codec import Unreadable
+from app.records.codec import InvalidFieldError
 from app.records.requests import MAX_BODY, read_request
 from app.records.seal import Sealer
 from app.streams.engine.agent import Input, Output
-from app.streams.sending.create_request import Composer
+from app.streams.sending.create_request import CreateRequestBuilder
 from tests.support.expanding import intake_agent
 
 PRIVATE, LINK, KEY = "https://example.com/private/build-742.png?token=x", "https://example.com/b/742", b"p" * 32
@@ -23,7 +23,7 @@ TENANTS = {
     "acme": Tenant(
         name="acme",
         shared_requests=True,
-        lanes={"main": Lane(from_number="+15005550006")},
+        lanes={"main": LaneConfig(from_number="+15005550006")},
         status_callback_url="https://hooks.example.com/twilio/acme/status",
     )
 }
@@ -48,15 +48,15 @@ class Taken:
         self.out.append(output)
 
 
-def requested(**given: Any) -> Requested:
+def requested(**given: Any) -> MessageRequested:
     agent = intake_agent(TENANTS, SEALER, KEY)
     scope, raw = Taken(), msgspec.json.encode({**ASKED, **given})
     agent.fold(Input("notify.requests", 0, 0, 1_800_000_000_000, None, raw, []), scope)  # type: ignore[arg-type]
     (output,) = scope.out
-    return msgspec.json.decode(output.value or b"", type=Requested)
+    return msgspec.json.decode(output.value or b"", type=MessageRequested)
 
 
-def calls(asked: Requested) -> list[tuple[str, tuple[str, ...]]]:
+def calls(asked: MessageRequested) -> list[tuple[str, tuple[str, ...]]]:
     """Text and media of the first attempt, and of one without its media."""
     message = Message(
         id=asked.message_id,
@@ -72,7 +72,7 @@ def calls(asked: Requested) -> list[tuple[str, tuple[str, ...]]]:
         policy=asked.policy,
         attempts=tuple(Attempt(n=n, claimed_ms=1, claimed_offset=n, plain=n == 2) for n in (1, 2)),
     )
-    made = [Composer(TENANTS, SEALER).create(message, n) for n in (1, 2)]
+    made = [CreateRequestBuilder(TENANTS, SEALER).create(message, n) for n in (1, 2)]
     return [(call.body, call.media) for call in made]
 
 
@@ -121,6 +121,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("link", REFUSED, ids=range(len(REFUSED)))
 def test_a_link_that_is_none_is_refused_with_the_rule(link: str) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(InvalidFieldError) as caught:
         read_request(msgspec.json.encode({**ASKED, "media_fallback": link}))
     assert (caught.value.field, caught.value.rule) == ("media_fallback", REFUSED[link])

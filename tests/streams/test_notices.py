@@ -11,13 +11,13 @@ import pytest
 from app.domain.fold import fold
 from app.domain.model.contact import Contact, Message
 from app.domain.model.inputs import Input as ContactInput
-from app.domain.model.inputs import Place
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Progress, Proof
+from app.domain.model.inputs import LogPosition
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, Proof
 from app.domain.rules.schedule import dues
 from app.records.topics import Topics
 from app.records.updates import EVENTS
 from app.streams.agents.caller_fields import LEFT_OUT
-from app.streams.agents.outputs import Notices
+from app.streams.agents.outputs import OutputBuilder
 from app.streams.engine.agent import Input, Output
 from tests.support.given import (
     CONTACT,
@@ -80,11 +80,11 @@ class Told:
         at = START_MS + 1000 * self._offset
         kept = self._contact is not None and KEY in self._contact.messages
         own = {} if kept or self._own is None else {KEY: self._own}
-        folded = fold(self._contact, own, given, Place(0, self._offset, at))
+        folded = fold(self._contact, own, given, LogPosition(0, self._offset, at))
         assert folded is not None
         self._contact, self._own = folded.contact, folded.written.get(KEY, self._own)
         record = Input("contacts", 0, self._offset, at, CONTACT.encode(), msgspec.json.encode(given), [])
-        Notices(Topics("", "heliograph"), opened).emit(record, CONTACT, given, folded, self)  # type: ignore[arg-type]
+        OutputBuilder(Topics("", "heliograph"), opened).emit(record, CONTACT, given, folded, self)  # type: ignore[arg-type]
 
 
 def written(given: ContactInput) -> ContactInput:
@@ -94,14 +94,14 @@ def written(given: ContactInput) -> ContactInput:
 
 LIVES: dict[str, Callable[[], Told]] = {
     "delivered, forgotten": lambda: (
-        Told().then(requested(), turn(), taken(), report(Progress.DELIVERED)).when(DueKind.FORGET)
+        Told().then(requested(), turn(), taken(), report(DeliveryStatus.DELIVERED)).when(DueKind.FORGET)
     ),
     "refused, retried, failed, delivered after all": lambda: (
         Told()
         .then(requested(), turn(), refused(ErrorClass.TRANSIENT, code=20500))
         .when(DueKind.RETRY)
-        .then(turn(2), taken(2), report(Progress.FAILED, 2, code=30008, error=ErrorClass.UNKNOWN))
-        .then(report(Progress.DELIVERED, 2))
+        .then(turn(2), taken(2), report(DeliveryStatus.FAILED, 2, code=30008, error=ErrorClass.UNKNOWN))
+        .then(report(DeliveryStatus.DELIVERED, 2))
     ),
     "never answered": lambda: Told().then(requested(), turn()).when(DueKind.DOUBT, DueKind.OUTCOME),
     "found on the list, and disproved": lambda: Told().then(
@@ -109,7 +109,7 @@ LIVES: dict[str, Callable[[], Told]] = {
         turn(),
         doubtful(),
         listed(seen("SM" + "9" * 32, created_ms=START_MS + 2000)),
-        report(Progress.SENT, sid="SM1"),
+        report(DeliveryStatus.SENT, sid="SM1"),
     ),
     "doubtful": lambda: Told().then(requested(), turn(), doubtful()).when(DueKind.OUTCOME),
     "abandoned, expired": lambda: Told().then(requested(), turn(), abandoned()).when(DueKind.EXPIRE),
@@ -131,11 +131,13 @@ LIVES: dict[str, Callable[[], Told]] = {
     "throttled": lambda: Told().then(requested(), turn(), refused(ErrorClass.THROTTLED, code=20429)),
     "a picture that cannot be received, the text with the link, a number that is no more, and is again": lambda: (
         Told()
-        .then(pictured(), turn(), taken(), report(Progress.UNDELIVERED, code=30011, error=ErrorClass.MMS_IMPOSSIBLE))
+        .then(
+            pictured(), turn(), taken(), report(DeliveryStatus.UNDELIVERED, code=30011, error=ErrorClass.MMS_IMPOSSIBLE)
+        )
         .when(DueKind.RETRY)
         .then(turn(2), taken(2))
-        .then(report(Progress.UNDELIVERED, 2, code=30006, error=ErrorClass.NUMBER_INVALID, invalid_after=1))
-        .then(report(Progress.DELIVERED, 2))
+        .then(report(DeliveryStatus.UNDELIVERED, 2, code=30006, error=ErrorClass.NUMBER_INVALID, invalid_after=1))
+        .then(report(DeliveryStatus.DELIVERED, 2))
     ),
     "refused by configuration, and a probe that came through": lambda: (
         Told()
@@ -185,7 +187,7 @@ def test_p1_a_late_delivery_is_revision_2_of_the_same_message() -> None:
 def test_an_opt_out_that_twilio_told_names_the_message_and_the_masked_number_and_a_text_its_own():
     refused_by_twilio = Told().then(requested(), turn(), refused(ErrorClass.OPTED_OUT, code=21610))
     reported = Told().then(
-        requested(), turn(), taken(), report(Progress.UNDELIVERED, code=21610, error=ErrorClass.OPTED_OUT)
+        requested(), turn(), taken(), report(DeliveryStatus.UNDELIVERED, code=21610, error=ErrorClass.OPTED_OUT)
     )
     texted = Told().then(text(Intent.STOP))
     evidence = [
@@ -274,6 +276,6 @@ def test_a_rejected_request_has_no_digest_to_compare_another_with() -> None:
 
 
 def test_updates_of_an_attempt_name_its_message_sid() -> None:
-    told = Told().then(requested(), turn(), taken(sid=SID), report(Progress.SENT, sid=SID))
+    told = Told().then(requested(), turn(), taken(sid=SID), report(DeliveryStatus.SENT, sid=SID))
     updates = [json.loads(o.value or b"") for o in told.outputs if o.topic == "notify.updates"]
     assert {u["event"]: u["message_sid"] for u in updates if "message_sid" in u} == {"taken": SID, "progressed": SID}

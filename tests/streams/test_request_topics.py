@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.model.identity import contact_id
-from app.domain.model.inputs import CancelRequested, Rejected, Requested
+from app.domain.model.inputs import CancelRequested, MessageRequested, RequestRejected
 from app.records.requests import FOREIGN_TENANT, NOT_SHARED
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
@@ -19,14 +19,14 @@ from app.streams.engine.record_fold import fold_whole
 from tests.support.expanding import KEY, LOGGED_MS, NUMBERS, as_read, bulk_agent, intake_agent
 
 PERSON, MESSAGE = "+14155550123", f"{'a' * 20}-{'b' * 20}"
-LANES = {"main": Lane(from_number="+15005550006")}
+LANES = {"main": LaneConfig(from_number="+15005550006")}
 TENANTS = {
     "acme": Tenant(name="acme", lanes=LANES),
     "open": Tenant(name="open", lanes=LANES, shared_requests=True),
     "default": Tenant(name="default", lanes=LANES, shared_requests=True),
 }
 OWN, SHARED = "notify.requests.acme", "notify.requests"
-ContactInputs = Requested | Rejected | CancelRequested
+ContactInputs = MessageRequested | RequestRejected | CancelRequested
 
 
 def outputs(topic: str, **fields: Any) -> list[Output]:
@@ -54,7 +54,7 @@ def cancel(topic: str, **fields: Any) -> list[Output]:
 def test_p7_a_request_on_a_tenants_own_topic_is_that_tenants(named: dict[str, str]) -> None:
     found = outputs(OWN, **named)
     [asked] = inputs(found)
-    assert isinstance(asked, Requested) and asked.tenant == "acme" and letters(found) == []
+    assert isinstance(asked, MessageRequested) and asked.tenant == "acme" and letters(found) == []
 
 
 @pytest.mark.parametrize("body", ["hello", ""])
@@ -62,7 +62,7 @@ def test_p7_a_request_on_a_tenants_own_topic_is_that_tenants(named: dict[str, st
 def test_p7_a_request_that_names_another_tenant_is_rejected_where_its_own_sees_it(named: str, body: str) -> None:
     found = outputs(OWN, tenant=named, body=body)
     [told] = inputs(found)
-    assert isinstance(told, Rejected) and told.tenant == "acme"
+    assert isinstance(told, RequestRejected) and told.tenant == "acme"
     assert told.message_id.startswith(contact_id(KEY, "acme", PERSON))
     assert letters(found) == [(told.field, told.rule)]
     if body:
@@ -74,7 +74,7 @@ def test_p7_a_campaign_that_names_another_tenant_is_rejected_where_its_own_sees_
     overlay = Overlay((), {})
     fold_whole(bulk_agent(TENANTS), as_read(parked), overlay)
     assert parked.key == b"acme" and len(inputs(overlay.outputs)) == len(NUMBERS)
-    assert {(type(told), told.tenant) for told in inputs(overlay.outputs)} == {(Rejected, "acme")}
+    assert {(type(told), told.tenant) for told in inputs(overlay.outputs)} == {(RequestRejected, "acme")}
     assert letters(overlay.outputs) == [("tenant", FOREIGN_TENANT)]
 
 

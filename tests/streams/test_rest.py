@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.streams.engine.fetch_throttle import ENOUGH, Rests
+from app.streams.engine.fetch_throttle import ENOUGH, FetchThrottle
 
 
 class Place(NamedTuple):
@@ -34,8 +34,10 @@ class Assigned:
         self.turns.set()
 
 
-def rests(seconds: float, busy: Callable[[], bool] = lambda: False, *, background: bool = False) -> Rests:
-    return Rests(lambda topic: seconds if topic == "slow" else 0.0, lambda topic: background, lambda place: busy())
+def rests(seconds: float, busy: Callable[[], bool] = lambda: False, *, background: bool = False) -> FetchThrottle:
+    return FetchThrottle(
+        lambda topic: seconds if topic == "slow" else 0.0, lambda topic: background, lambda place: busy()
+    )
 
 
 def test_a_small_fetch_is_followed_by_a_rest_and_then_by_the_next_fetch() -> None:

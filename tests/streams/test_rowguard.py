@@ -5,9 +5,9 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain.model.contact import Contact, Message
-from app.domain.model.inputs import Checkpointed
+from app.domain.model.inputs import CheckpointWritten
 from app.domain.model.row_limits import GROWTH_BYTES, ROW_BYTES, row_bytes
-from app.domain.model.vocabulary import DueKind, ErrorClass, Intent, Priority, Progress, Word
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, OutcomeWord, Priority
 from app.streams.agents.contact_fold import CONTACTS, MAX_INPUT_BYTES, MESSAGES
 from tests.support.crashing import TOPICS, Crashing
 from tests.support.given import (
@@ -40,7 +40,7 @@ def row_of(size: int) -> Contact:
 def worker(size: int) -> Crashing:
     """One whose contact's row has so many bytes."""
     made = Crashing()
-    made.write(Checkpointed(**BASE, row=row_of(size)))
+    made.write(CheckpointWritten(**BASE, row=row_of(size)))
     assert said(made) == [] and len(made.rows[CONTACTS][CONTACT.encode()]) == size
     return made
 
@@ -77,21 +77,23 @@ def test_p1_p3_what_ends_a_message_or_changes_consent_passes(full):
 
 def test_p1_a_timer_passes_and_so_does_what_a_report_says_of_the_person(full):
     message = full.contacts()[0].messages[KEY]
-    opted_out = report(Progress.UNDELIVERED, code=30004, error=ErrorClass.OPTED_OUT)
+    opted_out = report(DeliveryStatus.UNDELIVERED, code=30004, error=ErrorClass.OPTED_OUT)
     assert "refused" not in said(full, due(DueKind.OUTCOME, message.policy.outcome_ms), opted_out)
     [row] = full.rows[MESSAGES].values()
-    assert full.contacts()[0].consent.opted_out and msgspec.json.decode(row, type=Message).word is Word.UNDELIVERED
+    assert (
+        full.contacts()[0].consent.opted_out and msgspec.json.decode(row, type=Message).word is OutcomeWord.UNDELIVERED
+    )
 
 
 def test_beyond_the_last_limit_nothing_passes_that_makes_the_row_longer():
     made = Crashing()
-    made.write(Checkpointed(**BASE, row=row_of(ROW_BYTES + 1)))
+    made.write(CheckpointWritten(**BASE, row=row_of(ROW_BYTES + 1)))
     assert said(made) == ["refused"] and made.contacts() == []
     assert said(made, requested()) == ["opened", "stage"], "and the contact goes on"
 
 
 def test_a_row_that_is_full_takes_what_makes_it_shorter(full):
-    assert said(full, report(Progress.SENT, key=OTHER)) == ["progressed"]
+    assert said(full, report(DeliveryStatus.SENT, key=OTHER)) == ["progressed"]
     assert row_bytes(full.contacts()[0]) < 2_000
     assert said(full, doubtful()) == ["doubtful", "doubted"]
 
@@ -104,4 +106,4 @@ def test_an_input_longer_than_any_of_ours_is_refused():
     over = replace(rejected("b" * 20), sealed_caller_fields="x" * (room + 1))
     assert said(made, over) == ["refused"]
     [row] = made.rows[MESSAGES].values()
-    assert msgspec.json.decode(row, type=Message).word is Word.REJECTED
+    assert msgspec.json.decode(row, type=Message).word is OutcomeWord.REJECTED

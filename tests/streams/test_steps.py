@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.streams.agents.bulk import BulkPacer
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.backlog import Slice
 from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.cycle import Partition
 from app.streams.engine.poison_guard import PoisonGuard
-from app.streams.engine.process_context import Shared
+from app.streams.engine.process_context import ProcessContext
 from tests.support.expanding import NUMBERS, as_read, bulk_agent, inputs_in, intake_agent, record, taken_in
 
-TENANTS = {"default": Tenant(name="default", shared_requests=True, lanes={"main": Lane(from_number="+15005550006")})}
+TENANTS = {
+    "default": Tenant(name="default", shared_requests=True, lanes={"main": LaneConfig(from_number="+15005550006")})
+}
 
 
 class Broker:
@@ -37,7 +39,7 @@ class Broker:
 
 def running(agent: Any, broker: Any) -> Partition:
     path = Path(tempfile.mkdtemp())
-    shared = Shared(producer=broker, marker=CrashMarker(path), guard=PoisonGuard(path))
+    shared = ProcessContext(producer=broker, marker=CrashMarker(path), guard=PoisonGuard(path))
     return Partition(agent, 0, {}, shared, lambda: None)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 
 from app.domain.model.contact import Message
-from app.domain.model.vocabulary import DueKind, ErrorClass, Progress
+from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass
 from app.streams.timers.timers import RESEND_S, PartitionTimers
 from tests.support.given import (
     HOUR_MS,
@@ -59,7 +59,7 @@ def test_a_scheduled_message_waits_for_its_start_and_its_deadline():
 
 def test_a_recall_is_due_at_once_though_the_brokers_clock_is_ahead_of_ours():
     held = requested(handed_over=True, start_ms=START_MS + HOUR_MS - 1)
-    log = given(held, turn(), taken(), report(Progress.ACCEPTED), cancel())
+    log = given(held, turn(), taken(), report(DeliveryStatus.ACCEPTED), cancel())
     assert log.message().recall_ms == log.now_ms
     assert kinds(armed(log, (START_MS - HOUR_MS, BOOT_S)), BOOT_S) == [DueKind.RECALL]
 
@@ -114,7 +114,7 @@ def test_one_that_a_row_dropped_and_took_up_again_does_not_wait_for_the_record_o
 def test_a_row_that_says_something_else_voids_what_was_armed():
     log = given(requested())
     timers = armed(log)
-    timers.arm(log.then(turn(), taken(), report(Progress.DELIVERED)).message(), NOW)
+    timers.arm(log.then(turn(), taken(), report(DeliveryStatus.DELIVERED)).message(), NOW)
     assert kinds(timers, BOOT_S + 2 * HOUR_MS / 1000) == []
     assert kinds(timers, BOOT_S + 31 * 24 * HOUR_MS / 1000) == [DueKind.FORGET]
 

@@ -10,12 +10,12 @@ from app.records.topics import Topics
 from app.streams.agents.caller_fields import without_key
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold
 from app.streams.agents.contacts import ContactsAgent
-from app.streams.agents.outputs import Notices
-from app.streams.engine.agent import Input, Output, Unreadable
+from app.streams.agents.outputs import OutputBuilder
+from app.streams.engine.agent import Input, Output, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from tests.support.crashing import Kept
 from tests.support.given import KEY
 from tests.support.histories import Table
@@ -39,8 +39,8 @@ def _letter(record: Input, field: str, rule: str) -> Output:
 
 
 def refused(value: bytes | None, key: bytes | None = b"a" * 20) -> tuple[str, str]:
-    agent = ContactFold(Notices(Topics("", ""), without_key), _letter, "11111111")  # type: ignore[arg-type]
-    with pytest.raises(Unreadable) as bad:
+    agent = ContactFold(OutputBuilder(Topics("", ""), without_key), _letter, "11111111")  # type: ignore[arg-type]
+    with pytest.raises(UnreadableRecordError) as bad:
         agent.fold(Input("contacts", 0, 0, 1, key, value, []), Table(agent, checkpointed=False))
     return bad.value.field, bad.value.rule
 
@@ -63,7 +63,7 @@ def test_a_key_that_is_no_contact_id_is_refused_and_freezes_nothing(key: bytes |
     due = {"type": "contact.due.v1", "id": "1", "tenant": "acme", "pk": "11111111", "at": 1, "message_id": "",
            "kind": "checkpoint", "due_ms": 1}  # fmt: skip
     assert refused(json.dumps(due).encode(), key) == ("key", "is no contact id")
-    agent = ContactFold(Notices(Topics("", ""), without_key), _letter, "11111111")  # type: ignore[arg-type]
+    agent = ContactFold(OutputBuilder(Topics("", ""), without_key), _letter, "11111111")  # type: ignore[arg-type]
     record, rows = Input("contacts", 0, 0, 1, key, b"{}", []), Table(agent, checkpointed=False)
     agent.set_aside(record, rows)
     agent.frozen(record, rows, ValueError())
@@ -72,7 +72,7 @@ def test_a_key_that_is_no_contact_id_is_refused_and_freezes_nothing(key: bytes |
 
 def fold_over(row: bytes, *values: bytes) -> tuple[Overlay, list[Output]]:
     """Folded as in a cycle, where the contact's row is this."""
-    agent = ContactFold(Notices(Topics("", ""), without_key), _letter, "11111111")
+    agent = ContactFold(OutputBuilder(Topics("", ""), without_key), _letter, "11111111")
     overlay = Overlay(agent.tables, {CONTACTS: Kept({b"a" * 20: row}), MESSAGES: Kept()})
     for offset, value in enumerate(values, 10):
         record = Input("contacts", 0, offset, 1, b"a" * 20, value, [])
@@ -91,10 +91,10 @@ def test_a_row_that_cannot_be_read_stays_as_it_is_and_its_inputs_become_dead_let
 def test_a_record_of_another_pseudonym_key_is_refused_alone_and_counted() -> None:
     faults = ContainedFaults()
     agent = ContactsAgent(
-        "contacts", Notices(Topics("", ""), without_key), None, _letter, "11111111", Doubts(), 1, faults
+        "contacts", OutputBuilder(Topics("", ""), without_key), None, _letter, "11111111", AttemptsInDoubt(), 1, faults
     )  # type: ignore[arg-type] # no call is made
     foreign = json.dumps({**GOOD, "pk": "99999999"}).encode()
-    with pytest.raises(Unreadable, match="pk: is the fingerprint of another"):
+    with pytest.raises(UnreadableRecordError, match="pk: is the fingerprint of another"):
         agent.fold(Input("contacts", 0, 0, 1, b"a" * 20, foreign, []), Table(agent, checkpointed=False))
     assert faults.counts["foreign_key"] == 1
 

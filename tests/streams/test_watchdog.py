@@ -9,7 +9,7 @@ import httpx
 from app.streams.engine.crash_marker import CrashMarker
 from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
 from app.streams.engine.poison_guard import PoisonGuard
-from app.streams.engine.process_context import Shared
+from app.streams.engine.process_context import ProcessContext
 from app.streams.engine.watchdog import Pulse, Stall
 from app.streams.monitoring import health as worker_health
 
@@ -44,7 +44,7 @@ def test_a_quiet_worker_is_not_stalled_when_its_first_slice_comes() -> None:
 
 
 def test_to_read_many_rows_at_the_start_is_a_progress_all_along(tmp_path: Path) -> None:
-    shared = Shared(producer=None, marker=CrashMarker(tmp_path), guard=PoisonGuard(tmp_path))  # type: ignore[arg-type] # it is not asked
+    shared = ProcessContext(producer=None, marker=CrashMarker(tmp_path), guard=PoisonGuard(tmp_path))  # type: ignore[arg-type] # it is not asked
     engine = Engine([], None, shared)  # type: ignore[arg-type] # nor is the lease
     seen: list[int] = []
 

@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 
 from app.kafka.batch_fetching import FetchedRecord, fetched_records
 from app.kafka.decompression import GZIP, ZSTD
-from app.kafka.partition_batches import PartitionBatches, Taken
+from app.kafka.partition_batches import BatchPart, PartitionBatches
 from app.kafka.record_format import BATCH, Headers
 
 TP = TopicPartition("in", 3)
@@ -99,7 +99,7 @@ def batches(
     return PartitionBatches(TP, data, aborted, position, fetched_records, consecutive, lambda _: next(left, False))
 
 
-def take_all(reader: PartitionBatches, records: int = 1000, size: int = 1 << 20) -> list[Taken]:
+def take_all(reader: PartitionBatches, records: int = 1000, size: int = 1 << 20) -> list[BatchPart]:
     """Turns until there is nothing more."""
     turns = [reader.take(records, size, lambda: True)]
     while turns[-1].more:

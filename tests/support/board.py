@@ -22,9 +22,9 @@ from app.read_model.collector import ProjectionCollector
 from app.streams.engine.engine import Health
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.monitoring.health import EngineCollector, FaultCollector
-from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from app.streams.monitoring.lag import LagCollector, PoisonCollector
-from app.streams.monitoring.stopped_lanes import Circuits
+from app.streams.monitoring.stopped_lanes import StoppedLanes
 from tests.support.groups import FakeGroup, monitor
 
 ROOT = Path(__file__).parents[2]
@@ -101,8 +101,8 @@ def exposed(ingress: Ingress) -> dict[str, set[str]]:
         Counters(beforehand(LANES, COUNTRIES)),
         IngressCollector(ingress),
         worker(),
-        Doubts(),
-        Circuits(),
+        AttemptsInDoubt(),
+        StoppedLanes(),
         FaultCollector({}),
         ContainedFaults(),
         WorkersCollector(monitor(FakeGroup())),

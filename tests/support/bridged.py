@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from app.records.metrics import NotifyMetric
 from app.records.topics import Topics
 
@@ -56,7 +56,7 @@ class Site:
         for future in self._admin.create_topics([NewTopic(declared.name, SHARDS, 1, config=declared.config)]).values():
             future.result()
         env = {"PATH": "/usr/bin:/bin", "KAFKA_BOOTSTRAP_SERVERS": servers, "HELIOGRAPH_TOPIC_PREFIX": self.prefix}
-        self.part = Part("bridge", ["bridge", "--port", "0"], env, path / "bridge.log")
+        self.part = ChildProcess("bridge", ["bridge", "--port", "0"], env, path / "bridge.log")
 
     @property
     def _client(self) -> dict[str, str]:

@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from app.domain.model.inputs import Answered
-from app.domain.model.vocabulary import LineType, Progress
-from app.provider.concurrency_limiter import Gate
-from app.provider.provider_api import Abandoned, Create, LastCheck, Result, Taken
+from app.domain.model.inputs import CreateReturned
+from app.domain.model.vocabulary import DeliveryStatus, LineType
+from app.provider.concurrency_limiter import ConcurrencyLimiter
+from app.provider.provider_api import CreateAccepted, CreateNotSent, CreateRequest, LastCheck, Result
 from app.streams.sending.calls import Calls, Claim
 
-CREATE = Create(
+CREATE = CreateRequest(
     to="+14155550123", body="x", media=(), status_callback="", messaging_service_sid="", from_number="", validity_s=1
 )
 
@@ -21,7 +21,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.connected, self.answered = asyncio.Event(), asyncio.Event()
-        self.result: Result = Taken(sid="SM1", progress=Progress.QUEUED, segments=2)
+        self.result: Result = CreateAccepted(sid="SM1", progress=DeliveryStatus.QUEUED, segments=2)
         self.count: Counter[str] = Counter()
         self.most = 0
         self.said: LineType | None = None
@@ -31,7 +31,7 @@ class Wire:
     async def line_type(self, _number: str) -> LineType | None:
         return self.said
 
-    async def create(self, _call: Create, last_check: LastCheck) -> Result:
+    async def create(self, _call: CreateRequest, last_check: LastCheck) -> Result:
         self.count["open"] += 1
         self.most = max(self.most, self.count["open"])
         try:
@@ -39,7 +39,7 @@ class Wire:
             if self.early is not None:
                 raise self.early
             if why := last_check():
-                return Abandoned(why=why)
+                return CreateNotSent(why=why)
             self.count["left"] += 1
             await self.answered.wait()
             if self.late is not None:
@@ -58,11 +58,11 @@ class Exchange:
     def __init__(self, *tenants: str, concurrency: int = 20) -> None:
         self.wires = {name: Wire() for name in tenants or ("acme",)}
         self.boot_s, self.leased, self.put_fault = 1000.0, True, ""
-        self.told: list[Answered] = []
+        self.told: list[CreateReturned] = []
         self.lookups: Counter[tuple[str, str]] = Counter()
         self.faults: Counter[str] = Counter()
         self.failed: list[str] = []
-        self.gates = {name: Gate(concurrency) for name in self.wires}
+        self.gates = {name: ConcurrencyLimiter(concurrency) for name in self.wires}
         lines = {name: gate.line(name) for name, gate in self.gates.items()}
         self.calls = Calls(self.wires, lines, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
                            lookups=self.lookups, faults=self.faults,
@@ -80,7 +80,7 @@ class Exchange:
     def may_act(self) -> bool:
         return self.leased
 
-    async def _put(self, _partition: int, answered: Answered) -> None:
+    async def _put(self, _partition: int, answered: CreateReturned) -> None:
         if self.put_fault:
             raise OSError(self.put_fault)
         self.told.append(answered)

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from app.dev.broker import free_port
-from app.dev.dev_cluster import Plan, Stand
+from app.dev.dev_cluster import ClusterPlan, DevCluster
 from app.dev.process_env import simulated
 
 # Tenant `default` as a stand has it by the environment, in a tenants file that may say more.
@@ -31,12 +31,12 @@ rate = 0
 
 
 @contextmanager
-def standing(kafka: str, path: Path, **given: Any) -> Iterator[Stand]:
+def standing(kafka: str, path: Path, **given: Any) -> Iterator[DevCluster]:
     extra = {"HELIOGRAPH_RATE": "0", **given.pop("extra", {})}
     bridge, env = given.pop("bridge", False), given.pop("env", {})
     prefix = f"t{uuid.uuid4().hex[:8]}."
-    plan = Plan(directory=path / "stand", kafka=kafka, prefix=prefix, bridge=bridge, extra=extra, **given)
-    stand = Stand(plan, {"PATH": "/usr/bin:/bin"} | env)
+    plan = ClusterPlan(directory=path / "stand", kafka=kafka, prefix=prefix, bridge=bridge, extra=extra, **given)
+    stand = DevCluster(plan, {"PATH": "/usr/bin:/bin"} | env)
     try:
         stand.start()
         yield stand
@@ -54,12 +54,12 @@ def by_file(
     return {"extra": {**extra, "HELIOGRAPH_CONFIG": str(file)}, "ports": ports}
 
 
-def prefix(stand: Stand) -> str:
+def prefix(stand: DevCluster) -> str:
     return stand.env["HELIOGRAPH_TOPIC_PREFIX"]
 
 
 def produce(
-    stand: Stand,
+    stand: DevCluster,
     *values: bytes | dict[str, Any],
     topic: str = "notify.requests",
     headers: Mapping[str, str] = MappingProxyType({}),
@@ -71,16 +71,16 @@ def produce(
     assert producer.flush(20) == 0
 
 
-def read(stand: Stand, topic: str) -> list[dict[str, Any]]:
+def read(stand: DevCluster, topic: str) -> list[dict[str, Any]]:
     """Every record of a topic now, parsed."""
     return [json.loads(value) for _, value in raw(stand, topic) if value]
 
 
-def raw(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+def raw(stand: DevCluster, topic: str) -> list[tuple[bytes | None, bytes | None]]:
     return [(message.key(), message.value()) for message in records(stand, topic)]
 
 
-def whole(stand: Stand, topic: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
+def whole(stand: DevCluster, topic: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
     """Key, value and headers of every record of a topic now."""
     return read_topic(stand.env["KAFKA_BOOTSTRAP_SERVERS"], prefix(stand) + topic)
 
@@ -90,7 +90,7 @@ def read_topic(servers: str, name: str) -> list[tuple[bytes | None, bytes | None
     return [(m.key(), m.value(), dict(m.headers() or ())) for m in records_of(servers, name)]
 
 
-def records(stand: Stand, topic: str) -> list[Message]:
+def records(stand: DevCluster, topic: str) -> list[Message]:
     """Every record of a topic now, with its place and headers."""
     return records_of(stand.env["KAFKA_BOOTSTRAP_SERVERS"], prefix(stand) + topic)
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from app.domain.model.contact import Contact, Message
-from app.domain.model.inputs import Due
 from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.inputs import TimerDue
 from app.domain.model.vocabulary import DueKind
 from app.domain.rules.schedule import dues
 from app.records.topics import Topics
@@ -16,8 +16,8 @@ from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
 from app.streams.replay.replay import Bases, Replay, contact_fold
-from app.streams.replay.row_store import Shelf
-from app.streams.replay.verification import Proof, based_offset
+from app.streams.replay.row_store import RowStore
+from app.streams.replay.verification import RowVerification, based_offset
 from tests.support.given import BASE, CONTACT, START_MS, due
 
 CHECKPOINT_AFTER_MS = 3_600_000
@@ -62,9 +62,9 @@ class Crashing:
     def contacts(self) -> list[Contact]:
         return [msgspec.json.decode(row, type=Contact) for row in self.rows[CONTACTS].values()]
 
-    def checkpoint_due(self, contact: Contact) -> Due:
+    def checkpoint_due(self, contact: Contact) -> TimerDue:
         at = contact.based_ms + CHECKPOINT_AFTER_MS
-        return Due(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=at, based=contact.based_offset)
+        return TimerDue(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=at, based=contact.based_offset)
 
     def cycle(self, dies_after: int | None = None) -> list[Output]:
         """Fold what is not committed, in as many cycles as it takes; die after so many rows, if told to. Returns what
@@ -105,13 +105,13 @@ class Crashing:
             bases.name(key, based_offset(row))
         return bases.offsets if start else None
 
-    def prove(self, path: Path, start: int = 0) -> Proof:
+    def prove(self, path: Path, start: int = 0) -> RowVerification:
         """Replay what is left of the log from `start` and compare."""
-        live, rows = ({t: Shelf(path / f"{side}-{t}") for t in (CONTACTS, MESSAGES)} for side in ("live", "rows"))
+        live, rows = ({t: RowStore(path / f"{side}-{t}") for t in (CONTACTS, MESSAGES)} for side in ("live", "rows"))
         for table, kept in self.rows.items():
             for key, row in kept.items():
                 live[table].put(key, row)
-        proof = Proof(self.fold, live, rows, self.committed, start)
+        proof = RowVerification(self.fold, live, rows, self.committed, start)
         Replay(self.fold, rows, proof, self.bases(start), live[MESSAGES]).take(self.log[start:])
         proof.finish()
         for shelf in (*live.values(), *rows.values()):

@@ -8,7 +8,7 @@ import msgspec
 from app.config.settings import Settings
 from app.config.tenants import Tenant
 from app.domain.model.identity import key_fingerprint
-from app.domain.model.inputs import Rejected, Requested
+from app.domain.model.inputs import MessageRequested, RequestRejected
 from app.records.caller_fields import CallerFields, open_caller_fields
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -16,7 +16,7 @@ from app.streams.agents.bulk import BulkAgent, BulkPacer
 from app.streams.agents.dead_letters import DeadLetters
 from app.streams.agents.expansion import RequestExpansion
 from app.streams.agents.intake import IntakeAgent
-from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.policy_resolver import PolicyResolver
 from app.streams.agents.recipient_inputs import InputContext
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
@@ -32,7 +32,7 @@ def request_expansion(tenants: Mapping[str, Tenant], sealer: Sealer = SEALER, ke
     letters = DeadLetters("notify.deadletters", sealer)
     context = InputContext("contacts", sealer, key, key_fingerprint(key), letters)
     owners = Topics("", "", tenants).request_tenants
-    return RequestExpansion(tenants, Policies(Settings.read({})), context, owners)
+    return RequestExpansion(tenants, PolicyResolver(Settings.read({})), context, owners)
 
 
 def intake_agent(tenants: Mapping[str, Tenant], sealer: Sealer = SEALER, key: bytes = KEY) -> IntakeAgent:
@@ -43,11 +43,15 @@ def bulk_agent(tenants: Mapping[str, Tenant], pacer: BulkPacer | None = None) ->
     return BulkAgent("bulk", request_expansion(tenants), pacer or BulkPacer(0))
 
 
-def inputs_in(outputs: list[Output]) -> list[Requested | Rejected]:
-    return [msgspec.json.decode(o.value or b"", type=Requested | Rejected) for o in outputs if o.topic == "contacts"]
+def inputs_in(outputs: list[Output]) -> list[MessageRequested | RequestRejected]:
+    return [
+        msgspec.json.decode(o.value or b"", type=MessageRequested | RequestRejected)
+        for o in outputs
+        if o.topic == "contacts"
+    ]
 
 
-def caller_fields(asked: Requested | Rejected) -> CallerFields:
+def caller_fields(asked: MessageRequested | RequestRejected) -> CallerFields:
     return open_caller_fields(SEALER, asked.sealed_caller_fields, asked.tenant, asked.message_id)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from app.kafka.batch_watch import SET_ASIDE
-from app.records.codec import Unreadable, decode
+from app.records.codec import InvalidFieldError, decode
 from app.records.dead_letters import FAULT, NotifyDeadletter, open_letter
 from app.records.seal import Sealer
 from tests.support.fuzz_producers import Written
@@ -77,7 +77,7 @@ class Accounts:
     def _take(self, record: Message) -> None:
         try:
             seen: Seen = decode(_seen, record.value())
-        except Unreadable:
+        except InvalidFieldError:
             return  # one of the random ones, on a topic of ours
         source = seen.source or seen.id
         match seen.type:

@@ -7,22 +7,31 @@ from app.domain.model.contact import Contact, Message
 from app.domain.model.effects import Effect
 from app.domain.model.events import Event
 from app.domain.model.inputs import (
-    Answered,
     CancelRequested,
-    Due,
+    CreateReturned,
+    DeliveryReported,
     Input,
-    Listed,
-    Place,
-    Recalled,
-    Rejected,
-    Reported,
-    Requested,
-    Texted,
-    TurnGranted,
+    LogPosition,
+    MessageRequested,
+    MessagesListed,
+    PermitGranted,
+    RequestRejected,
+    ScheduledCancelReturned,
+    TextArrived,
+    TimerDue,
 )
 from app.domain.model.listed_text import ListedText
 from app.domain.model.policy import Policy
-from app.domain.model.vocabulary import Answer, Category, DueKind, ErrorClass, Intent, Priority, Progress, Proof
+from app.domain.model.vocabulary import (
+    Category,
+    CreateResult,
+    DeliveryStatus,
+    DueKind,
+    ErrorClass,
+    Intent,
+    Priority,
+    Proof,
+)
 from app.domain.rules.placement import own_rows
 from app.records.caller_fields import CallerFields
 
@@ -62,8 +71,8 @@ def policy(**given: object) -> Policy:
 
 def requested(
     key: str = KEY, *, fingerprint: str = "f", digest: str = "d1", fallback_digest: str = "", **given: object
-) -> Requested:
-    return Requested(
+) -> MessageRequested:
+    return MessageRequested(
         **BASE,
         message_id=f"{CONTACT}-{key}",
         fingerprint=fingerprint,
@@ -80,13 +89,13 @@ def requested(
     )
 
 
-def pictured(key: str = KEY, **given: object) -> Requested:
+def pictured(key: str = KEY, **given: object) -> MessageRequested:
     """A request with media and a link that may stand for them."""
     return requested(key, fallback_digest="d2", **{"fallback_segments": 2, **given})
 
 
-def rejected(key: str = KEY, **given: object) -> Rejected:
-    return Rejected(
+def rejected(key: str = KEY, **given: object) -> RequestRejected:
+    return RequestRejected(
         **BASE,
         message_id=f"{CONTACT}-{key}",
         fingerprint="bad",
@@ -101,72 +110,78 @@ def rejected(key: str = KEY, **given: object) -> Rejected:
     )
 
 
-def turn(n: int = 1, key: str = KEY, probe: Proof | None = None) -> TurnGranted:
-    return TurnGranted(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, lane="main", probe=probe)
+def turn(n: int = 1, key: str = KEY, probe: Proof | None = None) -> PermitGranted:
+    return PermitGranted(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, lane="main", probe=probe)
 
 
-def taken(n: int = 1, sid: str = "SM1", key: str = KEY) -> Answered:
+def taken(n: int = 1, sid: str = "SM1", key: str = KEY) -> CreateReturned:
     message = f"{CONTACT}-{key}"
-    return Answered(**BASE, message_id=message, attempt=n, answer=Answer.TAKEN, sid=sid, started_ms=START_MS + 5)
+    return CreateReturned(
+        **BASE, message_id=message, attempt=n, answer=CreateResult.TAKEN, sid=sid, started_ms=START_MS + 5
+    )
 
 
-def refused(error: ErrorClass, n: int = 1, code: int | None = None, key: str = KEY, **given: object) -> Answered:
+def refused(error: ErrorClass, n: int = 1, code: int | None = None, key: str = KEY, **given: object) -> CreateReturned:
     message = f"{CONTACT}-{key}"
-    answered = Answered(**BASE, message_id=message, attempt=n, answer=Answer.REFUSED, code=code, error=error)
-    return msgspec.structs.replace(answered, progress=Progress.CLAIMED, http_status=400, **given)
+    answered = CreateReturned(
+        **BASE, message_id=message, attempt=n, answer=CreateResult.REFUSED, code=code, error=error
+    )
+    return msgspec.structs.replace(answered, progress=DeliveryStatus.CLAIMED, http_status=400, **given)
 
 
-def doubtful(n: int = 1, key: str = KEY) -> Answered:
-    given = {"message_id": f"{CONTACT}-{key}", "attempt": n, "progress": Progress.CLAIMED}
-    return Answered(**BASE, **given, answer=Answer.DOUBTFUL, why="http 500")
+def doubtful(n: int = 1, key: str = KEY) -> CreateReturned:
+    given = {"message_id": f"{CONTACT}-{key}", "attempt": n, "progress": DeliveryStatus.CLAIMED}
+    return CreateReturned(**BASE, **given, answer=CreateResult.DOUBTFUL, why="http 500")
 
 
-def abandoned(n: int = 1, why: str = "claim_ttl") -> Answered:
-    message = {"message_id": MESSAGE, "attempt": n, "progress": Progress.CLAIMED}
-    return Answered(**BASE, **message, answer=Answer.ABANDONED, why=why)
+def abandoned(n: int = 1, why: str = "claim_ttl") -> CreateReturned:
+    message = {"message_id": MESSAGE, "attempt": n, "progress": DeliveryStatus.CLAIMED}
+    return CreateReturned(**BASE, **message, answer=CreateResult.ABANDONED, why=why)
 
 
 def report(
-    progress: Progress,
+    progress: DeliveryStatus,
     n: int = 1,
     sid: str = "SM1",
     code: int | None = None,
     error: ErrorClass | None = None,
     key: str = KEY,
     **stamped: int,
-) -> Reported:
+) -> DeliveryReported:
     status = progress.name.lower()
     given = {"progress": progress, "status": status, "code": code, "error": error, **stamped}
-    return Reported(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, **given)
+    return DeliveryReported(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, **given)
 
 
-def seen(sid: str = "SM1", progress: Progress = Progress.SENT, **given: object) -> ListedText:
+def seen(sid: str = "SM1", progress: DeliveryStatus = DeliveryStatus.SENT, **given: object) -> ListedText:
     """A text on Twilio's list, by default the one that `requested` asked for, made two seconds after the start."""
     defaults = {"created_ms": START_MS + 2000, "lanes": ("main",), "digest": "d1", "status": progress.name.lower()}
     return ListedText(sid=sid, progress=progress, **{**defaults, **given})
 
 
-def listed(*texts: ListedText, keys: tuple[str, ...] = (KEY,), look_ms: int = 0, whole: bool = True) -> Listed:
+def listed(*texts: ListedText, keys: tuple[str, ...] = (KEY,), look_ms: int = 0, whole: bool = True) -> MessagesListed:
     ids = tuple(f"{CONTACT}-{key}" for key in keys)
-    return Listed(**BASE, message_ids=ids, look_ms=look_ms, texts=texts, whole=whole)
+    return MessagesListed(**BASE, message_ids=ids, look_ms=look_ms, texts=texts, whole=whole)
 
 
-def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> Texted:
+def text(intent: Intent, received_ms: int = START_MS, sid: str = "SM-in") -> TextArrived:
     given = {**BASE, "at": received_ms}
-    return Texted(**given, sid=sid, intent=intent, sealed="sealed", masked="•••0123")
+    return TextArrived(**given, sid=sid, intent=intent, sealed="sealed", masked="•••0123")
 
 
 def cancel(key: str = KEY) -> CancelRequested:
     return CancelRequested(**BASE, message_id=f"{CONTACT}-{key}")
 
 
-def recalled(canceled: bool, n: int = 1, sid: str = "SM1", key: str = KEY) -> Recalled:
+def recalled(canceled: bool, n: int = 1, sid: str = "SM1", key: str = KEY) -> ScheduledCancelReturned:
     code = None if canceled else 30409
-    return Recalled(**BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, canceled=canceled, code=code)
+    return ScheduledCancelReturned(
+        **BASE, message_id=f"{CONTACT}-{key}", attempt=n, sid=sid, canceled=canceled, code=code
+    )
 
 
-def due(kind: DueKind, due_ms: int, key: str = KEY) -> Due:
-    return Due(**BASE, message_id=f"{CONTACT}-{key}", kind=kind, due_ms=due_ms)
+def due(kind: DueKind, due_ms: int, key: str = KEY) -> TimerDue:
+    return TimerDue(**BASE, message_id=f"{CONTACT}-{key}", kind=kind, due_ms=due_ms)
 
 
 class Log:
@@ -186,10 +201,10 @@ class Log:
             self.offset += 1
             self.now_ms += after_ms
             self.events, self.effects, self.last = [], [], None
-            self.fold(record, Place(0, self.offset, self.now_ms))
+            self.fold(record, LogPosition(0, self.offset, self.now_ms))
         return self
 
-    def fold(self, record: Input, place: Place) -> None:
+    def fold(self, record: Input, place: LogPosition) -> None:
         own = {key: self.rows[key] for key in own_rows(self.contact, record) if key in self.rows}
         folded = fold(self.contact, own, record, place)
         if folded is None:

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
 )
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.process import Part
+from app.dev.process import ChildProcess
 from app.kafka.rights import Right, missing_rights, rights_of
 from app.records.topics import Topics
 from tests.support.commands import KEYS
@@ -78,9 +78,9 @@ class Guarded:
         while asyncio.run(missing_rights(client, rights)):
             pass  # the broker learns of it from its controller, in some milliseconds
 
-    def part(self, user: str, *words: str, **more: str) -> Part:
+    def part(self, user: str, *words: str, **more: str) -> ChildProcess:
         """A process of this user, started."""
-        part = Part(user, list(words), self.env(user, more), self.path / f"{user}.log")
+        part = ChildProcess(user, list(words), self.env(user, more), self.path / f"{user}.log")
         part.start()
         return part
 

@@ -20,8 +20,8 @@ import msgspec
 
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, ContactFold
-from app.streams.agents.outputs import Notices
-from app.streams.engine.agent import Input, Output, Unreadable
+from app.streams.agents.outputs import OutputBuilder
+from app.streams.engine.agent import Input, Output, UnreadableRecordError
 from tests.support.given import opened
 
 DIRECTORY = Path(__file__).parents[1] / "histories"
@@ -111,7 +111,7 @@ class Replay:
     def __init__(
         self, history: History, *, times: int = 1, redelivered: bool = False, checkpointed: bool = False
     ) -> None:
-        self._agent = ContactFold(Notices(Topics("", ""), opened), _letter, KEY_OF_TESTS)
+        self._agent = ContactFold(OutputBuilder(Topics("", ""), opened), _letter, KEY_OF_TESTS)
         self._table = Table(self._agent, checkpointed=checkpointed)
         self.steps: list[Step] = []
         for number, step in enumerate(history.steps):
@@ -123,7 +123,7 @@ class Replay:
         self._table.outputs = []
         try:
             self._agent.fold(record, self._table)
-        except Unreadable as bad:
+        except UnreadableRecordError as bad:
             self._table.outputs = [_letter(record, bad.field, bad.rule)]
         told = self._table.outputs
         outcomes = [msgspec.Raw(o.value or b"") for o in told if o.topic == "notify.outcomes"]

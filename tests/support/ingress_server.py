@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, Topi
 
 from app.config.api_keys import ApiKeys
 from app.config.settings import Settings
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.ingress.app import Ingress
-from app.ingress.durable.record import Record
-from app.internal_server import Served
+from app.ingress.durable.record import LogRecord
+from app.internal_server import InternalServer
 from app.kafka.progress_monitor import WorkerMonitor
 from app.provider.webhooks import signature
 from app.read_model.reader import ReadModel
@@ -49,7 +49,7 @@ class FakeKafka:
     write; `opened`, `closed`: lines made and ended so far."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[LogRecord] = []
         self.here, self.silent, self.opened, self.breaks, self.closed = True, False, 0, 0, 0
         self.refused: bytes | None = None
         self.forbidden: set[str] = set()
@@ -70,13 +70,13 @@ class FakeLine:
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka, self._broken = kafka, False
 
-    def enter(self, record: Record) -> asyncio.Future[None]:
+    def enter(self, record: LogRecord) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         acked: asyncio.Future[None] = loop.create_future()
         loop.create_task(self.send_all([record])).add_done_callback(lambda task: _tell(acked, task))
         return acked
 
-    async def send_all(self, records: list[Record]) -> None:
+    async def send_all(self, records: list[LogRecord]) -> None:
         if self._kafka.silent:
             await asyncio.Event().wait()
         if self._kafka.breaks > 0:
@@ -116,7 +116,7 @@ def tenant(name: str, account: str, **given: Any) -> Tenant:
         "auth_tokens": (f"token-of-{name}",),
         "status_callback_url": f"{PUBLIC}/twilio/status#rc=5&rp=all",
         "inbound_url": f"{PUBLIC}/twilio/inbound",
-        "lanes": {"main": Lane(from_number=NUMBER)},
+        "lanes": {"main": LaneConfig(from_number=NUMBER)},
     }
     return Tenant(**{**defaults, **given})
 
@@ -181,8 +181,8 @@ async def door(
     faults: list[BaseException] = []
     ingress = Ingress(settings, tenants, kafka.open, faults.append, body_s, head_s, workers, read_model, keys)  # type: ignore[arg-type] # a fake line
     await ingress.start()
-    public = Served(ingress.public(), "127.0.0.1", 0, ingress.connections)
-    internal = Served(ingress.internal(), "127.0.0.1", 0)
+    public = InternalServer(ingress.public(), "127.0.0.1", 0, ingress.connections)
+    internal = InternalServer(ingress.internal(), "127.0.0.1", 0)
     await public.listening()
     await internal.listening()
     async with httpx.AsyncClient(base_url=public.url) as client:

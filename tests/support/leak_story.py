@@ -12,7 +12,7 @@ import httpx
 from confluent_kafka import Producer
 
 from app.dev.broker import DevBroker, free_port
-from app.dev.dev_cluster import ACCOUNT, Stand
+from app.dev.dev_cluster import ACCOUNT, DevCluster
 from app.provider.webhooks import signature
 from tests.support.cluster import event, prefix, read, standing
 from tests.support.engine_lab import until
@@ -58,7 +58,7 @@ ENDS_S = 40
 class Story:
     """A stand on a broker of its own, and what is said to it. `http` is anybody; `path` holds all they keep."""
 
-    def __init__(self, stand: Stand, broker: DevBroker, path: Path) -> None:
+    def __init__(self, stand: DevCluster, broker: DevBroker, path: Path) -> None:
         self.stand, self.broker, self.path, self.http = stand, broker, path, httpx.Client(timeout=20)
 
     def produce(self, *values: Any, key: str | None = None, headers: dict[str, str] | None = None) -> None:

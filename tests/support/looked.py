@@ -8,23 +8,23 @@ from typing import Any
 
 import msgspec
 
-from app.config.tenants import Lane, Tenant
+from app.config.tenants import LaneConfig, Tenant
 from app.domain.content.digests import text_digest
 from app.domain.content.phone import read_address
 from app.domain.model.contact import Message
 from app.domain.model.identity import contact_id, key_fingerprint
-from app.domain.model.inputs import Input, Place
+from app.domain.model.inputs import Input, LogPosition
 from app.provider.http import Timeouts
 from app.provider.twilio import TwilioProvider
-from app.records.inbound_text import Texting
-from app.records.lanes import InboundLooked
+from app.records.inbound_text import InboundTextBuilder
+from app.records.lanes import InboundPolled
 from app.records.seal import Content, Sealer
 from app.records.topics import Topics
 from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.reconcile.inbox import Inbox
-from app.streams.reconcile.pager import Pages
-from app.streams.reconcile.status import Looks
+from app.streams.reconcile.inbox import InboundReconciliation
+from app.streams.reconcile.pager import Pager
+from app.streams.reconcile.status import StatusChecks
 from tests.support.given import Log, doubtful, requested, taken, turn
 from tests.support.simulated import ACCOUNT, NUMBER, TOKEN, Simulated, simulating
 
@@ -38,19 +38,21 @@ class House:
     def __init__(self, simulated: Simulated, *, few: int, shared: bool, url: str, **tenant: Any) -> None:
         self.simulated, self.sealer = simulated, Sealer({"k1": b"s" * 32})
         self.tenant = Tenant(
-            **{"name": TENANT, "account_sid": ACCOUNT, "lanes": {"main": Lane(from_number=NUMBER)}, **tenant}
+            **{"name": TENANT, "account_sid": ACCOUNT, "lanes": {"main": LaneConfig(from_number=NUMBER)}, **tenant}
         )
         self.people: dict[str, Log] = {}
         self.looked: list[int] = []
         self.outputs: list[Output] = []
         self.provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url or simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
-        self.pages = Pages(TENANT, self.provider, asyncio.Semaphore(2), 0.0)
+        self.pages = Pager(TENANT, self.provider, asyncio.Semaphore(2), 0.0)
         topics, self.faults = Topics("", "heliograph"), ContainedFaults()
-        self.looks = Looks(
+        self.looks = StatusChecks(
             self.tenant, self.pages, self.messages, self.put, self.sealer, KEY, topics.contacts, self.faults, few
         )
-        texting = Texting(self.sealer, KEY)
-        self.inbox = Inbox(self.tenant, self.pages, self.put, texting, topics, self.faults, shared=shared)
+        texting = InboundTextBuilder(self.sealer, KEY)
+        self.inbox = InboundReconciliation(
+            self.tenant, self.pages, self.put, texting, topics, self.faults, shared=shared
+        )
 
     def messages(self, _partition: int, contact: str, named: Iterable[str]) -> list[Message]:
         if contact not in self.people or self.people[contact].contact is None:
@@ -64,12 +66,12 @@ class House:
             assert output.key is not None and output.value is not None
             self.outputs.append(output)
             if output.topic == "lanes":
-                self.looked.append(msgspec.json.decode(output.value, type=InboundLooked).until_ms)
+                self.looked.append(msgspec.json.decode(output.value, type=InboundPolled).until_ms)
                 continue
             log = self.people.setdefault(output.key.decode(), Log())
             log.offset += 1
             log.now_ms = max(log.now_ms, int(time.time() * 1000))
-            log.fold(msgspec.json.decode(output.value, type=Input), Place(0, log.offset, log.now_ms))
+            log.fold(msgspec.json.decode(output.value, type=Input), LogPosition(0, log.offset, log.now_ms))
 
     def contact(self, person: str) -> str:
         return contact_id(KEY, TENANT, read_address(person).canonical)

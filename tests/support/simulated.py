@@ -14,7 +14,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.rest import Client
 
-from app.internal_server import Served
+from app.internal_server import InternalServer
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
 
@@ -103,11 +103,11 @@ class Simulated(NamedTuple):
 async def simulating(**config: Any) -> AsyncIterator[Simulated]:
     """Both servers up. The steps of a life are 1 ms, everything is delivered unless `config` says otherwise."""
     hook = Hook()
-    hooked = Served(hook, "127.0.0.1", 0)
+    hooked = InternalServer(hook, "127.0.0.1", 0)
     hook.url = hooked.url
     told = {"mix": {"delivered": 1.0}, "step_ms": 1.0, "inbound_url": f"{hook.url}/inbound", **config}
     known = msgspec.convert({"account_sid": ACCOUNT, "auth_token": TOKEN, **told}, SimulatorConfig)
-    served = Served(build(known), "127.0.0.1", 0)
+    served = InternalServer(build(known), "127.0.0.1", 0)
     await hooked.listening()
     await served.listening()
     sdk = Client(ACCOUNT, TOKEN, http_client=TwilioHttpClient(timeout=20))

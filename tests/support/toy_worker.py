@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app import telemetry
-from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import FoldScope, Input, Output, TableSpec, UnreadableRecordError
 from app.streams.engine.app import EngineConfig, Runtime, Transport, run
 from app.streams.engine.consumer import Consumer
 
@@ -48,13 +48,13 @@ class Toy:
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
         return (("state", record.key or b""),)
 
-    def fold(self, record: Input, scope: Scope) -> None:
+    def fold(self, record: Input, scope: FoldScope) -> None:
         value = record.value or b""
         if record.headers:
             texts = [[name, None if text is None else text.decode()] for name, text in record.headers]
             note("headers", value.decode(), json.dumps(texts))
         if value == b"unreadable":
-            raise Unreadable("value", "is not for us")
+            raise UnreadableRecordError("value", "is not for us")
         if value == b"raise":
             raise RuntimeError("a fault of ours")
         if value in DEADLY:
@@ -73,16 +73,16 @@ class Toy:
         scope.put("state", record.key, b"%d|%d|%s" % (record.offset, count + 1, value + pad))
         scope.emit(Output(PREFIX + "out", record.key, value + b"|" + TOY["name"].encode(), record.partition))
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         note("frozen", record.partition, record.offset)
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         note("set_aside", record.partition, record.offset)
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
         return Output(PREFIX + "dead", record.key, f"{field}:{rule}".encode(), record.partition)
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         pass
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any]]) -> None:

@@ -18,8 +18,8 @@ from app.kafka.client import client_settings
 
 if TYPE_CHECKING:
     from app.bridge.counters import Counters
-    from app.bridge.reader import Reader
-    from app.internal_server import Served
+    from app.bridge.reader import MetricsReader
+    from app.internal_server import InternalServer
 
 # Shown at zero before their first record; other countries join when they come.
 COUNTRIES = ("US", "other")
@@ -42,9 +42,9 @@ def command(port: int | None, as_json: bool) -> None:
 
 
 async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, as_json: bool) -> None:
-    """Until a signal comes. Raises Unfit, CannotListen, or what ended the reading."""
+    """Until a signal comes. Raises ClusterMismatchError, ListenError, or what ended the reading."""
     from app.bridge.counters import Counters
-    from app.bridge.reader import Reader
+    from app.bridge.reader import MetricsReader
     from app.domain.metrics.series import beforehand
     from app.kafka.cluster_check import must_be_allowed, must_exist
     from app.records.topics import Topics
@@ -53,7 +53,7 @@ async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, 
     await must_be_allowed(client, topics, "bridge")
     await must_exist(client, [topics.metrics])
     counters = Counters(beforehand({name: tuple(tenant.lanes) for name, tenant in tenants.items()}, COUNTRIES))
-    reader = Reader(topics.metrics, f"{settings.group}-bridge", counters, client)
+    reader = MetricsReader(topics.metrics, f"{settings.group}-bridge", counters, client)
     try:
         served = _page(reader, counters, settings.internal_host, port)
         await served.listening()
@@ -65,19 +65,19 @@ async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, 
         await reader.stop()
 
 
-def _page(reader: "Reader", counters: "Counters", host: str, port: int) -> "Served":
+def _page(reader: "MetricsReader", counters: "Counters", host: str, port: int) -> "InternalServer":
     """Health is served at once, metrics when they may be seen."""
     from prometheus_client import CollectorRegistry, ProcessCollector
 
-    from app.internal_server import Served, internal_app
+    from app.internal_server import InternalServer, internal_app
 
     registry = CollectorRegistry()
     registry.register(counters)
     ProcessCollector(registry=registry)
-    return Served(internal_app(reader.alive, reader.waiting, registry, reader.waiting), host, port)
+    return InternalServer(internal_app(reader.alive, reader.waiting, registry, reader.waiting), host, port)
 
 
-async def _read(reader: "Reader", url: str, as_json: bool) -> None:
+async def _read(reader: "MetricsReader", url: str, as_json: bool) -> None:
     await reader.start()
     saying = asyncio.ensure_future(_say_ready(reader, f"{url}/metrics", as_json))
     try:
@@ -86,6 +86,6 @@ async def _read(reader: "Reader", url: str, as_json: bool) -> None:
         saying.cancel()
 
 
-async def _say_ready(reader: "Reader", url: str, as_json: bool) -> None:
+async def _say_ready(reader: "MetricsReader", url: str, as_json: bool) -> None:
     await reader.ready.wait()
     say_json({"metrics": url, "pid": os.getpid()}) if as_json else say(f"metrics on {url}")

@@ -34,9 +34,9 @@ from app.cli.queries.dead_letters import (
 )
 from app.config.settings import Settings
 from app.kafka.client import client_settings
-from app.records.dead_letter_content import Opened
+from app.records.dead_letter_content import OpenedContent
 from app.records.dead_letters import RETRY_OF, NotifyDeadletterOpened, open_letter, place_of
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 from app.records.topics import Topics
 
 LETTER_ID = re.compile(r"\d{1,9}-\d{1,18}\Z", re.ASCII)
@@ -192,12 +192,12 @@ def _again(settings: Settings, tenants: Iterable[str], letter: Letter) -> Reprod
     return reproduction(*place, _opened(settings, letter), letter.record.source)
 
 
-def _opened(settings: Settings, letter: Letter) -> Opened:
+def _opened(settings: Settings, letter: Letter) -> OpenedContent:
     if not settings.seal_keys:
         give_up("HELIOGRAPH_SEAL_KEYS: is required to open a letter", code=USAGE)
     try:
         return open_letter(Sealer(settings.seal_keys), letter.record)
-    except Unsealable:
+    except UnsealError:
         give_up(f"{letter.letter_id}: is sealed by a key that is not in HELIOGRAPH_SEAL_KEYS", code=PROBLEMS)
 
 
@@ -220,7 +220,7 @@ async def _retry(
             say_json(told) if as_json else say(f"{letter.letter_id} is on {record.topic} again")
 
 
-def _content(opened: Opened) -> dict[str, Any]:
+def _content(opened: OpenedContent) -> dict[str, Any]:
     """Headers as pairs, for a name may stand there more than once; `whole`: of what was cut, how it was."""
     content: dict[str, Any] = {
         "key": _text(opened.key),

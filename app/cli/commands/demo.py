@@ -18,11 +18,11 @@ from rich.table import Table
 from app import clock
 from app.cli.output import say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS
-from app.dev.broker import BrokerFault
-from app.dev.demo import FAULTS, Demo, DemoFault, Progress
+from app.dev.broker import BrokerError
+from app.dev.demo import FAULTS, Demo, DemoError, DemoProgress
 from app.dev.demo_checks import PROMISES, kept
-from app.dev.dev_cluster import Stand
-from app.dev.process import PartFault
+from app.dev.dev_cluster import DevCluster
+from app.dev.process import ProcessError
 from app.dev.process_env import bare
 
 
@@ -45,11 +45,11 @@ def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_
         signal.signal(number, _told)
     directory = Path(tempfile.mkdtemp(prefix="heliograph-demo-"))
     demo = Demo(messages, seed, faults, directory, workers)
-    stand = Stand(demo.plan(f"demo-{clock.new_id()[:6]}."), bare(os.environ))
+    stand = DevCluster(demo.plan(f"demo-{clock.new_id()[:6]}."), bare(os.environ))
     result, fault = None, ""
     try:
         result = _run(demo, stand, quiet=as_json or not sys.stderr.isatty())
-    except (BrokerFault, PartFault, DemoFault) as error:
+    except (BrokerError, ProcessError, DemoError) as error:
         fault = str(error)
     finally:
         stand.stop()
@@ -65,7 +65,7 @@ def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_
     sys.exit(OK if kept(result) else PROBLEMS)
 
 
-def _run(demo: Demo, stand: Stand, *, quiet: bool) -> dict[str, Any]:
+def _run(demo: Demo, stand: DevCluster, *, quiet: bool) -> dict[str, Any]:
     console = Console(stderr=True)
     if not quiet:
         console.print("starting broker, simulator, ingress and worker ...")
@@ -74,7 +74,7 @@ def _run(demo: Demo, stand: Stand, *, quiet: bool) -> dict[str, Any]:
     with bars as shown:
         rows = {} if shown is None else {n: shown.add_task(n, total=demo.progress.total) for n in SHOWN}
 
-        def show(progress: Progress) -> None:
+        def show(progress: DemoProgress) -> None:
             for name, row in rows.items():
                 shown.update(row, completed=getattr(progress, name))
 

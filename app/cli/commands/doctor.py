@@ -24,7 +24,7 @@ from app.config.tenants import Tenant
 from app.kafka import topic_plan
 from app.kafka.client import client_settings, kafka_error
 from app.kafka.cluster_check import contact_log_problem
-from app.records.lanes import Stopped
+from app.records.lanes import StoppedLane
 from app.records.topics import Topics
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _left(spool: Path) -> str:
     return "; ".join(told)
 
 
-def _lane(row: Stopped) -> str:
+def _lane(row: StoppedLane) -> str:
     return f"tenant {row.tenant}: lane {row.lane}"
 
 

@@ -14,7 +14,7 @@ from app.cli.options.timestamps import moment
 from app.cli.output import say, say_json
 from app.cli.process.start import reaching_kafka, settings_or_exit
 from app.domain.model.contact import Attempt, Contact, Message, in_doubt
-from app.domain.model.vocabulary import Answer, Stage
+from app.domain.model.vocabulary import CreateResult, Stage
 from app.domain.rules.schedule import looks
 from app.kafka.client import client_settings
 from app.kafka.topic_io import follow
@@ -91,7 +91,7 @@ def _told(message: Message, attempt: Attempt) -> dict[str, Any]:
         "lane": message.policy.lane if message.policy else "",
         "message_id": message.id,
         "attempt": attempt.n,
-        "call": "no answer" if attempt.answer is Answer.OPEN else "an answer that proves nothing",
+        "call": "no answer" if attempt.answer is CreateResult.OPEN else "an answer that proves nothing",
         "looks": attempt.looks,
         "next_look": looked[0] if looked else None,
         "sent_again_as": [later.n for later in message.attempts if later.n > attempt.n],

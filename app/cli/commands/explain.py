@@ -23,18 +23,18 @@ from app.cli.queries.stopped_lanes import stopped_lanes
 from app.cli.queries.worker_check import say_watching, silent, stopped_workers
 from app.config.settings import Settings
 from app.domain.fold import Folded
-from app.domain.model.inputs import Rejected, Requested
+from app.domain.model.inputs import MessageRequested, RequestRejected
 from app.domain.model.vocabulary import Stage
 from app.domain.rules.placement import own_rows
 from app.kafka.client import client_settings, kafka_error
-from app.kafka.cluster_check import Unfit
+from app.kafka.cluster_check import ClusterMismatchError
 from app.kafka.topic_io import follow, partition_of
 from app.records.caller_fields import open_caller_fields
 from app.records.requests import MESSAGE_ID
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 from app.records.topics import Topics
 from app.streams.engine.agent import Input
-from app.streams.replay.history import History, Told, told
+from app.streams.replay.history import History, HistoryStep, told
 from app.streams.replay.job import input_of
 from app.streams.replay.replay import skipped_by
 
@@ -135,7 +135,10 @@ async def _unknown(topics: Topics, client: dict[str, Any]) -> str:
     """Why there may be no step: messages of a parked request are not on the log yet. Their ids cannot be told."""
     try:
         parked = await parked_requests(topics, client)
-    except (kafka_error(), Unfit):  # whoever may read the contact log need not be allowed to read the group's offsets
+    except (
+        kafka_error(),
+        ClusterMismatchError,
+    ):  # whoever may read the contact log need not be allowed to read the group's offsets
         parked = 0
     missing = "there is no such message on the log"
     return f"{missing}; it may be one that is {parked_words(parked)}" if parked else missing
@@ -158,7 +161,7 @@ async def _records(contact: bytes, topic: str, client: dict[str, Any]) -> list[I
     return [input_of(record) async for record, _ in found if record.key == contact]
 
 
-def _told(one: Told, message_id: str, seals: Seals) -> dict[str, Any] | None:
+def _told(one: HistoryStep, message_id: str, seals: Seals) -> dict[str, Any] | None:
     """The step of an input that is about this message, or that was not folded: whom that was about cannot be told."""
     if one.folded is None:
         return _skipped(one.record)
@@ -176,9 +179,9 @@ def _skipped(record: Input) -> dict[str, Any]:
 
 def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, seals: Seals) -> dict[str, Any]:
     given = _shown(msgspec.to_builtins(parsed))
-    if isinstance(parsed, Requested | Rejected):
+    if isinstance(parsed, MessageRequested | RequestRejected):
         given |= _shown(_caller_fields(parsed, seals.sealer))
-    if seals.reveal and seals.sealer is not None and isinstance(parsed, Requested):
+    if seals.reveal and seals.sealer is not None and isinstance(parsed, MessageRequested):
         given |= _revealed(parsed, seals.sealer)
     effects = [msgspec.to_builtins(effect) | {"effect": type(effect).__name__} for effect in folded.effects]
     return {
@@ -195,21 +198,21 @@ def _shown(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in HIDDEN and value not in ("", None, 0, {})}
 
 
-def _caller_fields(parsed: Requested | Rejected, sealer: Sealer | None) -> dict[str, Any]:
+def _caller_fields(parsed: MessageRequested | RequestRejected, sealer: Sealer | None) -> dict[str, Any]:
     """Idempotency key, campaign, metadata and request id, or why they cannot be shown."""
     if sealer is None:
         return {"caller_fields": "sealed (HELIOGRAPH_SEAL_KEYS opens them)"}
     try:
         fields = open_caller_fields(sealer, parsed.sealed_caller_fields, parsed.tenant, parsed.message_id)
-    except Unsealable:
+    except UnsealError:
         return {"caller_fields": OTHER_KEY}
     return msgspec.structs.asdict(fields)
 
 
-def _revealed(parsed: Requested, sealer: Sealer) -> dict[str, Any]:
+def _revealed(parsed: MessageRequested, sealer: Sealer) -> dict[str, Any]:
     try:
         content = sealer.open_content(parsed.sealed, parsed.tenant, parsed.message_id)
-    except Unsealable:
+    except UnsealError:
         return {"content": OTHER_KEY}
     shown = {"to": content.to, "body": content.body, "media": list(content.media)}
     return shown | ({"media_fallback": content.link} if content.link else {})

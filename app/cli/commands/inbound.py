@@ -19,27 +19,27 @@ from app.cli.process.start import reaching_kafka, settings_or_exit
 from app.cli.queries.reveal_audit import record_inbound
 from app.config.settings import Settings
 from app.domain.content.surrogates import valid_text
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.kafka.client import client_settings
 from app.kafka.cluster_check import must_exist
 from app.kafka.partition_reader import Logs
 from app.provider.webhook_forms import read_form, read_json
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 from app.records.topics import Topics
 from app.records.webhooks import RawWebhook
 
 SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}\Z")
 HIDDEN = {"sealed", "raw", "pk", "at", "type", "id"}
-_decode = msgspec.json.Decoder(Texted).decode
+_decode = msgspec.json.Decoder(TextArrived).decode
 _decode_raw = msgspec.json.Decoder(RawWebhook).decode
 
 
-class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+class InboundView(msgspec.Struct, frozen=True, kw_only=True):
     """A text on the log, and who opened it before."""
 
     contact_id: str
     place: str
-    text: Texted
+    text: TextArrived
     opened: list[dict[str, str]]
 
     def view(self) -> dict[str, Any]:
@@ -96,9 +96,9 @@ async def _show(settings: Settings, sid: str, reveal: bool, by: str, as_json: bo
     return OK
 
 
-async def find(settings: Settings, topics: Topics, sid: str) -> Inbound | None:
+async def find(settings: Settings, topics: Topics, sid: str) -> InboundView | None:
     """The text of that SID, one whose webhook came before one that was found on Twilio's list."""
-    client, texts, opened = client_settings(settings), list[Inbound](), list[dict[str, str]]()
+    client, texts, opened = client_settings(settings), list[InboundView](), list[dict[str, str]]()
     await must_exist(client, [topics.contacts, topics.consent])
     async with Logs(client) as logs:
         async for value, _ in _naming(logs, topics.consent, sid):
@@ -108,7 +108,7 @@ async def find(settings: Settings, topics: Topics, sid: str) -> Inbound | None:
             if value.get("type") == "contact.texted.v1" and value["sid"] == sid:
                 place = f"{record.partition}-{record.offset}"
                 text = _decode(record.value)
-                texts.append(Inbound(contact_id=record.key.decode(), place=place, text=text, opened=opened))
+                texts.append(InboundView(contact_id=record.key.decode(), place=place, text=text, opened=opened))
     return next((found for found in texts if found.text.raw), texts[0] if texts else None)
 
 
@@ -122,13 +122,13 @@ async def _naming(logs: Logs, topic: str, sid: str) -> AsyncIterator[tuple[dict[
                     yield orjson.loads(record.value), record
 
 
-def _revealed(settings: Settings, found: Inbound) -> dict[str, Any]:
+def _revealed(settings: Settings, found: InboundView) -> dict[str, Any]:
     """Exit 1 if no key of ours opens it."""
     sealer, text = Sealer(settings.seal_keys), found.text
     try:
         content = sealer.open_content(text.sealed, text.tenant, text.sid)
         raw = _decode_raw(sealer.open(text.raw, text.tenant, text.sid)) if text.raw else None
-    except Unsealable:
+    except UnsealError:
         give_up(f"{text.sid}: is sealed by a key that is not in HELIOGRAPH_SEAL_KEYS", code=PROBLEMS)
     told = {"from": content.to, "to": content.sender, "body": content.body, "media": list(content.media)}
     return told | ({"webhook": webhook(raw)} if raw else {})

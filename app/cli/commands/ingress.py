@@ -86,7 +86,7 @@ async def _serve(
     as_json: bool,
 ) -> None:
     """Until a signal comes. Raises what forbids to start or to go on; the spool keeps what it holds."""
-    from app.internal_server import Served
+    from app.internal_server import InternalServer
 
     stop, faults = asyncio.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,11 +99,11 @@ async def _serve(
     ingress = _ingress(settings, tenants, store, fail)
     _reload_at_hangup(ingress, tenants, store)
     await ingress.start()
-    served: list[Served] = []
+    served: list[InternalServer] = []
     try:
-        served.append(Served(ingress.public(), host, ports[0], ingress.connections))
+        served.append(InternalServer(ingress.public(), host, ports[0], ingress.connections))
         await served[-1].listening()
-        served.append(Served(ingress.internal(), settings.internal_host, ports[1]))
+        served.append(InternalServer(ingress.internal(), settings.internal_host, ports[1]))
         await served[-1].listening()
         _say_ready(served[0].url, served[1].url, as_json)
         gc.freeze()
@@ -130,14 +130,14 @@ def _ingress(
     settings: Settings, tenants: dict[str, Tenant], store: ApiKeyStore, fail: Callable[[BaseException], None]
 ) -> "Ingress":
     from app.ingress.app import Ingress
-    from app.ingress.durable.cluster_gate import Gate
+    from app.ingress.durable.cluster_gate import ClusterGate
     from app.kafka.progress_monitor import WorkerMonitor
     from app.read_model.reader import ANSWER_S, ReadModel
 
     return Ingress(
         settings,
         tenants,
-        Gate(settings, tenants).open,
+        ClusterGate(settings, tenants).open,
         fail,
         workers=WorkerMonitor.of(settings, tenants),
         read_model=ReadModel(engine_or_exit(settings, ANSWER_S, read_only=True)),

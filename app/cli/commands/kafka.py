@@ -12,7 +12,7 @@ import click
 
 from app.cli.output import say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, give_up
-from app.dev.broker import BrokerFault, DevBroker, java_here
+from app.dev.broker import BrokerError, DevBroker, java_here
 from app.dev.compose_broker import Broker, ComposeBroker, dev_broker, engine_answers
 
 SERVERS = "127.0.0.1:19092"
@@ -60,7 +60,7 @@ def start(port: int, directory: str, as_json: bool, ephemeral: bool) -> None:
 def _started(broker: Broker, as_json: bool) -> None:
     try:
         address = broker.start()
-    except BrokerFault as fault:
+    except BrokerError as fault:
         say(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
     say_json({"kafka": address}) if as_json else say(f"kafka on {address}")
@@ -126,7 +126,7 @@ def _console(name: str) -> click.Command:
     def run(arguments: tuple[str, ...]) -> None:
         try:
             java, jars = java_here(), DevBroker(0, Path("run/kafka")).jars()
-        except BrokerFault as fault:
+        except BrokerError as fault:
             give_up(str(fault), code=PROBLEMS)
         command = [java, "-cp", f"{jars}/*", tool, *_with_servers(arguments)]
         sys.exit(subprocess.run(command, env=os.environ).returncode)  # noqa: S603 - our own words

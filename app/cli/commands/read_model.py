@@ -22,7 +22,7 @@ from app.kafka.client import client_settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from app.internal_server import Served
+    from app.internal_server import InternalServer
     from app.read_model.projection import Projection
 
 
@@ -140,16 +140,16 @@ async def _started(settings: Settings, projection: "Projection") -> None:
     await projection.start()
 
 
-def _page(projection: "Projection", host: str, port: int) -> "Served":
+def _page(projection: "Projection", host: str, port: int) -> "InternalServer":
     from prometheus_client import CollectorRegistry, ProcessCollector
 
-    from app.internal_server import Served, internal_app
+    from app.internal_server import InternalServer, internal_app
     from app.read_model.collector import ProjectionCollector
 
     registry = CollectorRegistry()
     registry.register(ProjectionCollector(projection))
     ProcessCollector(registry=registry)
-    return Served(internal_app(projection.alive, lambda: "", registry), host, port)
+    return InternalServer(internal_app(projection.alive, lambda: "", registry), host, port)
 
 
 def _say_ready(url: str, as_json: bool) -> None:

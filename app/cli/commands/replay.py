@@ -23,7 +23,7 @@ from app.kafka.partition_reader import Logs
 from app.kafka.topic_io import partition_of
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
-from app.streams.replay.job import Offline, Replayed, Wanted
+from app.streams.replay.job import PartitionReplay, ReplayJob, ReplaySelection
 
 CONTACT_ID = re.compile(r"[0-9a-f]{20}\Z")
 TELL_S = 2.0
@@ -63,7 +63,7 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
     client, topics = client_settings(settings), Topics(settings.topic_prefix, settings.group)
     changelogs = [topics.all[f"<app>-{table}-changelog"].name for table in (CONTACTS, MESSAGES)]
     await must_exist(client, [topics.contacts, *changelogs])
-    wanted = Wanted(
+    wanted = ReplaySelection(
         topics=topics,
         group=settings.group,
         fingerprint=await log_fingerprint(settings, topics),
@@ -72,7 +72,7 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
         prove=verify,
     )
     async with Logs(client) as logs:
-        offline = Offline(logs, wanted, _Progress())
+        offline = ReplayJob(logs, wanted, _Progress())
         numbers = list(await logs.partitions(topics.contacts))
         if contact is not None:
             numbers = [await partition_of(topics.contacts, contact, client)]
@@ -96,7 +96,7 @@ class _Progress:
             say(f"{where}: read {read} of {of}", err=True)
 
 
-def _show(done: Replayed, as_json: bool) -> int:
+def _show(done: PartitionReplay, as_json: bool) -> int:
     """Each contact, the messages that have rows of their own below it. Returns how many contacts."""
     shown = 0
     for view in _views(done):
@@ -109,7 +109,7 @@ def _show(done: Replayed, as_json: bool) -> int:
     return shown
 
 
-def _views(done: Replayed) -> Iterator[View]:
+def _views(done: PartitionReplay) -> Iterator[View]:
     active: set[str] = set()
     for key, row in heapq.merge(done.rows[CONTACTS].items(), done.rows[MESSAGES].items()):
         if b"-" not in key:
@@ -131,7 +131,7 @@ class _Summary:
         self._told: list[View] = []
         self._cut: list[str] = []
 
-    def add(self, done: Replayed, shown: int, until: int | None) -> None:
+    def add(self, done: PartitionReplay, shown: int, until: int | None) -> None:
         """Count the result of one partition."""
         self._inputs, self._shown = self._inputs + done.inputs, self._shown + shown
         self._different += done.different

@@ -97,11 +97,11 @@ def _body(data: str) -> bytes:
 
 def _hashed(url: str, body: bytes) -> str:
     """The URL with the hash of this body, in place of any that it has. Says so if no door takes such a body."""
-    from app.provider.webhook_forms import BadForm, read_json
+    from app.provider.webhook_forms import WebhookFormError, read_json
 
     try:
         read_json(body)
-    except BadForm as bad:
+    except WebhookFormError as bad:
         say(f"warning: --data: {bad.rule}: the ingress refuses it ({bad.status})", err=True)
     base, _, query = url.partition("?")
     parts = query.split("&") if query else []

@@ -13,7 +13,7 @@ import msgspec
 from app.cli.options.ports import PORT
 from app.cli.output import say, say_json
 from app.cli.process.exit_codes import give_up
-from app.internal_server import CannotListen, Served
+from app.internal_server import InternalServer, ListenError
 from app.simulator.config import MIX, SimulatorConfig
 from app.simulator.control import build
 
@@ -78,7 +78,7 @@ def command(host: str, port: int, as_json: bool, **given: Any) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        served = Served(build(config), host, port)
+        served = InternalServer(build(config), host, port)
         await served.listening()
         told = {"simulator": served.url, "pid": os.getpid()}
         say_json(told) if as_json else say(f"simulator on {served.url}")
@@ -91,7 +91,7 @@ def command(host: str, port: int, as_json: bool, **given: Any) -> None:
 
     try:
         uvloop.run(main())
-    except CannotListen as fault:
+    except ListenError as fault:
         give_up(str(fault))
 
 

@@ -12,11 +12,11 @@ from app.cli.options.ports import PORT
 from app.cli.output import say, say_json, say_lines
 from app.cli.process.exit_codes import OK, PROBLEMS, give_up
 from app.cli.process.start import looked_at
-from app.config.settings import BadSettings
+from app.config.settings import SettingsError
 from app.config.tenant_checks import incomplete, shared
-from app.dev.broker import BrokerFault
-from app.dev.dev_cluster import Plan, Stand, is_free
-from app.dev.process import PartFault
+from app.dev.broker import BrokerError
+from app.dev.dev_cluster import ClusterPlan, DevCluster, is_free
+from app.dev.process import ProcessError
 from app.dev.process_env import keep
 
 LOOK_S = 0.2
@@ -50,8 +50,8 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
         _complete_or_exit()
     place = Path(directory).absolute()
     ports = _ports(port, workers, live=live)
-    plan = Plan(directory=place, workers=workers, live=live, read_model=True, ports=ports)
-    stand = Stand(plan, os.environ)
+    plan = ClusterPlan(directory=place, workers=workers, live=live, read_model=True, ports=ports)
+    stand = DevCluster(plan, os.environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _told)
     try:
@@ -60,10 +60,10 @@ def command(workers: int, directory: str, live: bool, port: int | None, as_json:
             keep(place / KEPT, stand.env, stand.api_key)
         say_json(addresses) if as_json else say_lines(_table(addresses, place, stand.api_key, live=live))
         _watch(stand)
-    except (BrokerFault, PartFault) as fault:
+    except (BrokerError, ProcessError) as fault:
         say(f"error: {fault}", err=True)
         sys.exit(PROBLEMS)
-    except BadSettings as bad:
+    except SettingsError as bad:
         give_up(*bad.faults)
     finally:
         stand.stop()
@@ -76,7 +76,7 @@ def _told(*_: object) -> None:
     sys.exit(OK)
 
 
-def _watch(stand: Stand) -> None:
+def _watch(stand: DevCluster) -> None:
     noted: set[int] = set()
     while True:
         _revive_broker(stand)
@@ -89,12 +89,12 @@ def _watch(stand: Stand) -> None:
         time.sleep(LOOK_S)
 
 
-def _revive_broker(stand: Stand) -> None:
+def _revive_broker(stand: DevCluster) -> None:
     """It is tried again after its own time to start."""
     try:
         if stand.revive_broker():
             say("kafka ended and was started again", err=True)
-    except BrokerFault as fault:
+    except BrokerError as fault:
         say(f"kafka ended and does not start: {fault}", err=True)
 
 

@@ -80,7 +80,8 @@ def _sending(tenants: dict[str, Tenant]) -> list[str]:
 
 
 async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -> None:
-    """Until a signal comes. Raises Unfit, CannotListen, KafkaConnectionError; the engine ends the process itself."""
+    """Until a signal comes. Raises ClusterMismatchError, ListenError, KafkaConnectionError; the engine ends the
+    process itself."""
     from app.kafka.cluster_check import must_be_allowed, must_be_ours, must_exist
     from app.records.topics import Topics
     from app.streams.monitoring.health import serve

@@ -32,12 +32,12 @@ def looked_at(env: dict[str, str]) -> tuple[Settings, dict[str, Tenant], list[st
 @contextmanager
 def running(settings: Settings) -> Iterator[None]:
     """Around a process that runs on: a start that failed ends with 70 if it may go better next time, else with 78."""
-    from app.internal_server import CannotListen
+    from app.internal_server import ListenError
 
     try:
         with reaching_kafka(settings, away=FAULT, unfit=CONFIG):
             yield
-    except CannotListen as fault:
+    except ListenError as fault:
         give_up(str(fault), code=FAULT)
 
 
@@ -57,13 +57,13 @@ def reaching_kafka(settings: Settings, *, away: int = PROBLEMS, unfit: int = PRO
         TopicAuthorizationFailedError,
     )
 
-    from app.kafka.cluster_check import Unfit
+    from app.kafka.cluster_check import ClusterMismatchError
 
     try:
         yield
     except (KafkaConnectionError, KafkaTimeoutError):
         give_up(f"no Kafka at {settings.kafka} (KAFKA_BOOTSTRAP_SERVERS)", code=away)
-    except Unfit as fault:
+    except ClusterMismatchError as fault:
         give_up(*str(fault).splitlines(), code=unfit)
     except (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError) as fault:
         who = f"user {settings.sasl_username}" if settings.sasl_username else "this client"

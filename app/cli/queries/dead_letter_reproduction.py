@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from app.records.dead_letter_content import Opened
+from app.records.dead_letter_content import OpenedContent
 from app.records.dead_letters import again
 from app.records.envelope import Headers
 
@@ -18,7 +18,7 @@ class Reproduction(NamedTuple):
     left_out: list[str]
 
 
-def reproduction(topic: str, partition: int, opened: Opened, source: str) -> Reproduction:
+def reproduction(topic: str, partition: int, opened: OpenedContent, source: str) -> Reproduction:
     """The record a letter is about, with the header that says what it is a retry of. `source`: the letter's.
 
     aiokafka writes names of headers as UTF-8 and takes nothing but text, so those that were other bytes are left out.

@@ -11,7 +11,7 @@ from app.domain.model.contact import Contact, Message, in_doubt
 from app.domain.model.vocabulary import Stage
 from app.domain.rules.schedule import held
 from app.kafka.topic_io import follow
-from app.records.lanes import Stopped
+from app.records.lanes import StoppedLane
 from app.records.topics import Topics
 
 _contact, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(Message).decode
@@ -20,7 +20,7 @@ _TABLES: Mapping[str, Callable[[bytes], Collection[Message]]] = {
     "messages": lambda row: (_message(row),),
     "contacts": lambda row: _contact(row).messages.values(),
 }
-Lanes = Mapping[tuple[str, str], Stopped]
+Lanes = Mapping[tuple[str, str], StoppedLane]
 
 
 async def taken_messages(topics: Topics, client: dict[str, Any], wanted: Collection[str]) -> dict[str, Message]:

@@ -11,7 +11,7 @@ from app.records.topics import Topics
 
 
 async def parked_requests(topics: Topics, client: dict[str, Any]) -> int:
-    """End of the topic minus the group's committed offsets, now. Raises KafkaError, OSError or Unfit."""
+    """End of the topic minus the group's committed offsets, now. Raises KafkaError, OSError or ClusterMismatchError."""
     await must_exist(client, [topics.bulk])
     done = await _committed(topics.group, client)
     ends = await _ends(topics.bulk, client)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from app import clock
-from app.domain.model.contact import Attempt, Consent, Contact, Message, Number
+from app.domain.model.contact import Attempt, Consent, Contact, Message, NumberHealth
 
 _contact = msgspec.json.Decoder(Contact).decode
 _message = msgspec.json.Decoder(Message).decode
@@ -50,7 +50,7 @@ def _consent(consent: Consent) -> View:
     }
 
 
-def _number(number: Number) -> View:
+def _number(number: NumberHealth) -> View:
     """`reason`: why it counts as invalid; `failures`: messages that did not reach it, none since that did."""
     return {
         "state": "valid" if number.why is None else "invalid",

@@ -22,7 +22,7 @@ from app.provider.account.desired_state import webhooks
 from app.provider.account.findings import Finding, Name
 from app.provider.webhooks import signature
 from app.records.dead_letters import NotifyDeadletter, open_letter
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 
 # As Twilio waits for an answer; then as long again for a door that had to mend its way to Kafka.
 ANSWER_S, FOUND_S, AGAIN_S = 15.0, 15.0, 0.5
@@ -126,5 +126,5 @@ def _payload(sealer: Sealer, letter: NotifyDeadletter) -> bytes:
     """What was in it; nothing if it is sealed by a key of somebody else's."""
     try:
         return open_letter(sealer, letter).value or b""
-    except Unsealable:
+    except UnsealError:
         return b""

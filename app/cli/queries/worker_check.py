@@ -9,7 +9,7 @@ from app.cli.output import say
 from app.cli.queries.dead_letters import Letter, read_letters
 from app.config.settings import Settings
 from app.kafka.batch_watch import SET_ASIDE
-from app.kafka.group_progress import Assessment, Cause
+from app.kafka.group_progress import Assessment, StopCause
 from app.kafka.group_reader import UNREACHABLE
 from app.kafka.progress_monitor import WorkerMonitor, describe, names, watch
 from app.records.dead_letters import FAULT
@@ -23,9 +23,9 @@ READ_S = 20.0
 NAMED = 3
 UNSHARED = "requests for tenants that take none"
 ADVICE = {
-    Cause.NO_WORKER: "start heliograph worker; if one ends again and again, its log says why",
-    Cause.NO_PROGRESS: "workers run: their logs tell what they wait for",
-    Cause.PARTITIONS_STALLED: "the log of the worker that has them tells what it waits for",
+    StopCause.NO_WORKER: "start heliograph worker; if one ends again and again, its log says why",
+    StopCause.NO_PROGRESS: "workers run: their logs tell what they wait for",
+    StopCause.PARTITIONS_STALLED: "the log of the worker that has them tells what it waits for",
 }
 
 
@@ -62,7 +62,7 @@ async def worker_findings(
 
 
 def _progress(now: Assessment, group: str) -> str:
-    if now.cause is Cause.NONE:
+    if now.cause is StopCause.NONE:
         return ""
     where = (
         f"consumer group {group}: {plural(now.members, 'member')}, {plural(sum(now.lag.values()), 'record')} waiting"

@@ -7,7 +7,7 @@ whether the outcome of that message is the outcome of this request or of an earl
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.cli.send.file import Asked
+from app.cli.send.file import ParsedFile
 from app.domain.content.media import media_warnings
 from app.domain.content.phone import read_address
 from app.domain.model.vocabulary import Priority
@@ -20,7 +20,7 @@ CONFLICT = "conflict"
 _ANSWERS = ("opened", "repeated", "conflicted")
 
 
-class Awaited:
+class AwaitedMessage:
     """One message: the same number twice, or the same key, number and payload on two lines, is one.
 
     `request_ids`: of the events that ask for it; `warnings`: of its media; `message_id`, `waits`: what it is and, of
@@ -40,9 +40,9 @@ class Awaited:
         return self.outcome is None or self.outcome["outcome"] == CONFLICT
 
 
-def awaited(asked: Iterable[Asked]) -> list[Awaited]:
+def awaited(asked: Iterable[ParsedFile]) -> list[AwaitedMessage]:
     """Every message of the lines, in their order; a cancel has none."""
-    messages: dict[tuple[object, ...], Awaited] = {}
+    messages: dict[tuple[object, ...], AwaitedMessage] = {}
     for line, request in asked:
         if not isinstance(request, NotifyRequested):
             continue
@@ -50,7 +50,7 @@ def awaited(asked: Iterable[Asked]) -> list[Awaited]:
         parks = len(recipients) > MOST_AT_ONCE and request.priority is not Priority.URGENT
         for raw in recipients:
             address = read_address(raw)
-            made = Awaited((request.tenant, key, address.masked), media_warnings(request.media), parks=parks)
+            made = AwaitedMessage((request.tenant, key, address.masked), media_warnings(request.media), parks=parks)
             named = (request.tenant, key, address.canonical, payload_fields(request))
             message = messages.setdefault(named, made)
             message.request_ids.add(request.id or "")
@@ -58,16 +58,16 @@ def awaited(asked: Iterable[Asked]) -> list[Awaited]:
     return list(messages.values())
 
 
-class Matching:
+class AnswerMatcher:
     """Gives answers and outcomes to the messages that wait; in any order. `left`: how many wait."""
 
-    def __init__(self, messages: list[Awaited]) -> None:
-        self._asking: dict[tuple[str, Identity], list[Awaited]] = {}
+    def __init__(self, messages: list[AwaitedMessage]) -> None:
+        self._asking: dict[tuple[str, Identity], list[AwaitedMessage]] = {}
         for message in messages:
             for request_id in message.request_ids:
                 self._asking.setdefault((request_id, message.identity), []).append(message)
         self._wanted = {message.identity for message in messages}
-        self._waiting: dict[str, Awaited] = {}
+        self._waiting: dict[str, AwaitedMessage] = {}
         self._outcomes: dict[str, Outcome] = {}
         self.left = len(messages)
 
@@ -98,7 +98,7 @@ class Matching:
         message = self._waiting.get(outcome["message_id"])
         return message is not None and self._ended(message, outcome)
 
-    def _ended(self, message: Awaited, outcome: Outcome) -> bool:
+    def _ended(self, message: AwaitedMessage, outcome: Outcome) -> bool:
         first, message.outcome = message.outcome is None, outcome
         self.left -= first
         return first

@@ -18,9 +18,9 @@ from app.cli.options.tenant import known
 from app.cli.output import say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, give_up
 from app.cli.process.start import reaching_kafka, settings_or_exit
-from app.cli.send.answer_matching import Awaited, awaited
-from app.cli.send.csv_rows import BadFile
-from app.cli.send.file import Asked, BadLinesError, Line, asked, read_lines, single
+from app.cli.send.answer_matching import AwaitedMessage, awaited
+from app.cli.send.csv_rows import FileError
+from app.cli.send.file import BadLinesError, FileLine, ParsedFile, asked, read_lines, single
 from app.cli.send.line_checks import DROPPED, REPEATED, bad_numbers, repeats, without
 from app.cli.send.media_warnings import Warned, by_words, in_json, media_warned, tell
 from app.cli.send.wait import show, wait_for
@@ -103,16 +103,16 @@ def command(
     sys.exit(PROBLEMS if any(message.failed for message in messages) else OK)
 
 
-class Ready(NamedTuple):
+class ReadyBatch(NamedTuple):
     """What is to be sent, and how each line will be understood; messages with `problems` will be `rejected`."""
 
-    lines: list[Line]
-    asked: list[Asked]
+    lines: list[FileLine]
+    asked: list[ParsedFile]
     warnings: Warned
     problems: Warned
 
 
-def _dry_run(ready: Ready, as_json: bool) -> NoReturn:
+def _dry_run(ready: ReadyBatch, as_json: bool) -> NoReturn:
     """Say what was found. Exit 1 if a recipient cannot be texted."""
     bad = {line for lines in ready.problems.values() for line in lines}
     good = len(ready.lines) - len(bad)
@@ -122,7 +122,7 @@ def _dry_run(ready: Ready, as_json: bool) -> NoReturn:
     sys.exit(PROBLEMS if bad else OK)
 
 
-def _produce(ready: Ready, topics: list[str], settings: Settings, as_json: bool) -> int:
+def _produce(ready: ReadyBatch, topics: list[str], settings: Settings, as_json: bool) -> int:
     """Each line to its tenant's topic. Returns the log time of the first request, ms."""
     records = [(topic, orjson.dumps(line.event)) for topic, line in zip(topics, ready.lines, strict=True)]
     with reaching_kafka(settings), _bar("sending", len(records), quiet=as_json) as acked:
@@ -132,7 +132,7 @@ def _produce(ready: Ready, topics: list[str], settings: Settings, as_json: bool)
 async def _wait(
     settings: Settings,
     tenants: Collection[str],
-    messages: list[Awaited],
+    messages: list[AwaitedMessage],
     timeout_s: float,
     found: Callable[[], None],
     sent_ms: int,
@@ -165,7 +165,7 @@ def _bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _read(file: str | None, given: dict[str, Any], tenants: Mapping[str, Tenant], once: bool) -> Ready:
+def _read(file: str | None, given: dict[str, Any], tenants: Mapping[str, Tenant], once: bool) -> ReadyBatch:
     """The lines, checked; `once`: without repeats of a text to one person. Exit 2 for a file that is refused whole."""
     defaults = {name: valid_text(given[name]) for name in DEFAULTS if given[name]}
     warnings: list[tuple[int, str]] = []
@@ -180,25 +180,27 @@ def _read(file: str | None, given: dict[str, Any], tenants: Mapping[str, Tenant]
         tell(by_words(warnings), named=True)
         tell(by_words(bad_numbers(bad.good, tenants)), named=True, kind="error")
         give_up(*bad.faults)
-    except BadFile as bad:
+    except FileError as bad:
         tell(by_words(warnings), named=True)
         give_up(str(bad))
     warnings += media_warned(wanted)
     warnings += [(repeat.line, DROPPED if once else REPEATED) for repeat in repeated]
-    return Ready(lines, wanted, by_words(warnings), by_words(bad_numbers(wanted, tenants)))
+    return ReadyBatch(lines, wanted, by_words(warnings), by_words(bad_numbers(wanted, tenants)))
 
 
-def _of_file(file: str, given: dict[str, Any], defaults: dict[str, Any], warnings: list[tuple[int, str]]) -> list[Line]:
+def _of_file(
+    file: str, given: dict[str, Any], defaults: dict[str, Any], warnings: list[tuple[int, str]]
+) -> list[FileLine]:
     beside = [name for name in ONE_MESSAGE if given[name]]
     if beside:
-        raise BadFile(f"--{beside[0].replace('_', '-')}: is for one message and does not go with FILE")
+        raise FileError(f"--{beside[0].replace('_', '-')}: is for one message and does not go with FILE")
     content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     return read_lines(
         "standard input" if file == "-" else file, content, defaults, lambda line, what: warnings.append((line, what))
     )
 
 
-def _single(given: dict[str, Any], defaults: dict[str, Any]) -> Line:
+def _single(given: dict[str, Any], defaults: dict[str, Any]) -> FileLine:
     """Arguments are bytes to the system: what is not UTF-8 of them is replaced by U+FFFD."""
     to, media = ([valid_text(text) for text in given[name]] for name in ("to", "media"))
     event = {"to": to, "body": valid_text(given["body"]), "media": media, **defaults}

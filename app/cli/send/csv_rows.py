@@ -27,7 +27,7 @@ LISTED = f"{', '.join(COLUMNS)}, {METADATA}NAME"
 _SHOWN = re.compile(r"[A-Za-z](?!.*\d{4})[\w .-]{0,39}", re.ASCII)
 
 
-class BadFile(ValueError):
+class FileError(ValueError):
     """What is wrong with the file, with its line where there is one. Quotes nothing of it."""
 
 
@@ -38,7 +38,7 @@ def read_rows(text: str, warn: Callable[[int, str], None]) -> Iterator[tuple[int
         text: the whole file; its first line names the columns.
         warn: called with a line and what is odd about it.
 
-    Raises BadFile.
+    Raises FileError.
     """
     rows = _cells(text)
     first_line, first = next(rows)
@@ -47,7 +47,7 @@ def read_rows(text: str, warn: Callable[[int, str], None]) -> Iterator[tuple[int
         if not any(cell.strip() for cell in cells):  # as spreadsheets write rows that were cleared
             continue
         if any(cell.strip() for cell in cells[len(columns) :]):
-            raise BadFile(f"line {number}: has more cells than the first line has columns")
+            raise FileError(f"line {number}: has more cells than the first line has columns")
         yield number, _event(columns, cells)
 
 
@@ -74,7 +74,7 @@ def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as fault:
-            raise BadFile(f"line {number}: {_told(fault)}") from None
+            raise FileError(f"line {number}: {_told(fault)}") from None
         if cells:
             yield number, cells
 
@@ -91,13 +91,13 @@ def _columns(cells: list[str], warn: Callable[[str], None]) -> list[str]:
     """The name of each column, "" for one that is ignored."""
     names = [_name(cell) for cell in cells]
     if not any(names):
-        raise BadFile(f"the first line must name the columns, with commas between: {LISTED}")
+        raise FileError(f"the first line must name the columns, with commas between: {LISTED}")
     for place, (name, cell) in enumerate(zip(names, cells, strict=True), 1):
         if not name and cell.strip():
             shown = f" ({cell.strip()})" if _SHOWN.fullmatch(cell.strip()) else ""
             warn(f"column {place}{shown} is not known and is ignored; columns are {LISTED}")
         if name and name in names[: place - 1]:
-            raise BadFile(f"column {place}: {name} is there already")
+            raise FileError(f"column {place}: {name} is there already")
     return names
 
 

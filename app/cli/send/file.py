@@ -9,22 +9,22 @@ from typing import Any, NamedTuple
 import orjson
 
 from app import clock
-from app.cli.send.csv_rows import BadFile, Event, read_rows
-from app.records.codec import InvalidJsonError, Unreadable, decode_tolerant
+from app.cli.send.csv_rows import Event, FileError, read_rows
+from app.records.codec import InvalidFieldError, InvalidJsonError, decode_tolerant
 from app.records.requests import NotifyRequest, read_request
 
 # Lines that cannot be read of which the fault is told.
 MOST_FAULTS = 20
 
 
-class Line(NamedTuple):
+class FileLine(NamedTuple):
     """An event and the line of the file it begins on, counted from 1."""
 
     number: int
     event: Event
 
 
-class Asked(NamedTuple):
+class ParsedFile(NamedTuple):
     """A line as its reader will understand it."""
 
     line: int
@@ -33,7 +33,7 @@ class Asked(NamedTuple):
 
 def read_lines(
     name: str, content: bytes, defaults: Mapping[str, Any], warn: Callable[[int, str], None] = lambda line, what: None
-) -> list[Line]:
+) -> list[FileLine]:
     """The events of a file, each with an idempotency key.
 
     Args:
@@ -41,23 +41,23 @@ def read_lines(
         defaults: for lines that lack the field.
         warn: called with a line and what is odd about it.
 
-    Raises BadFile.
+    Raises FileError.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadFile(f"{name}: is not text in UTF-8") from None
+        raise FileError(f"{name}: is not text in UTF-8") from None
     if not text.strip():
-        raise BadFile(f"nothing to send: {name} is empty")
+        raise FileError(f"nothing to send: {name} is empty")
     if text.lstrip().startswith("["):
-        raise BadFile(f"{name}: is a JSON array; one object per line is wanted")
+        raise FileError(f"{name}: is a JSON array; one object per line is wanted")
     rows = list(_objects(text, warn) if text.lstrip().startswith("{") else read_rows(text, warn))
     if not rows:
-        raise BadFile(f"nothing to send: {name} has no line below its columns")
-    return keyed([Line(number, _filled(row, defaults)) for number, row in rows])
+        raise FileError(f"nothing to send: {name} has no line below its columns")
+    return keyed([FileLine(number, _filled(row, defaults)) for number, row in rows])
 
 
-def keyed(lines: list[Line], salt: bytes = b"") -> list[Line]:
+def keyed(lines: list[FileLine], salt: bytes = b"") -> list[FileLine]:
     """A key for each line without one, from its content, its ordinal among equal lines and the `salt`; and an id of the
     event for each without one, by which its answer on notify.updates is known."""
     lines = _keyed(lines, salt)
@@ -68,7 +68,7 @@ def keyed(lines: list[Line], salt: bytes = b"") -> list[Line]:
     return lines
 
 
-def _keyed(lines: list[Line], salt: bytes) -> list[Line]:
+def _keyed(lines: list[FileLine], salt: bytes) -> list[FileLine]:
     seen: Counter[bytes] = Counter()
     for _, event in lines:
         own = own_fields(event)
@@ -81,28 +81,28 @@ def _keyed(lines: list[Line], salt: bytes) -> list[Line]:
     return lines
 
 
-def single(event: Event) -> Line:
+def single(event: Event) -> FileLine:
     """One message from the command line: sent anew each time, unless it names a key."""
-    return keyed([Line(1, {"type": "notify.requested.v1", **event})], os.urandom(8))[0]
+    return keyed([FileLine(1, {"type": "notify.requested.v1", **event})], os.urandom(8))[0]
 
 
-class BadLinesError(BadFile):
+class BadLinesError(FileError):
     """Lines that cannot be read as requests: `faults` names the first of them; `good`: the others."""
 
-    def __init__(self, faults: list[str], good: list[Asked]) -> None:
+    def __init__(self, faults: list[str], good: list[ParsedFile]) -> None:
         super().__init__(faults[0])
         more = [f"{len(faults) - MOST_FAULTS} more lines cannot be read"] if len(faults) > MOST_FAULTS else []
         self.faults, self.good = [*faults[:MOST_FAULTS], *more], good
 
 
-def asked(lines: list[Line], *, named: bool = True) -> list[Asked]:
+def asked(lines: list[FileLine], *, named: bool = True) -> list[ParsedFile]:
     """Every line as intake will read it. Raises BadLinesError with line (if `named`), field and rule of each that it
     cannot."""
-    good, faults = list[Asked](), list[str]()
+    good, faults = list[ParsedFile](), list[str]()
     for number, event in lines:
         try:
-            good.append(Asked(number, read_request(orjson.dumps(event))))
-        except Unreadable as bad:
+            good.append(ParsedFile(number, read_request(orjson.dumps(event))))
+        except InvalidFieldError as bad:
             faults.append(f"line {number}: {bad.field}: {bad.rule}" if named else f"{bad.field}: {bad.rule}")
     if faults:
         raise BadLinesError(faults, good)
@@ -133,10 +133,10 @@ def _objects(text: str, warn: Callable[[int, str], None]) -> Iterator[tuple[int,
 def _object(number: int, line: str, warn: Callable[[int, str], None]) -> Event:
     try:
         row, replaced = decode_tolerant(_any_json, line.encode())
-    except Unreadable:
-        raise BadFile(f"line {number}: is not JSON") from None
+    except InvalidFieldError:
+        raise FileError(f"line {number}: is not JSON") from None
     if not isinstance(row, dict):
-        raise BadFile(f"line {number}: must be an object")
+        raise FileError(f"line {number}: must be an object")
     for what in replaced:
         warn(number, what)
     return row

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from app.cli.send.file import Asked, Line, own_fields
+from app.cli.send.file import FileLine, ParsedFile, own_fields
 from app.config.tenants import Tenant
 from app.domain.content.phone import read_address
 from app.records.requests import NotifyRequested, recipients_of
@@ -19,7 +19,7 @@ class Repeat(NamedTuple):
     recipient: str
 
 
-def bad_numbers(asked: Iterable[Asked], tenants: Mapping[str, Tenant]) -> Iterator[tuple[int, str]]:
+def bad_numbers(asked: Iterable[ParsedFile], tenants: Mapping[str, Tenant]) -> Iterator[tuple[int, str]]:
     """Each line and rule that a recipient breaks: that message will be `rejected`."""
     for line, request in _requests(asked):
         strict = request.tenant in tenants and tenants[request.tenant].strict_numbers
@@ -29,7 +29,7 @@ def bad_numbers(asked: Iterable[Asked], tenants: Mapping[str, Tenant]) -> Iterat
                 yield line, f"{field}: {problem}"
 
 
-def repeats(asked: Iterable[Asked]) -> list[Repeat]:
+def repeats(asked: Iterable[ParsedFile]) -> list[Repeat]:
     """Recipients who get the same content at the same time from an earlier line.
 
     A line with the key of the earlier one is the same message, and no repeat.
@@ -47,7 +47,7 @@ def repeats(asked: Iterable[Asked]) -> list[Repeat]:
     return found
 
 
-def without(repeated: Iterable[Repeat], lines: Iterable[Line]) -> Iterator[Line]:
+def without(repeated: Iterable[Repeat], lines: Iterable[FileLine]) -> Iterator[FileLine]:
     """The lines without those recipients; a line that names nobody else is left out."""
     dropped: dict[int, set[str]] = {}
     for line, recipient in repeated:
@@ -64,5 +64,5 @@ def _listed(to: str | list[str]) -> list[str]:
     return [to] if isinstance(to, str) else to
 
 
-def _requests(asked: Iterable[Asked]) -> Iterator[tuple[int, NotifyRequested]]:
+def _requests(asked: Iterable[ParsedFile]) -> Iterator[tuple[int, NotifyRequested]]:
     return ((line, request) for line, request in asked if isinstance(request, NotifyRequested))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.cli.output import say
-from app.cli.send.file import Asked
+from app.cli.send.file import ParsedFile
 from app.domain.content.media import media_warnings
 from app.records.requests import NotifyRequested
 
@@ -12,7 +12,7 @@ Warned = Mapping[str, Sequence[int]]
 MOST_LINES = 5
 
 
-def media_warned(asked: Iterable[Asked]) -> Iterator[tuple[int, str]]:
+def media_warned(asked: Iterable[ParsedFile]) -> Iterator[tuple[int, str]]:
     """Each line and what may go wrong with its media."""
     for line, request in asked:
         for warning in media_warnings(request.media) if isinstance(request, NotifyRequested) else ():

@@ -15,9 +15,9 @@ from app.cli.queries.message_state import not_taken, state, taken_messages
 from app.cli.queries.outcome_reason import why
 from app.cli.queries.parked_requests import parked_requests, parked_words
 from app.cli.queries.stopped_lanes import stopped_lanes
-from app.cli.send.answer_matching import Awaited, Matching, Outcome
+from app.cli.send.answer_matching import AnswerMatcher, AwaitedMessage, Outcome
 from app.kafka.client import kafka_error
-from app.kafka.cluster_check import Unfit
+from app.kafka.cluster_check import ClusterMismatchError
 from app.kafka.progress_monitor import WorkerMonitor
 from app.kafka.topic_io import follow
 from app.records.topics import Topics
@@ -30,7 +30,7 @@ SKEW_MS = 1000
 
 async def wait_for(
     topics: Topics,
-    messages: list[Awaited],
+    messages: list[AwaitedMessage],
     timeout_s: float,
     client: dict[str, Any],
     found: Callable[[], None],
@@ -40,7 +40,7 @@ async def wait_for(
     """Until every message has its outcome or is a conflict, or the time is over; `found` is called for each. `workers`
     is observed meanwhile, for what the missing ones wait for; `sent_ms`: log time of the first request, which is
     answered after it."""
-    matching = Matching(messages)
+    matching = AnswerMatcher(messages)
     outcomes = _read(follow(topics.outcomes, client, from_start=True, forever=True), matching.take, found, matching)
     answers = follow(topics.updates, client, from_start=True, forever=True, since_ms=sent_ms - SKEW_MS)
     workers.start(logged=False)
@@ -59,7 +59,7 @@ async def _read(
     records: AsyncIterator[tuple[Any, dict[str, Any]]],
     take: Callable[[dict[str, Any]], bool],
     found: Callable[[], None],
-    matching: Matching,
+    matching: AnswerMatcher,
 ) -> None:
     """Until nothing is left to wait for."""
     async with aclosing(records) as opened:  # type: ignore[type-var] # an asynchronous generator
@@ -83,18 +83,18 @@ async def _first(*reads: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait(tasks)
 
 
-async def _told(topics: Topics, client: dict[str, Any], messages: list[Awaited], workers: WorkerMonitor) -> None:
+async def _told(topics: Topics, client: dict[str, Any], messages: list[AwaitedMessage], workers: WorkerMonitor) -> None:
     """As far as it can be known: whoever may read outcomes need not be allowed to read a worker's tables."""
     missing = [message for message in messages if message.outcome is None]
     try:
         async with asyncio.timeout(LOOK_S):
             await _look(topics, client, missing, workers)
-    except (kafka_error(), OSError, Unfit) as error:
+    except (kafka_error(), OSError, ClusterMismatchError) as error:
         for message in missing:
             message.waits = f"not known: the tables cannot be read ({type(error).__name__})"
 
 
-async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], workers: WorkerMonitor) -> None:
+async def _look(topics: Topics, client: dict[str, Any], missing: list[AwaitedMessage], workers: WorkerMonitor) -> None:
     """What each of them waits for. One whose request was not answered yet is in no row that is its own."""
     stopped = {(row.tenant, row.lane): row for row in await stopped_lanes(topics, client)}
     parked = await parked_requests(topics, client) if any(message.parks for message in missing) else 0
@@ -107,7 +107,7 @@ async def _look(topics: Topics, client: dict[str, Any], missing: list[Awaited], 
             message.waits = state(row, stopped, workers.stopped)
 
 
-def show(messages: list[Awaited], *, as_json: bool) -> None:
+def show(messages: list[AwaitedMessage], *, as_json: bool) -> None:
     """By line; one without an outcome too. Ids are never cut, so that they can be passed on to `explain`."""
     if as_json:
         for message in messages:
@@ -126,6 +126,6 @@ def show(messages: list[Awaited], *, as_json: bool) -> None:
     Console(width=max(console.width, 120)).print(table)
 
 
-def _none(message: Awaited) -> Outcome:
+def _none(message: AwaitedMessage) -> Outcome:
     masked, message_id = message.identity[2], message.message_id or None
     return {"outcome": None, "recipient": {"masked": masked}, "message_id": message_id, "waits": message.waits}

@@ -15,7 +15,7 @@ from app.config.tenants import Tenant
 from app.domain.content.phone import mask
 
 if TYPE_CHECKING:
-    from app.provider.account.sdk_client import Unanswered
+    from app.provider.account.sdk_client import UnansweredCallError
 
 T = TypeVar("T")
 by_tenant = click.option("--tenant", help="Whose account; needed when there are several.")
@@ -55,16 +55,16 @@ def one(name: str | None) -> Tenant:
 
 def asking(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T:
     """As `answer`; says what Twilio refused, with exit 1."""
-    from app.provider.account.sdk_client import Unanswered
+    from app.provider.account.sdk_client import UnansweredCallError
 
     try:
         return answer(tenant, ask, *given)
-    except Unanswered as no:
+    except UnansweredCallError as no:
         refused(no, tenant)
 
 
 def answer(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T:
-    """What `ask` returns of a line to the tenant's account and what is given. Raises Unanswered."""
+    """What `ask` returns of a line to the tenant's account and what is given. Raises UnansweredCallError."""
     from app.provider.account.account_checks import line_of
 
     async def run() -> T:
@@ -74,12 +74,12 @@ def answer(tenant: Tenant, ask: "Callable[..., Awaitable[T]]", *given: Any) -> T
     return asyncio.run(run())
 
 
-def refused(no: "Unanswered", tenant: Tenant) -> NoReturn:
+def refused(no: "UnansweredCallError", tenant: Tenant) -> NoReturn:
     """Say why Twilio did not do it; exit 1."""
     give_up(because(no, tenant), code=PROBLEMS)
 
 
-def because(no: "Unanswered", tenant: Tenant) -> str:
+def because(no: "UnansweredCallError", tenant: Tenant) -> str:
     """Why Twilio did not do it, and who was asked if nobody answered."""
     from app.provider.account.findings import shown
     from app.provider.http import API

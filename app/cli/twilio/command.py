@@ -14,11 +14,11 @@ from app.cli.queries.findings import as_object, lines, readable_secrets
 from app.cli.twilio.client import as_json, asking, chosen, chosen_of, of_tenants, refused, reveal, yes
 from app.cli.twilio.holdings import numbers, services
 from app.cli.twilio.messages import messages
-from app.cli.twilio.plan_view import Told, sids_to_keep, tell
+from app.cli.twilio.plan_view import PlanView, sids_to_keep, tell
 from app.config.tenants import Tenant
 
 if TYPE_CHECKING:
-    from app.provider.account.sdk_client import Line
+    from app.provider.account.sdk_client import SdkClient
 
 prune = click.option(
     "--prune",
@@ -125,26 +125,26 @@ def check(tenant: str | None, as_json: bool) -> None:
     sys.exit(PROBLEMS if found else OK)
 
 
-async def _planned(line: "Line", tenant: Tenant, prune: bool) -> Told:
+async def _planned(line: "SdkClient", tenant: Tenant, prune: bool) -> PlanView:
     from app.provider.account.account_reader import read_held
     from app.provider.account.desired_state import wanted
     from app.provider.account.plan import plan, sids
 
     wish, held = wanted(tenant), await read_held(line)
-    return Told(tenant, plan(wish, held, prune=prune), sids(wish, held))
+    return PlanView(tenant, plan(wish, held, prune=prune), sids(wish, held))
 
 
-async def _applied(line: "Line", told: Told) -> None:
+async def _applied(line: "SdkClient", told: PlanView) -> None:
     """Notes what was made; says how far it came if Twilio refuses."""
     from app.provider.account.apply import apply
-    from app.provider.account.sdk_client import Unanswered
+    from app.provider.account.sdk_client import UnansweredCallError
 
     try:
         async for change, sid in apply(line, told.changes):
             told.done += 1
             if change.action == "create":
                 told.made[change.where.removeprefix("services.")] = sid
-    except Unanswered as no:
+    except UnansweredCallError as no:
         say(f"{plural(told.done, 'change was', 'changes were')} made; a new plan goes on from there", err=True)
         sids_to_keep([told], err=True)
         refused(no, told.tenant)

@@ -12,7 +12,7 @@ from app.cli.process.exit_codes import PROBLEMS, give_up
 from app.cli.twilio.client import as_json, asking, by_tenant, hidden, one, reveal, sids
 
 if TYPE_CHECKING:
-    from app.provider.account.account_state import Members, Number, Service
+    from app.provider.account.account_state import AccountNumber, AccountService, Members
 
 
 @click.group("services")
@@ -113,7 +113,7 @@ def show_number(number: str, tenant: str | None, reveal: bool, as_json: bool) ->
     _tell(_number(found[0], reveal), as_json)
 
 
-def _service(service: "Service", members: "Members | None") -> dict[str, Any]:
+def _service(service: "AccountService", members: "Members | None") -> dict[str, Any]:
     from app.provider.account.findings import shown
 
     told: dict[str, Any] = msgspec.to_builtins(service)
@@ -121,7 +121,7 @@ def _service(service: "Service", members: "Members | None") -> dict[str, Any]:
     return told if members is None else {**told, **msgspec.to_builtins(members)}
 
 
-def _number(number: "Number", reveal: bool) -> dict[str, Any]:
+def _number(number: "AccountNumber", reveal: bool) -> dict[str, Any]:
     """Twilio makes the friendly name from the number."""
     from app.provider.account.findings import shown
 

@@ -22,8 +22,8 @@ from app.config import parsers
 from app.config.tenants import Tenant
 
 if TYPE_CHECKING:
-    from app.provider.account.messages_api import Text, Wish
-    from app.provider.account.sdk_client import Line
+    from app.provider.account.messages_api import MessageChange, TwilioMessage
+    from app.provider.account.sdk_client import SdkClient
 
 SID = sids(["SM", "MM"])
 DEFAULT_LIMIT = 50
@@ -95,15 +95,15 @@ def list_texts(
       heliograph twilio messages list --since 1h
       heliograph twilio messages list --to +14155550123 --all --json | jq -r .status
     """
-    from app.provider.account.messages_api import Wish
+    from app.provider.account.messages_api import MessageChange
 
-    wish, account = Wish(to=to, sender=sender, since=_time(since), until=_time(until)), one(tenant)
+    wish, account = MessageChange(to=to, sender=sender, since=_time(since), until=_time(until)), one(tenant)
     if reveal:
         _recorded(account, "", by)
     asking(account, _list, wish, None if everything else limit, reveal, as_json)
 
 
-async def _list(line: "Line", wish: "Wish", limit: int | None, reveal: bool, as_json: bool) -> None:
+async def _list(line: "SdkClient", wish: "MessageChange", limit: int | None, reveal: bool, as_json: bool) -> None:
     from app.provider.account.messages_api import listed
 
     async for text in listed(line, wish, limit):
@@ -165,13 +165,13 @@ def delete(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) 
 
 def _each(account: Tenant, ask: Callable[..., Any], done: str, sids: Sequence[str], as_json: bool) -> None:
     """All of them, though Twilio refuses one; says which, and then exit 1."""
-    from app.provider.account.sdk_client import Unanswered
+    from app.provider.account.sdk_client import UnansweredCallError
 
     refusals = 0
     for sid in sids:
         try:
             answer(account, ask, sid)
-        except Unanswered as no:
+        except UnansweredCallError as no:
             refusals += 1
             say(f"error: {sid}: {because(no, account)}", err=True)
         else:
@@ -198,7 +198,7 @@ def _time(at_ms: int | None) -> datetime | None:
     return datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms is not None else None
 
 
-def _shown(text: "Text", reveal: bool) -> dict[str, Any]:
+def _shown(text: "TwilioMessage", reveal: bool) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(text)
     to, sender, body = told.pop("to"), told.pop("sender"), told.pop("body")
     masked = {"from": hidden(sender, reveal), "to": hidden(to, reveal), "body": body if reveal or not body else "•••"}

@@ -9,17 +9,17 @@ from app.cli.twilio.client import hidden
 from app.config.tenants import Tenant
 
 if TYPE_CHECKING:
-    from app.provider.account.plan import Change, Edit
+    from app.provider.account.plan import AccountChange, Edit
 
 SIGNS = {"create": "+", "alter": "~", "attach": "+", "detach": "-", "keep": " ", "refuse": "!"}
 
 
 @dataclass
-class Told:
+class PlanView:
     """A tenant's plan. `found`: SIDs of its services that are there, by name; `made`: those of services just made."""
 
     tenant: Tenant
-    changes: "tuple[Change, ...]"
+    changes: "tuple[AccountChange, ...]"
     found: dict[str, str]
     made: dict[str, str] = field(default_factory=dict)
     done: int = 0
@@ -42,7 +42,7 @@ class Told:
         return {name: known[name] for name in lacking if name in known}
 
 
-def tell(told: Sequence[Told], *, reveal: bool, as_json: bool) -> None:
+def tell(told: Sequence[PlanView], *, reveal: bool, as_json: bool) -> None:
     """All of it."""
     if as_json:
         changes = [_object(one.tenant.name, change, reveal) for one in told for change in one.changes]
@@ -58,7 +58,7 @@ def tell(told: Sequence[Told], *, reveal: bool, as_json: bool) -> None:
         say("everything at Twilio is as declared")
 
 
-def sids_to_keep(told: Sequence[Told], *, err: bool = False) -> None:
+def sids_to_keep(told: Sequence[PlanView], *, err: bool = False) -> None:
     """What the operator puts into the tenants file. `err`: to standard error, where it disturbs no JSON."""
     if any(one.sids for one in told):
         say_lines("\nput into the tenants file:", err=err)
@@ -67,7 +67,7 @@ def sids_to_keep(told: Sequence[Told], *, err: bool = False) -> None:
             say_lines(f'[tenants.{one.tenant.name}.services.{name}]\nsid = "{sid}"', err=err)
 
 
-def _object(tenant: str, change: "Change", reveal: bool) -> dict[str, Any]:
+def _object(tenant: str, change: "AccountChange", reveal: bool) -> dict[str, Any]:
     edits = [{"field": edit.field, "held": _value(edit.held), "wanted": _value(edit.wanted)} for edit in change.edits]
     return {
         "tenant": tenant,
@@ -81,7 +81,7 @@ def _object(tenant: str, change: "Change", reveal: bool) -> dict[str, Any]:
     }
 
 
-def _lines(tenant: str, change: "Change", reveal: bool) -> list[str]:
+def _lines(tenant: str, change: "AccountChange", reveal: bool) -> list[str]:
     number = f" {hidden(change.number, reveal)} {change.number_sid}".rstrip()
     sid = f" ({change.sid})" if change.sid else ""
     why = f": {change.why}" if change.why else ""

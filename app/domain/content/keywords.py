@@ -28,7 +28,7 @@ _DRAWN_OUT = re.compile(r"(.)\1{2,}")
 _SENTENCE_ENDS = re.compile(r"[.,;:!?\r\n]+")
 
 
-class Reading(NamedTuple):
+class Classification(NamedTuple):
     """`keyword`: the word recognised, STOP for a phrase, or the first word of any other text; `arguments`: the words
     behind the first; `rule`: the name of the rule that decided, or "" if none did."""
 
@@ -38,13 +38,13 @@ class Reading(NamedTuple):
     rule: str = ""
 
 
-def read_intent(body: str, opt_out_type: str = "", own_stop_words: tuple[str, ...] = ()) -> Reading:
+def read_intent(body: str, opt_out_type: str = "", own_stop_words: tuple[str, ...] = ()) -> Classification:
     """See the module. `own_stop_words`: the tenant's own (ARRET, ALTO ...), written in any way."""
     ours = _read(without_signature(body), own_stop_words)
     if (known := _TYPES.get(opt_out_type.strip().upper())) is not None:
         # Twilio's word, not the person's: what else they wrote stays sealed.
         keyword = known.name if ours.intent is Intent.NONE else ours.keyword
-        return Reading(known, keyword, ours.arguments, OPT_OUT_TYPE)
+        return Classification(known, keyword, ours.arguments, OPT_OUT_TYPE)
     return ours
 
 
@@ -63,22 +63,22 @@ def own_word_fault(word: str) -> str:
     return ""
 
 
-def _read(body: str, own_stop_words: tuple[str, ...]) -> Reading:
+def _read(body: str, own_stop_words: tuple[str, ...]) -> Classification:
     text = without_footer(" ".join(normalized_words(body)))
     words = text.split()
     arguments, joined = tuple(words[1:]), "".join(words)
     # START is not looked for within "un stop" or "s tart": in doubt a person stays opted out.
     if text in START_WORDS:
-        return Reading(Intent.START, text, arguments, KEYWORD)
+        return Classification(Intent.START, text, arguments, KEYWORD)
     if joined in HELP_WORDS:
-        return Reading(Intent.HELP, joined, arguments, KEYWORD)
+        return Classification(Intent.HELP, joined, arguments, KEYWORD)
     if (stop := _DRAWN_OUT.sub(r"\1", joined)) in STOP_WORDS:
-        return Reading(Intent.STOP, stop, arguments, KEYWORD)
+        return Classification(Intent.STOP, stop, arguments, KEYWORD)
     if joined in _joined(own_stop_words):
-        return Reading(Intent.STOP, joined, arguments, OWN_KEYWORD)
+        return Classification(Intent.STOP, joined, arguments, OWN_KEYWORD)
     if rule := phrase_rule(text, _sentences(body)):
-        return Reading(Intent.STOP, Intent.STOP.name, arguments, rule)
-    return Reading(Intent.NONE, words[0] if words else "", arguments)
+        return Classification(Intent.STOP, Intent.STOP.name, arguments, rule)
+    return Classification(Intent.NONE, words[0] if words else "", arguments)
 
 
 def _sentences(body: str) -> list[str]:

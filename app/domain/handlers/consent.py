@@ -11,18 +11,18 @@ from app.domain.model.consent_texts import (
 )
 from app.domain.model.contact import Consent, ConsentText
 from app.domain.model.events import ConsentChanged
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.domain.model.vocabulary import Intent, Provenance, Reason
-from app.domain.rules.decision_context import Case
-from app.domain.rules.lifecycle import suppress
+from app.domain.rules.attempt_evaluation import suppress
+from app.domain.rules.decision_context import DecisionContext
 
 
-def learn_opt_out(case: Case, received_ms: int, sid: str, code: int | None, but: str) -> None:
+def learn_opt_out(case: DecisionContext, received_ms: int, sid: str, code: int | None, but: str) -> None:
     """Twilio refuses this person (21610, 30004 on toll-free, 30640): as good as a STOP received then."""
     _change(case, ConsentText(sid, Intent.STOP, received_ms), f"twilio_{code or 21610}", but)
 
 
-def learn_consent_text(case: Case, record: Texted) -> None:
+def learn_consent_text(case: DecisionContext, record: TextArrived) -> None:
     """A STOP or START from the person. A repeat can only show that the text was received earlier than was known."""
     consent, text = case.contact.consent, ConsentText(record.sid, record.intent, record.at)
     if is_doubtful(consent, text, record.provenance) or _was_read_otherwise(case, record):
@@ -31,10 +31,10 @@ def learn_consent_text(case: Case, record: Texted) -> None:
     if not remembers(consent, text.sid) or opted_out_after(consent, text, source) != consent.opted_out:
         _change(case, text, source)
     elif with_text(consent, text) != consent:
-        case.happen(ConsentTextRedated(text=text))
+        case.record(ConsentTextRedated(text=text))
 
 
-def _was_read_otherwise(case: Case, record: Texted) -> bool:
+def _was_read_otherwise(case: DecisionContext, record: TextArrived) -> bool:
     """Whether the webhook of a text found on Twilio's list was read as neither STOP nor START; the list has no
     OptOutType, so the webhook is right. A START in doubt did not count either, and may count now."""
     consent, found = case.contact.consent, record.provenance is Provenance.RECONCILED
@@ -47,10 +47,10 @@ def opted_out_after(consent: Consent, stop_or_start: ConsentText, source: str) -
     return is_closed(consent_after(consent, stop_or_start, source))
 
 
-def _change(case: Case, stop_or_start: ConsentText, source: str, but: str = "") -> None:
+def _change(case: DecisionContext, stop_or_start: ConsentText, source: str, but: str = "") -> None:
     """`source`: see `records.consent`; `but`: see `suppress`."""
     opted_out = opted_out_after(case.contact.consent, stop_or_start, source)
-    case.happen(
+    case.record(
         ConsentChanged(
             intent=stop_or_start.intent,
             opted_out=opted_out,

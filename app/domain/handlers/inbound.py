@@ -10,19 +10,19 @@ from app.domain.handlers.consent import learn_consent_text, learn_opt_out
 from app.domain.model.consent_texts import remembers
 from app.domain.model.contact import Attempt, Failure, Message, digest_of, last_attempt_no
 from app.domain.model.events import TextReceived
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.model.row_limits import FAILURES_KEPT_MS
-from app.domain.model.vocabulary import ErrorClass, Intent, Progress, Provenance
-from app.domain.rules.decision_context import Case, key_of
-from app.domain.rules.lifecycle import suppress
+from app.domain.model.vocabulary import DeliveryStatus, ErrorClass, Intent, Provenance
+from app.domain.rules.attempt_evaluation import suppress
+from app.domain.rules.decision_context import DecisionContext, key_of
 
 
-class Told(Protocol):
+class InboundFacts(Protocol):
     """What an answer, a report or a text on Twilio's list says of an attempt."""
 
     @property
-    def progress(self) -> Progress: ...
+    def progress(self) -> DeliveryStatus: ...
     @property
     def code(self) -> int | None: ...
     @property
@@ -31,7 +31,7 @@ class Told(Protocol):
     def invalid_after(self) -> int: ...
 
 
-def texted(case: Case, record: Texted) -> None:
+def texted(case: DecisionContext, record: TextArrived) -> None:
     """STOP closes and ends what has not left; START reopens; the number is alive; the text is told once per SID.
 
     A repeat, by whatever way, is nothing new, but that a STOP or START may have been received earlier than was known.
@@ -44,37 +44,37 @@ def texted(case: Case, record: Texted) -> None:
         return
     if not found or record.at > case.contact.number.since_ms:
         _reached(case, "texted")
-    case.happen(TextReceived(sid=record.sid, intent=record.intent))
+    case.record(TextReceived(sid=record.sid, intent=record.intent))
 
 
-def learn(case: Case, held: tuple[Message, Attempt], told: Told, received_ms: int, sid: str) -> None:
+def learn(case: DecisionContext, held: tuple[Message, Attempt], told: InboundFacts, received_ms: int, sid: str) -> None:
     """`held`: message and attempt as they stand after what is told. A failure of what was delivered says nothing."""
     message, attempt = held
     digest = digest_of(message, plain=attempt.plain)
     own = message.id if attempt.n == last_attempt_no(message) else ""
     if told.error is ErrorClass.OPTED_OUT:
         learn_opt_out(case, received_ms, sid, told.code, own)
-    if told.progress >= Progress.DELIVERED:
+    if told.progress >= DeliveryStatus.DELIVERED:
         _reached(case, "delivered", key_of(message.id))
         if digest in case.contact.filtered:
-            case.happen(TextFiltered(digest=digest, lifted=True))
-    elif attempt.progress >= Progress.DELIVERED:
+            case.record(TextFiltered(digest=digest, lifted=True))
+    elif attempt.progress >= DeliveryStatus.DELIVERED:
         return
     elif told.error is ErrorClass.FILTERED and digest and digest not in case.contact.filtered:
-        case.happen(TextFiltered(digest=digest))
+        case.record(TextFiltered(digest=digest))
         suppress(case, own)
     elif told.invalid_after and told.error is not None and case.contact.number.why is None:
         _failed(case, Failure(key_of(message.id), case.place.log_ms, told.invalid_after), told, own)
 
 
-def _reached(case: Case, by: str, told_by: str = "") -> None:
+def _reached(case: DecisionContext, by: str, told_by: str = "") -> None:
     if case.contact.number.why is not None:
-        case.happen(NumberChanged(why=None, by=by, at_ms=case.place.log_ms, told_by=told_by))
+        case.record(NumberChanged(why=None, by=by, at_ms=case.place.log_ms, told_by=told_by))
     elif case.contact.number.failures:
-        case.happen(FailuresForgotten())
+        case.record(FailuresForgotten())
 
 
-def _failed(case: Case, failure: Failure, told: Told, own: str) -> None:
+def _failed(case: DecisionContext, failure: Failure, told: InboundFacts, own: str) -> None:
     """Messages count, not attempts: the retries of one are the same trouble."""
     assert told.error is not None, "a failure has a class"
     known = [f for f in case.contact.number.failures if failure.at_ms - f.at_ms <= FAILURES_KEPT_MS]
@@ -83,10 +83,10 @@ def _failed(case: Case, failure: Failure, told: Told, own: str) -> None:
     failure = Failure(failure.key, failure.at_ms, min([failure.invalid_after, *same]))
     if _enough((*counted, failure)):
         by, at = told.error.value, failure.at_ms
-        case.happen(NumberChanged(why=told.error, by=by, at_ms=at, told_by=failure.key, code=told.code))
+        case.record(NumberChanged(why=told.error, by=by, at_ms=at, told_by=failure.key, code=told.code))
         suppress(case, own)
     elif failure.invalid_after not in same:
-        case.happen(NumberFailed(told_by=failure.key, at_ms=failure.at_ms, invalid_after=failure.invalid_after))
+        case.record(NumberFailed(told_by=failure.key, at_ms=failure.at_ms, invalid_after=failure.invalid_after))
 
 
 def _enough(failures: tuple[Failure, ...]) -> bool:

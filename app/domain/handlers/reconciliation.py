@@ -10,42 +10,48 @@ from collections.abc import Iterable, Iterator
 
 from app.domain.handlers.inbound import learn
 from app.domain.model.contact import Attempt, Contact, Message, digest_of, get_attempt, in_doubt
-from app.domain.model.events import AttemptProgressed, AttemptUnbound, InputRefused, LookMade, TextsRemembered
-from app.domain.model.inputs import Listed
+from app.domain.model.events import (
+    AttemptProgressed,
+    InferredSidWithdrawn,
+    InputRefused,
+    ReconciliationMade,
+    TextsRemembered,
+)
+from app.domain.model.inputs import MessagesListed
 from app.domain.model.listed_text import ListedText
 from app.domain.model.row_limits import MOST_LISTED
-from app.domain.model.vocabulary import Provenance, Reason, Stage, Word
-from app.domain.rules.decision_context import Case, key_of
-from app.domain.rules.lifecycle import moved
+from app.domain.model.vocabulary import OutcomeWord, Provenance, Reason, Stage
+from app.domain.rules.attempt_evaluation import evaluate_attempt
+from app.domain.rules.decision_context import DecisionContext, key_of
 from app.domain.rules.placement import SKEW_MS, is_unknown
 
 Held = tuple[Message, Attempt]
 
 
-def listed(case: Case, record: Listed) -> None:
+def listed(case: DecisionContext, record: MessagesListed) -> None:
     """The look is made, whatever was found. Only a whole list can show that a text has no rival."""
     at_ms = max(record.look_ms, case.place.log_ms)
     for message_id in record.message_ids:
         message = case.find(message_id)
         if message is not None and message.stage is not Stage.FINAL:
-            case.happen(LookMade(key=key_of(message.id), at_ms=at_ms))
+            case.record(ReconciliationMade(key=key_of(message.id), at_ms=at_ms))
     owned = tuple(text for text in record.texts if _owner(case, text.sid))
     whole = record.whole and len(owned) < len(record.texts)
     if whole and not _room(case, record):
         rule = f"holds more than {MOST_LISTED} texts that may be those of attempts in doubt: none is taken for one"
-        case.happen(InputRefused(field="texts", rule=rule))
+        case.record(InputRefused(field="texts", rule=rule))
         whole = False
     settle(case, record.texts if whole else owned)
 
 
-def _room(case: Case, record: Listed) -> bool:
+def _room(case: DecisionContext, record: MessagesListed) -> bool:
     """Whether what would be remembered is not too much. To remember some of it would hide rivals of the rest."""
     known = {text.sid for text in case.contact.listed}
     new = (t for t in record.texts if t.sid not in known and _is_loose(case, t))
     return len(known) + sum(any(_candidates(case.contact, text)) for text in new) <= MOST_LISTED
 
 
-def settle(case: Case, told: Iterable[ListedText] = ()) -> None:
+def settle(case: DecisionContext, told: Iterable[ListedText] = ()) -> None:
     """What is known of texts on the list, old and new, goes to the attempts; the rest is remembered or forgotten."""
     texts = {text.sid: text for text in sorted((*case.contact.listed, *told), key=lambda text: text.progress)}
     for text in texts.values():
@@ -59,10 +65,10 @@ def settle(case: Case, told: Iterable[ListedText] = ()) -> None:
             _learn(case, *fitting, text, inferred=True)
     kept = tuple(t for t in loose if not _owner(case, t.sid) and any(_candidates(case.contact, t)))
     if kept != case.contact.listed:
-        case.happen(TextsRemembered(texts=kept))
+        case.record(TextsRemembered(texts=kept))
 
 
-def prove(case: Case, message: Message, attempt: Attempt, sid: str) -> bool:
+def prove(case: DecisionContext, message: Message, attempt: Attempt, sid: str) -> bool:
     """The attempt's SID is known for sure ("": it has none); what was inferred against that, if anything, is undone."""
     wrong = [(message, attempt)] if attempt.inferred and attempt.sid != sid else []
     for other in (*case.contact.messages.values(), *case.rows.values()):
@@ -74,19 +80,19 @@ def prove(case: Case, message: Message, attempt: Attempt, sid: str) -> bool:
     return bool(wrong)
 
 
-def _unbind(case: Case, message: Message, attempt: Attempt) -> None:
-    case.happen(AttemptUnbound(key=key_of(message.id), n=attempt.n))
+def _unbind(case: DecisionContext, message: Message, attempt: Attempt) -> None:
+    case.record(InferredSidWithdrawn(key=key_of(message.id), n=attempt.n))
     after = case.find(message.id)
     assert after is not None, "it was there a moment ago"
     if after.stage is Stage.FINAL and any(in_doubt(each) for each in after.attempts):
-        case.conclude(after, Word.IN_DOUBT, Reason.NO_ANSWER)
+        case.conclude(after, OutcomeWord.IN_DOUBT, Reason.NO_ANSWER)
 
 
-def _learn(case: Case, message: Message, attempt: Attempt, text: ListedText, *, inferred: bool) -> None:
+def _learn(case: DecisionContext, message: Message, attempt: Attempt, text: ListedText, *, inferred: bool) -> None:
     behind = text.code is None and text.progress <= attempt.progress
     if behind or any(s.progress == text.progress and s.code == text.code for s in attempt.learnt):
         return
-    case.happen(
+    case.record(
         AttemptProgressed(
             key=key_of(message.id),
             n=attempt.n,
@@ -103,10 +109,10 @@ def _learn(case: Case, message: Message, attempt: Attempt, text: ListedText, *, 
     after = case.find(message.id)
     assert after is not None, "it was there a moment ago"
     learn(case, (after, get_attempt(after, attempt.n)), text, text.created_ms, text.sid)
-    moved(case, message.id, attempt.n)
+    evaluate_attempt(case, message.id, attempt.n)
 
 
-def _learn_again(case: Case, message: Message, attempt: Attempt, text: ListedText) -> None:
+def _learn_again(case: DecisionContext, message: Message, attempt: Attempt, text: ListedText) -> None:
     """The message's row shows this list already, the contact's row does not (see `fold`)."""
     at_ms = case.place.log_ms
     news = (text.progress, text.code, at_ms, Provenance.RECONCILED)
@@ -114,7 +120,7 @@ def _learn_again(case: Case, message: Message, attempt: Attempt, text: ListedTex
         learn(case, (message, attempt), text, text.created_ms, text.sid)
 
 
-def _fitting(case: Case, text: ListedText, loose: list[ListedText]) -> Held | None:
+def _fitting(case: DecisionContext, text: ListedText, loose: list[ListedText]) -> Held | None:
     """The one attempt in doubt that fits, if neither it nor the text has a rival, be it one that left the row."""
     candidates = list(_candidates(case.contact, text))
     if len(candidates) != 1 or _may_be_departed(case.contact, text):
@@ -146,14 +152,14 @@ def _may_be_departed(contact: Contact, text: ListedText) -> bool:
     return any(text.created_ms <= departed.until_ms for departed in fitting)
 
 
-def _is_loose(case: Case, text: ListedText) -> bool:
+def _is_loose(case: DecisionContext, text: ListedText) -> bool:
     """Whether it is of no attempt that is known."""
     if any(departed.sid == text.sid for departed in case.contact.departed):
         return False
     return _owner(case, text.sid) is None and _find(case.ahead.values(), text.sid) is None
 
 
-def _owner(case: Case, sid: str) -> Held | None:
+def _owner(case: DecisionContext, sid: str) -> Held | None:
     return _find(case.contact.messages.values(), sid) or _find(case.rows.values(), sid)
 
 

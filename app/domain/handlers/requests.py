@@ -11,10 +11,10 @@ from app.domain.model.events import (
     RequestRepeated,
     StageChanged,
 )
-from app.domain.model.inputs import CancelRequested, Rejected, Requested
+from app.domain.model.inputs import CancelRequested, MessageRequested, RequestRejected
 from app.domain.model.row_limits import ACTIVE_BYTES, CANCEL_KEPT_MS, MOST_CANCELS_AHEAD, content_bytes
-from app.domain.model.vocabulary import Reason, Stage, Word
-from app.domain.rules.decision_context import Case, key_of
+from app.domain.model.vocabulary import OutcomeWord, Reason, Stage
+from app.domain.rules.decision_context import DecisionContext, key_of
 from app.domain.rules.placement import is_active
 from app.domain.rules.suppression import bar_of
 
@@ -27,20 +27,20 @@ EXPLAINED = {
 }
 
 
-def requested(case: Case, record: Requested) -> None:
+def requested(case: DecisionContext, record: MessageRequested) -> None:
     """A new key opens a message, which asks for its turn when it is the first of its order (see `order`); the same
     request again is nothing new; the same key with other content a conflict."""
     if _known(case, record):
         return
     ahead_ms = case.contact.canceled_ahead.get(key_of(record.message_id))
     message = _message(case, record)
-    case.happen(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
+    case.record(MessageOpened(key=key_of(record.message_id), message=message, warnings=record.warnings))
     word, reason = _refusal(case, record, ahead_ms)
     if word is not None:
         case.conclude(message, word, reason, *EXPLAINED.get(reason, ()))
 
 
-def rejected(case: Case, record: Rejected) -> None:
+def rejected(case: DecisionContext, record: RequestRejected) -> None:
     """A rule was broken at the door: the outcome says which field and rule."""
     if _known(case, record):
         return
@@ -59,29 +59,29 @@ def rejected(case: Case, record: Rejected) -> None:
         traceparent=record.traceparent,
         forget_after_ms=record.forget_after_ms,
     )
-    case.happen(MessageOpened(key=key_of(record.message_id), message=message))
-    case.conclude(message, Word.REJECTED, record.reason, record.field, record.rule)
+    case.record(MessageOpened(key=key_of(record.message_id), message=message))
+    case.conclude(message, OutcomeWord.REJECTED, record.reason, record.field, record.rule)
 
 
-def canceled(case: Case, record: CancelRequested) -> None:
+def canceled(case: DecisionContext, record: CancelRequested) -> None:
     """Before a call left, a cancel ends the message; later it is noted; before the request, kept for 24 h."""
     key, now = key_of(record.message_id), case.place.log_ms
     message = case.find(record.message_id)
     if message is None:
         _keep_ahead(case, key)
     elif message.stage is Stage.FLYING:
-        case.happen(CancelNoted(key=key, at_ms=now))
+        case.record(CancelNoted(key=key, at_ms=now))
         recall(case, message, Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL and any(may_arrive(attempt) for attempt in message.attempts):
         case.withdraw(message)
-        case.happen(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
-        case.happen(CancelNoted(key=key, at_ms=now))
+        case.record(StageChanged(key=key, stage=Stage.FLYING, reason=Reason.CANCEL_REQUESTED))
+        case.record(CancelNoted(key=key, at_ms=now))
         recall(case, case.contact.messages[key], Reason.CANCEL_REQUESTED)
     elif message.stage is not Stage.FINAL:
-        case.conclude(message, Word.CANCELED, Reason.CANCEL_REQUESTED)
+        case.conclude(message, OutcomeWord.CANCELED, Reason.CANCEL_REQUESTED)
 
 
-def _keep_ahead(case: Case, key: str) -> None:
+def _keep_ahead(case: DecisionContext, key: str) -> None:
     """Keep a cancel whose message is not there, unless so many are kept already.
 
     The new one is refused, not the oldest dropped: of that one `notify.updates` said that it is kept.
@@ -90,43 +90,45 @@ def _keep_ahead(case: Case, key: str) -> None:
     oldest_ms = next(iter(ahead.values()), 0)
     if key not in ahead and len(ahead) >= MOST_CANCELS_AHEAD and now - oldest_ms <= CANCEL_KEPT_MS:
         rule = f"names no message yet, and {MOST_CANCELS_AHEAD} cancels of such are kept of this contact"
-        case.happen(InputRefused(field="message_id", rule=rule))
+        case.record(InputRefused(field="message_id", rule=rule))
     else:
-        case.happen(CancelKept(key=key, at_ms=now))
+        case.record(CancelKept(key=key, at_ms=now))
 
 
-def _known(case: Case, record: Requested | Rejected) -> bool:
+def _known(case: DecisionContext, record: MessageRequested | RequestRejected) -> bool:
     message = case.find(record.message_id)
     if message is None:
         return False
     if message.fingerprint != record.fingerprint:
-        case.happen(RequestConflicted(key=key_of(record.message_id), at_ms=case.place.log_ms))
+        case.record(RequestConflicted(key=key_of(record.message_id), at_ms=case.place.log_ms))
     elif message.source != record.source:
         # Another record. One record expanded twice has the same source, and was answered when it opened the message.
-        case.happen(RequestRepeated(key=key_of(record.message_id), at_ms=case.place.log_ms))
+        case.record(RequestRepeated(key=key_of(record.message_id), at_ms=case.place.log_ms))
     return True
 
 
-def _refusal(case: Case, record: Requested, ahead_ms: int | None) -> tuple[Word | None, Reason]:
+def _refusal(
+    case: DecisionContext, record: MessageRequested, ahead_ms: int | None
+) -> tuple[OutcomeWord | None, Reason]:
     """Why the message ends before it begins, if it does."""
     if ahead_ms is not None and case.place.log_ms - ahead_ms <= CANCEL_KEPT_MS:
-        return Word.CANCELED, Reason.CANCEL_REQUESTED
+        return OutcomeWord.CANCELED, Reason.CANCEL_REQUESTED
     if (bar := bar_of(case.contact, record.digest)) is not None:
-        return Word.SUPPRESSED, bar
+        return OutcomeWord.SUPPRESSED, bar
     if record.policy.expires_ms <= case.place.log_ms:
-        return Word.EXPIRED, Reason.EXPIRED
+        return OutcomeWord.EXPIRED, Reason.EXPIRED
     if _is_full(case, record.policy.max_open):
-        return Word.REJECTED, Reason.TOO_MANY_OPEN
+        return OutcomeWord.REJECTED, Reason.TOO_MANY_OPEN
     return None, Reason.REQUESTED
 
 
-def _is_full(case: Case, max_open: int) -> bool:
+def _is_full(case: DecisionContext, max_open: int) -> bool:
     """Whether more is active, with the new message among it, than a contact's row may hold."""
     active = [m for m in case.contact.messages.values() if is_active(m, case.place.log_ms)]
     return len(active) > max_open or sum(map(content_bytes, active)) > ACTIVE_BYTES
 
 
-def _message(case: Case, record: Requested) -> Message:
+def _message(case: DecisionContext, record: MessageRequested) -> Message:
     later = record.policy.start_ms > case.place.log_ms and not record.policy.handed_over
     return Message(
         id=record.message_id,

@@ -3,21 +3,21 @@
 from msgspec.structs import replace
 
 from app.domain.model.contact import Message, last_attempt_no
-from app.domain.model.effects import CheckpointWanted
+from app.domain.model.effects import CheckpointRequest
 from app.domain.model.events import CheckpointKept, MessageForgotten
-from app.domain.model.inputs import Checkpointed, Due
-from app.domain.model.vocabulary import DueKind, Reason, Word
-from app.domain.rules.decision_context import Case, key_of
-from app.domain.rules.lifecycle import close, doubt, end, expire
+from app.domain.model.inputs import CheckpointWritten, TimerDue
+from app.domain.model.vocabulary import DueKind, OutcomeWord, Reason
+from app.domain.rules.attempt_evaluation import conclude_at_deadline, end_attempts, expire, mark_in_doubt
+from app.domain.rules.decision_context import DecisionContext, key_of
 from app.domain.rules.schedule import dues
-from app.domain.rules.suppression import barred
+from app.domain.rules.suppression import suppression_of
 
 
-def due(case: Case, record: Due) -> None:
+def due(case: DecisionContext, record: TimerDue) -> None:
     """See the module."""
     if record.kind is DueKind.CHECKPOINT:
         if record.based == case.contact.based_offset:
-            case.effect(CheckpointWanted())
+            case.effect(CheckpointRequest())
         return
     message = case.find(record.message_id)
     if message is None or (record.kind, record.due_ms) not in dues(message):
@@ -26,18 +26,18 @@ def due(case: Case, record: Due) -> None:
         case DueKind.START | DueKind.RETRY:
             _start(case, message, record.kind)
         case DueKind.DOUBT:
-            doubt(case, message, last_attempt_no(message))
+            mark_in_doubt(case, message, last_attempt_no(message))
         case DueKind.EXPIRE:
             expire(case, message)
         case DueKind.OUTCOME:
-            close(case, message)
+            conclude_at_deadline(case, message)
         case DueKind.LOOK | DueKind.RECALL:
             return
         case DueKind.FORGET:
-            case.happen(MessageForgotten(key=key_of(message.id)))
+            case.record(MessageForgotten(key=key_of(message.id)))
 
 
-def checkpointed(case: Case, record: Checkpointed) -> None:
+def checkpointed(case: DecisionContext, record: CheckpointWritten) -> None:
     """Nothing changes but where the row can be folded from; void if the row is no more what the record carries.
 
     Where a table is built anew from a log whose older part is gone, the row began later than the one the record
@@ -45,13 +45,13 @@ def checkpointed(case: Case, record: Checkpointed) -> None:
     """
     now, at, offset = case.contact, case.place.log_ms, case.place.offset
     if replace(record.row, watermark=now.watermark, touched_ms=now.touched_ms) == now:
-        case.happen(CheckpointKept(at_ms=at, offset=offset))
+        case.record(CheckpointKept(at_ms=at, offset=offset))
     elif record.row.based_offset < now.based_offset and record.row.watermark == now.watermark:
-        case.happen(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
+        case.record(CheckpointKept(at_ms=at, offset=offset, restored=record.row))
 
 
-def _start(case: Case, message: Message, kind: DueKind) -> None:
-    if (bar := barred(case.contact, message)) is not None:
-        end(case, message, Word.SUPPRESSED, bar)
+def _start(case: DecisionContext, message: Message, kind: DueKind) -> None:
+    if (bar := suppression_of(case.contact, message)) is not None:
+        end_attempts(case, message, OutcomeWord.SUPPRESSED, bar)
     elif not case.contact.frozen:
         case.ask(message, Reason.SCHEDULED if kind is DueKind.START else message.reason or Reason.TRANSIENT)

@@ -9,7 +9,7 @@ FIRST_HOLD_MS, LONGEST_HOLDS = 60_000, 15
 UNDECIDED_MS = 5_000
 
 
-class Circuit:
+class CircuitBreaker:
     """Open from the first refusal until a probe comes through. `proof`: what shows that it works; times in ms.
     `first_ms`: from the first refusal to the first probe; the longest pause is 15 times as long."""
 

@@ -9,8 +9,8 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 
-from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, Circuit
-from app.domain.model.effects import Ask
+from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, CircuitBreaker
+from app.domain.model.effects import PermitRequest
 from app.domain.model.vocabulary import Priority, Proof
 
 REGRANT_MS = 10_000
@@ -65,17 +65,17 @@ class Lane:
         self._probe_after_ms = probe_after_ms
         self._most_granted = 1000 if not rate else max(1, int(max(burst, rate)))
         self._queues: dict[Priority, deque[AskKey]] = {priority: deque() for priority in Priority}
-        self._waiting: dict[AskKey, Ask] = {}
-        self._granted: dict[AskKey, Ask] = {}
+        self._waiting: dict[AskKey, PermitRequest] = {}
+        self._granted: dict[AskKey, PermitRequest] = {}
         self._again: list[tuple[int, AskKey]] = []
         self._turn = 0
-        self.circuit: Circuit | None = None
+        self.circuit: CircuitBreaker | None = None
         self._mended_ms = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._granted)
 
-    def ask(self, ask: Ask) -> None:
+    def ask(self, ask: PermitRequest) -> None:
         """Queue an ask; one that is known is not queued again."""
         key = (ask.message_id, ask.attempt)
         if key not in self._waiting and key not in self._granted:
@@ -99,7 +99,7 @@ class Lane:
             return False
         if begun_ms < self._mended_ms:
             return False
-        self.circuit = Circuit(now_ms, proof, code, self._probe_after_ms)
+        self.circuit = CircuitBreaker(now_ms, proof, code, self._probe_after_ms)
         return True
 
     def undecided(self, now_ms: int) -> None:
@@ -114,7 +114,7 @@ class Lane:
             self._mended_ms = at_ms
         return stopped
 
-    def grants(self, now_ms: int, most: int = MANY) -> Iterator[Ask]:
+    def grants(self, now_ms: int, most: int = MANY) -> Iterator[PermitRequest]:
         """Turns that may go now, unanswered ones of `REGRANT_MS` ago among them (they took their tokens already).
 
         `most`: of turns granted and not answered, those of before included, as far as calls could follow.
@@ -143,7 +143,7 @@ class Lane:
         self._granted[key] = self._waiting.pop(key)
         heapq.heappush(self._again, (now_ms + REGRANT_MS, key))
 
-    def _probe(self, circuit: Circuit, now_ms: int) -> Iterator[Ask]:
+    def _probe(self, circuit: CircuitBreaker, now_ms: int) -> Iterator[PermitRequest]:
         priority = self._next()
         ask = self._first(priority)
         if ask is None or now_ms < circuit.until_ms or not self.bucket.take(ask.segments, now_ms):
@@ -153,7 +153,7 @@ class Lane:
         circuit.probed(now_ms)
         yield ask
 
-    def _first(self, priority: Priority | None) -> Ask | None:
+    def _first(self, priority: Priority | None) -> PermitRequest | None:
         if priority is None:
             return next(iter(self._granted.values()), None)
         return self._waiting[self._queues[priority][0]]

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Protocol
 
 from app.domain.metrics.windows import METRICS, Addition, Series
-from app.domain.model.vocabulary import ErrorClass, Word
+from app.domain.model.vocabulary import ErrorClass, OutcomeWord
 
 OTHER = "other"
 LABELS = ("tenant", "country", "lane", "error_class", "outcome", "error_code")
@@ -20,7 +20,7 @@ _ONE, _SEGMENTS, _TO_CREATE, _TO_DELIVERED = range(4)
 _Plan = tuple[tuple[Series, int], ...]
 
 
-class Seen(Protocol):
+class CountedUpdate(Protocol):
     """What an update tells; its fields are those of `notify.updated.v1`."""
 
     @property
@@ -55,9 +55,9 @@ class Lists:
     countries: Collection[str]
     codes: Collection[str]
     classes: Collection[str] = field(default=frozenset(ErrorClass))
-    outcomes: Collection[str] = field(default=frozenset(Word))
+    outcomes: Collection[str] = field(default=frozenset(OutcomeWord))
 
-    def closed(self, seen: Seen) -> dict[str, str]:
+    def closed(self, seen: CountedUpdate) -> dict[str, str]:
         """Every label of an update, `other` for what is on no list."""
         listed = {
             "tenant": (seen.tenant, self.lanes),
@@ -78,7 +78,7 @@ class Counting:
         self._series: dict[tuple[str, ...], Series] = {}
         self._plans: dict[tuple[object, ...], _Plan] = {}
 
-    def additions(self, seen: Seen) -> list[Addition]:
+    def additions(self, seen: CountedUpdate) -> list[Addition]:
         """What one update adds: to each series at most once, most often nothing."""
         to_create, to_delivered = seen.request_to_create_ms, seen.create_to_delivered_ms
         key = (
@@ -101,7 +101,7 @@ class Counting:
         amounts = (1.0, seen.segments, (to_create or 0) / 1000, (to_delivered or 0) / 1000)
         return [Addition(series, amounts[which]) for series, which in plan]
 
-    def _plan(self, key: tuple[object, ...], seen: Seen) -> _Plan:
+    def _plan(self, key: tuple[object, ...], seen: CountedUpdate) -> _Plan:
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()
         values = self._lists.closed(seen)
@@ -116,7 +116,7 @@ class Counting:
         return self._series.setdefault((metric, *labels.values()), Series(metric, labels))
 
 
-def _counted(seen: Seen) -> Iterator[tuple[str, int]]:
+def _counted(seen: CountedUpdate) -> Iterator[tuple[str, int]]:
     match seen.event:
         case "opened" if seen.state != "final":
             yield "accepted", _ONE
@@ -135,10 +135,10 @@ def _counted(seen: Seen) -> Iterator[tuple[str, int]]:
         yield "errors", _ONE
 
 
-def _outcome(seen: Seen) -> Iterator[tuple[str, int]]:
+def _outcome(seen: CountedUpdate) -> Iterator[tuple[str, int]]:
     if seen.revision == 1:
         yield "outcomes", _ONE
-        if seen.state == Word.SUPPRESSED:
+        if seen.state == OutcomeWord.SUPPRESSED:
             yield "suppressed", _ONE
     if seen.create_to_delivered_ms is not None:
         yield "create_to_delivered_seconds", _TO_DELIVERED
@@ -158,7 +158,7 @@ def beforehand(
                 "lane": sorted(own),
                 "country": sorted(countries),
                 "error_class": sorted(ErrorClass),
-                "outcome": sorted(Word),
+                "outcome": sorted(OutcomeWord),
                 "label": LABELS,
             }
             for values in product(*(lists.get(name, ()) for name in names)):

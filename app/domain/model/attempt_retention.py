@@ -6,7 +6,7 @@ numbers go on growing; the message counts them, and its outcome says how many th
 """
 
 from app.domain.model.contact import Attempt, Message
-from app.domain.model.vocabulary import Answer, ErrorClass, Progress
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass
 
 # More than the backoff of abandoned claims and of refusals counts (`timing.backoff_ms` stands still after seven).
 KEPT_ATTEMPTS = 20
@@ -28,10 +28,10 @@ def may_drop(attempt: Attempt) -> bool:
 
     One that was ever in doubt stays: how often a message may be sent again after a doubt depends on it.
     """
-    if attempt.sid or attempt.doubtful or attempt.progress > Progress.CLAIMED:
+    if attempt.sid or attempt.doubtful or attempt.progress > DeliveryStatus.CLAIMED:
         return False
-    refused = attempt.answer is Answer.REFUSED and attempt.error in RETRIED_WITHOUT_LIMIT
-    return refused or attempt.answer is Answer.ABANDONED
+    refused = attempt.answer is CreateResult.REFUSED and attempt.error in RETRIED_WITHOUT_LIMIT
+    return refused or attempt.answer is CreateResult.ABANDONED
 
 
 def with_attempt(attempts: tuple[Attempt, ...], new: Attempt) -> tuple[tuple[Attempt, ...], int]:

@@ -11,23 +11,23 @@ import msgspec
 from app.domain.model.listed_text import ListedText
 from app.domain.model.policy import Policy
 from app.domain.model.vocabulary import (
-    Answer,
+    CreateResult,
+    DeliveryStatus,
     ErrorClass,
     Intent,
     LineType,
-    Progress,
+    OutcomeWord,
     Proof,
     Provenance,
     Reason,
     Stage,
-    Word,
 )
 
 
-class Learnt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class StatusStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One step of an attempt: what, when on the log, how, and Twilio's error code if any."""
 
-    progress: Progress
+    progress: DeliveryStatus
     at_ms: int
     provenance: Provenance
     code: int | None = None
@@ -45,8 +45,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     n: int
     claimed_ms: int
     claimed_offset: int
-    progress: Progress = Progress.CLAIMED
-    answer: Answer = Answer.OPEN
+    progress: DeliveryStatus = DeliveryStatus.CLAIMED
+    answer: CreateResult = CreateResult.OPEN
     answered_ms: int = 0
     started_ms: int = 0
     sid: str = ""
@@ -61,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     plain: bool = False
     hold_ms: int = 0
     probe: Proof | None = None
-    learnt: tuple[Learnt, ...] = ()
+    learnt: tuple[StatusStep, ...] = ()
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -96,7 +96,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     attempts_dropped: int = 0
     asked: int = 0
     due_ms: int = 0
-    word: Word | None = None
+    word: OutcomeWord | None = None
     reason: Reason | None = None
     field: str = ""
     rule: str = ""
@@ -148,7 +148,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     invalid_after: int
 
 
-class Number(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class NumberHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Whether the number can be reached. `why`: it is invalid, since `since_ms`, by Twilio's `code`; `failures`: one
     per message, none of them followed by a delivery or a text from the person."""
 
@@ -158,10 +158,10 @@ class Number(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     failures: tuple[Failure, ...] = ()
 
 
-REACHABLE = Number()
+REACHABLE = NumberHealth()
 
 
-class Departed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class DepartedAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An attempt whose message left the contact's row: its text on Twilio's list must not be taken for another's.
 
     `sid` is empty if it is unknown; then `digest` is that of its text. `until_ms`: an attempt claimed later cannot be
@@ -183,8 +183,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     fault of ours stopped this contact, nothing may be claimed until the inputs at the offsets `frozen_by` are
     produced again; `line_type`: what Twilio's Lookup said at `line_ms`; `based_ms`, `based_offset`: log time and
     offset of the input the row can be folded from again: the last checkpoint, or else the first input. `filtered`:
-    digests of texts that carriers filtered. `departed`: see Departed; `departed_until_ms`: attempts claimed up to then
-    may have rivals that are not kept any more.
+    digests of texts that carriers filtered. `departed`: see DepartedAttempt; `departed_until_ms`: attempts claimed
+    up to then may have rivals that are not kept any more.
     """
 
     tenant: str
@@ -201,9 +201,9 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     line_ms: int = 0
     based_ms: int = 0
     based_offset: int = -1
-    number: Number = REACHABLE
+    number: NumberHealth = REACHABLE
     filtered: tuple[str, ...] = ()
-    departed: tuple[Departed, ...] = ()
+    departed: tuple[DepartedAttempt, ...] = ()
     departed_until_ms: int = 0
 
 
@@ -233,9 +233,9 @@ def may_arrive(attempt: Attempt) -> bool:
 
     A report outweighs the answer, for it bears our id and a SID.
     """
-    if attempt.progress > Progress.CLAIMED:
-        return attempt.progress < Progress.CANCELED or attempt.progress >= Progress.DELIVERED
-    return attempt.answer not in (Answer.REFUSED, Answer.ABANDONED)
+    if attempt.progress > DeliveryStatus.CLAIMED:
+        return attempt.progress < DeliveryStatus.CANCELED or attempt.progress >= DeliveryStatus.DELIVERED
+    return attempt.answer not in (CreateResult.REFUSED, CreateResult.ABANDONED)
 
 
 def possible_duplicate(message: Message) -> bool:
@@ -245,7 +245,7 @@ def possible_duplicate(message: Message) -> bool:
 
 def in_doubt(attempt: Attempt) -> bool:
     """Whether it may have been sent and nobody knows."""
-    return attempt.doubtful and attempt.progress is Progress.CLAIMED and may_arrive(attempt)
+    return attempt.doubtful and attempt.progress is DeliveryStatus.CLAIMED and may_arrive(attempt)
 
 
 def digest_of(message: Message, *, plain: bool) -> str:

@@ -5,7 +5,7 @@ import msgspec
 from app.domain.model.vocabulary import ErrorClass, Priority, Proof
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PermitRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: ask the lane for a turn for attempt `attempt`."""
 
     message_id: str
@@ -16,7 +16,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_ms: int
 
 
-class TurnAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PermitSettlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: tell the lane that the ask is done with (a granted turn taken, or an ask or turn withdrawn)."""
 
     message_id: str
@@ -44,8 +44,8 @@ class LaneProved(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lane: str
 
 
-class CheckpointWanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CheckpointRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Effect: write the row as it stands after this input onto the contact's log."""
 
 
-Effect = Ask | TurnAnswered | LaneSlowed | LaneProved | CheckpointWanted
+Effect = PermitRequest | PermitSettlement | LaneSlowed | LaneProved | CheckpointRequest

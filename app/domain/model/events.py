@@ -12,16 +12,16 @@ from app.domain.model.frozen_contact import ContactUnfrozen
 from app.domain.model.listed_text import ListedText
 from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.model.vocabulary import (
-    Answer,
+    CreateResult,
+    DeliveryStatus,
     ErrorClass,
     Intent,
     LineType,
-    Progress,
+    OutcomeWord,
     Proof,
     Provenance,
     Reason,
     Stage,
-    Word,
 )
 
 
@@ -60,16 +60,16 @@ class AttemptClaimed(_Event, frozen=True, kw_only=True):
     probe: Proof | None = None
 
 
-class AttemptAnswered(_Event, frozen=True, kw_only=True):
+class CreateResultRecorded(_Event, frozen=True, kw_only=True):
     """The create call of attempt `n` was answered, refused, abandoned, or ended in doubt."""
 
     key: str
     n: int
-    answer: Answer
+    answer: CreateResult
     at_ms: int
     started_ms: int = 0
     sid: str = ""
-    progress: Progress = Progress.CLAIMED
+    progress: DeliveryStatus = DeliveryStatus.CLAIMED
     segments: int = 0
     code: int | None = None
     error: ErrorClass | None = None
@@ -81,7 +81,7 @@ class AttemptProgressed(_Event, frozen=True, kw_only=True):
 
     key: str
     n: int
-    progress: Progress
+    progress: DeliveryStatus
     at_ms: int
     provenance: Provenance
     sid: str = ""
@@ -91,14 +91,14 @@ class AttemptProgressed(_Event, frozen=True, kw_only=True):
     hold_ms: int = 0
 
 
-class AttemptUnbound(_Event, frozen=True, kw_only=True):
+class InferredSidWithdrawn(_Event, frozen=True, kw_only=True):
     """What was inferred from Twilio's list about attempt `n` is disproved: its SID and the facts that came with it."""
 
     key: str
     n: int
 
 
-class LookMade(_Event, frozen=True, kw_only=True):
+class ReconciliationMade(_Event, frozen=True, kw_only=True):
     """Twilio's list was asked about the message; no further look is due up to `at_ms`."""
 
     key: str
@@ -129,7 +129,7 @@ class OutcomeGiven(_Event, frozen=True, kw_only=True):
     """The last word on a message so far. Revision 1 is the first; later evidence gives 2, 3 ..."""
 
     key: str
-    word: Word
+    word: OutcomeWord
     reason: Reason
     revision: int
     at_ms: int
@@ -165,14 +165,14 @@ class CancelNoted(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
-class LineLearnt(_Event, frozen=True, kw_only=True):
+class LineTypeRecorded(_Event, frozen=True, kw_only=True):
     """Twilio's Lookup said what kind of line the contact's number is."""
 
     line_type: LineType
     at_ms: int
 
 
-class RecallWanted(_Event, frozen=True, kw_only=True):
+class ScheduledCancelRequested(_Event, frozen=True, kw_only=True):
     """Twilio holds the text until its time, or may, and is to cancel it."""
 
     key: str
@@ -180,7 +180,7 @@ class RecallWanted(_Event, frozen=True, kw_only=True):
     at_ms: int
 
 
-class RecallEnded(_Event, frozen=True, kw_only=True):
+class ScheduledCancelFailed(_Event, frozen=True, kw_only=True):
     """Twilio would not cancel it: it was sent already, or is not there."""
 
     key: str
@@ -235,11 +235,11 @@ Event = (
     | ContactUnfrozen
     | StageChanged
     | AttemptClaimed
-    | AttemptAnswered
+    | CreateResultRecorded
     | AttemptProgressed
     | AttemptDoubted
-    | AttemptUnbound
-    | LookMade
+    | InferredSidWithdrawn
+    | ReconciliationMade
     | TextsRemembered
     | MediaDropped
     | OutcomeGiven
@@ -247,9 +247,9 @@ Event = (
     | RequestRepeated
     | CancelKept
     | CancelNoted
-    | LineLearnt
-    | RecallWanted
-    | RecallEnded
+    | LineTypeRecorded
+    | ScheduledCancelRequested
+    | ScheduledCancelFailed
     | ConsentChanged
     | ConsentTextRedated
     | NumberFailed

@@ -13,41 +13,41 @@ from app.domain.model.contact import (
     ConsentText,
     Contact,
     Failure,
-    Learnt,
     Message,
-    Number,
+    NumberHealth,
+    StatusStep,
     get_attempt,
     may_arrive,
     possible_duplicate,
 )
 from app.domain.model.events import (
-    AttemptAnswered,
     AttemptClaimed,
     AttemptDoubted,
     AttemptProgressed,
-    AttemptUnbound,
     CancelKept,
     CancelNoted,
     CheckpointKept,
     ConsentChanged,
+    CreateResultRecorded,
     Event,
+    InferredSidWithdrawn,
     InputRefused,
-    LineLearnt,
-    LookMade,
+    LineTypeRecorded,
     MediaDropped,
     MessageForgotten,
     MessageOpened,
     OutcomeGiven,
-    RecallEnded,
-    RecallWanted,
+    ReconciliationMade,
     RequestConflicted,
     RequestRepeated,
+    ScheduledCancelFailed,
+    ScheduledCancelRequested,
     StageChanged,
     TextReceived,
     TextsRemembered,
 )
 from app.domain.model.frozen_contact import ContactUnfrozen, thaw
-from app.domain.model.inputs import Place
+from app.domain.model.inputs import LogPosition
 from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
 from app.domain.model.row_limits import (
     CANCEL_KEPT_MS,
@@ -57,16 +57,16 @@ from app.domain.model.row_limits import (
     KEPT_TEXTS,
     MOST_STEPS,
 )
-from app.domain.model.vocabulary import Answer, ErrorClass, Intent, Progress, Provenance, Stage
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass, Intent, Provenance, Stage
 
 Messages = Mapping[str, Message]
 Rows = tuple[Contact, Messages]
 
 
-def evolve(contact: Contact, rows: Messages, event: Event, place: Place) -> Rows:
+def evolve(contact: Contact, rows: Messages, event: Event, place: LogPosition) -> Rows:
     """The rows after `event`: the contact's, and those of messages that the input names, by key."""
     match event:
-        case AttemptProgressed() | AttemptAnswered() | AttemptClaimed():  # most of what happens, found first
+        case AttemptProgressed() | CreateResultRecorded() | AttemptClaimed():  # most of what happens, found first
             return _message(contact, rows, event, place)
         case MessageOpened(key=key, message=message):
             ahead = {k: at for k, at in contact.canceled_ahead.items() if k != key}
@@ -79,7 +79,7 @@ def evolve(contact: Contact, rows: Messages, event: Event, place: Place) -> Rows
             return replace(contact, consent=with_text(contact.consent, text)), rows
         case TextReceived(sid=sid):
             return replace(contact, texts=(*contact.texts, sid)[-KEPT_TEXTS:]), rows
-        case LineLearnt(line_type=line_type, at_ms=at):
+        case LineTypeRecorded(line_type=line_type, at_ms=at):
             return replace(contact, line_type=line_type, line_ms=at), rows
         case TextsRemembered(texts=texts):
             return replace(contact, listed=texts), rows
@@ -109,20 +109,20 @@ def _with_cancel(ahead: dict[str, int], key: str, at_ms: int) -> dict[str, int]:
 MessageEvent = (
     StageChanged
     | AttemptClaimed
-    | AttemptAnswered
+    | CreateResultRecorded
     | AttemptProgressed
     | AttemptDoubted
-    | AttemptUnbound
-    | LookMade
+    | InferredSidWithdrawn
+    | ReconciliationMade
     | MediaDropped
     | OutcomeGiven
     | CancelNoted
-    | RecallWanted
-    | RecallEnded
+    | ScheduledCancelRequested
+    | ScheduledCancelFailed
 )
 
 
-def _message(contact: Contact, rows: Messages, event: MessageEvent, place: Place) -> Rows:
+def _message(contact: Contact, rows: Messages, event: MessageEvent, place: LogPosition) -> Rows:
     message = contact.messages.get(event.key)
     if message is not None:
         return replace(contact, messages={**contact.messages, event.key: _apply(message, event)}), rows
@@ -138,13 +138,13 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return replace(message, stage=stage, asked=asked, due_ms=due, reason=reason)
         case AttemptClaimed():
             return _claimed(message, event)
-        case AttemptAnswered(n=n):
+        case CreateResultRecorded(n=n):
             return _with_attempt(message, n, _answered(get_attempt(message, n), event))
         case AttemptDoubted(n=n, at_ms=at):
             return _with_attempt(message, n, replace(get_attempt(message, n), doubtful=True, doubted_ms=at))
-        case AttemptUnbound(n=n):
+        case InferredSidWithdrawn(n=n):
             return _with_attempt(message, n, _unbound(get_attempt(message, n)))
-        case LookMade(at_ms=at):
+        case ReconciliationMade(at_ms=at):
             return replace(message, attempts=tuple(_looked(attempt, at) for attempt in message.attempts))
         case MediaDropped():
             return replace(message, plain=True)
@@ -152,9 +152,9 @@ def _apply(message: Message, event: MessageEvent) -> Message:
             return _concluded(message, event)
         case CancelNoted(at_ms=at):
             return replace(message, cancel_requested_ms=at)
-        case RecallWanted(reason=reason, at_ms=at):
+        case ScheduledCancelRequested(reason=reason, at_ms=at):
             return replace(message, recall=reason, recall_ms=at)
-        case RecallEnded():
+        case ScheduledCancelFailed():
             return replace(message, recall_ms=0)
         case _:
             assert_never(event)
@@ -190,7 +190,7 @@ def _concluded(message: Message, event: OutcomeGiven) -> Message:
     )
 
 
-def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
+def _answered(attempt: Attempt, event: CreateResultRecorded) -> Attempt:
     attempt = replace(
         attempt,
         answer=event.answer,
@@ -200,19 +200,19 @@ def _answered(attempt: Attempt, event: AttemptAnswered) -> Attempt:
         inferred=attempt.inferred and not event.sid,
         segments=event.segments or attempt.segments,
     )
-    if event.answer is Answer.ABANDONED:
+    if event.answer is CreateResult.ABANDONED:
         return attempt
     return _learn(attempt, event.progress, event.at_ms, Provenance.ANSWER, event.code, event.error)
 
 
-def _number(number: Number, event: NumberFailed | NumberChanged | FailuresForgotten) -> Number:
+def _number(number: NumberHealth, event: NumberFailed | NumberChanged | FailuresForgotten) -> NumberHealth:
     """One failure per message is kept: the one that says most; and none for longer than it counts."""
     match event:
         case NumberFailed(told_by=key, at_ms=at, invalid_after=after):
             others = [f for f in number.failures if f.key != key and at - f.at_ms <= FAILURES_KEPT_MS]
-            return Number(failures=(*others, Failure(key, at, after))[-KEPT_FAILURES:])
+            return NumberHealth(failures=(*others, Failure(key, at, after))[-KEPT_FAILURES:])
         case NumberChanged(why=why, at_ms=at, code=code) if why is not None:
-            return Number(why=why, since_ms=at, code=code)
+            return NumberHealth(why=why, since_ms=at, code=code)
         case NumberChanged() | FailuresForgotten():
             return REACHABLE
 
@@ -228,7 +228,7 @@ def _progressed(attempt: Attempt, event: AttemptProgressed) -> Attempt:
 def _unbound(attempt: Attempt) -> Attempt:
     """As if the list had never been asked."""
     kept = [step for step in attempt.learnt if step.provenance is not Provenance.RECONCILED]
-    bare = replace(attempt, sid="", inferred=False, progress=Progress.CLAIMED, code=None, error=None, learnt=())
+    bare = replace(attempt, sid="", inferred=False, progress=DeliveryStatus.CLAIMED, code=None, error=None, learnt=())
     for step in kept:
         bare = _learn(bare, step.progress, step.at_ms, step.provenance, step.code, step.error)
     return bare
@@ -240,14 +240,14 @@ def _looked(attempt: Attempt, at_ms: int) -> Attempt:
 
 def _learn(
     attempt: Attempt,
-    progress: Progress,
+    progress: DeliveryStatus,
     at_ms: int,
     provenance: Provenance,
     code: int | None,
     error: ErrorClass | None,
 ) -> Attempt:
     """Progress only rises; the error is that of the highest rank, ties by the smallest code: order-proof."""
-    learnt = (*attempt.learnt, Learnt(progress, at_ms, provenance, code, error))
+    learnt = (*attempt.learnt, StatusStep(progress, at_ms, provenance, code, error))
     if error is None and code is None:
         return replace(attempt, progress=max(attempt.progress, progress), learnt=learnt)
     worst = max((step for step in learnt if step.error or step.code), key=lambda s: (s.progress, -(s.code or 0)))
@@ -257,7 +257,7 @@ def _learn(
     return replace(attempt, progress=best, learnt=learnt, code=worst.code, error=worst.error)
 
 
-def _without_one(learnt: tuple[Learnt, ...], worst: Learnt) -> tuple[Learnt, ...]:
+def _without_one(learnt: tuple[StatusStep, ...], worst: StatusStep) -> tuple[StatusStep, ...]:
     """One step less: the last that is neither the first of its rank nor the worst. There is one, for there are fewer
     ranks than steps."""
     ranks = [step.progress for step in learnt]

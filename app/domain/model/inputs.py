@@ -3,7 +3,7 @@
 Each carries what its writer resolved at the door (policy, intent, error class), so that a replay decides the same.
 Common fields: `id` (unique per writing), `tenant` (verified by the writer), `pk` (fingerprint of the pseudonym key),
 `at` (ms since the epoch, time of receipt at the door). Sealed fields are opaque to the domain: base64 text made by
-`records.seal`; `Place` tells where on the log the input stands.
+`records.seal`; `LogPosition` tells where on the log the input stands.
 """
 
 from typing import Annotated
@@ -16,19 +16,19 @@ from app.domain.model.contact import Contact
 from app.domain.model.listed_text import ListedText
 from app.domain.model.policy import Policy
 from app.domain.model.vocabulary import (
-    Answer,
+    CreateResult,
+    DeliveryStatus,
     DueKind,
     ErrorClass,
     Intent,
     LineType,
-    Progress,
     Proof,
     Provenance,
     Reason,
 )
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class LogPosition(msgspec.Struct, frozen=True, gc=False):
     """Where an input stands on its contact's log: partition, offset, and log time (LogAppendTime, ms).
 
     `retry_of`: offset of the input of this partition that it repeats, as an operator had it produced again; -1: none.
@@ -47,7 +47,7 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     at: f.EpochMs
 
 
-class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.requested.v1"):
+class MessageRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.requested.v1"):
     """One message to this contact is asked for.
 
     `fingerprint`: keyed hash of the payload; `requested_ms`: log time of the request's record; `digest`: of the text,
@@ -70,7 +70,7 @@ class Requested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="cont
     warnings: f.Warnings = ()
 
 
-class Rejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
+class RequestRejected(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.rejected.v1"):
     """A request that names this contact broke a rule at the door: it ends as outcome `rejected` if its key is new.
 
     `reason`: invalid_request, or sandboxed when the tenant may not text this contact.
@@ -96,7 +96,7 @@ class CancelRequested(_Input, frozen=True, kw_only=True, omit_defaults=True, tag
     message_id: f.MessageId
 
 
-class TurnGranted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.turn_granted.v1"):
+class PermitGranted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.turn_granted.v1"):
     """The lane gives leave to start attempt `attempt` now. `probe`: the lane is stopped, and this is to show that it
     works again."""
 
@@ -106,7 +106,7 @@ class TurnGranted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="co
     probe: Proof | None = None
 
 
-class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.answered.v1"):
+class CreateReturned(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.answered.v1"):
     """What Twilio answered to the create call of an attempt, or that the call was abandoned before it left.
 
     `started_ms`: when the call began (wall time of the caller), `at`: when the answer was in hand.
@@ -114,10 +114,10 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
 
     message_id: f.MessageId
     attempt: f.Attempt
-    answer: Answer
+    answer: CreateResult
     started_ms: f.EpochMs = 0
     sid: f.Sid = ""
-    progress: f.ProgressRank = Progress.ACCEPTED
+    progress: f.ProgressRank = DeliveryStatus.ACCEPTED
     segments: f.Segments = 0
     code: f.Code | None = None
     error: ErrorClass | None = None
@@ -129,7 +129,7 @@ class Answered(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     hold_until_ms: f.HoldUntil = 0
 
 
-class Recalled(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.recalled.v1"):
+class ScheduledCancelReturned(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.recalled.v1"):
     """What Twilio said when it was asked to cancel a text that it holds until its time."""
 
     message_id: f.MessageId
@@ -139,7 +139,7 @@ class Recalled(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     code: f.Code | None = None
 
 
-class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.reported.v1"):
+class DeliveryReported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.reported.v1"):
     """A status callback, or the same fact found by reconciliation."""
 
     message_id: f.MessageId
@@ -157,7 +157,7 @@ class Reported(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
     raw: f.SealedWebhook = ""
 
 
-class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):
+class TextArrived(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.texted.v1"):
     """The person texted in; `to` in the seal is the person, `sender` the number of ours that was texted.
 
     `provenance`: reconciled if found on Twilio's list; `at` is then the time that Twilio received it.
@@ -180,7 +180,7 @@ class Texted(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     rule: f.IntentRule = ""
 
 
-class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):
+class MessagesListed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.listed.v1"):
     """A look at Twilio's list for messages without a final report. `look_ms`: the due time that it answers."""
 
     message_ids: tuple[f.MessageId, ...]
@@ -189,7 +189,7 @@ class Listed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact
     whole: Annotated[bool, Meta(description="All that Twilio holds since the claim of the oldest message.")] = False
 
 
-class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
+class TimerDue(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.due.v1"):
     """A timer came due. Void unless the row still says the same.
 
     `based`: with kind checkpoint, the base (see `Contact.based_offset`) that grew old.
@@ -201,7 +201,7 @@ class Due(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.du
     based: Annotated[int, f.BOUNDS, Meta(description="Offset of the row's base, of kind checkpoint.")] = -1
 
 
-class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.checkpointed.v1"):
+class CheckpointWritten(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.checkpointed.v1"):
     """The contact's row as it stood when a checkpoint came due: the log may be folded from here.
 
     Void if the row was changed between the two: then it is not what the log says here, and another one will come.
@@ -210,7 +210,7 @@ class Checkpointed(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="c
     row: Contact
 
 
-class SetAside(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.set_aside.v1"):
+class InputSkipped(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="contact.set_aside.v1"):
     """The input at `offset` of this partition was not folded: it ended the process again and again, or what it makes
     cannot be written. Its contact was frozen there; a replay does the same."""
 
@@ -218,16 +218,16 @@ class SetAside(_Input, frozen=True, kw_only=True, omit_defaults=True, tag="conta
 
 
 Input = (
-    Requested
-    | Rejected
+    MessageRequested
+    | RequestRejected
     | CancelRequested
-    | TurnGranted
-    | Answered
-    | Recalled
-    | Reported
-    | Texted
-    | Listed
-    | Due
-    | Checkpointed
-    | SetAside
+    | PermitGranted
+    | CreateReturned
+    | ScheduledCancelReturned
+    | DeliveryReported
+    | TextArrived
+    | MessagesListed
+    | TimerDue
+    | CheckpointWritten
+    | InputSkipped
 )

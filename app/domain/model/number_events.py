@@ -5,11 +5,11 @@ import msgspec
 from app.domain.model.vocabulary import ErrorClass
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
+class _NumberEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, gc=False):
     pass
 
 
-class NumberFailed(_Event, frozen=True, kw_only=True):
+class NumberFailed(_NumberEvent, frozen=True, kw_only=True):
     """The number was not reached for message `told_by`: so many of these make it invalid."""
 
     told_by: str
@@ -17,7 +17,7 @@ class NumberFailed(_Event, frozen=True, kw_only=True):
     invalid_after: int
 
 
-class NumberChanged(_Event, frozen=True, kw_only=True):
+class NumberChanged(_NumberEvent, frozen=True, kw_only=True):
     """The number is invalid from here, or (`why` is None) valid again. `by`: what told: a class, delivered, texted.
     `told_by`: key of the message that told, or ""."""
 
@@ -28,11 +28,11 @@ class NumberChanged(_Event, frozen=True, kw_only=True):
     code: int | None = None
 
 
-class FailuresForgotten(_Event, frozen=True, kw_only=True):
+class FailuresForgotten(_NumberEvent, frozen=True, kw_only=True):
     """The person was reached, or wrote: the failures before count no more."""
 
 
-class TextFiltered(_Event, frozen=True, kw_only=True):
+class TextFiltered(_NumberEvent, frozen=True, kw_only=True):
     """Carriers filtered this text: it is not sent to this person again. `lifted`: it was delivered after all."""
 
     digest: str

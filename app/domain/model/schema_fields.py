@@ -8,7 +8,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.domain.model.vocabulary import PROGRESS_WORDS, Answer, ErrorClass, Intent, Progress, Reason, Word
+from app.domain.model.vocabulary import (
+    STATUS_WORDS,
+    CreateResult,
+    DeliveryStatus,
+    ErrorClass,
+    Intent,
+    OutcomeWord,
+    Reason,
+)
 
 # As large as JSON in other languages holds exactly; some 285,000 years in milliseconds.
 LARGEST = 2**53 - 1
@@ -113,18 +121,18 @@ OsUser = Annotated[
 ]
 SudoUser = Annotated[str, Meta(description="Who became that user by sudo (SUDO_USER); empty: nobody did.")]
 
-OutcomeWord = Annotated[str, Meta(description=Word.__doc__, extra_json_schema={"enum": [*Word]})]
+OutcomeField = Annotated[str, Meta(description=OutcomeWord.__doc__, extra_json_schema={"enum": [*OutcomeWord]})]
 OutcomeReason = Annotated[str, Meta(description=Reason.__doc__, extra_json_schema={"enum": [*Reason]})]
-AnswerWord = Annotated[str, Meta(description=Answer.__doc__, extra_json_schema={"enum": [*Answer]})]
+AnswerWord = Annotated[str, Meta(description=CreateResult.__doc__, extra_json_schema={"enum": [*CreateResult]})]
 ClassWord = Annotated[str, Meta(description=ErrorClass.__doc__, extra_json_schema={"enum": [*ErrorClass]})]
 IntentWord = Annotated[str, Meta(description=Intent.__doc__, extra_json_schema={"enum": [*Intent]})]
 ProgressWord = Annotated[
     str,
-    Meta(description="How far the attempt came.", extra_json_schema={"enum": list(PROGRESS_WORDS.values())}),
+    Meta(description="How far the attempt came.", extra_json_schema={"enum": list(STATUS_WORDS.values())}),
 ]
 ProgressRank = Annotated[
-    Progress,
-    Meta(description=f"Rank: {', '.join(f'{rank.value} {word}' for rank, word in PROGRESS_WORDS.items())}."),
+    DeliveryStatus,
+    Meta(description=f"Rank: {', '.join(f'{rank.value} {word}' for rank, word in STATUS_WORDS.items())}."),
 ]
 
 

@@ -23,7 +23,7 @@ class Category(StrEnum):
     MARKETING = "marketing"
 
 
-class Progress(IntEnum):
+class DeliveryStatus(IntEnum):
     """How far one attempt came. Only `max` moves it, so no order of reports can undo a step.
 
     Delivered outranks undelivered and failed (Twilio sends contradicting receipts and no usable time to order by).
@@ -42,10 +42,10 @@ class Progress(IntEnum):
 
 
 # Ready-made: every report asks for its own, and an enumeration's name is slow to get.
-PROGRESS_WORDS = {progress: progress.name.lower() for progress in Progress}
+STATUS_WORDS = {progress: progress.name.lower() for progress in DeliveryStatus}
 
 
-class Answer(StrEnum):
+class CreateResult(StrEnum):
     """What became of the create call of an attempt. `open`: no word yet."""
 
     OPEN = "open"
@@ -59,14 +59,13 @@ class Stage(StrEnum):
     """Where a message stands. `flying`: an attempt was claimed and nothing final is known."""
 
     SCHEDULED = "scheduled"
-    HELD = "held"
     WAITING = "waiting"
     RETRYING = "retrying"
     FLYING = "flying"
     FINAL = "final"
 
 
-class Word(StrEnum):
+class OutcomeWord(StrEnum):
     """Outcome words, the last word on a message."""
 
     DELIVERED = "delivered"

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from app.domain.model.contact import Contact, Message, last_attempt_no, possible_duplicate, segments_of
-from app.domain.model.effects import Ask, Effect, TurnAnswered
+from app.domain.model.effects import Effect, PermitRequest, PermitSettlement
 from app.domain.model.events import Event, OutcomeGiven, StageChanged
 from app.domain.model.evolve import evolve
-from app.domain.model.inputs import Place
-from app.domain.model.vocabulary import ErrorClass, Reason, Stage, Word
+from app.domain.model.inputs import LogPosition
+from app.domain.model.vocabulary import ErrorClass, OutcomeWord, Reason, Stage
 
 
-class Case:
+class DecisionContext:
     """Rows, and what was decided so far. Used within `fold` alone.
 
     `rows`: message rows that the input names, by key; `ahead`: those of them that show this input or a later one
@@ -20,7 +20,11 @@ class Case:
     __slots__ = ("ahead", "contact", "effects", "events", "place", "rows", "touched")
 
     def __init__(
-        self, contact: Contact, rows: Mapping[str, Message], place: Place, ahead: Mapping[str, Message] | None = None
+        self,
+        contact: Contact,
+        rows: Mapping[str, Message],
+        place: LogPosition,
+        ahead: Mapping[str, Message] | None = None,
     ) -> None:
         self.contact, self.rows, self.place = contact, rows, place
         self.ahead: Mapping[str, Message] = ahead or {}
@@ -29,7 +33,7 @@ class Case:
         # Keys of messages that changed, in the order of their first change.
         self.touched: dict[str, None] = {}
 
-    def happen(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Decide an event."""
         self.events.append(event)
         if key := getattr(event, "key", ""):
@@ -49,9 +53,9 @@ class Case:
         """Ask the lane for a turn for the next attempt."""
         assert message.policy is not None, "only an accepted request asks"
         n, policy = last_attempt_no(message) + 1, message.policy
-        self.happen(StageChanged(key=key_of(message.id), stage=Stage.WAITING, reason=reason, asked=n))
+        self.record(StageChanged(key=key_of(message.id), stage=Stage.WAITING, reason=reason, asked=n))
         self.effect(
-            Ask(
+            PermitRequest(
                 message_id=message.id,
                 attempt=n,
                 lane=policy.lane,
@@ -68,14 +72,14 @@ class Case:
 
     def turn(self, message_id: str, attempt: int, lane: str, *, taken: bool) -> None:
         """Answer the lane."""
-        self.effect(TurnAnswered(message_id=message_id, attempt=attempt, lane=lane, taken=taken))
+        self.effect(PermitSettlement(message_id=message_id, attempt=attempt, lane=lane, taken=taken))
 
-    def conclude(self, message: Message, word: Word, reason: Reason, field: str = "", rule: str = "") -> None:
+    def conclude(self, message: Message, word: OutcomeWord, reason: Reason, field: str = "", rule: str = "") -> None:
         """Give the outcome, or its next revision; the same word again is no news, unless it now is of two texts."""
         if message.word is word and (message.duplicate or not possible_duplicate(message)):
             return
         self.withdraw(message)
-        self.happen(
+        self.record(
             OutcomeGiven(
                 key=key_of(message.id),
                 word=word,

@@ -1,152 +1,87 @@
-"""What the attempts mean for their message: a retry, a doubt, a verdict."""
+"""The stages of a message and every transition that an input may cause: the table, and the diagram drawn from it.
 
-from app.domain.model.attempt_retention import is_full
-from app.domain.model.contact import Attempt, Message, get_attempt, last_attempt_no, may_arrive
-from app.domain.model.events import AttemptDoubted, MediaDropped, StageChanged
-from app.domain.model.vocabulary import Answer, Category, ErrorClass, Progress, Reason, Stage, Word
-from app.domain.rules.decision_context import Case, key_of, reason_of
-from app.domain.rules.retry import after_failure
-from app.domain.rules.suppression import barred
+The fold decides by rules (see the handlers); this table states what those rules may do. A property test folds random
+logs and fails on a transition that is not in the table. None as a source: there is no row yet. None as a target: the
+row is dropped. A stage that stays as it is needs no entry.
+"""
 
-FAILED = {
-    Progress.CANCELED: Word.CANCELED,
-    Progress.FAILED: Word.FAILED,
-    Progress.UNDELIVERED: Word.UNDELIVERED,
+from collections.abc import Mapping
+
+from app.domain.model.inputs import Input, TimerDue
+from app.domain.model.vocabulary import Stage
+
+SCHEDULED, WAITING, RETRYING, FLYING, FINAL = Stage.SCHEDULED, Stage.WAITING, Stage.RETRYING, Stage.FLYING, Stage.FINAL
+Targets = frozenset[Stage | None]
+
+
+def _to(*stages: Stage | None) -> Targets:
+    return frozenset(stages)
+
+
+# No further attempt may start: final, or in flight again where an earlier attempt may still arrive.
+ENDED = _to(FINAL, FLYING)
+# A create result that comes late, after the attempt was in doubt and another one was planned.
+LATE_RESULT = _to(FINAL, FLYING, WAITING, RETRYING, SCHEDULED)
+
+# Inputs that may suppress any message of the contact: a STOP, a number that is not valid any more, a filtered text.
+_SUPPRESSING: Mapping[str, Targets] = {"texted": ENDED, "reported": ENDED, "listed": ENDED}
+
+TRANSITIONS: Mapping[Stage | None, Mapping[str, Targets]] = {
+    None: {
+        "requested": _to(SCHEDULED, WAITING, FINAL),
+        "rejected": _to(FINAL),
+        "checkpointed": _to(SCHEDULED, WAITING, RETRYING, FLYING, FINAL),
+    },
+    SCHEDULED: {
+        **_SUPPRESSING,
+        "answered": ENDED,
+        "due start": ENDED | {WAITING},
+        "due expire": ENDED,
+        "cancel_requested": ENDED,
+    },
+    WAITING: {
+        **_SUPPRESSING,
+        "answered": LATE_RESULT,
+        "turn_granted": ENDED,
+        "due expire": ENDED,
+        "cancel_requested": ENDED,
+    },
+    RETRYING: {
+        **_SUPPRESSING,
+        "answered": LATE_RESULT,
+        "due retry": ENDED | {WAITING},
+        "due expire": ENDED,
+        "cancel_requested": ENDED,
+    },
+    FLYING: {
+        "answered": _to(FINAL, RETRYING, WAITING, SCHEDULED),
+        "reported": _to(FINAL, RETRYING),
+        "listed": _to(FINAL, RETRYING),
+        "recalled": _to(FINAL),
+        "due doubt": _to(RETRYING),
+        "due outcome": _to(FINAL),
+    },
+    FINAL: {"due forget": _to(None)},
 }
-PENDING = (Stage.WAITING, Stage.RETRYING)
 
 
-# Why a text that Twilio held was called back, and so what became of it.
-RECALLED = {Reason.OPTED_OUT: Word.SUPPRESSED, Reason.CANCEL_REQUESTED: Word.CANCELED}
+def input_kind(record: Input) -> str:
+    """The name of an input in the table: its record type without `contact.` and version, of a timer with its kind."""
+    tag = str(type(record).__struct_config__.tag)
+    return f"due {record.kind}" if isinstance(record, TimerDue) else tag.split(".")[1]
 
 
-def doubt(case: Case, message: Message, n: int) -> None:
-    """The attempt may have been sent. Never silently sent again: only where the tenant chose to, once per retry."""
-    if get_attempt(message, n).doubtful:
-        return
-    case.happen(AttemptDoubted(key=key_of(message.id), n=n, at_ms=case.place.log_ms))
-    if n == last_attempt_no(message) and message.stage is Stage.FLYING and not message.cancel_requested_ms:
-        _resend(case, message)
+def is_allowed(before: Stage | None, kind: str, after: Stage | None) -> bool:
+    """True if an input of this kind may take a message from `before` to `after`."""
+    return before == after or after in TRANSITIONS[before].get(kind, ())
 
 
-def _resend(case: Case, message: Message) -> None:
-    policy, doubts = message.policy, sum(attempt.doubtful for attempt in message.attempts) + 1
-    if policy is None or policy.resend_after_ms is None or policy.category is Category.MARKETING or is_full(message):
-        return
-    due = case.place.log_ms + policy.resend_after_ms
-    if due < policy.expires_ms and doubts <= max(1, len(policy.retry_delays_ms)) and not barred(case.contact, message):
-        retry(case, message, due, Reason.AMBIGUOUS, None)
-
-
-def close(case: Case, message: Message) -> None:
-    """A deadline passed: what may still arrive is unconfirmed or in doubt, else the last failure speaks."""
-    arriving = [attempt for attempt in message.attempts if may_arrive(attempt)]
-    best = max(message.attempts, key=lambda a: a.progress, default=None)
-    if any(attempt.progress > Progress.CLAIMED for attempt in arriving):
-        case.conclude(message, Word.UNCONFIRMED, Reason.NO_RECEIPT)
-    elif arriving:
-        case.conclude(message, Word.IN_DOUBT, Reason.NO_ANSWER)
-    elif best is not None and best.progress in FAILED:
-        case.conclude(message, FAILED[best.progress], reason_of(best.error))
-    else:
-        case.conclude(message, Word.EXPIRED, Reason.EXPIRED)
-
-
-def expire(case: Case, message: Message) -> None:
-    """No further attempt may start. What may still arrive has until the deadline for reports."""
-    if any(may_arrive(attempt) for attempt in message.attempts):
-        end(case, message, Word.EXPIRED, Reason.EXPIRED)
-    else:
-        close(case, message)
-
-
-def end(case: Case, message: Message, word: Word, reason: Reason) -> None:
-    """No further attempt: the outcome, unless one that was made may still arrive; then it goes on as that one."""
-    if not any(may_arrive(attempt) for attempt in message.attempts):
-        case.conclude(message, word, reason)
-    elif message.stage in PENDING:
-        case.withdraw(message)
-        case.happen(StageChanged(key=key_of(message.id), stage=Stage.FLYING, reason=reason))
-
-
-def suppress(case: Case, but: str = "") -> None:
-    """What must not leave ends here; one whose earlier attempt may have been sent goes on as that attempt.
-
-    `but`: id of the message whose own attempt told; what that means for it is decided with its progress.
-    """
-    for message in tuple(case.contact.messages.values()):
-        bar = barred(case.contact, message)
-        if bar is None or message.stage in (Stage.FLYING, Stage.FINAL) or message.id == but:
-            continue
-        last = message.attempts[-1] if message.attempts else None
-        failed = last is not None and last.progress > Progress.CLAIMED and last.answer is not Answer.REFUSED
-        end(case, message, Word.FAILED if failed else Word.SUPPRESSED, bar)
-
-
-def moved(case: Case, message_id: str, n: int) -> None:
-    """What the best attempt means for the message, after attempt `n` moved."""
-    message = case.find(message_id)
-    assert message is not None, "it was there a moment ago"
-    attempt, best = get_attempt(message, n), max(a.progress for a in message.attempts)
-    pending = message.stage in PENDING
-    if best >= Progress.DELIVERED:
-        case.conclude(message, Word.DELIVERED, Reason.REPORTED)
-    elif message.word is Word.IN_DOUBT:
-        close(case, message)
-    elif n < last_attempt_no(message):
-        _earlier(case, message)
-    elif attempt.progress in FAILED:
-        _failed(case, message, attempt)
-    elif pending and attempt.progress > Progress.CLAIMED:
-        case.withdraw(message)
-        case.happen(StageChanged(key=key_of(message.id), stage=Stage.FLYING, reason=Reason.REPORTED))
-
-
-def _earlier(case: Case, message: Message) -> None:
-    """One that was in doubt while a later one was made: perhaps it was the last that could arrive."""
-    if message.word is None and message.stage is Stage.FLYING and not any(may_arrive(a) for a in message.attempts):
-        close(case, message)
-
-
-def _failed(case: Case, message: Message, attempt: Attempt) -> None:
-    """The last attempt is reported as failed: another one where its errors allow it, else the end."""
-    if attempt.progress is Progress.CANCELED and message.recall is not None:
-        end(case, message, RECALLED[message.recall], message.recall)
-        return
-    due = _again(case, message, attempt)
-    if due is None:
-        end(case, message, FAILED[attempt.progress], reason_of(attempt.error))
-        return
-    if any(step.error is ErrorClass.MMS_IMPOSSIBLE for step in attempt.learnt):
-        drop_media(case, message)
-    if message.stage is Stage.FLYING or (message.stage is Stage.RETRYING and due > message.due_ms):
-        retry(case, message, due, reason_of(attempt.error), attempt)
-
-
-def _again(case: Case, message: Message, attempt: Attempt) -> int | None:
-    if message.stage is Stage.FINAL or message.policy is None or message.cancel_requested_ms:
-        return None
-    due = after_failure(message, attempt)
-    if due is None or due >= message.policy.expires_ms or barred(case.contact, message):
-        return None
-    return due
-
-
-def drop_media(case: Case, message: Message) -> None:
-    """Further attempts go as the text with the link, where there is one."""
-    if message.policy is not None and message.policy.fallback_segments and not message.plain:
-        case.happen(MediaDropped(key=key_of(message.id)))
-
-
-def retry(case: Case, message: Message, due_ms: int, reason: Reason, attempt: Attempt | None) -> None:
-    """A further attempt, not before `due_ms`."""
-    case.happen(
-        StageChanged(
-            key=key_of(message.id),
-            stage=Stage.RETRYING,
-            reason=reason,
-            due_ms=due_ms,
-            error=attempt.error if attempt else None,
-            code=attempt.code if attempt else None,
-        )
-    )
+def diagram() -> str:
+    """The table as a Mermaid state diagram: one arrow per pair of stages, named by the inputs that cause it."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for before, causes in TRANSITIONS.items():
+        for kind, targets in causes.items():
+            for after in [stage for stage in (*Stage, None) if stage in targets and stage != before]:
+                arrows.setdefault((before or "[*]", after or "[*]"), []).append(kind)
+    lines = [f"    {before} --> {after}: {', '.join(kinds)}" for (before, after), kinds in arrows.items()]
+    return "\n".join(["stateDiagram-v2", *lines])

@@ -4,7 +4,8 @@ A message is active while it may still cause a create or cancel call. What Twili
 they change its own row alone, and the contact's row neither grows with it nor is written for it. A reported failure
 that allows a further attempt makes the message active again.
 
-What leaves the contact's row is forgotten there but for the SIDs of its attempts (`Departed`): Twilio's list bears no
+What leaves the contact's row is forgotten there but for the SIDs of its attempts (`DepartedAttempt`): Twilio's list
+bears no
 id of ours, and a text whose attempt is known must not be taken for that of an attempt in doubt (see `listing`).
 """
 
@@ -12,11 +13,11 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from app.domain.model.contact import Attempt, Contact, Departed, Message, digest_of, may_arrive
-from app.domain.model.inputs import Answered, Input, Listed, Reported
+from app.domain.model.contact import Attempt, Contact, DepartedAttempt, Message, digest_of, may_arrive
+from app.domain.model.inputs import CreateReturned, DeliveryReported, Input, MessagesListed
 from app.domain.model.row_limits import MOST_DEPARTED
-from app.domain.model.vocabulary import Progress, Stage
-from app.domain.rules.decision_context import Case, key_of
+from app.domain.model.vocabulary import DeliveryStatus, Stage
+from app.domain.rules.decision_context import DecisionContext, key_of
 from app.domain.rules.schedule import held
 
 # What the clocks of the broker and of Twilio may differ by.
@@ -35,7 +36,7 @@ def is_active(message: Message, log_ms: int) -> bool:
     if message.recall_ms:
         return True
     for attempt in message.attempts:
-        if attempt.inferred or (attempt.progress is Progress.CLAIMED and may_arrive(attempt)):
+        if attempt.inferred or (attempt.progress is DeliveryStatus.CLAIMED and may_arrive(attempt)):
             return True
     policy = message.policy
     return policy is not None and log_ms < policy.start_ms and held(message) is not None
@@ -44,16 +45,16 @@ def is_active(message: Message, log_ms: int) -> bool:
 def own_rows(contact: Contact | None, record: Input) -> tuple[str, ...]:
     """Keys of the messages whose own rows the fold of the input needs: those that it names, and one that was taken for
     the owner of its SID, without those that the contact's row holds."""
-    ids = record.message_ids if isinstance(record, Listed) else (getattr(record, "message_id", ""),)
+    ids = record.message_ids if isinstance(record, MessagesListed) else (getattr(record, "message_id", ""),)
     keys = [key_of(message_id) for message_id in ids if message_id]
     if contact is None:
         return tuple(keys)
-    if isinstance(record, Answered | Reported) and record.sid:
+    if isinstance(record, CreateReturned | DeliveryReported) and record.sid:
         keys += [departed.inferred for departed in contact.departed if departed.sid == record.sid]
     return tuple([key for key in dict.fromkeys(keys) if key and key not in contact.messages])
 
 
-def place_messages(case: Case) -> None:
+def place_messages(case: DecisionContext) -> None:
     """Put each message that the input changed where it belongs now."""
     log_ms, offset = case.place.log_ms, case.place.offset
     for key in case.touched:
@@ -80,16 +81,16 @@ def _without(contact: Contact, message: Message, key: str, log_ms: int) -> Conta
     return replace(contact, messages=messages, departed=every[-MOST_DEPARTED:], departed_until_ms=until_ms)
 
 
-def _departed(message: Message) -> Iterator[Departed]:
+def _departed(message: Message) -> Iterator[DepartedAttempt]:
     for attempt in message.attempts:
         digest = digest_of(message, plain=attempt.plain)
         if message.policy is not None and digest and (attempt.sid or may_arrive(attempt)):
             within_ms = INFERRED_MS if attempt.inferred else message.policy.doubt_after_ms + 2 * SKEW_MS
             inferred = key_of(message.id) if attempt.inferred else ""
-            yield Departed(attempt.sid, "" if attempt.sid else digest, attempt.claimed_ms + within_ms, inferred)
+            yield DepartedAttempt(attempt.sid, "" if attempt.sid else digest, attempt.claimed_ms + within_ms, inferred)
 
 
-def _counts(departed: Departed, messages: Mapping[str, Message], log_ms: int) -> bool:
+def _counts(departed: DepartedAttempt, messages: Mapping[str, Message], log_ms: int) -> bool:
     """Whether an attempt whose SID is unknown, now or of a claim to come, may be confused with it."""
     return log_ms <= departed.until_ms or any(
         attempt.claimed_ms <= departed.until_ms

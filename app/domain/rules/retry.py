@@ -6,12 +6,12 @@ that an attempt has met must allow it, so that no order of reports decides. Wait
 """
 
 from app.domain.model.attempt_retention import is_full
-from app.domain.model.contact import Attempt, Learnt, Message, last_attempt_no, may_arrive
+from app.domain.model.contact import Attempt, Message, StatusStep, last_attempt_no, may_arrive
 from app.domain.model.policy import Policy
-from app.domain.model.vocabulary import Answer, ErrorClass, Progress
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass
 from app.domain.rules.schedule import backoff_ms, with_jitter
 
-FAILURES = (Progress.CANCELED, Progress.FAILED, Progress.UNDELIVERED)
+FAILURES = (DeliveryStatus.CANCELED, DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED)
 # By the policy's retry delays (Twilio 30001, 30017, 30022, 30036, 30047).
 DELAYED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED, ErrorClass.EXPIRED})
 # Until the time that the door stamped: midnight in California (30023, 30027), the morning at their place (30610).
@@ -33,7 +33,7 @@ def after_failure(message: Message, attempt: Attempt) -> int | None:
     return max(known) if known and len(known) == len(waits) else None
 
 
-def _after(message: Message, policy: Policy, attempt: Attempt, step: Learnt) -> int | None:
+def _after(message: Message, policy: Policy, attempt: Attempt, step: StatusStep) -> int | None:
     error, delays = step.error, policy.retry_delays_ms
     if error in DELAYED:
         if attempt.n > len(delays):
@@ -72,7 +72,9 @@ def after_refusal(message: Message, attempt: Attempt, error: ErrorClass | None, 
     if is_full(message):
         return None
     if error in (ErrorClass.THROTTLED, ErrorClass.TRANSIENT):
-        refusals = sum(earlier.answer is Answer.REFUSED for earlier in message.attempts) + message.attempts_dropped
+        refusals = (
+            sum(earlier.answer is CreateResult.REFUSED for earlier in message.attempts) + message.attempts_dropped
+        )
         if not retry_after_ms:
             return now + with_jitter(backoff_ms(refusals), message.id, attempt.n)
         return now + (max(retry_after_ms, THROTTLED_MS) if error is ErrorClass.THROTTLED else retry_after_ms)
@@ -90,7 +92,7 @@ def after_abandonment(message: Message, now_ms: int) -> int | None:
     """
     in_a_row = 0
     for attempt in reversed(message.attempts):
-        if attempt.answer is not Answer.ABANDONED:
+        if attempt.answer is not CreateResult.ABANDONED:
             break
         in_a_row += 1
     if in_a_row < 2:

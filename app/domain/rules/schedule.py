@@ -4,7 +4,7 @@ import hashlib
 
 from app.domain.model.contact import Attempt, Message, in_doubt
 from app.domain.model.policy import Policy
-from app.domain.model.vocabulary import Answer, DueKind, Progress, Stage
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, DueKind, Stage
 
 Dues = tuple[tuple[DueKind, int], ...]
 
@@ -21,7 +21,7 @@ def dues(message: Message) -> Dues:
     assert policy is not None, "only a refused request has no policy, and it is final"
     if message.stage is Stage.FLYING:
         last, outcome = message.attempts[-1], (DueKind.OUTCOME, policy.outcome_ms)
-        if last.answer is Answer.OPEN and not last.doubtful and not last.progress:
+        if last.answer is CreateResult.OPEN and not last.doubtful and not last.progress:
             return (*looks(message), (DueKind.DOUBT, last.claimed_ms + policy.doubt_after_ms), outcome)
         if held(message) is not None and message.recall_ms:
             return ((DueKind.RECALL, message.recall_ms), *looks(message), outcome)
@@ -38,7 +38,7 @@ def held(message: Message) -> Attempt | None:
     """The attempt that Twilio holds until its time, as far as is known; it can be canceled by its SID."""
     if message.policy is None or not message.policy.handed_over:
         return None
-    return next((a for a in message.attempts if a.sid and a.progress is Progress.ACCEPTED), None)
+    return next((a for a in message.attempts if a.sid and a.progress is DeliveryStatus.ACCEPTED), None)
 
 
 def looks(message: Message) -> Dues:
@@ -56,9 +56,9 @@ def looks(message: Message) -> Dues:
 def _look_ms(attempt: Attempt, policy: Policy) -> int:
     """0: none. An attempt that is neither answered nor in doubt is let alone: its doubt comes first."""
     progress, after, since_ms = attempt.progress, policy.look_after_ms, attempt.claimed_ms
-    if progress >= Progress.CANCELED:
+    if progress >= DeliveryStatus.CANCELED:
         return 0
-    if progress == Progress.CLAIMED:
+    if progress == DeliveryStatus.CLAIMED:
         if not in_doubt(attempt):
             return 0
         after = tuple(sorted(after + policy.doubt_look_after_ms))

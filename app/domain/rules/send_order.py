@@ -7,11 +7,11 @@ nobody for it. Nothing can stall: what the first one waits for has a deadline, a
 """
 
 from app.domain.model.contact import Message
-from app.domain.model.vocabulary import Answer, Progress, Reason, Stage
-from app.domain.rules.decision_context import Case
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, Reason, Stage
+from app.domain.rules.decision_context import DecisionContext
 
 
-def ask_next(case: Case) -> None:
+def ask_next(case: DecisionContext) -> None:
     """Ask for a turn for each message that is the first of its order and has not asked yet."""
     first: dict[tuple[str, str], Message] = {}
     for message in case.contact.messages.values():
@@ -35,5 +35,5 @@ def holds_place(message: Message) -> bool:
     if message.stage is not Stage.FLYING or len(message.attempts) != 1:
         return False
     attempt = message.attempts[0]
-    unanswered = attempt.answer is Answer.OPEN and attempt.progress is Progress.CLAIMED
+    unanswered = attempt.answer is CreateResult.OPEN and attempt.progress is DeliveryStatus.CLAIMED
     return attempt.n == 1 and unanswered and not attempt.doubtful

@@ -13,6 +13,6 @@ def bar_of(contact: Contact, digest: str) -> Reason | None:
     return Reason.FILTERED if digest and digest in contact.filtered else None
 
 
-def barred(contact: Contact, message: Message) -> Reason | None:
+def suppression_of(contact: Contact, message: Message) -> Reason | None:
     """Why no further attempt of the message may begin, None if it may."""
     return bar_of(contact, digest_of(message, plain=message.plain))

@@ -4,13 +4,13 @@ with every right that this process needs."""
 from collections.abc import Iterable
 
 from app.config.settings import Settings
-from app.ingress.durable.producer import Line
+from app.ingress.durable.producer import ProducerConnection
 from app.kafka.client import client_settings
 from app.kafka.cluster_check import must_be_allowed, must_be_ours, must_exist
 from app.records.topics import Topics
 
 
-class Gate:
+class ClusterGate:
     """Looks once, before the first record of this process goes there. `tenants`: each has its request topic."""
 
     def __init__(self, settings: Settings, tenants: Iterable[str]) -> None:
@@ -18,12 +18,12 @@ class Gate:
         self._client = client_settings(settings)
         self._key, self._fit = settings.pseudonym_key, False
 
-    async def open(self) -> Line:
-        """A new line. Raises Unfit, or one of `line.BROKEN` while Kafka cannot be reached."""
+    async def open(self) -> ProducerConnection:
+        """A new line. Raises ClusterMismatchError, or one of `line.BROKEN` while Kafka cannot be reached."""
         if not self._fit:
             await self._look()
             self._fit = True
-        return await Line.open(**self._client)
+        return await ProducerConnection.open(**self._client)
 
     async def _look(self) -> None:
         topics = self._topics

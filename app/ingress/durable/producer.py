@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, PolicyViolationError, RecordListTooLargeError
 from aiokafka.partitioner import murmur2
 
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 
 CLOSE_S = 5.0
 REQUEST_MS = 5_000
@@ -32,19 +32,19 @@ def partition_of(key: bytes, count: int) -> int:
     return int((murmur2(key) & 0x7FFFFFFF) % count)
 
 
-class Line:
-    """Open it with `Line.open`, inside the running loop."""
+class ProducerConnection:
+    """Open it with `ProducerConnection.open`, inside the running loop."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[LogRecord, asyncio.Future[None]]] = []
         self._sending: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
         self._fault: KafkaError | OSError | None = None
         self._loop = asyncio.get_running_loop()
 
     @classmethod
-    async def open(cls, **client: Any) -> "Line":
+    async def open(cls, **client: Any) -> "ProducerConnection":
         """Connected, with a producer id. Raises one of BROKEN."""
         line = cls(
             AIOKafkaProducer(
@@ -63,7 +63,7 @@ class Line:
             raise
         return line
 
-    def enter(self, record: Record) -> "asyncio.Future[None]":
+    def enter(self, record: LogRecord) -> "asyncio.Future[None]":
         """In its place when it returns, acknowledged when the future is done; a line that broke fails the future.
 
         What gathers while a request is under way leaves together, a batch per partition: aiokafka's own way costs each
@@ -87,16 +87,16 @@ class Line:
                 self._break(error, taken)
         self._sending = None
 
-    def _break(self, error: KafkaError | OSError, taken: list[tuple[Record, "asyncio.Future[None]"]]) -> None:
+    def _break(self, error: KafkaError | OSError, taken: list[tuple[LogRecord, "asyncio.Future[None]"]]) -> None:
         """Nothing may leave behind what did not."""
         self._fault, waiting, self._waiting = error, self._waiting, []
         for _, future in (*taken, *waiting):
             if not future.done():
                 future.set_exception(error)
 
-    async def _send(self, taken: list[tuple[Record, "asyncio.Future[None]"]]) -> None:
+    async def _send(self, taken: list[tuple[LogRecord, "asyncio.Future[None]"]]) -> None:
         """Raises one of BROKEN; those that were acknowledged before are done."""
-        groups: dict[tuple[str, int], list[tuple[Record, asyncio.Future[None]]]] = {}
+        groups: dict[tuple[str, int], list[tuple[LogRecord, asyncio.Future[None]]]] = {}
         for record, future in taken:
             where = record.topic, partition_of(record.key, await self._count(record.topic))
             groups.setdefault(where, []).append((record, future))
@@ -108,7 +108,7 @@ class Line:
                 if not future.done():
                     future.set_result(None)
 
-    def _batches(self, topic: str, number: int, rows: list[tuple[Record, "asyncio.Future[None]"]]) -> list[Batch]:
+    def _batches(self, topic: str, number: int, rows: list[tuple[LogRecord, "asyncio.Future[None]"]]) -> list[Batch]:
         """As many as it takes; a record that no batch holds is refused as Kafka would."""
         batch, futures, batches = self._producer.create_batch(), list[asyncio.Future[None]](), list[Batch]()
         for record, future in rows:
@@ -126,7 +126,7 @@ class Line:
             self._counts[topic] = len(await self._producer.partitions_for(topic))
         return self._counts[topic]
 
-    async def send_all(self, records: Sequence[Record]) -> None:
+    async def send_all(self, records: Sequence[LogRecord]) -> None:
         """All acknowledged, in order within each partition. Raises KafkaError; may take for ever."""
         futures = [self.enter(record) for record in records]
         for outcome in await asyncio.gather(*futures, return_exceptions=True):

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class LogRecord(msgspec.Struct, frozen=True, array_like=True):
     """What is to be produced; the partition follows from the key."""
 
     topic: str

@@ -16,7 +16,7 @@ REFUSED = (*REFUSALS, TopicAuthorizationFailedError)
 FORBIDDEN_S = 10.0
 
 
-class Refusals:
+class RefusedRecords:
     """`tenant_topics`: topics that hold records of one tenant alone; `count`: records set aside so far."""
 
     def __init__(self, spool: Spool, tenant_topics: Collection[str]) -> None:

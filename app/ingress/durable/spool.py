@@ -17,8 +17,8 @@ import msgspec
 
 from app import clock, telemetry
 from app.durable.framed_file import FramedFile, frame, frames_of, sync_directory
-from app.ingress.durable.record import Record
-from app.records.seal import Sealer, Unsealable
+from app.ingress.durable.record import LogRecord
+from app.records.seal import Sealer, UnsealError
 
 _log = telemetry.logger(__name__)
 
@@ -29,7 +29,7 @@ READ_BYTES = 256 << 10
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    record: Record
+    record: LogRecord
     sealed: bool
 
 
@@ -64,7 +64,7 @@ class _Part:
 class Chunk(msgspec.Struct, frozen=True):
     """Records from the head of the spool; `end` is where their file has been read to."""
 
-    records: list[Record]
+    records: list[LogRecord]
     end: int
 
 
@@ -87,7 +87,7 @@ class Spool:
         """Bytes that wait."""
         return sum(part.left for part in self._parts)
 
-    def append(self, record: Record) -> asyncio.Future[None]:
+    def append(self, record: LogRecord) -> asyncio.Future[None]:
         """In its place at once, on disk when the future is done; the future raises OSError."""
         payload = self._payload(record)
         try:
@@ -97,7 +97,7 @@ class Spool:
             refused.set_exception(error)
             return refused
 
-    def _payload(self, record: Record) -> bytes:
+    def _payload(self, record: LogRecord) -> bytes:
         sealed = record.topic in self._plain
         if sealed:
             value = self._sealer.seal(record.value, "", SUBJECT).encode()
@@ -176,7 +176,7 @@ class Spool:
         """Whole frames from where the file has been read to; a frame longer than a chunk is read alone. Those at the
         head whose content cannot be read are set aside alone."""
         size, begin = READ_BYTES, part.at
-        records, unread, end = list[Record](), list[bytes](), begin
+        records, unread, end = list[LogRecord](), list[bytes](), begin
         while end == begin:
             data = os.pread(part.fd, min(size, part.left), begin)
             for payload, at in islice(frames_of(data), most):
@@ -202,13 +202,13 @@ class Spool:
             self._keep_aside(f"{part.path.stem}-{part.at:012d}", iter(payloads))
             part.at += sum(len(frame(payload)) for payload in payloads)
 
-    def _opened(self, payload: bytes) -> Record | None:
+    def _opened(self, payload: bytes) -> LogRecord | None:
         try:
             kept = _decode(payload)
             if not kept.sealed:
                 return kept.record
             value = self._sealer.open(kept.record.value.decode(), "", SUBJECT)
-        except (msgspec.MsgspecError, Unsealable, UnicodeDecodeError) as fault:
+        except (msgspec.MsgspecError, UnsealError, UnicodeDecodeError) as fault:
             _log.error("spool.unreadable", fault=type(fault).__name__)
             return None
         return msgspec.structs.replace(kept.record, value=value)

@@ -3,7 +3,8 @@
 Records of one process stand on the log in the order in which `put` took them; one that was under way when Kafka went
 may stand there twice. A record that Kafka refuses for what it is breaks its line like any other fault; read out of the
 spool one by one it is told from the others, and set aside. So is one for a tenant's own topic that Kafka forbids us to
-write: that tenant is told so for a while (`Unavailable`), and all others go on. Nothing but the times of receipt that
+write: that tenant is told so for a while (`LogUnavailableError`), and all others go on. Nothing but the times of
+receipt that
 they carry orders records of two processes: each writes spool files of its own, and either's may be read out first.
 """
 
@@ -11,9 +12,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from app import telemetry
-from app.ingress.durable.producer import BROKEN, Line
-from app.ingress.durable.record import Record
-from app.ingress.durable.refused_records import REFUSED, Refusals
+from app.ingress.durable.producer import BROKEN, ProducerConnection
+from app.ingress.durable.record import LogRecord
+from app.ingress.durable.refused_records import REFUSED, RefusedRecords
 from app.ingress.durable.spool import Spool
 from app.ingress.durable.spool_progress import SpoolProgress
 
@@ -35,7 +36,7 @@ FSYNC_S = 0.002
 LAST_BYTES, SOON_S = 256 << 10, 0.4
 
 
-class Unavailable(Exception):
+class LogUnavailableError(Exception):
     """Neither Kafka nor the disk took the record."""
 
 
@@ -45,7 +46,9 @@ class _Pending:
 
     __slots__ = ("acked", "due_s", "kept", "line", "record")
 
-    def __init__(self, record: Record, line: Line, acked: "asyncio.Future[None]", due_s: float) -> None:
+    def __init__(
+        self, record: LogRecord, line: ProducerConnection, acked: "asyncio.Future[None]", due_s: float
+    ) -> None:
         self.record, self.line, self.acked, self.due_s = record, line, acked, due_s
         self.kept: asyncio.Future[None] | None = None
 
@@ -61,7 +64,7 @@ class _Pending:
             self.acked.set_exception(TimeoutError())
 
 
-class Log:
+class LogWriter:
     """`put` returns when the record is on the log or fsynced on our own disk. Start inside the running loop.
 
     `open_line` makes a new line; `fail` ends the process when mending the way to Kafka itself goes wrong. While the
@@ -72,14 +75,14 @@ class Log:
     def __init__(
         self,
         spool: Spool,
-        open_line: Callable[[], Awaitable[Line]],
+        open_line: Callable[[], Awaitable[ProducerConnection]],
         fail: Callable[[BaseException], None],
         stall_s: float = 30.0,
         tenant_topics: Collection[str] = (),
     ) -> None:
         self._spool, self._open_line, self._fail = spool, open_line, fail
-        self._line: Line | None = None
-        self._next: Line | None = None  # of the mender alone
+        self._line: ProducerConnection | None = None
+        self._next: ProducerConnection | None = None  # of the mender alone
         self._mender: asyncio.Task[None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
         # Held while the spool's last records are sent; `_queued` wait for it, in order.
@@ -88,7 +91,7 @@ class Log:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._disk_fault, self._progress = "", SpoolProgress(stall_s)
-        self._refusals = Refusals(spool, tenant_topics)
+        self._refusals = RefusedRecords(spool, tenant_topics)
         self.produced = self.spooled = 0
 
     async def start(self) -> None:
@@ -146,10 +149,10 @@ class Log:
     def _stalled(self, *, forbidden: bool) -> str:
         return self._progress.stalled(forbidden=forbidden) if self.away and not self._spool.empty else ""
 
-    async def put(self, record: Record) -> None:
-        """Raises Unavailable."""
+    async def put(self, record: LogRecord) -> None:
+        """Raises LogUnavailableError."""
         if not self._refusals.allow(record.topic, self._loop.time()):
-            raise Unavailable
+            raise LogUnavailableError
         if self._order.locked() or self._queued:
             place = await self._in_turn(record)
         else:
@@ -169,7 +172,7 @@ class Log:
         else:
             self.produced += 1
 
-    async def _in_turn(self, record: Record) -> "_Pending | asyncio.Future[None]":
+    async def _in_turn(self, record: LogRecord) -> "_Pending | asyncio.Future[None]":
         """Behind those that wait while the spool's last records are sent."""
         self._queued += 1
         try:
@@ -178,7 +181,7 @@ class Log:
         finally:
             self._queued -= 1
 
-    def _placed(self, record: Record) -> "_Pending | asyncio.Future[None]":
+    def _placed(self, record: LogRecord) -> "_Pending | asyncio.Future[None]":
         """In its place when it returns, on the line or in the spool; what comes next comes behind it."""
         line = self._line
         if line is None:
@@ -197,7 +200,7 @@ class Log:
             if fault != self._disk_fault:  # not a line for each record: the log may stand on the disk that is full
                 _log.error("spool.refused", error=fault)
             self._disk_fault = fault
-            raise Unavailable from None
+            raise LogUnavailableError from None
         self._disk_fault = ""
         self.spooled += 1
 
@@ -213,7 +216,7 @@ class Log:
         else:
             self._timer = self._loop.call_at(oldest.due_s, self._look)
 
-    def _give_up(self, line: Line, error: Exception) -> None:
+    def _give_up(self, line: ProducerConnection, error: Exception) -> None:
         """All that waits for the line goes to the spool in one step, in order, before anything that comes now."""
         _log.warning("kafka.away", error=type(error).__name__)
         self._line = None
@@ -223,12 +226,12 @@ class Log:
         self._drop(line)
         self._mend(None)
 
-    def _drop(self, line: Line) -> None:
+    def _drop(self, line: ProducerConnection) -> None:
         task = asyncio.get_running_loop().create_task(line.drop())
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)
 
-    def _mend(self, line: Line | None) -> None:
+    def _mend(self, line: ProducerConnection | None) -> None:
         self._next = line
         self._progress.begin()
         self._mender = asyncio.get_running_loop().create_task(self._mending())
@@ -262,7 +265,7 @@ class Log:
             self._drop(self._next)
             self._next = None
 
-    async def _handed_over(self, line: Line) -> bool:
+    async def _handed_over(self, line: ProducerConnection) -> bool:
         """Send the oldest chunk; with the last ones give the line to everybody: True. Raises one of BROKEN."""
         if self._spool.size <= LAST_BYTES:
             self._spool.adopt()
@@ -276,7 +279,7 @@ class Log:
             self._line, self._next = line, None
         return True
 
-    async def _sent_oldest(self, line: Line) -> bool:
+    async def _sent_oldest(self, line: ProducerConnection) -> bool:
         """Whether there was a chunk and Kafka took it soon."""
         chunk = self._spool.head(self._refusals.most)
         if chunk is None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from app import clock
 from app.config.api_keys import ApiKey, ApiKeys, Scope
 from app.config.tenants import Tenant
-from app.ingress.v1.problems import Problem
+from app.ingress.v1.problems import ProblemError
 from app.ingress.v1.rate_limits import RateLimiter, client_name, retry_after
 
 Action = Callable[[Request, Tenant], Awaitable[tuple[int, dict[str, Any]]]]
@@ -47,28 +47,28 @@ class Access:
         self._keys = keys
 
     def admit(self, request: Request, scope: Scope) -> Tenant:
-        """The tenant of the key. Raises Problem: 401, 403, 429, or 503 for one that is not known here yet."""
+        """The tenant of the key. Raises ProblemError: 401, 403, 429, or 503 for one that is not known here yet."""
         now_s = clock.boot_s()
         host = request.client.host if request.client is not None else ""
         _limit(self._by_address.take(client_name(host), now_s), "this address")
         key = self._key(request)
         _limit(self._by_key.take(key.key_id, now_s), "this key")
         if scope not in key.scopes:
-            raise Problem(403, "the key must not do this", "Authorization", f"needs a key with scope {scope}")
+            raise ProblemError(403, "the key must not do this", "Authorization", f"needs a key with scope {scope}")
         if (tenant := self._tenants.get(key.tenant)) is None:
-            raise Problem(503, "this tenant is new: the ingress takes its requests after a restart")
+            raise ProblemError(503, "this tenant is new: the ingress takes its requests after a restart")
         return tenant
 
     def _key(self, request: Request) -> ApiKey:
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")
         found = self._keys.find(presented) if scheme.lower() == "bearer" else None
         if found is None:
-            raise Problem(401, "a bearer key of a tenant is required")
+            raise ProblemError(401, "a bearer key of a tenant is required")
         if refusal := found.refusal(clock.now_ms()):
-            raise Problem(401, refusal)
+            raise ProblemError(401, refusal)
         return found
 
 
 def _limit(wait_s: float, whose: str) -> None:
     if wait_s:
-        raise Problem(429, f"too many requests of {whose}", headers={"Retry-After": retry_after(wait_s)})
+        raise ProblemError(429, f"too many requests of {whose}", headers={"Retry-After": retry_after(wait_s)})

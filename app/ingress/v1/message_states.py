@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from app import clock
 from app.domain.content.digests import payload_fingerprint
-from app.ingress.v1.problems import Problem, broken
+from app.ingress.v1.problems import ProblemError, broken
 from app.read_model.reader import ReadModel
 from app.read_model.state import AttemptState, MessageState, key_hash
-from app.records.outcomes import AttemptSeen
+from app.records.outcomes import AttemptSummary
 from app.records.requests import MESSAGE_ID, NotifyRequested, payload_fields
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ MAX_KEY = 200
 NO_MESSAGE = "there is no such message"
 
 
-class States:
+class MessageStates:
     """Answers by message id, by idempotency key, and to a request that was made before.
 
     `pseudonym_key`: of key hashes and payload digests; `model`: None where nothing can be read.
@@ -31,16 +31,17 @@ class States:
         return self._model.problem if self._model is not None else ""
 
     async def of_message(self, tenant: str, message_id: str) -> dict[str, Any]:
-        """One message's state. Raises Problem: 404 for none of this tenant, 503 if it cannot be said now."""
+        """One message's state. Raises ProblemError: 404 for none of this tenant, 503 if it cannot be said now."""
         if not MESSAGE_ID.match(message_id):
-            raise Problem(404, NO_MESSAGE)
+            raise ProblemError(404, NO_MESSAGE)
         found = _known(await self._model.of_ids(tenant, [message_id]) if self._model else None)
         if message_id not in found:
-            raise Problem(404, NO_MESSAGE)
+            raise ProblemError(404, NO_MESSAGE)
         return state_fields(found[message_id])
 
     async def of_key(self, tenant: str, idempotency_key: str) -> dict[str, Any]:
-        """The states of every recipient's message. Raises Problem: 422 without a key, 503 if it cannot be said now."""
+        """The states of every recipient's message. Raises ProblemError: 422 without a key, 503 if it cannot be said
+        now."""
         if not 0 < len(idempotency_key) <= MAX_KEY:
             raise broken("idempotency_key", f"must be text of 1 to {MAX_KEY} characters")
         hashed = key_hash(self._key, tenant, idempotency_key)
@@ -50,8 +51,8 @@ class States:
     async def of_request(self, request: NotifyRequested, contacts: Mapping[str, str]) -> list[dict[str, Any]] | None:
         """The states of a request that was made before, one per recipient; `contacts`: by message id.
 
-        None if one of them is not known, or cannot be compared: the fold decides then. Raises Problem: 409 if one of
-        them was asked for with another payload.
+        None if one of them is not known, or cannot be compared: the fold decides then. Raises ProblemError: 409 if
+        one of them was asked for with another payload.
         """
         found = await self._model.of_ids(request.tenant, contacts) if self._model else None
         if not found:
@@ -68,13 +69,13 @@ class States:
 
 def _known(found: T | None) -> T:
     if found is None:
-        raise Problem(503, "the read model cannot be read now")
+        raise ProblemError(503, "the read model cannot be read now")
     return found
 
 
-def _conflict(state: MessageState) -> Problem:
+def _conflict(state: MessageState) -> ProblemError:
     rule = f"was used before for another payload: message {state.message_id}"
-    return Problem(409, "the idempotency key is in use", "idempotency_key", rule)
+    return ProblemError(409, "the idempotency key is in use", "idempotency_key", rule)
 
 
 def state_fields(state: MessageState) -> dict[str, Any]:
@@ -109,9 +110,9 @@ def _outcome(state: MessageState) -> dict[str, Any] | None:
 
 
 def _attempts(state: MessageState) -> Iterator[dict[str, Any]]:
-    known: Sequence[AttemptSeen | AttemptState] = state.final_attempts or state.attempts
+    known: Sequence[AttemptSummary | AttemptState] = state.final_attempts or state.attempts
     for one in known:
-        if isinstance(one, AttemptSeen):
+        if isinstance(one, AttemptSummary):
             status: str = one.progress if one.progress != "claimed" else str(one.answer)
         else:
             status = one.state

@@ -16,12 +16,12 @@ from app.config.tenants import Tenant
 from app.domain.content.media import media_warnings
 from app.domain.content.phone import read_address
 from app.domain.model.identity import contact_id, message_id
-from app.ingress.durable.record import Record
-from app.ingress.durable.writer import Log, Unavailable
+from app.ingress.durable.record import LogRecord
+from app.ingress.durable.writer import LogUnavailableError, LogWriter
 from app.ingress.v1.access import Access, Endpoint
-from app.ingress.v1.message_states import MAX_KEY, NO_MESSAGE, States
-from app.ingress.v1.problems import Problem, broken
-from app.records.codec import Unreadable, decode, decode_tolerant
+from app.ingress.v1.message_states import MAX_KEY, NO_MESSAGE, MessageStates
+from app.ingress.v1.problems import ProblemError, broken
+from app.records.codec import InvalidFieldError, decode, decode_tolerant
 from app.records.requests import (
     CONTROL,
     CONTROL_RULE,
@@ -53,11 +53,11 @@ class Messages:
     def __init__(
         self,
         access: Access,
-        log: Log,
+        log: LogWriter,
         topics: Topics,
         key: bytes,
         body_s: float,
-        states: States,
+        states: MessageStates,
         warning: Callable[[], str] = lambda: "",
     ) -> None:
         self.access, self._body_s, self._states, self._warning = access, body_s, states, warning
@@ -80,7 +80,7 @@ class Messages:
             tenant = self.access.admit(request, endpoint.scope)
             status, content = await endpoint.action(request, tenant)
             response = Response(_encode(content), status, media_type="application/json")
-        except Problem as wrong:
+        except ProblemError as wrong:
             response = wrong.response()
         except Exception:
             self.answered[endpoint.name, 500] += 1
@@ -104,7 +104,7 @@ class Messages:
             async with asyncio.timeout(self._body_s):
                 raw = await _body(request)
         except TimeoutError:
-            raise Problem(408, f"the body took longer than {self._body_s:g} s") from None
+            raise ProblemError(408, f"the body took longer than {self._body_s:g} s") from None
         body, replaced = _object(raw)
         given, made = self._request(body, _header_key(request), tenant)
         key = given.idempotency_key or ""
@@ -122,7 +122,7 @@ class Messages:
         """202; what became of it is an update or outcome. 404 for what is no message id."""
         named = request.path_params["id"]
         if not MESSAGE_ID.match(named):
-            raise Problem(404, NO_MESSAGE)
+            raise ProblemError(404, NO_MESSAGE)
         await self._put(named, _encode(NotifyCanceled(message_id=named, tenant=tenant.name)), tenant)
         return 202, {"message_id": named}
 
@@ -137,7 +137,7 @@ class Messages:
             raise _too_long()
         try:
             given = read_request(value)
-        except Unreadable as bad:
+        except InvalidFieldError as bad:
             raise broken(bad.field, bad.rule) from None
         if not isinstance(given, NotifyRequested):
             raise broken("type", "must be notify.requested.v1")
@@ -158,9 +158,9 @@ class Messages:
         # not do.
         name = hmac.digest(self._key, f"request\0{tenant.name}\0{key}".encode(), "sha256").hex()[:20]
         try:
-            await self._log.put(Record(self._topics.requests_of(tenant.name), name.encode(), value))
-        except Unavailable:
-            raise Problem(503, "neither Kafka nor the spool takes it") from None
+            await self._log.put(LogRecord(self._topics.requests_of(tenant.name), name.encode(), value))
+        except LogUnavailableError:
+            raise ProblemError(503, "neither Kafka nor the spool takes it") from None
 
 
 def _header_key(request: Request) -> str:
@@ -174,7 +174,7 @@ def _header_key(request: Request) -> str:
 
 async def _body(request: Request) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in KINDS:
-        raise Problem(415, "application/json only")
+        raise ProblemError(415, "application/json only")
     raw = bytearray()
     try:
         async for chunk in request.stream():
@@ -182,7 +182,7 @@ async def _body(request: Request) -> bytes:
             if len(raw) > MAX_VALUE_BYTES:
                 raise _too_long()
     except ClientDisconnect:
-        raise Problem(400, "the connection closed before the body ended") from None
+        raise ProblemError(400, "the connection closed before the body ended") from None
     return bytes(raw)
 
 
@@ -190,10 +190,10 @@ def _object(raw: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and warnings of what was replaced to read it."""
     try:
         body, warnings = decode_tolerant(lambda text: decode(_anything, text), raw)
-    except Unreadable:
-        raise Problem(400, "the body is not JSON", "value", "is not JSON in UTF-8") from None
+    except InvalidFieldError:
+        raise ProblemError(400, "the body is not JSON", "value", "is not JSON in UTF-8") from None
     if not isinstance(body, dict):
-        raise Problem(400, "the body is not an object", "value", "must be an object")
+        raise ProblemError(400, "the body is not an object", "value", "must be an object")
     return body, warnings
 
 
@@ -212,5 +212,5 @@ def _check(given: NotifyRequested, tenant: Tenant) -> None:
         raise broken("to", wrong)
 
 
-def _too_long() -> Problem:
-    return Problem(413, "the body is too long", "value", f"is longer than {MAX_VALUE_BYTES} bytes")
+def _too_long() -> ProblemError:
+    return ProblemError(413, "the body is too long", "value", f"is longer than {MAX_VALUE_BYTES} bytes")

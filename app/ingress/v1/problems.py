@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.ingress.http.responses import problem
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """RFC 9457: `status`, `title`, the field and rule that were broken, and `headers` of the answer."""
 
     def __init__(
@@ -29,6 +29,6 @@ class Problem(Exception):
         return Response(body, status, self.headers, kind.decode())
 
 
-def broken(field: str, rule: str) -> Problem:
+def broken(field: str, rule: str) -> ProblemError:
     """422: a rule of the request is broken."""
-    return Problem(422, "a rule is broken", field, rule)
+    return ProblemError(422, "a rule is broken", field, rule)

@@ -10,14 +10,22 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from app.ingress.durable.record import Record
-from app.ingress.durable.writer import Log, Unavailable
+from app.ingress.durable.record import LogRecord
+from app.ingress.durable.writer import LogUnavailableError, LogWriter
 from app.ingress.http.responses import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
-from app.ingress.webhooks.diagnosis import Seen
-from app.ingress.webhooks.records import Receipts, Verified
-from app.ingress.webhooks.rejections import Rejections, Why
-from app.ingress.webhooks.routes import Hook, Hooks, Kind, read_path
-from app.provider.webhook_forms import MAX_BODY_BYTES, MAX_QUERY_BYTES, BadForm, Form, fields_of, read_form, read_json
+from app.ingress.webhooks.diagnosis import ReceivedWebhook
+from app.ingress.webhooks.records import VerifiedWebhook, WebhookRecords
+from app.ingress.webhooks.rejections import RejectionReason, Rejections
+from app.ingress.webhooks.routes import Kind, WebhookRoute, WebhookRoutes, read_path
+from app.provider.webhook_forms import (
+    MAX_BODY_BYTES,
+    MAX_QUERY_BYTES,
+    Form,
+    WebhookFormError,
+    fields_of,
+    read_form,
+    read_json,
+)
 from app.provider.webhooks import settings_of, verified, verified_json
 from app.records.webhooks import RawWebhook
 
@@ -32,15 +40,15 @@ TOLD = (b"host", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix"
 Headers = Mapping[bytes, bytes]
 
 
-class Gone(Exception):
+class ClientGoneError(Exception):
     """The connection ended, or was ended (`connections`), before its request was whole: nobody is left to answer."""
 
 
-class Webhooks:
+class WebhookEndpoint:
     """POST /twilio/... `answered` counts answers by kind and HTTP status; `repeated`: webhooks that came again.
     How long a body may take is for `connections` to say."""
 
-    def __init__(self, hooks: Hooks, log: Log, receipts: Receipts, rejections: Rejections) -> None:
+    def __init__(self, hooks: WebhookRoutes, log: LogWriter, receipts: WebhookRecords, rejections: Rejections) -> None:
         self.hooks, self._log, self._receipts, self.rejections = hooks, log, receipts, rejections
         self._known: dict[tuple[str, str], Answer] = {}
         self.answered: Counter[tuple[str, int]] = Counter()
@@ -53,11 +61,11 @@ class Webhooks:
             return
         try:
             answer = await self._answer(found, scope, receive)
-        except Gone:
+        except ClientGoneError:
             return
-        except BadForm as bad:
+        except WebhookFormError as bad:
             answer = problem(bad.status, bad.rule)
-        except Unavailable:
+        except LogUnavailableError:
             answer = problem(503, "neither Kafka nor the spool takes it")
         except Exception:
             self.answered[found[0], 500] += 1
@@ -71,7 +79,7 @@ class Webhooks:
             return problem(405, "POST only")
         headers: Headers = dict(scope["headers"])
         if not headers.get(b"x-twilio-signature"):
-            self.rejections.add(found[0], Why.UNSIGNED)
+            self.rejections.add(found[0], RejectionReason.UNSIGNED)
             return WRONG
         form_sent, query = _is_form(headers), _short(scope["query_string"])
         message = await receive()
@@ -87,7 +95,7 @@ class Webhooks:
             self._refused(hook, found[0], asked, form, scope)
             return WRONG
         token = _text(headers, b"i-twilio-idempotency-token")
-        came = Verified(
+        came = VerifiedWebhook(
             kind=found[0],
             tenant=hook.tenant,
             fields=fields,
@@ -101,32 +109,38 @@ class Webhooks:
             self._remember(came, answer)
         return answer
 
-    def _again(self, came: Verified) -> Answer | None:
+    def _again(self, came: VerifiedWebhook) -> Answer | None:
         """What it was answered, if it came before. The token is outside the signature and names nothing by itself; both
         together name one event of Twilio's."""
         answer = self._known.get((came.token, came.raw.signature)) if came.token else None
         self.repeated += answer is not None
         return answer
 
-    def _remember(self, came: Verified, answer: Answer) -> None:
+    def _remember(self, came: VerifiedWebhook, answer: Answer) -> None:
         if not came.token:
             return
         if len(self._known) >= REMEMBERED:
             del self._known[next(iter(self._known))]
         self._known[came.token, came.raw.signature] = answer
 
-    def _receipt(self, came: Verified) -> tuple[Record, Answer]:
+    def _receipt(self, came: VerifiedWebhook) -> tuple[LogRecord, Answer]:
         if came.kind is Kind.STATUS:
             return self._receipts.report(came), NO_CONTENT
         record, reply = self._receipts.text(came)
         return record, twiml(reply) if reply else EMPTY_TWIML
 
-    def _refused(self, hook: Hook | None, kind: Kind, asked: RawWebhook, form: Form, scope: Any) -> None:
-        why = Why.UNKNOWN_TENANT if hook is None else Why.SIGNATURE if hook.urls[kind] else Why.NO_URL
+    def _refused(self, hook: WebhookRoute | None, kind: Kind, asked: RawWebhook, form: Form, scope: Any) -> None:
+        why = (
+            RejectionReason.UNKNOWN_TENANT
+            if hook is None
+            else RejectionReason.SIGNATURE
+            if hook.urls[kind]
+            else RejectionReason.NO_URL
+        )
         body, headers = asked.body.encode("latin-1"), dict(scope["headers"])
         account = next((value for name, value in form if name == "AccountSid"), "")
         self.rejections.add(kind, why, body, account, hook.tenant.name if hook else "")
-        seen = Seen(
+        seen = ReceivedWebhook(
             kind=kind,
             path=scope.get("raw_path", scope["path"].encode()).decode("latin-1"),
             query=asked.query,
@@ -140,7 +154,7 @@ class Webhooks:
         self.rejections.explain(seen, body, self.hooks)
 
 
-def _signed(hook: Hook, kind: Kind, asked: RawWebhook, form: Form, body: bytes) -> bool:
+def _signed(hook: WebhookRoute, kind: Kind, asked: RawWebhook, form: Form, body: bytes) -> bool:
     settings, urls = settings_of(asked.settings), hook.signed_urls(kind, asked.query)
     secrets = hook.keys.live(settings.key)
     if asked.form:
@@ -153,13 +167,13 @@ def _text(headers: Headers, name: bytes) -> str:
 
 
 def _is_form(headers: Headers) -> bool:
-    """Else it is JSON. Raises BadForm; a body that says it is too long is refused before it is read."""
+    """Else it is JSON. Raises WebhookFormError; a body that says it is too long is refused before it is read."""
     kind = headers.get(b"content-type", b"")
     if kind != FORM and (kind := kind.partition(b";")[0].strip().lower()) not in (FORM, JSON):
-        raise BadForm(415, f"{FORM.decode()} or {JSON.decode()} only")
+        raise WebhookFormError(415, f"{FORM.decode()} or {JSON.decode()} only")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:9]) > MAX_BODY_BYTES:
-        raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+        raise WebhookFormError(413, f"body is longer than {MAX_BODY_BYTES} bytes")
     return kind == FORM
 
 
@@ -170,19 +184,19 @@ def _endless(headers: list[tuple[bytes, bytes]]) -> bool:
 
 def _short(query: bytes) -> str:
     if len(query) > MAX_QUERY_BYTES:
-        raise BadForm(400, f"query is longer than {MAX_QUERY_BYTES} bytes")
+        raise WebhookFormError(400, f"query is longer than {MAX_QUERY_BYTES} bytes")
     return query.decode("latin-1")
 
 
 async def _rest(message: Any, receive: Any) -> bytes:
-    """The whole body, of which `message` brought the beginning; refused once it is too long. Raises Gone."""
+    """The whole body, of which `message` brought the beginning; refused once it is too long. Raises ClientGoneError."""
     parts, length = [], 0
     while message["type"] != "http.disconnect":
         parts.append(message.get("body", b""))
         length += len(parts[-1])
         if length > MAX_BODY_BYTES:
-            raise BadForm(413, f"body is longer than {MAX_BODY_BYTES} bytes")
+            raise WebhookFormError(413, f"body is longer than {MAX_BODY_BYTES} bytes")
         if not message.get("more_body"):
             return b"".join(parts)
         message = await receive()
-    raise Gone
+    raise ClientGoneError

@@ -6,16 +6,16 @@ import msgspec
 
 from app import clock
 from app.config.tenants import Tenant
-from app.domain.content.keywords import Reading, read_intent
+from app.domain.content.keywords import Classification, read_intent
 from app.domain.content.phone import read_address
-from app.domain.model.inputs import Reported, Texted
+from app.domain.model.inputs import DeliveryReported, TextArrived
 from app.domain.model.vocabulary import Intent
-from app.ingress.durable.record import Record
+from app.ingress.durable.record import LogRecord
 from app.ingress.webhooks.routes import Kind
-from app.provider.callbacks import Fields, Text, Unplaced, read_report, read_text
+from app.provider.callbacks import Fields, InboundText, UnmatchedReport, read_report, read_text
 from app.provider.webhook_forms import read_query
-from app.records.dead_letters import Lost, dead_letter
-from app.records.inbound_text import Came, Texting
+from app.records.dead_letters import LostPayload, dead_letter
+from app.records.inbound_text import ArrivalMeta, InboundTextBuilder
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -24,7 +24,7 @@ from app.records.webhooks import RawWebhook
 _encode = msgspec.json.Encoder().encode
 
 
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
+class VerifiedWebhook(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook that Twilio signed. `token`: the idempotency token of its event, or ""; `raw`: as it came."""
 
     kind: Kind
@@ -38,23 +38,23 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         return "<Verified>"
 
 
-class Receipts:
+class WebhookRecords:
     """Writes the records."""
 
     def __init__(self, sealer: Sealer, topics: Topics, key: bytes, pk: str) -> None:
         self._sealer, self._topics, self._pk = sealer, topics, pk
-        self._texting = Texting(sealer, key)
+        self._texting = InboundTextBuilder(sealer, key)
         self._born, self._made = clock.new_id()[:20], count()
 
-    def report(self, came: Verified) -> Record:
+    def report(self, came: VerifiedWebhook) -> LogRecord:
         """Of a status callback."""
         tenant, query, at_ms = came.tenant.name, _query(came.query), clock.now_ms()
         report = read_report(came.fields, query, at_ms, came.tenant.invalid_after)
-        if isinstance(report, Unplaced):
+        if isinstance(report, UnmatchedReport):
             return self._letter(came, report)
         if not MESSAGE_ID.match(report.message_id):
-            return self._letter(came, Unplaced("m", "names no message of ours"))
-        value = Reported(
+            return self._letter(came, UnmatchedReport("m", "names no message of ours"))
+        value = DeliveryReported(
             id=self._id(),
             tenant=tenant,
             pk=self._pk,
@@ -73,22 +73,24 @@ class Receipts:
             raw=self._sealer.seal(_encode(came.raw), tenant, report.sid),
         )
         contact = report.message_id.partition("-")[0]
-        return Record(self._topics.contacts, contact.encode(), _encode(value))
+        return LogRecord(self._topics.contacts, contact.encode(), _encode(value))
 
-    def text(self, came: Verified) -> tuple[Record, str]:
+    def text(self, came: VerifiedWebhook) -> tuple[LogRecord, str]:
         """Of an inbound text, and what is replied to it, or ""."""
         text, tenant = read_text(came.fields), came.tenant
-        if isinstance(text, Unplaced):
+        if isinstance(text, UnmatchedReport):
             return self._letter(came, text), ""
         reading = read_intent(text.body, text.opt_out_type, tenant.stop_words)
         # With Advanced Opt-Out (OptOutType is there) Twilio has replied already.
         ours = reading.intent is Intent.HELP and tenant.keyword_replies == "heliograph" and not text.opt_out_type
         ours = ours and tenant.may_text(read_address(text.sender).canonical)
         contact, value = self._texted(came, text, reading, ours)
-        return Record(self._topics.contacts, contact.encode(), _encode(value)), tenant.help_text if ours else ""
+        return LogRecord(self._topics.contacts, contact.encode(), _encode(value)), tenant.help_text if ours else ""
 
-    def _texted(self, came: Verified, text: Text, reading: Reading, ours: bool) -> tuple[str, Texted]:
-        seen = Came(
+    def _texted(
+        self, came: VerifiedWebhook, text: InboundText, reading: Classification, ours: bool
+    ) -> tuple[str, TextArrived]:
+        seen = ArrivalMeta(
             sid=text.sid,
             person=text.sender,
             to=text.to,
@@ -107,13 +109,13 @@ class Receipts:
         """32 hex digits: 20 of chance at the start of the process, and a count; chance for each costs a system call."""
         return f"{self._born}{next(self._made):012x}"
 
-    def _letter(self, came: Verified, why: Unplaced) -> Record:
+    def _letter(self, came: VerifiedWebhook, why: UnmatchedReport) -> LogRecord:
         """Signed, and we cannot place it: kept as a dead letter."""
         raw = _encode({"tenant": came.tenant.name, "query": came.query, "form": came.fields})
         place = clock.new_id()
-        lost = Lost("ingress", place, None, raw, clock.now_ms())
+        lost = LostPayload("ingress", place, None, raw, clock.now_ms())
         value, made = dead_letter(self._sealer, lost, why.field, why.rule)
-        return Record(self._topics.deadletters, f"ingress-{place}".encode(), value, made)
+        return LogRecord(self._topics.deadletters, f"ingress-{place}".encode(), value, made)
 
 
 def _query(raw: str) -> dict[str, str]:

@@ -14,11 +14,11 @@ from enum import StrEnum
 import msgspec
 
 from app import clock, telemetry
-from app.ingress.durable.record import Record
-from app.ingress.durable.writer import Log, Unavailable
-from app.ingress.webhooks.diagnosis import Explained, Mistake, Seen, explain
-from app.ingress.webhooks.routes import Hooks
-from app.records.dead_letters import Lost, dead_letter
+from app.ingress.durable.record import LogRecord
+from app.ingress.durable.writer import LogUnavailableError, LogWriter
+from app.ingress.webhooks.diagnosis import Misconfiguration, ReceivedWebhook, SignatureDiagnosis, explain
+from app.ingress.webhooks.routes import WebhookRoutes
+from app.records.dead_letters import LostPayload, dead_letter
 from app.records.seal import Sealer
 from app.records.topics import Topics
 
@@ -26,7 +26,7 @@ _log = telemetry.logger(__name__)
 _ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}\Z")
 _encode = msgspec.json.Encoder().encode
 # What was signed is not this body, or not by a secret of ours.
-UNVERIFIED = {Mistake.UNKNOWN, Mistake.BODY}
+UNVERIFIED = {Misconfiguration.UNKNOWN, Misconfiguration.BODY}
 # A line a second tells an operator enough; an explanation costs some milliseconds.
 LINES_PER_S, EXPLAINED_PER_S, BURST = 1.0, 1.0, 5
 # Longer than what Twilio sends: 1,600 characters of 12 bytes each, with all that comes beside them. Every try at an
@@ -34,7 +34,7 @@ LINES_PER_S, EXPLAINED_PER_S, BURST = 1.0, 1.0, 5
 LONGEST_EXPLAINED = 24 * 1024
 
 
-class Why(StrEnum):
+class RejectionReason(StrEnum):
     """Why a webhook was refused with 403; a closed list, for it is a label."""
 
     UNSIGNED = "unsigned"
@@ -66,14 +66,14 @@ class Rate:
 class Rejections:
     """See the module. `counts`: by kind and reason; `mistakes`: of those that were explained."""
 
-    def __init__(self, log: Log, sealer: Sealer, topics: Topics) -> None:
+    def __init__(self, log: LogWriter, sealer: Sealer, topics: Topics) -> None:
         self._log, self._sealer, self._topics = log, sealer, topics
         self._lines, self._explanations = Rate(LINES_PER_S, BURST), Rate(EXPLAINED_PER_S, BURST)
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.mistakes: Counter[str] = Counter()
 
-    def add(self, kind: str, why: Why, body: bytes = b"", account: str = "", tenant: str = "") -> None:
+    def add(self, kind: str, why: RejectionReason, body: bytes = b"", account: str = "", tenant: str = "") -> None:
         """Count it, and say so unless much was said just now."""
         self.counts[kind, why] += 1
         if not self._lines.allows():
@@ -90,7 +90,7 @@ class Rejections:
         )
         self._lines.left_out = 0
 
-    def explain(self, seen: Seen, body: bytes, hooks: Hooks) -> None:
+    def explain(self, seen: ReceivedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
         """Find out why, later, if it is not too often and Twilio may have sent it."""
         if len(body) <= LONGEST_EXPLAINED and self._explanations.allows():
             task = asyncio.get_running_loop().create_task(self._explain(seen, body, hooks))
@@ -102,7 +102,7 @@ class Rejections:
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    async def _explain(self, seen: Seen, body: bytes, hooks: Hooks) -> None:
+    async def _explain(self, seen: ReceivedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
         found = await asyncio.to_thread(explain, seen, tuple(hooks.all))
         self.mistakes.update(mistake.value for mistake in found.mistakes)
         asked = seen.hook.tenant.name if seen.hook else ""
@@ -113,15 +113,17 @@ class Rejections:
         if not UNVERIFIED & set(found.mistakes):
             await self._keep(seen, body, found)
 
-    async def _keep(self, seen: Seen, body: bytes, found: Explained) -> None:
+    async def _keep(self, seen: ReceivedWebhook, body: bytes, found: SignatureDiagnosis) -> None:
         """It came from Twilio: nothing of it is lost, though nothing is changed by it."""
         raw, place = (
             _encode({"tenant": found.tenant, "query": seen.query, "body": body.decode("latin-1")}),
             clock.new_id(),
         )
         rule = f"was refused: {', '.join(mistake.value for mistake in found.mistakes)}"
-        value, made = dead_letter(self._sealer, Lost("ingress", place, None, raw, clock.now_ms()), "signature", rule)
+        value, made = dead_letter(
+            self._sealer, LostPayload("ingress", place, None, raw, clock.now_ms()), "signature", rule
+        )
         try:
-            await self._log.put(Record(self._topics.deadletters, f"ingress-{place}".encode(), value, made))
-        except Unavailable:
+            await self._log.put(LogRecord(self._topics.deadletters, f"ingress-{place}".encode(), value, made))
+        except LogUnavailableError:
             _log.warning("webhook.not_kept", kind=seen.kind)

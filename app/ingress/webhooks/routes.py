@@ -37,7 +37,7 @@ class Kind(StrEnum):
 KINDS = {kind.value: kind for kind in Kind}
 
 
-class Hook(msgspec.Struct, frozen=True):
+class WebhookRoute(msgspec.Struct, frozen=True):
     """One tenant's webhooks. `urls`: by kind, every form of the public URL that Twilio may have signed."""
 
     tenant: Tenant
@@ -52,7 +52,7 @@ class Hook(msgspec.Struct, frozen=True):
         return tuple([url + tail for url in self.urls[kind]])
 
 
-class Hooks:
+class WebhookRoutes:
     """Every tenant's webhooks."""
 
     def __init__(self, tenants: Mapping[str, Tenant]) -> None:
@@ -66,11 +66,11 @@ class Hooks:
         )
 
     @property
-    def all(self) -> Iterable[Hook]:
+    def all(self) -> Iterable[WebhookRoute]:
         """Of every tenant."""
         return self._named.values()
 
-    def find(self, name: str, kind: Kind, fields: Fields) -> Hook | None:
+    def find(self, name: str, kind: Kind, fields: Fields) -> WebhookRoute | None:
         """By the name in the route; else by AccountSid, if that is one tenant's alone; else by its sender."""
         if name:
             return self._named.get(name)
@@ -101,14 +101,14 @@ def _read(path: str) -> tuple[Kind, str] | None:
 _remembered = lru_cache(maxsize=1024)(_read)
 
 
-def _hook(tenant: Tenant) -> Hook:
+def _hook(tenant: Tenant) -> WebhookRoute:
     inbound = _bare(tenant.inbound_url)
     urls = {Kind.STATUS: _bare(tenant.status_callback_url), Kind.INBOUND: inbound, Kind.FALLBACK: _fallback(inbound)}
     keys = Keyring(
         tuple("".join(token) for token in tenant.auth_tokens),
         {name: "".join(secret) for name, secret in tenant.shared_keys.items()},
     )
-    return Hook(tenant, keys, {kind: variants(url) if url else () for kind, url in urls.items()})
+    return WebhookRoute(tenant, keys, {kind: variants(url) if url else () for kind, url in urls.items()})
 
 
 def _bare(url: str) -> str:
@@ -127,7 +127,7 @@ def _senders(tenant: Tenant) -> set[str]:
     return {*named, *(read_address(lane.from_number).canonical for lane in lanes if lane.from_number)} - {""}
 
 
-def _alone(found: Iterable[tuple[Name, Hook]]) -> dict[Name, Hook]:
+def _alone(found: Iterable[tuple[Name, WebhookRoute]]) -> dict[Name, WebhookRoute]:
     """Those that name one tenant only."""
     rows = list(found)
     counts = Counter(name for name, _ in rows)

@@ -15,7 +15,7 @@ from app.provider.account.account_reader import read_account, read_held, read_nu
 from app.provider.account.account_state import Account
 from app.provider.account.checks import judge, looked_into
 from app.provider.account.findings import Finding, Name, shown
-from app.provider.account.sdk_client import Line, Unanswered
+from app.provider.account.sdk_client import SdkClient, UnansweredCallError
 from app.provider.http import API
 from app.provider.request_url import TWILIO
 
@@ -30,9 +30,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 URL_FIELDS = ("status_callback_url", "inbound_url", "api_base_url")
 
 
-def line_of(tenant: Tenant) -> Line:
+def line_of(tenant: Tenant) -> SdkClient:
     """For the tenant's own account and server."""
-    return Line(tenant.account_sid, tenant.credentials, tenant.api_base_url.rstrip("/"))
+    return SdkClient(tenant.account_sid, tenant.credentials, tenant.api_base_url.rstrip("/"))
 
 
 def look_at_urls(tenant: Tenant) -> Iterator[Finding]:
@@ -69,44 +69,44 @@ async def check(tenant: Tenant, regions: Mapping[str, str] = REGIONS) -> list[Fi
     found = list(look_at_urls(tenant))
     accounts = [await _account(tenant, _plain(token)) for token in tenant.auth_tokens]
     found += [finding async for finding in _told(tenant, accounts, regions)]
-    if all(isinstance(account, Unanswered) for account in accounts):
+    if all(isinstance(account, UnansweredCallError) for account in accounts):
         return found
     try:
         async with line_of(tenant) as line:
             held = await read_held(line, lambda held: looked_into(tenant, held))
-    except Unanswered as no:
+    except UnansweredCallError as no:
         return [*found, await _refused(tenant, no, regions)]
     return found + judge(tenant, held)
 
 
-async def _account(tenant: Tenant, token: str, base_url: str = "") -> Account | Unanswered:
+async def _account(tenant: Tenant, token: str, base_url: str = "") -> Account | UnansweredCallError:
     base = base_url or tenant.api_base_url.rstrip("/")
     try:
-        async with Line(tenant.account_sid, (tenant.account_sid, token), base) as line:
+        async with SdkClient(tenant.account_sid, (tenant.account_sid, token), base) as line:
             return await read_account(line, tenant.account_sid)
-    except Unanswered as no:
+    except UnansweredCallError as no:
         return no
 
 
 async def _told(
-    tenant: Tenant, accounts: list[Account | Unanswered], regions: Mapping[str, str]
+    tenant: Tenant, accounts: list[Account | UnansweredCallError], regions: Mapping[str, str]
 ) -> AsyncIterator[Finding]:
     """Of each token, and of the account that the first good one shows."""
     good = next((account for account in accounts if isinstance(account, Account)), None)
     for at, account in enumerate(accounts):
-        if isinstance(account, Unanswered):
+        if isinstance(account, UnansweredCallError):
             yield await _no_account(tenant, at, account, regions) if good is None else _dead(tenant, at, account)
     if good is not None:
         for name, field, problem in _standing(tenant, good):
             yield Finding(name=name, tenant=tenant.name, where=field, problem=problem)
 
 
-def _dead(tenant: Tenant, at: int, no: Unanswered) -> Finding:
+def _dead(tenant: Tenant, at: int, no: UnansweredCallError) -> Finding:
     problem = f"is refused ({no}), another one is good"
     return Finding(name=Name.TOKEN_DEAD, tenant=tenant.name, where=f"auth_tokens[{at}]", problem=problem)
 
 
-async def _no_account(tenant: Tenant, at: int, no: Unanswered, regions: Mapping[str, str]) -> Finding:
+async def _no_account(tenant: Tenant, at: int, no: UnansweredCallError, regions: Mapping[str, str]) -> Finding:
     """Why no token is good, by what one of them was answered."""
     if no.status not in (401, 403, 404):
         return _unanswered(tenant, no)
@@ -128,22 +128,22 @@ def _standing(tenant: Tenant, account: Account) -> Iterator[tuple[Name, str, str
         yield Name.ACCOUNT_TRIAL, "account_sid", "is a trial account"
 
 
-async def _refused(tenant: Tenant, no: Unanswered, regions: Mapping[str, str]) -> Finding:
+async def _refused(tenant: Tenant, no: UnansweredCallError, regions: Mapping[str, str]) -> Finding:
     """The account is good, and what the worker calls with is not."""
     if not tenant.api_key_sid or no.status not in (401, 403, 404):
         return _unanswered(tenant, no)
     for region, base in _others(tenant, regions):
         try:
-            async with Line(tenant.account_sid, tenant.credentials, base) as line:
+            async with SdkClient(tenant.account_sid, tenant.credentials, base) as line:
                 await read_numbers(line)
-        except Unanswered:
+        except UnansweredCallError:
             continue
         problem = f"is good in {region} only"
         return Finding(name=Name.REGION_WRONG, tenant=tenant.name, where="api_key_sid", problem=problem)
     return Finding(name=Name.API_KEY_REFUSED, tenant=tenant.name, where="api_key_sid", problem=f"is refused ({no})")
 
 
-def _unanswered(tenant: Tenant, no: Unanswered) -> Finding:
+def _unanswered(tenant: Tenant, no: UnansweredCallError) -> Finding:
     name = Name.TWILIO_REFUSES if no.status else Name.TWILIO_UNREACHABLE
     return Finding(name=name, tenant=tenant.name, where="api_base_url", problem=str(no))
 

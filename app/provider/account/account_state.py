@@ -18,7 +18,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     type: str
 
 
-class Number(msgspec.Struct, frozen=True, kw_only=True):
+class AccountNumber(msgspec.Struct, frozen=True, kw_only=True):
     """One of the account's numbers. `sms_application_sid`: if there is one, Twilio ignores the URLs."""
 
     sid: str
@@ -46,7 +46,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         return not self.toll_free and read_address(self.phone_number).country == "US"
 
 
-class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+class AccountCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """A US A2P campaign; `campaign_id`: The Campaign Registry's."""
 
     sid: str
@@ -55,7 +55,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     us_app_to_person_usecase: str = ""
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True):
+class AccountService(msgspec.Struct, frozen=True, kw_only=True):
     """A Messaging Service. `numbers`: SIDs. `inbound_request_url` "": null at Twilio, nothing is received at all."""
 
     sid: str
@@ -78,10 +78,10 @@ class Members(msgspec.Struct, frozen=True, kw_only=True):
     """What a service has besides numbers."""
 
     other_senders: int
-    campaigns: tuple[Campaign, ...]
+    campaigns: tuple[AccountCampaign, ...]
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
+class AccountVerification(msgspec.Struct, frozen=True, kw_only=True):
     """Of a toll-free number, by its SID."""
 
     number_sid: str
@@ -89,26 +89,26 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     rejection_reason: str = ""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `members`: by SID of the services that were looked into."""
 
-    services: tuple[Service, ...] = ()
-    numbers: tuple[Number, ...] = ()
+    services: tuple[AccountService, ...] = ()
+    numbers: tuple[AccountNumber, ...] = ()
     members: dict[str, Members] = {}
-    verifications: tuple[Verification, ...] = ()
+    verifications: tuple[AccountVerification, ...] = ()
 
-    def service(self, sid: str) -> Service | None:
+    def service(self, sid: str) -> AccountService | None:
         """By SID."""
         return next((service for service in self.services if service.sid == sid), None)
 
-    def named(self, friendly_name: str) -> list[Service]:
+    def named(self, friendly_name: str) -> list[AccountService]:
         """By friendly name, which is no key at Twilio."""
         return [service for service in self.services if service.friendly_name == friendly_name]
 
-    def number(self, text: str) -> Number | None:
+    def number(self, text: str) -> AccountNumber | None:
         """By SID or in E.164."""
         return next((number for number in self.numbers if text in (number.sid, number.phone_number)), None)
 
-    def holder(self, number_sid: str) -> Service | None:
+    def holder(self, number_sid: str) -> AccountService | None:
         """The service that a number is in: one at most."""
         return next((service for service in self.services if number_sid in service.numbers), None)

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 
 from app.provider.account import account_reader
-from app.provider.account.plan import Action, Change
-from app.provider.account.sdk_client import Line
+from app.provider.account.plan import AccountChange, Action
+from app.provider.account.sdk_client import SdkClient
 
 
-async def apply(line: Line, changes: Sequence[Change]) -> AsyncIterator[tuple[Change, str]]:
-    """Each change when it was made, with the SID of what it was made to. Raises Unanswered at the one that was not.
+async def apply(line: SdkClient, changes: Sequence[AccountChange]) -> AsyncIterator[tuple[AccountChange, str]]:
+    """Each change when it was made, with the SID of what it was made to. Raises UnansweredCallError at the one that
+    was not.
 
     A plan that holds a refusal must not come here.
     """
@@ -22,7 +23,7 @@ async def apply(line: Line, changes: Sequence[Change]) -> AsyncIterator[tuple[Ch
             yield change, sid
 
 
-async def _make(line: Line, change: Change, sid: str) -> str:
+async def _make(line: SdkClient, change: AccountChange, sid: str) -> str:
     """The SID of the service or number."""
     fields = {edit.field: edit.wanted for edit in change.edits}
     match change.action:

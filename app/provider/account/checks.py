@@ -6,15 +6,15 @@ from urllib.parse import urldefrag
 from app.config import twilio_account
 from app.config.tenants import Tenant
 from app.domain.content.phone import mask
-from app.provider.account.account_state import Held, Number, Service
-from app.provider.account.desired_state import Webhooks, wanted, webhooks
+from app.provider.account.account_state import AccountNumber, AccountService, AccountState
+from app.provider.account.desired_state import DesiredWebhooks, wanted, webhooks
 from app.provider.account.findings import Finding, Name, shown
 from app.provider.account.plan import find
 
 APPROVED, VERIFIED = "VERIFIED", "TWILIO_APPROVED"
 
 
-def looked_into(tenant: Tenant, held: Held) -> set[str]:
+def looked_into(tenant: Tenant, held: AccountState) -> set[str]:
     """SIDs of the services whose senders and campaigns matter."""
     lanes = tenant.lanes.values()
     numbers = [number for lane in lanes if (number := held.number(lane.from_number)) is not None]
@@ -22,19 +22,19 @@ def looked_into(tenant: Tenant, held: Held) -> set[str]:
     return {lane.messaging_service_sid for lane in lanes} | set(_declared(tenant, held)) | holders
 
 
-def judge(tenant: Tenant, held: Held) -> list[Finding]:
+def judge(tenant: Tenant, held: AccountState) -> list[Finding]:
     """Every finding about lanes, services and numbers."""
     return list(_Judge(tenant, held).all())
 
 
-def _declared(tenant: Tenant, held: Held) -> dict[str, tuple[str, twilio_account.Service]]:
+def _declared(tenant: Tenant, held: AccountState) -> dict[str, tuple[str, twilio_account.ServiceConfig]]:
     """Declared services that are there, by SID: name and table."""
     found = {service.name: find(service, held) for service in wanted(tenant).services}
-    return {one.sid: (name, tenant.services[name]) for name, one in found.items() if isinstance(one, Service)}
+    return {one.sid: (name, tenant.services[name]) for name, one in found.items() if isinstance(one, AccountService)}
 
 
 class _Judge:
-    def __init__(self, tenant: Tenant, held: Held) -> None:
+    def __init__(self, tenant: Tenant, held: AccountState) -> None:
         self._tenant, self._held, self._declared = tenant, held, _declared(tenant, held)
         self._judged: set[tuple[str, str]] = set()  # aspect and SID: told once, whatever lanes lead there
 
@@ -114,7 +114,7 @@ class _Judge:
         else:
             yield from self._number_webhooks(where, number)
 
-    def _sender(self, where: str, number: Number) -> Iterator[Finding]:
+    def _sender(self, where: str, number: AccountNumber) -> Iterator[Finding]:
         if self._again("sender", number.sid):
             return
         if not number.sms:
@@ -130,7 +130,7 @@ class _Judge:
             return
         members = self._held.members.get(sid)
         campaigns = members.campaigns if members else ()
-        table = self._declared.get(sid, ("", twilio_account.Service()))[1]
+        table = self._declared.get(sid, ("", twilio_account.ServiceConfig()))[1]
         if not campaigns:
             yield self._finding(Name.CAMPAIGN_MISSING, where, "it has US long codes and no A2P campaign")
         elif not any(campaign.campaign_status == APPROVED for campaign in campaigns):
@@ -144,10 +144,10 @@ class _Judge:
                 told = ", ".join(sorted(filter(None, held)))
                 yield self._finding(Name.CAMPAIGN_DIFFERS, f"{where}.{field}", f"is {given}, at Twilio {told}")
 
-    def _service_webhooks(self, where: str, service: Service) -> Iterator[Finding]:
+    def _service_webhooks(self, where: str, service: AccountService) -> Iterator[Finding]:
         if self._again("webhooks", service.sid):
             return
-        _, table = self._declared.get(service.sid, ("", twilio_account.Service()))
+        _, table = self._declared.get(service.sid, ("", twilio_account.ServiceConfig()))
         urls = webhooks(self._tenant, table.status_callback_url, table.inbound_url, table.fallback_url)
         if service.status_callback:  # without one each create still names its own
             yield from self._url(f"{where}.status_callback", service.status_callback, urls.status)
@@ -160,7 +160,7 @@ class _Judge:
         yield from self._methods(where, ("inbound_method", service.inbound_method))
         yield from self._fallback(where, ("fallback_url", service.fallback_url), service.fallback_method, urls)
 
-    def _number_webhooks(self, where: str, number: Number) -> Iterator[Finding]:
+    def _number_webhooks(self, where: str, number: AccountNumber) -> Iterator[Finding]:
         if self._again("webhooks", number.sid):
             return
         if number.sms_application_sid:
@@ -179,7 +179,7 @@ class _Judge:
             where, ("sms_fallback_url", number.sms_fallback_url), number.sms_fallback_method, urls
         )
 
-    def _fallback(self, where: str, held: tuple[str, str], method: str, urls: Webhooks) -> Iterator[Finding]:
+    def _fallback(self, where: str, held: tuple[str, str], method: str, urls: DesiredWebhooks) -> Iterator[Finding]:
         field, url = held
         if not url:
             yield self._finding(Name.FALLBACK_MISSING, f"{where}.{field}", "is not set")

@@ -12,7 +12,7 @@ from app.provider.account.account_reader import Field
 OVERRIDES = "rc=5&rp=all"
 
 
-class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
+class DesiredWebhooks(msgspec.Struct, frozen=True, kw_only=True):
     """The URLs that Twilio is to call, overrides included; "": none is configured."""
 
     status: str
@@ -20,7 +20,7 @@ class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str
 
 
-class WantedService(msgspec.Struct, frozen=True, kw_only=True):
+class DesiredService(msgspec.Struct, frozen=True, kw_only=True):
     """`name`: in the file; `friendly_name`: by which it is found while its SID is not in the file; `fields`: what is to
     be so at Twilio, nothing else is touched; `numbers`: E.164 or PN SID."""
 
@@ -31,7 +31,7 @@ class WantedService(msgspec.Struct, frozen=True, kw_only=True):
     numbers: tuple[str, ...]
 
 
-class WantedNumber(msgspec.Struct, frozen=True, kw_only=True):
+class DesiredNumber(msgspec.Struct, frozen=True, kw_only=True):
     """`number`: E.164 or PN SID."""
 
     name: str
@@ -39,25 +39,25 @@ class WantedNumber(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Field]
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a tenant declares."""
 
-    services: tuple[WantedService, ...]
-    numbers: tuple[WantedNumber, ...]
+    services: tuple[DesiredService, ...]
+    numbers: tuple[DesiredNumber, ...]
 
 
-def wanted(tenant: Tenant) -> Wanted:
+def wanted(tenant: Tenant) -> DesiredState:
     """From the tenant's tables."""
     services = [_service(tenant, name, service) for name, service in tenant.services.items()]
     numbers = [_number(tenant, name, number) for name, number in tenant.numbers.items()]
-    return Wanted(services=tuple(services), numbers=tuple(numbers))
+    return DesiredState(services=tuple(services), numbers=tuple(numbers))
 
 
-def webhooks(tenant: Tenant, status: str = "", inbound: str = "", fallback: str = "") -> Webhooks:
+def webhooks(tenant: Tenant, status: str = "", inbound: str = "", fallback: str = "") -> DesiredWebhooks:
     """The tenant's URLs, or those given instead; the fallback is the neighbour of the inbound URL."""
     inbound = inbound or tenant.inbound_url
     fallback = fallback or neighbour(inbound)
-    return Webhooks(
+    return DesiredWebhooks(
         status=overridden(status or tenant.status_callback_url, tenant.webhook_overrides),
         inbound=overridden(inbound, tenant.webhook_overrides),
         fallback=overridden(fallback, tenant.webhook_overrides),
@@ -76,7 +76,7 @@ def neighbour(inbound: str) -> str:
     return urlunsplit(parts._replace(path=f"{path}/fallback")) if path != parts.path else ""
 
 
-def _service(tenant: Tenant, name: str, given: twilio_account.Service) -> WantedService:
+def _service(tenant: Tenant, name: str, given: twilio_account.ServiceConfig) -> DesiredService:
     urls = webhooks(tenant, given.status_callback_url, given.inbound_url, given.fallback_url)
     friendly_name = given.friendly_name or f"heliograph {tenant.name} {name}"
     fields: dict[str, Field | None] = {
@@ -95,10 +95,10 @@ def _service(tenant: Tenant, name: str, given: twilio_account.Service) -> Wanted
         "use_inbound_webhook_on_number": given.use_inbound_webhook_on_number,
     }
     shown = {"name": name, "sid": given.sid, "friendly_name": friendly_name}
-    return WantedService(**shown, fields=_told(fields), numbers=given.numbers)
+    return DesiredService(**shown, fields=_told(fields), numbers=given.numbers)
 
 
-def _number(tenant: Tenant, name: str, given: twilio_account.Number) -> WantedNumber:
+def _number(tenant: Tenant, name: str, given: twilio_account.NumberConfig) -> DesiredNumber:
     urls = webhooks(tenant, "", given.inbound_url, given.fallback_url)
     fields: dict[str, Field | None] = {
         "sms_url": urls.inbound or None,
@@ -106,7 +106,7 @@ def _number(tenant: Tenant, name: str, given: twilio_account.Number) -> WantedNu
         "sms_fallback_url": urls.fallback or None,
         "sms_fallback_method": "POST",
     }
-    return WantedNumber(name=name, number=given.number, fields=_told(fields))
+    return DesiredNumber(name=name, number=given.number, fields=_told(fields))
 
 
 def _told(fields: dict[str, Field | None]) -> dict[str, Field]:

@@ -8,12 +8,12 @@ import msgspec
 
 from app import clock
 from app.domain.content.surrogates import valid_text
-from app.provider.account.sdk_client import Line, asked
+from app.provider.account.sdk_client import SdkClient, asked
 
 MAX_PAGE = 1000
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class MessageChange(msgspec.Struct, frozen=True, kw_only=True):
     """Which texts: by recipient, sender, when they were sent; "" and None: any."""
 
     to: str = ""
@@ -25,7 +25,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         return "<Wish>"
 
 
-class Text(msgspec.Struct, frozen=True, kw_only=True):
+class TwilioMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A text as Twilio keeps it. Times are RFC 3339; `price` as Twilio writes it, "" while it is not known."""
 
     sid: str
@@ -47,13 +47,13 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Text {self.sid}>"
 
 
-async def fetch(line: Line, sid: str) -> Text:
-    """Raises Unanswered."""
+async def fetch(line: SdkClient, sid: str) -> TwilioMessage:
+    """Raises UnansweredCallError."""
     return _text(await asked(line.sdk.messages(sid).fetch_async()))
 
 
-async def listed(line: Line, wish: Wish, limit: int | None) -> AsyncIterator[Text]:
-    """The newest first, a page at a time, at most `limit`. Raises Unanswered."""
+async def listed(line: SdkClient, wish: MessageChange, limit: int | None) -> AsyncIterator[TwilioMessage]:
+    """The newest first, a page at a time, at most `limit`. Raises UnansweredCallError."""
     given = {"to": wish.to, "from_": wish.sender, "date_sent_after": wish.since, "date_sent_before": wish.until}
     size = min(limit or MAX_PAGE, MAX_PAGE)
     page = await asked(line.sdk.messages.page_async(page_size=size, **{k: v for k, v in given.items() if v}))
@@ -67,23 +67,23 @@ async def listed(line: Line, wish: Wish, limit: int | None) -> AsyncIterator[Tex
         page = await asked(page.next_page_async())
 
 
-async def cancel(line: Line, sid: str) -> Text:
-    """A scheduled text is not sent. Raises Unanswered (30409: it is too late)."""
+async def cancel(line: SdkClient, sid: str) -> TwilioMessage:
+    """A scheduled text is not sent. Raises UnansweredCallError (30409: it is too late)."""
     return _text(await asked(line.sdk.messages(sid).update_async(status="canceled")))
 
 
-async def redact(line: Line, sid: str) -> Text:
-    """Its body is emptied at Twilio; the rest stays. Raises Unanswered."""
+async def redact(line: SdkClient, sid: str) -> TwilioMessage:
+    """Its body is emptied at Twilio; the rest stays. Raises UnansweredCallError."""
     return _text(await asked(line.sdk.messages(sid).update_async(body="")))
 
 
-async def delete(line: Line, sid: str) -> None:
-    """Nothing stays at Twilio. Raises Unanswered."""
+async def delete(line: SdkClient, sid: str) -> None:
+    """Nothing stays at Twilio. Raises UnansweredCallError."""
     await asked(line.sdk.messages(sid).delete_async())
 
 
-def _text(found: Any) -> Text:
-    return Text(
+def _text(found: Any) -> TwilioMessage:
+    return TwilioMessage(
         sid=str(found.sid),
         status=str(found.status),
         direction=str(found.direction),

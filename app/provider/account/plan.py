@@ -13,8 +13,8 @@ import msgspec
 
 from app.domain.content.phone import mask
 from app.provider.account.account_reader import Field
-from app.provider.account.account_state import Held, Number, Service
-from app.provider.account.desired_state import Wanted, WantedNumber, WantedService
+from app.provider.account.account_state import AccountNumber, AccountService, AccountState
+from app.provider.account.desired_state import DesiredNumber, DesiredService, DesiredState
 
 
 class Action(StrEnum):
@@ -36,7 +36,7 @@ class Edit(NamedTuple):
     wanted: Field
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     """`where`: services.NAME or numbers.NAME of the tenants file; `sid`: what is changed, "" until it was made;
     `number_sid`, `number`: what is attached or detached, in E.164."""
 
@@ -61,14 +61,14 @@ class _Look(NamedTuple):
     """What is compared with. `services`, `numbers`: how often the tenants file declares each, by SID; `names`: how
     often a service without one, by friendly_name."""
 
-    held: Held
+    held: AccountState
     prune: bool
     services: Mapping[str, int]
     numbers: Mapping[str, int]
     names: Mapping[str, int]
 
 
-def plan(wanted: Wanted, held: Held, *, prune: bool = False) -> tuple[Change, ...]:
+def plan(wanted: DesiredState, held: AccountState, *, prune: bool = False) -> tuple[AccountChange, ...]:
     """In the order in which they are to be made: what is taken out of one service can then go into another."""
     declared = [number for service in wanted.services for number in service.numbers]
     numbers = Counter(number.sid for text in declared if (number := held.number(text)) is not None)
@@ -81,7 +81,7 @@ def plan(wanted: Wanted, held: Held, *, prune: bool = False) -> tuple[Change, ..
     return tuple(sorted(_once(found), key=lambda change: order[change.action]))
 
 
-def find(service: WantedService, held: Held) -> Service | str | None:
+def find(service: DesiredService, held: AccountState) -> AccountService | str | None:
     """The service at Twilio; None if it is to be made; a text says why neither can be said."""
     if service.sid:
         return held.service(service.sid) or "no such service in this account: see twilio services list"
@@ -92,37 +92,37 @@ def find(service: WantedService, held: Held) -> Service | str | None:
     return named[0] if named else None
 
 
-def sids(wanted: Wanted, held: Held) -> dict[str, str]:
+def sids(wanted: DesiredState, held: AccountState) -> dict[str, str]:
     """Of the declared services that are there, by name."""
     found = {service.name: find(service, held) for service in wanted.services}
-    return {name: one.sid for name, one in found.items() if isinstance(one, Service)}
+    return {name: one.sid for name, one in found.items() if isinstance(one, AccountService)}
 
 
-def _service(service: WantedService, look: _Look) -> Iterator[Change]:
+def _service(service: DesiredService, look: _Look) -> Iterator[AccountChange]:
     where, found = f"services.{service.name}", find(service, look.held)
-    if isinstance(found, Service) and look.services[found.sid] > 1:
+    if isinstance(found, AccountService) and look.services[found.sid] > 1:
         found = f"is {found.sid}, and so is another service of the tenants file"
     if found is None and look.names[service.friendly_name] > 1:
         found = "has the friendly_name of another service of the tenants file: made, the two could not be told apart"
     if isinstance(found, str):
-        yield Change(action=Action.REFUSE, where=where, sid=service.sid, why=found)
+        yield AccountChange(action=Action.REFUSE, where=where, sid=service.sid, why=found)
         return
     if found is None:
         edits = tuple(Edit(name, None, value) for name, value in service.fields.items())
-        yield Change(action=Action.CREATE, where=where, edits=edits)
+        yield AccountChange(action=Action.CREATE, where=where, edits=edits)
     elif edits := _edits(service.fields, found):
-        yield Change(action=Action.ALTER, where=where, sid=found.sid, edits=edits)
+        yield AccountChange(action=Action.ALTER, where=where, sid=found.sid, edits=edits)
     yield from _attachments(service, found, look)
 
 
-def _attachments(service: WantedService, found: Service | None, look: _Look) -> Iterator[Change]:
+def _attachments(service: DesiredService, found: AccountService | None, look: _Look) -> Iterator[AccountChange]:
     where, sid = f"services.{service.name}", found.sid if found else ""
     declared = []
     for at, text in enumerate(service.numbers):
         number = look.held.number(text)
         if number is None:
             why = "no such number in this account: see twilio numbers list"
-            yield Change(action=Action.REFUSE, where=f"{where}.numbers[{at}]", why=why)
+            yield AccountChange(action=Action.REFUSE, where=f"{where}.numbers[{at}]", why=why)
             continue
         declared.append(number.sid)
         if look.numbers[number.sid] > 1:
@@ -135,7 +135,7 @@ def _attachments(service: WantedService, found: Service | None, look: _Look) -> 
             yield _moved(action, where, sid, look.held.number(number_sid), number_sid, "is not declared")
 
 
-def _attach(where: str, sid: str, number: Number, look: _Look) -> Iterator[Change]:
+def _attach(where: str, sid: str, number: AccountNumber, look: _Look) -> Iterator[AccountChange]:
     """Twilio keeps a number in one service: it is taken out of the other first."""
     holder = look.held.holder(number.sid)
     if holder is not None and not look.prune:
@@ -147,31 +147,33 @@ def _attach(where: str, sid: str, number: Number, look: _Look) -> Iterator[Chang
     yield _moved(Action.ATTACH, where, sid, number, number.sid, "")
 
 
-def _moved(action: Action, where: str, sid: str, number: Number | None, number_sid: str, why: str) -> Change:
+def _moved(
+    action: Action, where: str, sid: str, number: AccountNumber | None, number_sid: str, why: str
+) -> AccountChange:
     e164 = number.phone_number if number else ""
-    return Change(action=action, where=where, sid=sid, number_sid=number_sid, number=e164, why=why)
+    return AccountChange(action=action, where=where, sid=sid, number_sid=number_sid, number=e164, why=why)
 
 
-def _number(number: WantedNumber, held: Held) -> Iterator[Change]:
+def _number(number: DesiredNumber, held: AccountState) -> Iterator[AccountChange]:
     where, found = f"numbers.{number.name}", held.number(number.number)
     if found is None:
         why = "no such number in this account: see twilio numbers list"
-        yield Change(action=Action.REFUSE, where=where, why=why)
+        yield AccountChange(action=Action.REFUSE, where=where, why=why)
     elif found.sms_application_sid:
         why = f"has application {found.sms_application_sid}, and Twilio ignores its URLs: take it off there"
-        yield Change(action=Action.REFUSE, where=where, sid=found.sid, number=found.phone_number, why=why)
+        yield AccountChange(action=Action.REFUSE, where=where, sid=found.sid, number=found.phone_number, why=why)
     elif edits := _edits(number.fields, found):
-        yield Change(action=Action.ALTER, where=where, sid=found.sid, number=found.phone_number, edits=edits)
+        yield AccountChange(action=Action.ALTER, where=where, sid=found.sid, number=found.phone_number, edits=edits)
 
 
-def _edits(fields: dict[str, Field], held: Service | Number) -> tuple[Edit, ...]:
+def _edits(fields: dict[str, Field], held: AccountService | AccountNumber) -> tuple[Edit, ...]:
     pairs = [(name, getattr(held, name), value) for name, value in fields.items()]
     return tuple(Edit(name, is_so, to_be) for name, is_so, to_be in pairs if is_so != to_be)
 
 
-def _once(changes: list[Change]) -> list[Change]:
+def _once(changes: list[AccountChange]) -> list[AccountChange]:
     """A number that one declared service loses to another is taken out once."""
-    kept: dict[tuple[str, ...], Change] = {}
+    kept: dict[tuple[str, ...], AccountChange] = {}
     for change in changes:
         out = change.action in (Action.DETACH, Action.KEEP)
         key = ("out", change.sid, change.number_sid) if out else (str(len(kept)), change.action, change.where)

@@ -1,4 +1,4 @@
-"""Calls by the Twilio SDK that are no create of a text: what they answer, or `Unanswered`."""
+"""Calls by the Twilio SDK that are no create of a text: what they answer, or `UnansweredCallError`."""
 
 import re
 from collections.abc import Awaitable
@@ -18,7 +18,7 @@ AT_ONCE = 4
 T = TypeVar("T")
 
 
-class Unanswered(Exception):
+class UnansweredCallError(Exception):
     """Twilio refused, or did not answer in its own form. `status` 0: no status line came; `code` 0: none was given.
 
     It holds nothing that Twilio said in words, which may quote a number.
@@ -29,14 +29,14 @@ class Unanswered(Exception):
         self.why, self.status, self.code = why, status, code
 
 
-class Line:
+class SdkClient:
     """A client of the SDK over our HTTP client, for one pair of credentials. Build it in the running loop."""
 
     def __init__(self, account_sid: str, credentials: tuple[str, str], base_url: str) -> None:
         self._http = PooledHttpClient(base_url or API, credentials, Timeouts(CONNECT_S, ASK_S, ASK_S), AT_ONCE)
         self.sdk: Any = Client(*credentials, account_sid, http_client=self._http, environment=NO_ENVIRONMENT)
 
-    async def __aenter__(self) -> "Line":
+    async def __aenter__(self) -> "SdkClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -44,18 +44,18 @@ class Line:
 
 
 async def asked(call: Awaitable[T]) -> T:
-    """What a call of the SDK returns. Raises Unanswered for whatever the network or Twilio does."""
+    """What a call of the SDK returns. Raises UnansweredCallError for whatever the network or Twilio does."""
     flight = Flight(lambda: None, ASK_S)
     current_flight.set(flight)
     try:
         return await call
     except TwilioException as error:
-        raise Unanswered(f"http {flight.status}", flight.status, _code(error)) from None
+        raise UnansweredCallError(f"http {flight.status}", flight.status, _code(error)) from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unanswered(type(error).__name__, flight.status) from None
+        raise UnansweredCallError(type(error).__name__, flight.status) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # What the SDK raises over a 2xx body that is not the resource.
-        raise Unanswered("unreadable answer", flight.status) from None
+        raise UnansweredCallError("unreadable answer", flight.status) from None
 
 
 def _code(error: TwilioException) -> int:

@@ -5,12 +5,12 @@ from typing import Any
 
 from app import clock
 from app.records.bulk import BulkParked, decoder, open_record
-from app.records.codec import Unreadable as BadRecord
+from app.records.codec import InvalidFieldError as BadRecord
 from app.records.codec import decode
 from app.records.requests import NotifyCanceled
-from app.records.seal import Unsealable
+from app.records.seal import UnsealError
 from app.streams.agents.expansion import RequestExpansion
-from app.streams.engine.agent import Input, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import FoldScope, Input, TableSpec, UnreadableRecordError
 
 # One wait is asked for in pieces no longer than this, seconds.
 PIECE_S = 1.0
@@ -73,7 +73,7 @@ class BulkAgent:
         """None: no table."""
         return ()
 
-    def fold(self, record: Input, scope: Scope) -> Iterator[float]:
+    def fold(self, record: Input, scope: FoldScope) -> Iterator[float]:
         """Expand one parked request; yields how long to wait before each step, seconds.
 
         Raises Unreadable for a record that intake did not write, or that is sealed by a key that is not here.
@@ -81,7 +81,7 @@ class BulkAgent:
         parked, original = self._original(record)
         expansion = self._expansion.read(original, parked.tenant)
         if isinstance(expansion, NotifyCanceled):
-            raise Unreadable("payload", "is no request of recipients")
+            raise UnreadableRecordError("payload", "is no request of recipients")
         return self._paced(self._expansion.steps(expansion, scope))
 
     def _paced(self, steps: Iterator[int]) -> Iterator[float]:
@@ -94,18 +94,18 @@ class BulkAgent:
             parked: BulkParked = decode(decoder, record.value)
             key, value, headers = open_record(self._expansion.context.sealer, parked)
         except BadRecord as bad:
-            raise Unreadable(bad.field, bad.rule) from None
-        except Unsealable:
-            raise Unreadable("payload", "is not sealed by a known key for this tenant and id") from None
+            raise UnreadableRecordError(bad.field, bad.rule) from None
+        except UnsealError:
+            raise UnreadableRecordError("payload", "is not sealed by a known key for this tenant and id") from None
         return parked, Input(parked.topic, parked.partition, parked.offset, parked.at, key, value, headers)
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         """The dead letter is all there is to keep."""
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         """No row to freeze: the dead letter is all there is to keep."""
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         """Nothing waits here."""
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:

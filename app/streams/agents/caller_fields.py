@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from app.records.caller_fields import CallerFields, open_caller_fields
-from app.records.seal import Sealer, Unsealable
+from app.records.seal import Sealer, UnsealError
 from app.streams.monitoring.contained_faults import ContainedFaults
 
 # In the records that lack them. They go out all the same: an outcome must not wait for a key that may never come.
@@ -28,7 +28,7 @@ class SealedCallerFields:
         """See `CallerFieldsReader`."""
         try:
             return open_caller_fields(self._sealer, sealed, tenant, message_id)
-        except Unsealable as error:
+        except UnsealError as error:
             self._faults.note("caller_fields", error, message=message_id)
             return None
 

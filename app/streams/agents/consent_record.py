@@ -4,7 +4,7 @@ from app.clock import iso
 from app.domain.fold import Folded
 from app.domain.model.events import ConsentChanged
 from app.domain.model.inputs import Input as ContactInput
-from app.domain.model.inputs import Texted
+from app.domain.model.inputs import TextArrived
 from app.records.consent import NotifyConsentChanged
 from app.records.envelope import Cause
 from app.streams.engine.agent import Input
@@ -16,7 +16,7 @@ def consent_record(
     """As everything that is told: from rows, input and place alone."""
     told_by = getattr(parsed, "message_id", "")
     message = folded.find(told_by.partition("-")[2])
-    shown = parsed if isinstance(parsed, Texted) else message
+    shown = parsed if isinstance(parsed, TextArrived) else message
     return NotifyConsentChanged(
         id=f"{contact_id}@{record.partition}-{record.offset}",
         at=iso(record.at_ms),
@@ -31,5 +31,5 @@ def consent_record(
         masked=shown.masked if shown else "",
         cause=cause,
         message_id=told_by,
-        rule=parsed.rule if isinstance(parsed, Texted) else "",
+        rule=parsed.rule if isinstance(parsed, TextArrived) else "",
     )

@@ -13,17 +13,17 @@ from app.domain.fold import Folded, fold
 from app.domain.model.contact import Contact, Message
 from app.domain.model.frozen_contact import freeze
 from app.domain.model.identity import is_contact_id
-from app.domain.model.inputs import Checkpointed, Listed, Place, SetAside
+from app.domain.model.inputs import CheckpointWritten, InputSkipped, LogPosition, MessagesListed
 from app.domain.model.inputs import Input as ContactInput
 from app.domain.model.row_check import row_fault
 from app.domain.model.row_limits import encode_row
 from app.domain.rules.placement import own_rows
-from app.records.codec import Unreadable as BadRecord
+from app.records.codec import InvalidFieldError as BadRecord
 from app.records.codec import decode
 from app.records.dead_letters import retried_from
-from app.streams.agents.outputs import Notices
+from app.streams.agents.outputs import OutputBuilder
 from app.streams.agents.row_guard import RowGuard
-from app.streams.engine.agent import UNREADABLE_ROW, Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import UNREADABLE_ROW, FoldScope, Input, Output, TableSpec, UnreadableRecordError
 
 log = telemetry.logger(__name__)
 
@@ -33,14 +33,14 @@ MAX_INPUT_BYTES = 900_000
 _input = msgspec.json.Decoder(ContactInput)
 
 
-class Stand(msgspec.Struct):
+class ContactRows(msgspec.Struct):
     """What is read of an encoded row without the rest. `based_offset`: see `Contact`."""
 
     watermark: int = -1
     based_offset: int = -1
 
 
-stand_of = msgspec.json.Decoder(Stand).decode
+stand_of = msgspec.json.Decoder(ContactRows).decode
 
 
 def _watermark(row: bytes) -> int:
@@ -55,7 +55,7 @@ _contact = TableSpec(CONTACTS, msgspec.json.Decoder(Contact).decode, encode_row,
 _message = TableSpec(MESSAGES, msgspec.json.Decoder(Message).decode, encode_row, _watermark)
 
 
-class DeadLetters(Protocol):
+class DeadLetterSink(Protocol):
     """Writes the dead letter of a record, payload sealed."""
 
     def __call__(self, record: Input, field: str, rule: str) -> Output:
@@ -68,32 +68,32 @@ class ContactFold:
 
     name = CONTACTS
 
-    def __init__(self, notices: Notices, dead_letter: DeadLetters, pk: str) -> None:
+    def __init__(self, notices: OutputBuilder, dead_letter: DeadLetterSink, pk: str) -> None:
         self.tables: Sequence[TableSpec[Any]] = (_message, _contact)
         self._notices, self._dead_letter, self._pk = notices, dead_letter, pk
         self._guard = RowGuard()
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
-        """See `DeadLetters`."""
+        """See `DeadLetterSink`."""
         return self._dead_letter(record, field, rule)
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
         """The contact's row. Which message rows it needs only the decoded record tells."""
         return ((CONTACTS, record.key),) if record.key else ()
 
-    def fold(self, record: Input, scope: Scope) -> None:
+    def fold(self, record: Input, scope: FoldScope) -> None:
         """Decode, fold, emit. Raises Unreadable for what cannot be decoded, names another contact, or would make a row
         longer than it may be."""
         key, parsed = self._read(record)
         contact = scope.get(CONTACTS, key)
         contact_id = key.decode()
         rows = _message_rows(contact, contact_id, parsed, scope)
-        place = Place(record.partition, record.offset, record.at_ms, retry_of(record))
+        place = LogPosition(record.partition, record.offset, record.at_ms, retry_of(record))
         folded = fold(contact, rows, parsed, place)
         if folded is None:
             return
         if (limit := self._guard.limit_broken(key, contact, parsed, len(record.value or b""), folded)) is not None:
-            raise Unreadable("value", f"would make the contact's row longer than {limit} bytes")
+            raise UnreadableRecordError("value", f"would make the contact's row longer than {limit} bytes")
         _keep(contact_id, folded, scope)
         for refused in self._notices.emit(record, contact_id, parsed, folded, scope):
             scope.emit(self._dead_letter(record, refused.field, refused.rule))
@@ -107,22 +107,22 @@ class ContactFold:
 
     def _read(self, record: Input) -> tuple[bytes, ContactInput]:
         if not is_contact_id(record.key):
-            raise Unreadable("key", "is no contact id")
+            raise UnreadableRecordError("key", "is no contact id")
         if record.value is None:
-            raise Unreadable("value", "must not be empty")
+            raise UnreadableRecordError("value", "must not be empty")
         try:
             parsed: ContactInput = decode(_input, record.value)
         except BadRecord as bad:
-            raise Unreadable(bad.field, bad.rule) from None
-        if len(record.value) > MAX_INPUT_BYTES and not isinstance(parsed, Checkpointed):
-            raise Unreadable("value", f"is longer than {MAX_INPUT_BYTES} bytes")
+            raise UnreadableRecordError(bad.field, bad.rule) from None
+        if len(record.value) > MAX_INPUT_BYTES and not isinstance(parsed, CheckpointWritten):
+            raise UnreadableRecordError("value", f"is longer than {MAX_INPUT_BYTES} bytes")
         named, contact_id = getattr(parsed, "message_id", ""), record.key.decode()
         self._refuse_foreign(record, parsed)
-        if isinstance(parsed, Checkpointed) and (fault := row_fault(contact_id, parsed.row)):
-            raise Unreadable("row", fault)
-        for name in parsed.message_ids if isinstance(parsed, Listed) else (named,) if named else ():
+        if isinstance(parsed, CheckpointWritten) and (fault := row_fault(contact_id, parsed.row)):
+            raise UnreadableRecordError("row", fault)
+        for name in parsed.message_ids if isinstance(parsed, MessagesListed) else (named,) if named else ():
             if name.partition("-")[0] != contact_id:
-                raise Unreadable("message_id", "belongs to another contact than the record's key")
+                raise UnreadableRecordError("message_id", "belongs to another contact than the record's key")
         return record.key, parsed
 
     def _refuse_foreign(self, record: Input, parsed: ContactInput) -> None:
@@ -130,9 +130,9 @@ class ContactFold:
         its contact id means nothing here. Raises Unreadable."""
         if parsed.pk != self._pk:
             self.is_foreign(record, parsed)
-            raise Unreadable("pk", "is the fingerprint of another HELIOGRAPH_PSEUDONYM_KEY")
+            raise UnreadableRecordError("pk", "is the fingerprint of another HELIOGRAPH_PSEUDONYM_KEY")
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         """A fault of ours while folding: the dead letter is out; nothing of this contact may be claimed from here."""
         if not is_contact_id(record.key):
             return
@@ -151,7 +151,7 @@ class ContactFold:
         frozen = freeze(contact or nothing, type(error).__name__, missing)
         scope.put(CONTACTS, record.key, msgspec.structs.replace(frozen, watermark=record.offset))
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         """On the contact's log: a replay skips the record too."""
         if not is_contact_id(record.key):
             return
@@ -161,7 +161,7 @@ class ContactFold:
             contact = None
         if _folded_before(record, contact):
             return
-        value = SetAside(
+        value = InputSkipped(
             id=f"{record.key.decode()}.set_aside@{record.offset}",
             tenant=contact.tenant if contact else "",
             pk=self._pk,
@@ -185,7 +185,7 @@ def retry_of(record: Any) -> int:
     return int(offset) if place == f"{record.topic}-{record.partition}" else -1
 
 
-def _keep(contact_id: str, folded: Folded, scope: Scope) -> None:
+def _keep(contact_id: str, folded: Folded, scope: FoldScope) -> None:
     if folded.changed:
         scope.put(CONTACTS, contact_id.encode(), folded.contact)
     for key, message in folded.written.items():
@@ -197,7 +197,9 @@ def _keep(contact_id: str, folded: Folded, scope: Scope) -> None:
         scope.end_cycle()
 
 
-def _message_rows(contact: Contact | None, contact_id: str, parsed: ContactInput, scope: Scope) -> dict[str, Message]:
+def _message_rows(
+    contact: Contact | None, contact_id: str, parsed: ContactInput, scope: FoldScope
+) -> dict[str, Message]:
     """The message rows that the fold needs, by message key."""
     rows = {}
     for key in own_rows(contact, parsed):

@@ -15,19 +15,19 @@ from app.domain.model.contact import Contact, Message, find_attempt
 from app.domain.model.events import AttemptClaimed, ConsentChanged
 from app.domain.model.frozen_contact import ContactUnfrozen
 from app.domain.model.inputs import Input as ContactInput
-from app.domain.model.vocabulary import Answer, Progress
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus
 from app.domain.rules.line_type import lookup_due
-from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold, DeadLetters
-from app.streams.agents.outputs import Notices
+from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold, DeadLetterSink
+from app.streams.agents.outputs import OutputBuilder
 from app.streams.engine import failpoints
-from app.streams.engine.agent import Input, Scope, Unreadable
+from app.streams.engine.agent import FoldScope, Input, UnreadableRecordError
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.monitoring.frozen_contacts import FrozenContacts
-from app.streams.monitoring.in_doubt import Doubts
+from app.streams.monitoring.in_doubt import AttemptsInDoubt
 from app.streams.sending.calls import Calls, Claim
-from app.streams.sending.create_request import Composer
+from app.streams.sending.create_request import CreateRequestBuilder
 from app.streams.timers.checkpoints import PartitionCheckpoints
-from app.streams.timers.recovery import Arming
+from app.streams.timers.recovery import TimerRecovery
 from app.streams.timers.timers import PartitionTimers
 
 
@@ -40,11 +40,11 @@ class ContactsAgent(ContactFold):
     def __init__(
         self,
         topic: str,
-        notices: Notices,
-        composer: Composer,
-        dead_letter: DeadLetters,
+        notices: OutputBuilder,
+        composer: CreateRequestBuilder,
+        dead_letter: DeadLetterSink,
         pk: str,
-        doubts: Doubts,
+        doubts: AttemptsInDoubt,
         checkpoint_after_ms: int,
         faults: ContainedFaults | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class ContactsAgent(ContactFold):
         self._touched: dict[int, set[tuple[str, str]]] = {}
         self._claimed: dict[int, set[tuple[str, str, int]]] = {}
         self._based: dict[int, set[str]] = {}
-        self._arming: dict[int, Arming] = {}
+        self._arming: dict[int, TimerRecovery] = {}
         self._checkpoint_after_ms = checkpoint_after_ms
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
@@ -80,10 +80,10 @@ class ContactsAgent(ContactFold):
     def is_foreign(self, record: Input, parsed: ContactInput) -> None:
         """Tell the operators: a process with another pseudonym key runs on this Kafka."""
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        error = Unreadable("pk", "is foreign")
+        error = UnreadableRecordError("pk", "is foreign")
         self._faults.note("foreign_key", error, fingerprint=parsed.pk[:8], tenant=parsed.tenant[:80], **where)
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         """Nothing here is driven by the clock: timers write inputs."""
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:
@@ -120,7 +120,7 @@ class ContactsAgent(ContactFold):
         attempt = None if message is None else find_attempt(message, n)
         if self.calls is None or message is None or attempt is None:
             return
-        if attempt.answer is not Answer.OPEN or attempt.progress is not Progress.CLAIMED:
+        if attempt.answer is not CreateResult.OPEN or attempt.progress is not DeliveryStatus.CLAIMED:
             return
         # A STOP that was not read yet may lie behind the turn, and must not wait for longer than claim_ttl. A turn of
         # unknown age lay there before this worker read the partition: it counts as older than any claim_ttl.
@@ -157,7 +157,9 @@ class ContactsAgent(ContactFold):
         def note(key: str, error: Exception) -> None:
             self._faults.note("arming", error, row=key)
 
-        self._arming[partition] = Arming(timers, checkpoints, see, see_contact, rows[CONTACTS], rows[MESSAGES], note)
+        self._arming[partition] = TimerRecovery(
+            timers, checkpoints, see, see_contact, rows[CONTACTS], rows[MESSAGES], note
+        )
 
     def arm_some(self, count: int) -> bool:
         """Learn what is due from `count` rows more of a partition that became ours. False: all is armed."""

@@ -8,7 +8,7 @@ from itertools import islice
 import msgspec
 
 from app import clock
-from app.domain.model.inputs import Due
+from app.domain.model.inputs import TimerDue
 from app.domain.model.vocabulary import DueKind
 from app.streams.agents.contacts import ContactsAgent
 from app.streams.engine.agent import Output
@@ -99,7 +99,7 @@ class DueTimers:
     def _due(self, partition: int, entry: Entry) -> Output:
         message_id, kind, due_ms, tenant = entry
         contact, _, key = message_id.partition("-")
-        value = Due(
+        value = TimerDue(
             id=f"{key}.{kind.value}@{due_ms}",
             tenant=tenant,
             pk=self._pk,
@@ -111,7 +111,7 @@ class DueTimers:
         return Output(self._topic, contact.encode(), _encode(value), partition)
 
     def _checkpoint(self, partition: int, contact: str, base: Base, due_ms: int) -> Output:
-        value = Due(
+        value = TimerDue(
             id=f"checkpoint@{due_ms}",
             tenant=base.tenant,
             pk=self._pk,

@@ -12,9 +12,9 @@ import msgspec
 
 from app.config.tenants import Tenant
 from app.domain.model.vocabulary import Priority
-from app.records.codec import Unreadable as BadRecord
+from app.records.codec import InvalidFieldError as BadRecord
 from app.records.dead_letters import retried_from
-from app.records.loose_requests import Loose, read_loosely
+from app.records.loose_requests import PartialRequest, read_loosely
 from app.records.requests import (
     DEFAULT_TENANT,
     FOREIGN_TENANT,
@@ -24,9 +24,9 @@ from app.records.requests import (
     parse_request,
     recipients_of,
 )
-from app.streams.agents.policy_resolver import Policies
+from app.streams.agents.policy_resolver import PolicyResolver
 from app.streams.agents.recipient_inputs import InputContext, RejectedInputs, RequestedInputs
-from app.streams.engine.agent import Input, Scope, Unreadable
+from app.streams.engine.agent import FoldScope, Input, UnreadableRecordError
 
 # A step is what is expanded between two breaths of the event loop: so many recipients (some 3 ms), or about so many
 # bytes of outputs where much of the request is repeated for each recipient.
@@ -40,7 +40,7 @@ class Expansion(NamedTuple):
     it."""
 
     record: Input
-    loose: Loose
+    loose: PartialRequest
     request: NotifyRequested | None
     bad: BadRecord | None
     warnings: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class RequestExpansion:
     """
 
     def __init__(
-        self, tenants: Mapping[str, Tenant], policies: Policies, context: InputContext, owners: Mapping[str, str]
+        self, tenants: Mapping[str, Tenant], policies: PolicyResolver, context: InputContext, owners: Mapping[str, str]
     ) -> None:
         self._tenants, self._policies, self.context, self._owners = tenants, policies, context, owners
 
@@ -82,15 +82,15 @@ class RequestExpansion:
 
     def _check_known(self, tenant: str, owner: str) -> None:
         if tenant not in self._tenants:
-            raise Unreadable("tenant", "is not known")
+            raise UnreadableRecordError("tenant", "is not known")
         if not owner and not self._tenants[tenant].shared_requests:
-            raise Unreadable("tenant", NOT_SHARED)
+            raise UnreadableRecordError("tenant", NOT_SHARED)
 
     def _refused(self, record: Input, bad: BadRecord, owner: str) -> Expansion:
         """Its messages are rejected as those of `owner`, whatever tenant it names: that one must not see them."""
         loose = read_loosely(record.value, record.headers, source_of(record), owner or DEFAULT_TENANT)
         if loose is None or not (owner or loose.tenant in self._tenants):
-            raise Unreadable(bad.field, bad.rule) from None
+            raise UnreadableRecordError(bad.field, bad.rule) from None
         loose = msgspec.structs.replace(loose, tenant=owner or loose.tenant)
         self._check_known(loose.tenant, owner)
         return Expansion(record, loose, None, bad)
@@ -98,13 +98,13 @@ class RequestExpansion:
     def _accepted(self, record: Input, request: NotifyRequested, warnings: tuple[str, ...]) -> Expansion:
         key = request.idempotency_key or request.id or source_of(record)
         own = request.id or ""
-        loose = Loose(request.tenant, recipients_of(request), key, request.campaign, request.metadata, own)
+        loose = PartialRequest(request.tenant, recipients_of(request), key, request.campaign, request.metadata, own)
         tenant = self._tenants[request.tenant]
         if (request.sender or tenant.lane) not in tenant.lanes:
             return Expansion(record, loose, None, BadRecord("sender", "is not a lane of this tenant"))
         return Expansion(record, loose, request, None, warnings)
 
-    def steps(self, expansion: Expansion, scope: Scope) -> Iterator[int]:
+    def steps(self, expansion: Expansion, scope: FoldScope) -> Iterator[int]:
         """Emit one input per recipient. Yields, before each step, how many recipients it expands."""
         record, loose = expansion.record, expansion.loose
         rejected = RejectedInputs(self.context, record, loose, source_of(record), _traceparent(record), scope)

@@ -14,7 +14,7 @@ from app.records import bulk
 from app.records.bulk import MOST_AT_ONCE, BulkParked, seal_record
 from app.records.requests import NotifyCanceled
 from app.streams.agents.expansion import Expansion, RequestExpansion, source_of
-from app.streams.engine.agent import Input, Output, Scope, TableSpec
+from app.streams.engine.agent import FoldScope, Input, Output, TableSpec
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,7 +38,7 @@ class IntakeAgent:
         """None: no table."""
         return ()
 
-    def fold(self, record: Input, scope: Scope) -> Iterator[float] | None:
+    def fold(self, record: Input, scope: FoldScope) -> Iterator[float] | None:
         """One request: an input per recipient, or one parked record; a broken rule is a dead letter, and `rejected`
         where it has an id. Raises Unreadable (see `RequestExpansion.read`)."""
         request = self._expansion.read(record)
@@ -51,7 +51,7 @@ class IntakeAgent:
             pass
         return None
 
-    def _many(self, request: Expansion, scope: Scope) -> Iterator[float] | None:
+    def _many(self, request: Expansion, scope: FoldScope) -> Iterator[float] | None:
         if request.urgent:
             return (0.0 for _ in self._expansion.steps(request, scope))
         scope.emit(self._parked(request))
@@ -74,7 +74,7 @@ class IntakeAgent:
         )
         return Output(self._bulk, tenant.encode(), bulk.encode(parked))
 
-    def _cancel(self, record: Input, request: NotifyCanceled, scope: Scope) -> None:
+    def _cancel(self, record: Input, request: NotifyCanceled, scope: FoldScope) -> None:
         value = CancelRequested(
             id=source_of(record),
             tenant=request.tenant,
@@ -85,13 +85,13 @@ class IntakeAgent:
         key = request.message_id.partition("-")[0].encode()
         scope.emit(Output(self._expansion.context.contacts, key, _encode(value)))
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         """The dead letter is all there is to keep."""
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         """No row to freeze: the dead letter is all there is to keep."""
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         """Nothing waits here."""
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:

@@ -19,20 +19,22 @@ import msgspec
 from app import clock
 from app.config.tenants import Tenant
 from app.domain.lanes.lane import MANY, Lane
-from app.domain.model.effects import Ask
-from app.domain.model.inputs import TurnGranted
+from app.domain.model.effects import PermitRequest
+from app.domain.model.inputs import PermitGranted
 from app.domain.model.vocabulary import ErrorClass, Proof
 from app.records import lanes as wire
-from app.records.codec import Unreadable as BadRecord
+from app.records.codec import InvalidFieldError as BadRecord
 from app.records.codec import decode
 from app.streams.agents.dead_letters import DeadLetters
-from app.streams.engine.agent import Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import FoldScope, Input, Output, TableSpec, UnreadableRecordError
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.monitoring.stopped_lanes import Circuits, circuit_of, row_key, row_of, tell_going, tell_stopped
+from app.streams.monitoring.stopped_lanes import StoppedLanes, circuit_of, row_key, row_of, tell_going, tell_stopped
 
 ASKS = "asks"
 _encode = msgspec.json.Encoder().encode
-_spec = TableSpec(ASKS, msgspec.json.Decoder(wire.Asked | wire.InboundLooked | wire.Stopped).decode, _encode)
+_spec = TableSpec(
+    ASKS, msgspec.json.Decoder(wire.PermitRequested | wire.InboundPolled | wire.StoppedLane).decode, _encode
+)
 
 LaneKey = tuple[str, str]
 # How long a lane rests that raised a fault of ours.
@@ -55,7 +57,7 @@ class LanesAgent:
         tenants: Mapping[str, Tenant],
         pk: str,
         dead_letters: DeadLetters,
-        circuits: Circuits,
+        circuits: StoppedLanes,
         faults: ContainedFaults | None = None,
     ) -> None:
         self.topic, self._contacts, self._tenants, self._pk = topic, contacts, tenants, pk
@@ -73,32 +75,32 @@ class LanesAgent:
         """Rows are written, never read: what waits is in memory."""
         return ()
 
-    def fold(self, record: Input, scope: Scope) -> None:
+    def fold(self, record: Input, scope: FoldScope) -> None:
         """An ask waits, an answer ends it, a slow-down holds the lane or stops it, a probe sets it going."""
         try:
             parsed: wire.LaneRecord = decode(wire.decoder, record.value)
         except BadRecord as bad:
-            raise Unreadable(bad.field, bad.rule) from None
+            raise UnreadableRecordError(bad.field, bad.rule) from None
         match parsed:
-            case wire.Asked():
+            case wire.PermitRequested():
                 scope.put(ASKS, _row_key(parsed.message_id, parsed.attempt), parsed)
                 self._ask(record.partition, parsed)
-            case wire.TurnAnswered():
+            case wire.PermitSettled():
                 scope.drop(ASKS, _row_key(parsed.message_id, parsed.attempt))
                 lane = self._lane(record.partition, parsed.tenant, parsed.lane)
                 lane.answered((parsed.message_id, parsed.attempt))
-            case wire.Slowed():
+            case wire.LaneThrottled():
                 self._slow(record, parsed, scope)
-            case wire.Proved(tenant=tenant, lane=name):
+            case wire.ProbeSucceeded(tenant=tenant, lane=name):
                 scope.drop(ASKS, row_key(tenant, name))
                 lane = self._lane(record.partition, tenant, name)
                 if lane.proved(record.at_ms):
                     tell_going(tenant, name, len(lane))
-            case wire.InboundLooked(tenant=tenant, until_ms=until):
+            case wire.InboundPolled(tenant=tenant, until_ms=until):
                 scope.put(ASKS, f"looked.{tenant}".encode(), parsed)
                 self.looked[tenant] = until
 
-    def _slow(self, record: Input, slowed: wire.Slowed, scope: Scope) -> None:
+    def _slow(self, record: Input, slowed: wire.LaneThrottled, scope: FoldScope) -> None:
         lane, now = self._lane(record.partition, slowed.tenant, slowed.lane), clock.boot_ms()
         if slowed.error is not ErrorClass.CONFIGURATION:
             # From when it is read, by the clock that the lane goes by.
@@ -113,8 +115,8 @@ class LanesAgent:
         if began:
             tell_stopped(slowed.tenant, slowed.lane, lane.circuit, len(lane))
 
-    def _ask(self, partition: int, asked: wire.Asked) -> None:
-        ask = Ask(
+    def _ask(self, partition: int, asked: wire.PermitRequested) -> None:
+        ask = PermitRequest(
             message_id=asked.message_id,
             attempt=asked.attempt,
             lane=asked.lane,
@@ -140,13 +142,13 @@ class LanesAgent:
             lane.hold(1 << 62)
         return lane
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         """The dead letter is out; no replay reads this topic."""
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         """The dead letter is out; the contact's own deadline ends the message."""
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         """Grant what may go now, and set the alarm for what may go next."""
         now, lanes = clock.boot_ms(), self._lanes.get(partition, {})
         busy = Counter(tenant for (tenant, _), lane in lanes.items() if len(lane))
@@ -156,7 +158,7 @@ class LanesAgent:
         after_ms = min((at - now for at in nexts if at is not None), default=None)
         self._alarm(partition, None if after_ms is None else max(0, after_ms) / 1000)
 
-    def _contained(self, key: LaneKey, lane: Lane, most: int, now: int, scope: Scope) -> int | None:
+    def _contained(self, key: LaneKey, lane: Lane, most: int, now: int, scope: FoldScope) -> int | None:
         """Grant what one lane may, and when it is to be looked at next. A fault stops this lane for a while and no
         other; its messages end at their deadlines."""
         if (at := self._faulted.get(key, now)) > now:
@@ -169,7 +171,7 @@ class LanesAgent:
             at_next = self._faulted[key] = now + FAULT_MS
         return at_next
 
-    def _grant(self, key: LaneKey, lane: Lane, most: int, now: int, scope: Scope) -> None:
+    def _grant(self, key: LaneKey, lane: Lane, most: int, now: int, scope: FoldScope) -> None:
         for ask in lane.grants(now, most):
             scope.emit(self._turn(*key, ask, lane.circuit.proof if lane.circuit else None))
 
@@ -178,9 +180,9 @@ class LanesAgent:
         room = self.room(tenant)
         return max(1, room // max(1, busy)) if room > 0 else 0
 
-    def _turn(self, tenant: str, lane: str, ask: Ask, probe: Proof | None) -> Output:
+    def _turn(self, tenant: str, lane: str, ask: PermitRequest, probe: Proof | None) -> Output:
         now = clock.now_ms()
-        turn = TurnGranted(
+        turn = PermitGranted(
             id=f"{ask.message_id}.{ask.attempt}@{now}",
             tenant=tenant,
             pk=self._pk,
@@ -208,9 +210,9 @@ class LanesAgent:
         self._lanes[partition] = {}
         asks = []
         for key, row in rows[ASKS]:
-            if isinstance(row, wire.InboundLooked):
+            if isinstance(row, wire.InboundPolled):
                 self.looked[row.tenant] = row.until_ms
-            elif isinstance(row, wire.Stopped):
+            elif isinstance(row, wire.StoppedLane):
                 lane = self._lane(partition, row.tenant, row.lane)
                 lane.circuit = circuit_of(row, self._probe_after_ms, _wall(), clock.boot_ms())
                 tell_stopped(row.tenant, row.lane, lane.circuit, len(lane))

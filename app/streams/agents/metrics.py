@@ -12,24 +12,24 @@ import msgspec
 
 from app.domain.metrics.series import Counting, Lists
 from app.domain.metrics.windows import BOUNDS, KEPT_MS, WINDOW_MS, Window, Windows
-from app.records.codec import Unreadable as BadRecord
+from app.records.codec import InvalidFieldError as BadRecord
 from app.records.codec import decode
 from app.records.metrics import NotifyMetric
 from app.records.numbers import NotifyNumberChanged
 from app.records.updates import NotifyUpdated
 from app.streams.agents.dead_letters import DeadLetters
-from app.streams.engine.agent import UNREADABLE_ROW, Input, Output, Scope, TableSpec, Unreadable
+from app.streams.engine.agent import UNREADABLE_ROW, FoldScope, Input, Output, TableSpec, UnreadableRecordError
 
 METRICS = "metrics"
 # A board is looked at every few seconds; at 50 messages/s a cycle per update would be half of all cycles.
 REST_S = 1.0
 
 
-class _Stand(msgspec.Struct):
+class _PartitionWindows(msgspec.Struct):
     offset: int = -1
 
 
-_stand = msgspec.json.Decoder(_Stand).decode
+_stand = msgspec.json.Decoder(_PartitionWindows).decode
 
 
 def _watermark(row: bytes) -> int:
@@ -62,17 +62,17 @@ class MetricsAgent:
         """None: the windows are in memory."""
         return ()
 
-    def fold(self, record: Input, scope: Scope) -> None:
+    def fold(self, record: Input, scope: FoldScope) -> None:
         """Count one update, once; what becomes of numbers is not counted here."""
         try:
             update: NotifyUpdated | NotifyNumberChanged = decode(_decoder, record.value)
         except BadRecord as bad:
-            raise Unreadable(bad.field, bad.rule) from None
+            raise UnreadableRecordError(bad.field, bad.rule) from None
         if isinstance(update, NotifyUpdated) and (additions := self._counting.additions(update)):
             cause = update.cause.offset, update.cause.index
             self._windows[record.partition].count(additions, _at_ms(update, record), cause, record.offset)
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         """One row and one record per window counted in; old windows go."""
         windows = self._windows[partition]
         for key, window in windows.touched():
@@ -81,10 +81,10 @@ class MetricsAgent:
         for key in windows.leaving():
             scope.drop(METRICS, key)
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         """The dead letter says that it was not counted."""
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         """The update is not counted; its dead letter says so."""
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:

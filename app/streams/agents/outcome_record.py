@@ -5,10 +5,10 @@ from msgspec import UNSET
 from app.clock import iso
 from app.domain.model.contact import Attempt, Message, segments_of
 from app.domain.model.events import OutcomeGiven
-from app.domain.model.vocabulary import PROGRESS_WORDS, Progress, Word
+from app.domain.model.vocabulary import STATUS_WORDS, DeliveryStatus, OutcomeWord
 from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
-from app.records.outcomes import AttemptSeen, NotifyOutcome, Recipient
+from app.records.outcomes import AttemptSummary, NotifyOutcome, Recipient
 from app.streams.agents.caller_fields import LEFT_OUT
 
 
@@ -28,7 +28,7 @@ def outcome_record(
         outcome=event.word,
         reason=event.reason,
         revision=event.revision,
-        error_code=None if event.word is Word.DELIVERED or speaks is None else speaks.code,
+        error_code=None if event.word is OutcomeWord.DELIVERED or speaks is None else speaks.code,
         attempts=tuple(_seen(attempt) for attempt in message.attempts),
         possible_duplicate=message.duplicate,
         segments=_segments(message),
@@ -56,17 +56,17 @@ def _deciding_attempt(message: Message, event: OutcomeGiven) -> Attempt | None:
     if told:
         return told[-1]
     best = max(message.attempts, key=lambda a: a.progress, default=None)
-    if best is not None and best.progress > Progress.CLAIMED:
+    if best is not None and best.progress > DeliveryStatus.CLAIMED:
         return best
     return message.attempts[-1] if message.attempts else None
 
 
-def _seen(attempt: Attempt) -> AttemptSeen:
-    return AttemptSeen(
+def _seen(attempt: Attempt) -> AttemptSummary:
+    return AttemptSummary(
         attempt=attempt.n,
         message_sid=attempt.sid,
         answer=attempt.answer,
-        progress=PROGRESS_WORDS[attempt.progress],
+        progress=STATUS_WORDS[attempt.progress],
         error_code=attempt.code,
         error_class=attempt.error,
         in_doubt=attempt.doubtful,
@@ -86,5 +86,5 @@ def _times(message: Message) -> dict[str, str]:
     best = max(message.attempts, key=lambda a: a.progress, default=None)
     times: dict[str, str] = {}
     for step in best.learnt if best else ():
-        times.setdefault(PROGRESS_WORDS[step.progress], iso(step.at_ms))
+        times.setdefault(STATUS_WORDS[step.progress], iso(step.at_ms))
     return times

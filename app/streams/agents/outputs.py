@@ -5,9 +5,6 @@ after a crash has the same bytes. Each carries (partition, offset, index) of the
 partition of that number.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import assert_never
-
 import msgspec
 
 from app.clock import iso
@@ -15,38 +12,36 @@ from app.domain.fold import Folded
 from app.domain.model import effects
 from app.domain.model import events as e
 from app.domain.model.consent_texts import ConsentTextRedated
-from app.domain.model.contact import Message, last_attempt_no, segments_of
 from app.domain.model.effects import LaneProved
 from app.domain.model.frozen_contact import ContactUnfrozen
-from app.domain.model.inputs import Checkpointed, Texted
+from app.domain.model.inputs import CheckpointWritten, TextArrived
 from app.domain.model.inputs import Input as ContactInput
 from app.domain.model.number_events import FailuresForgotten, NumberChanged, NumberFailed, TextFiltered
-from app.domain.model.vocabulary import PROGRESS_WORDS, Answer, Progress, Word
 from app.records import lanes
 from app.records.envelope import Cause, headers
 from app.records.inbound import NotifyReceived
 from app.records.numbers import NotifyNumberChanged
 from app.records.topics import Topics
-from app.records.updates import NotifyUpdated
 from app.streams.agents.caller_fields import CallerFieldsReader
 from app.streams.agents.consent_record import consent_record
 from app.streams.agents.outcome_record import outcome_record
 from app.streams.agents.request_answers import AnswerRecord, answer_record
-from app.streams.engine.agent import Input, Output, Scope
+from app.streams.agents.update_record import update_record
+from app.streams.engine.agent import FoldScope, Input, Output
 
 _encode = msgspec.json.Encoder().encode
 
 CONFLICT = e.InputRefused(field="idempotency_key", rule="was used before for another payload")
 
 
-class Notices:
+class OutputBuilder:
     """Writes what a fold decided into the scope of its slice. `caller_fields`: opens what a team reads back."""
 
     def __init__(self, topics: Topics, caller_fields: CallerFieldsReader) -> None:
         self._topics, self._caller_fields = topics, caller_fields
 
     def emit(
-        self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded, scope: Scope
+        self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded, scope: FoldScope
     ) -> list[e.InputRefused]:
         """Emit outputs of every event and effect. Returns the refusals: their dead letter needs the raw record."""
         refused = []
@@ -57,7 +52,7 @@ class Notices:
                     self._update(record, contact_id, parsed, folded, event, cause, scope)
                 case e.InputRefused():
                     refused.append(event)
-                case e.LookMade() | e.TextsRemembered() | e.LineLearnt() | ConsentTextRedated():
+                case e.ReconciliationMade() | e.TextsRemembered() | e.LineTypeRecorded() | ConsentTextRedated():
                     continue
                 case e.CheckpointKept() | ContactUnfrozen():
                     continue  # changes nothing that a team could see
@@ -78,7 +73,7 @@ class Notices:
                 case _:
                     self._update(record, contact_id, parsed, folded, event, cause, scope)
         for effect in folded.effects:
-            if isinstance(effect, effects.CheckpointWanted):
+            if isinstance(effect, effects.CheckpointRequest):
                 scope.emit(self._checkpoint(record, contact_id, parsed, folded))
             else:
                 scope.emit(self._lane(folded.contact.tenant, effect))
@@ -92,14 +87,14 @@ class Notices:
         folded: Folded,
         event: e.Event,
         cause: Cause,
-        scope: Scope,
+        scope: FoldScope,
     ) -> None:
         message = folded.find(event.key)  # type: ignore[union-attr] # events without a key are handled above
         message_id = f"{contact_id}-{event.key}"  # type: ignore[union-attr]
         answer = AnswerRecord(message_id, {})
         if isinstance(event, e.MessageOpened | e.RequestRepeated | e.RequestConflicted):
             answer = answer_record(event, parsed, message, message_id, self._caller_fields)
-        update = _updated(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answer.fields)
+        update = update_record(message_id, message, event, cause, record.at_ms, folded.contact.tenant, answer.fields)
         scope.emit(self._output(self._topics.updates, answer.key, "notify.updated.v1", update, record))
         if isinstance(event, e.OutcomeGiven) and message is not None:
             caller_fields = self._caller_fields(message.sealed_caller_fields, message.tenant, message.id)
@@ -108,7 +103,7 @@ class Notices:
             scope.emit(self._output(self._topics.outcomes, message_id, "notify.outcome.v1", outcome, record, traced))
 
     def _received(self, record: Input, contact_id: str, parsed: ContactInput, cause: Cause) -> Output:
-        assert isinstance(parsed, Texted), "only a text is received"
+        assert isinstance(parsed, TextArrived), "only a text is received"
         received = NotifyReceived(
             id=f"{contact_id}:{parsed.sid}",
             at=iso(record.at_ms),
@@ -143,7 +138,7 @@ class Notices:
 
     def _checkpoint(self, record: Input, contact_id: str, parsed: ContactInput, folded: Folded) -> Output:
         """What is sealed in the row stays sealed."""
-        value = Checkpointed(
+        value = CheckpointWritten(
             id=f"{contact_id}.checkpoint@{record.offset}",
             tenant=folded.contact.tenant,
             pk=parsed.pk,
@@ -153,17 +148,17 @@ class Notices:
         return Output(self._topics.contacts, contact_id.encode(), _encode(value), record.partition)
 
     def _lane(
-        self, tenant: str, effect: effects.Ask | effects.TurnAnswered | effects.LaneSlowed | LaneProved
+        self, tenant: str, effect: effects.PermitRequest | effects.PermitSettlement | effects.LaneSlowed | LaneProved
     ) -> Output:
         match effect:
-            case effects.Ask():
-                value: lanes.LaneRecord = lanes.Asked(tenant=tenant, **msgspec.structs.asdict(effect))
-            case effects.TurnAnswered():
-                value = lanes.TurnAnswered(tenant=tenant, **msgspec.structs.asdict(effect))
+            case effects.PermitRequest():
+                value: lanes.LaneRecord = lanes.PermitRequested(tenant=tenant, **msgspec.structs.asdict(effect))
+            case effects.PermitSettlement():
+                value = lanes.PermitSettled(tenant=tenant, **msgspec.structs.asdict(effect))
             case effects.LaneSlowed():
-                value = lanes.Slowed(tenant=tenant, **msgspec.structs.asdict(effect))
+                value = lanes.LaneThrottled(tenant=tenant, **msgspec.structs.asdict(effect))
             case LaneProved(lane=lane):
-                value = lanes.Proved(tenant=tenant, lane=lane)
+                value = lanes.ProbeSucceeded(tenant=tenant, lane=lane)
         return Output(self._topics.lanes, tenant.encode(), _encode(value))
 
     def _output(
@@ -171,129 +166,3 @@ class Notices:
     ) -> Output:
         made = headers(kind, value.id, value.at, traced)  # type: ignore[attr-defined] # every notice has both
         return Output(topic, key.encode(), _encode(value), record.partition, made)
-
-
-def _updated(
-    message_id: str,
-    message: Message | None,
-    event: e.Event,
-    cause: Cause,
-    at_ms: int,
-    tenant: str,
-    answered: Mapping[str, object],
-) -> NotifyUpdated:
-    policy = message.policy if message else None
-    words = _progressed(event) if type(event) is e.AttemptProgressed else dict(_words(message, event))
-    return NotifyUpdated(
-        id=f"{message_id}@{cause.partition}-{cause.offset}-{cause.index}",
-        at=iso(at_ms),
-        at_ms=at_ms,
-        tenant=tenant,
-        message_id=message_id,
-        cause=cause,
-        country=message.country if message else "",
-        lane=policy.lane if policy else "",
-        category=policy.category if policy else "",
-        priority=policy.priority if policy else "",
-        segments=segments_of(message) if message else 0,
-        **words,  # type: ignore[arg-type]
-        **answered,  # type: ignore[arg-type]
-    )
-
-
-def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
-    """The most frequent event by far, without the detour. Words stay enumerations: to ask for their value is dear."""
-    return {
-        "event": "progressed",
-        "state": PROGRESS_WORDS[event.progress],
-        "reason": event.error or "reported",
-        "attempt": event.n,
-        "message_sid": event.sid,
-        "error_class": event.error or "",
-        "error_code": event.code,
-        "provenance": event.provenance,
-    }
-
-
-def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
-    """What is peculiar to the event: its word, the state it led to, its reason."""
-    match event:
-        case e.MessageOpened(message=opened):
-            yield from _said("opened", opened.stage, "requested")
-        case e.StageChanged(stage=stage, reason=reason, asked=asked, error=error, code=code):
-            yield from _said("stage", stage, reason, asked, error, code)
-        case e.AttemptClaimed(n=n):
-            yield from _said("claimed", "claimed", "turn_granted", n)
-        case e.AttemptAnswered(n=n, answer=answer, error=error, code=code, why=why):
-            yield from _said(answer.value, answer.value, error or why or answer.value, n, error, code)
-            yield "message_sid", event.sid
-            if answer is Answer.TAKEN and message is not None and event.started_ms:
-                yield "request_to_create_ms", max(0, event.started_ms - message.requested_ms)
-        case e.AttemptDoubted(n=n):
-            yield from _said("doubted", "in_doubt", "no_answer", n)
-        case e.AttemptUnbound(n=n):
-            yield from _said("unbound", "in_doubt", "no_answer", n)
-        case e.OutcomeGiven(word=word, reason=reason, revision=revision):
-            yield from _said("outcome", word, reason, last_attempt_no(message) if message else 0, *_error(message))
-            yield "revision", revision
-            if word is Word.DELIVERED and message is not None and (took := _delivery_ms(message, event)) is not None:
-                yield "create_to_delivered_ms", took
-        case e.RequestConflicted() | e.RequestRepeated():
-            return  # see request_answers
-        case e.CancelKept():
-            yield from _said("cancel_kept", "canceled", "cancel_requested")
-        case e.CancelNoted() | e.RecallWanted() | e.RecallEnded() | e.MediaDropped():
-            yield from _standing(message, event)
-        case e.MessageForgotten():
-            yield from _said("forgotten", "final", "final")
-        case e.ConsentChanged() | NumberChanged() | e.TextReceived() | e.InputRefused() | e.AttemptProgressed():
-            raise AssertionError("has a record of its own")
-        case TextFiltered() | e.LineLearnt() | NumberFailed() | FailuresForgotten():
-            raise AssertionError("has no record")
-        case e.LookMade() | e.TextsRemembered() | e.CheckpointKept() | ContactUnfrozen() | ConsentTextRedated():
-            raise AssertionError("has no record")
-        case _:
-            assert_never(event)
-
-
-def _standing(
-    message: Message | None, event: e.CancelNoted | e.RecallWanted | e.RecallEnded | e.MediaDropped
-) -> Iterator[tuple[str, object]]:
-    """What left the message where it stands: a wish that it be not sent, or that it goes without its media."""
-    stage = message.stage if message else ""
-    match event:
-        case e.CancelNoted():
-            yield from _said("cancel_noted", stage, "cancel_requested")
-        case e.RecallWanted(reason=reason):
-            yield from _said("recall_wanted", stage, reason)
-        case e.RecallEnded(code=code):
-            yield from _said("recall_ended", stage, "too_late", code=code)
-        case e.MediaDropped():
-            yield from _said("media_dropped", stage, "mms_impossible")
-
-
-def _said(
-    event: str, state: str, reason: str, attempt: int = 0, error: str | None = None, code: int | None = None
-) -> Iterator[tuple[str, object]]:
-    yield "event", event
-    yield "state", str(state)
-    yield "reason", str(reason)
-    yield "attempt", attempt
-    yield "error_class", str(error or "")
-    yield "error_code", code
-
-
-def _error(message: Message | None) -> tuple[str | None, int | None]:
-    if message is None or not message.attempts:
-        return None, None
-    last = max(message.attempts, key=lambda a: a.progress)
-    return (None, None) if last.progress >= Progress.DELIVERED else (last.error, last.code)
-
-
-def _delivery_ms(message: Message, event: e.OutcomeGiven) -> int | None:
-    done = next((a for a in message.attempts if a.progress >= Progress.DELIVERED), None)
-    if done is None or not done.started_ms:
-        return None
-    # What Twilio held counts from its time.
-    held_ms = message.policy.start_ms if message.policy and message.policy.handed_over else 0
-    return max(0, event.at_ms - max(done.started_ms, held_ms))

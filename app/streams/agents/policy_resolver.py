@@ -21,7 +21,7 @@ EXPIRY_MS = {
 LEAST_AHEAD_MS, MOST_AHEAD_MS = 16 * MINUTE_MS, 35 * 24 * HOUR_MS - HOUR_MS
 
 
-class Policies:
+class PolicyResolver:
     """Resolves by settings and tenant."""
 
     def __init__(self, settings: Settings) -> None:

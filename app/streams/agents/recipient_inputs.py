@@ -13,16 +13,16 @@ from app.domain.content.media import media_warnings
 from app.domain.content.phone import Address, read_address
 from app.domain.content.segments import with_link
 from app.domain.model.identity import contact_id, message_id
-from app.domain.model.inputs import Rejected, Requested
+from app.domain.model.inputs import MessageRequested, RequestRejected
 from app.domain.model.policy import Policy
 from app.domain.model.vocabulary import Reason
 from app.records.caller_fields import CallerFields, encode_caller_fields
-from app.records.codec import Unreadable as BadRecord
-from app.records.loose_requests import Loose
+from app.records.codec import InvalidFieldError as BadRecord
+from app.records.loose_requests import PartialRequest
 from app.records.requests import NotifyRequested, payload_fields
 from app.records.seal import Content, Sealer
 from app.streams.agents.dead_letters import DeadLetters
-from app.streams.engine.agent import Input, Output, Scope
+from app.streams.engine.agent import FoldScope, Input, Output
 
 STRANGER = "is not on the allow list of this sandbox"
 _encode = msgspec.json.Encoder().encode
@@ -45,7 +45,13 @@ class RejectedInputs:
     """
 
     def __init__(
-        self, context: InputContext, record: Input, loose: Loose, source: str, traceparent: str, scope: Scope
+        self,
+        context: InputContext,
+        record: Input,
+        loose: PartialRequest,
+        source: str,
+        traceparent: str,
+        scope: FoldScope,
     ) -> None:
         self._context, self._record, self._loose, self._scope = context, record, loose, scope
         self._lettered = False
@@ -65,7 +71,7 @@ class RejectedInputs:
         """Emit the input that ends this recipient's message as `rejected`."""
         address = read_address(raw)
         contact, message = self.identities(address)
-        value = Rejected(
+        value = RequestRejected(
             **self.shared,
             message_id=message,
             fingerprint=payload_fingerprint(self._context.pseudonym_key, contact, "rejected", bad.field, bad.rule),
@@ -100,7 +106,7 @@ class RejectedInputs:
         """What the caller sent along for itself, sealed for this tenant and message."""
         return self._context.sealer.seal(self._caller_fields, self._loose.tenant, message)
 
-    def emit(self, contact: str, value: Requested | Rejected) -> None:
+    def emit(self, contact: str, value: MessageRequested | RequestRejected) -> None:
         """Put the input on the contact's log."""
         self._scope.emit(Output(self._context.contacts, contact.encode(), _encode(value)))
 
@@ -146,7 +152,7 @@ class RequestedInputs:
     def _put_requested(self, address: Address) -> None:
         request, (contact, message) = self._request, self._rejected.identities(address)
         content = Content(address.canonical, request.body, tuple(request.media), link=self._link)
-        value = Requested(
+        value = MessageRequested(
             **self._shared,
             message_id=message,
             fingerprint=payload_fingerprint(self._key, contact, *self._payload),

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from app.domain.model import events as e
 from app.domain.model.contact import Message
-from app.domain.model.inputs import Input, Rejected, Requested
+from app.domain.model.inputs import Input, MessageRequested, RequestRejected
 from app.records.caller_fields import CallerFields
 from app.streams.agents.caller_fields import LEFT_OUT, CallerFieldsReader
 
@@ -35,7 +35,7 @@ def answer_record(
 ) -> AnswerRecord:
     """The answer to the request that `parsed` is. `message`: which stands for it; `read`: opens what its caller sent
     along. Where that cannot be opened it is left out, and the answer says so."""
-    assert isinstance(parsed, Requested | Rejected), "only a request is answered"
+    assert isinstance(parsed, MessageRequested | RequestRejected), "only a request is answered"
     caller_fields = read(parsed.sealed_caller_fields, parsed.tenant, parsed.message_id)
     request_id = caller_fields.request_id if caller_fields is not None else ""
     key = _conflict_key(request_id, parsed.source) if isinstance(event, e.RequestConflicted) else message_id
@@ -43,7 +43,10 @@ def answer_record(
 
 
 def _fields(
-    event: Answer, parsed: Requested | Rejected, message: Message | None, caller_fields: CallerFields | None
+    event: Answer,
+    parsed: MessageRequested | RequestRejected,
+    message: Message | None,
+    caller_fields: CallerFields | None,
 ) -> Iterator[tuple[str, object]]:
     fields = caller_fields or CallerFields("")
     yield "request_id", fields.request_id or parsed.source
@@ -51,7 +54,7 @@ def _fields(
     yield "masked", parsed.masked
     warnings = event.warnings if isinstance(event, e.MessageOpened) else ()
     yield "warnings", warnings if caller_fields is not None else (*warnings, LEFT_OUT)
-    if isinstance(event, e.MessageOpened) and isinstance(parsed, Requested):
+    if isinstance(event, e.MessageOpened) and isinstance(parsed, MessageRequested):
         yield "request_digest", parsed.fingerprint
     if isinstance(event, e.RequestConflicted):
         yield from (("event", "conflicted"), ("state", "conflict"), ("reason", "conflict"))

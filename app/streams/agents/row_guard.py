@@ -9,8 +9,8 @@ from app.domain.fold import Folded
 from app.domain.model.consent_texts import ConsentTextRedated
 from app.domain.model.contact import Contact
 from app.domain.model.events import CheckpointKept, ConsentChanged, OutcomeGiven
-from app.domain.model.inputs import Due
 from app.domain.model.inputs import Input as ContactInput
+from app.domain.model.inputs import TimerDue
 from app.domain.model.number_events import NumberChanged
 from app.domain.model.row_limits import GROWTH_BYTES, ROW_BYTES, row_bytes
 
@@ -60,5 +60,5 @@ class RowGuard:
 
 def _limit(record: ContactInput, folded: Folded) -> int:
     """See `domain.limits`: what ends a message or changes consent must not be refused for what others filled."""
-    must_pass = isinstance(record, Due) or any(isinstance(event, _MUST_PASS) for event in folded.events)
+    must_pass = isinstance(record, TimerDue) or any(isinstance(event, _MUST_PASS) for event in folded.events)
     return ROW_BYTES if must_pass else GROWTH_BYTES

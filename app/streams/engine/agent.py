@@ -66,7 +66,7 @@ class TableSpec(Generic[R]):
     vital: bool = False
 
 
-class Unreadable(Exception):
+class UnreadableRecordError(Exception):
     """The input cannot be read or breaks a rule: it goes to the dead letters, and the log moves on."""
 
     def __init__(self, field: str, rule: str) -> None:
@@ -74,7 +74,7 @@ class Unreadable(Exception):
         self.field, self.rule = field, rule
 
 
-class Scope(Protocol):
+class FoldScope(Protocol):
     """The overlay of one cycle: rows as they will stand, and what will be produced."""
 
     def get(self, table: str, key: bytes) -> Any | None:
@@ -98,7 +98,7 @@ class Scope(Protocol):
         ...
 
 
-class Folding(Protocol):
+class FoldStep(Protocol):
     """The part of an agent that rows follow from: the same in a cycle and in a replay."""
 
     name: str
@@ -108,22 +108,22 @@ class Folding(Protocol):
         """Rows the fold of this record will want: read together before the fold."""
         ...
 
-    def fold(self, record: Input, scope: Scope) -> Iterator[float] | None:
+    def fold(self, record: Input, scope: FoldScope) -> Iterator[float] | None:
         """Fold one record, at once or in the steps of the iterator that it returns.
 
         A step yields the seconds to wait before the next one, 0.0 for none. The loop turns in between; the outputs of
         an agent without tables are produced there. A stop or a rebalance ends the fold between two steps: the record
         is left un-acked, and the next owner begins it anew.
 
-        Raises Unreadable, also from a step; any other exception is a fault of ours (see `frozen`).
+        Raises UnreadableRecordError, also from a step; any other exception is a fault of ours (see `frozen`).
         """
         ...
 
-    def frozen(self, record: Input, scope: Scope, error: Exception) -> None:
+    def frozen(self, record: Input, scope: FoldScope, error: Exception) -> None:
         """`fold` raised: what it put and emitted is undone and its dead letter is out; mark the row if there is one."""
         ...
 
-    def set_aside(self, record: Input, scope: Scope) -> None:
+    def set_aside(self, record: Input, scope: FoldScope) -> None:
         """The record will never be folded: emit what a replay must know to skip it too. `frozen` follows."""
         ...
 
@@ -132,7 +132,7 @@ class Folding(Protocol):
         ...
 
 
-class Agent(Folding, Protocol):
+class Agent(FoldStep, Protocol):
     """See the module. One agent may read one topic only (its tables follow that topic's partitions).
 
     `rest_s`: seconds a partition is not fetched after each small fetch, so that the next folds more at once; 0 for
@@ -146,7 +146,7 @@ class Agent(Folding, Protocol):
     rest_s: float
     background: bool
 
-    def tick(self, partition: int, scope: Scope) -> None:
+    def tick(self, partition: int, scope: FoldScope) -> None:
         """After the records of a slice, and alone when woken."""
         ...
 

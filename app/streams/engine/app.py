@@ -22,7 +22,7 @@ from app.streams.engine.engine import Engine
 from app.streams.engine.lease import Lease
 from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.positions import Positions
-from app.streams.engine.process_context import Shared
+from app.streams.engine.process_context import ProcessContext
 from app.streams.engine.process_exit import CONFIG, FAULT, die
 from app.streams.engine.producer import LeasedProducer
 from app.streams.engine.shutdown import in_time, leave, until_not
@@ -114,7 +114,7 @@ class Runtime:
         """The app, its tables and its agents. Call inside the running loop."""
         agents = self._agents()
         app = App(**_settings(self.config, self.data, [agent.topic for agent in agents]))
-        shared = Shared(
+        shared = ProcessContext(
             producer=self.producer,
             marker=self.marker,
             guard=self.guard,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.streams.engine.crash_marker import Slot, Stage, Work
+from app.streams.engine.crash_marker import Slot, Work, WorkStage
 from app.streams.engine.poison_guard import PoisonGuard
 
 
@@ -15,7 +15,7 @@ class BatchGuard:
     def entering(self, tp: Any, first: int, last: int, at_ms: int) -> int:
         """The batch of these offsets is read from here. Returns its deaths if it is to be done without, else 0."""
         work = Work(tp.topic, tp.partition, first, last, at_ms)
-        self._slot.enter(Stage.READ, work)
+        self._slot.enter(WorkStage.READ, work)
         return self._guard.condemned_batch(work)
 
     def left(self) -> None:

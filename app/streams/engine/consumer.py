@@ -11,17 +11,17 @@ import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
-from app.kafka.partition_batches import Taken
+from app.kafka.partition_batches import BatchPart
 from app.streams.engine import failpoints
 from app.streams.engine.backlog import Slice
 from app.streams.engine.consumer_thread import ConsumerThread
 from app.streams.engine.freshness import followed_ms
 from app.streams.engine.log_checks import refuse_deleted
-from app.streams.engine.offset_tracker import Book
+from app.streams.engine.offset_tracker import OffsetTracker
 from app.streams.engine.positions import Commit, read_metadata
 from app.streams.engine.process_exit import die
 from app.streams.engine.restore import Restore, Restores
-from app.streams.engine.store import Followed, is_new, write_rows
+from app.streams.engine.store import FollowedRows, is_new, write_rows
 from app.streams.engine.takeover import Takeover
 
 # Slices fetched and not folded yet, over all partitions, and what their records count (see `Taken.size`): bounds
@@ -38,7 +38,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._books: dict[Any, Book] = {}
+        self._books: dict[Any, OffsetTracker] = {}
         self._restored: dict[tuple[str, int], int] = {}
         self.takeover = Takeover(self)
         self.restores = Restores()
@@ -91,7 +91,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
                 if self.flow_active and generation == self.app.consumer_generation_id and tp in active:
                     await self._deliver(tp, taken)
 
-    async def _deliver(self, tp: Any, taken: Taken) -> None:
+    async def _deliver(self, tp: Any, taken: BatchPart) -> None:
         recovery = self.app.tables.recovery
         if tp in recovery.active_tps and taken.records:
             await self._restore(recovery, tp, taken.records)
@@ -110,7 +110,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             self.takeover.freshness.read_ms.get((tp.topic, tp.partition), 0),
         )
         at_ms = followed_ms(last.offset, last.timestamp, end, began_ms)
-        followed = Followed(at_ms, self.takeover.facts.ids.get(tp.topic, ""))
+        followed = FollowedRows(at_ms, self.takeover.facts.ids.get(tp.topic, ""))
         write_rows(db, restore.rows(records).items(), last.offset, followed)
         self.restores.bound()
         self._restored[tp.topic, tp.partition] = last.offset
@@ -118,9 +118,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         self.app.engine.progressed()
         await self.callback(self._to_message(tp, last))
 
-    async def _slice(self, tp: Any, taken: Taken) -> None:
+    async def _slice(self, tp: Any, taken: BatchPart) -> None:
         """Offsets without records (markers of transactions, batches of aborted ones) are done once they were read."""
-        book = self._books.setdefault(tp, Book())
+        book = self._books.setdefault(tp, OffsetTracker())
         first = taken.first if book.expected is None else max(taken.first, book.expected)
         if book.expected is not None and first > book.expected and "holes" not in self.app.engine.unsafe:
             await self._refuse_hole(tp, book.expected, first)
@@ -131,7 +131,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         if records:
             await self._deliver_slice(tp, entry, records, taken.size)
         else:
-            Book.done(entry)
+            OffsetTracker.done(entry)
 
     async def _refuse_hole(self, tp: Any, expected: int, got: int) -> NoReturn:
         refuse_deleted({tp: expected}, await self.earliest_offsets(tp))
@@ -161,7 +161,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         )
 
     def _slice_done(self, entry: list[int], counted: int, size: int) -> None:
-        Book.done(entry)
+        OffsetTracker.done(entry)
         self._took(-counted, -counted * size)
         if counted:
             self.app.engine.progressed()
@@ -226,7 +226,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
         beginnings = await self.takeover.begin()
         await self._learn_suspects(beginnings)
         for tp, offset in beginnings.items():
-            self._books.setdefault(tp, Book()).expected = offset
+            self._books.setdefault(tp, OffsetTracker()).expected = offset
         await self.app.engine.handed_over()
         self.taking_over = False
 

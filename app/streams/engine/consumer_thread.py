@@ -10,10 +10,10 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
-from app.kafka.batch_fetching import BatchFetching, Reading
+from app.kafka.batch_fetching import BatchFetching, ReadPosition
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
-from app.streams.engine.fetch_throttle import Rests
+from app.streams.engine.fetch_throttle import FetchThrottle
 from app.streams.engine.positions import commit_metadata
 
 # A partition whose data was taken is fetched again only when the request in flight returns (aiokafka sends one per
@@ -61,17 +61,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         # aiokafka fetches nothing of a broker for 100 ms while a partition of it is not taken whole: others would wait.
         fetcher._prefetch_backoff = 0.0
         self._fetching = BatchFetching(fetcher, self._reading_of)
-        self._rests = Rests(self.app.engine.rest_s, self.app.engine.background, self.consumer.busy)
+        self._rests = FetchThrottle(self.app.engine.rest_s, self.app.engine.background, self.consumer.busy)
         self.app.engine.lease.attach(self._consumer._coordinator)
         self._add_metadata(self._consumer)
 
-    def _reading_of(self, tp: Any) -> Reading:
+    def _reading_of(self, tp: Any) -> ReadPosition:
         """Inputs of agents in slices, without holes; rows of changelogs, which are compacted, in larger pieces."""
         if self.app.topics.acks_enabled_for(tp.topic):
             alone = self.app.engine.background(tp.topic) or self.app.engine.guard.watches(tp.topic, tp.partition)
             most = 1 if alone else self.app.engine.slice_records
-            return Reading(inputs_of, most, consecutive=True, watch=self.app.engine.batch_guard)
-        return Reading(rows_of, CHANGELOG_RECORDS, consecutive=False)
+            return ReadPosition(inputs_of, most, consecutive=True, watch=self.app.engine.batch_guard)
+        return ReadPosition(rows_of, CHANGELOG_RECORDS, consecutive=False)
 
     def _add_metadata(self, consumer: Any) -> None:
         """Each commit says of which topic it is, and what is suspect of its partition (see `PoisonGuard`)."""

@@ -25,7 +25,7 @@ _FRAME = re.compile(rb'File "([^"]*)", line (\d+) in ([^\n]+)')
 MOST_FRAMES = 6
 
 
-class Stage(IntEnum):
+class WorkStage(IntEnum):
     """What is done to the records in hand."""
 
     IDLE = 0
@@ -34,7 +34,7 @@ class Stage(IntEnum):
     ENCODE = 3
 
 
-class Cause(IntEnum):
+class DeathCause(IntEnum):
     """What ended the process, as far as it left word."""
 
     UNKNOWN = 0
@@ -57,8 +57,8 @@ class Death(NamedTuple):
     """An earlier process ended while it did `stage` to `work`."""
 
     work: Work
-    stage: Stage
-    cause: Cause
+    stage: WorkStage
+    cause: DeathCause
 
 
 class Slot:
@@ -67,7 +67,7 @@ class Slot:
     def __init__(self, memory: mmap.mmap, start: int) -> None:
         self._memory, self._start, self.thread = memory, start, 0
 
-    def enter(self, stage: Stage, work: Work) -> None:
+    def enter(self, stage: WorkStage, work: Work) -> None:
         """The calling thread begins `stage`. The stage is written last: before it the rest counts for nothing."""
         self.thread, topic, start = threading.get_ident(), work.topic.encode(), self._start
         fields = (0, 0, len(topic), work.partition, work.first, work.last, work.at_ms, self.thread)
@@ -78,9 +78,9 @@ class Slot:
 
     def leave(self) -> None:
         """Nothing is in hand."""
-        self._memory[self._start + _STAGE] = Stage.IDLE
+        self._memory[self._start + _STAGE] = WorkStage.IDLE
 
-    def blame(self, cause: Cause) -> None:
+    def blame(self, cause: DeathCause) -> None:
         """The process ends now, and what is in hand has caused it; nothing is noted when nothing is."""
         if self._memory[self._start + _STAGE]:
             self._memory[self._start + _CAUSE] = cause
@@ -89,13 +89,13 @@ class Slot:
         """What an earlier process left here. `crashed`: the thread whose crash it wrote down."""
         stage, cause, length, partition, first, last, at_ms, thread = _FIELDS.unpack_from(self._memory, self._start)
         if crashed is not None and crashed == thread:
-            cause = Cause.SIGNAL
+            cause = DeathCause.SIGNAL
         # Others come from another build, or from a broken disk.
-        if not stage or not cause or stage not in set(Stage) or cause not in set(Cause):
+        if not stage or not cause or stage not in set(WorkStage) or cause not in set(DeathCause):
             return None
         at = self._start + _FIELDS.size
         topic = self._memory[at : at + length].decode("utf-8", "replace")
-        return Death(Work(topic, partition, first, last, at_ms), Stage(stage), Cause(cause))
+        return Death(Work(topic, partition, first, last, at_ms), WorkStage(stage), DeathCause(cause))
 
 
 class CrashMarker:
@@ -132,12 +132,12 @@ class CrashMarker:
 
         def noted_exit(code: int) -> None:
             if code != os.EX_CONFIG:
-                self.blame_thread(threading.get_ident(), Cause.EXIT)
+                self.blame_thread(threading.get_ident(), DeathCause.EXIT)
             leave(code)
 
         os._exit = noted_exit  # type: ignore[assignment] # a library's exit must be noted too
 
-    def blame_thread(self, thread: int, cause: Cause) -> None:
+    def blame_thread(self, thread: int, cause: DeathCause) -> None:
         """The process ends now; whatever this thread has in hand has caused it."""
         for slot in (self.reading, self.folding):
             if slot.thread == thread:

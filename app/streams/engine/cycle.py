@@ -22,10 +22,10 @@ from app.streams.engine import failpoints
 from app.streams.engine.agent import Agent, Input
 from app.streams.engine.backlog import Backlog, Slice
 from app.streams.engine.budget import Budget
-from app.streams.engine.crash_marker import Stage, Work
+from app.streams.engine.crash_marker import Work, WorkStage
 from app.streams.engine.errors import ClosingError, CycleError, RecordRefusedError
 from app.streams.engine.overlay import Encoded, Overlay
-from app.streams.engine.process_context import Shared
+from app.streams.engine.process_context import ProcessContext
 from app.streams.engine.process_exit import die
 from app.streams.engine.record_fold import Steps, fold_record, next_step, set_aside
 from app.streams.engine.row_writer import RowWriter
@@ -44,7 +44,7 @@ class Partition:
     `folded_to`: the first offset that was not folded durably by this owner."""
 
     def __init__(
-        self, agent: Agent, number: int, rows: dict[str, Rows], shared: Shared, reassign: Callable[[], None]
+        self, agent: Agent, number: int, rows: dict[str, Rows], shared: ProcessContext, reassign: Callable[[], None]
     ) -> None:
         self.agent, self.number = agent, number
         self._rows, self._shared, self._reassign = rows, shared, reassign
@@ -190,7 +190,7 @@ class Partition:
         )
 
     def _entered(self, records: list[Input], overlay: Overlay) -> list[Input]:
-        self._enter(Stage.FOLD, records)
+        self._enter(WorkStage.FOLD, records)
         if self._rows:
             overlay.preload(key for record in records for key in self.agent.row_keys(record))
         return records
@@ -243,9 +243,9 @@ class Partition:
         began_s = clock.boot_s()
         await work
         budget.waited(clock.boot_s() - began_s)
-        self._enter(Stage.FOLD, records)
+        self._enter(WorkStage.FOLD, records)
 
-    def _enter(self, stage: Stage, records: list[Input]) -> None:
+    def _enter(self, stage: WorkStage, records: list[Input]) -> None:
         first, last = records[0], records[-1]
         work = Work(first.topic, first.partition, first.offset, last.offset, first.at_ms)
         self._shared.marker.folding.enter(stage, work)
@@ -275,7 +275,7 @@ class Partition:
 
     def _encoded(self, overlay: Overlay) -> list[tuple[str, list[Encoded]]]:
         if records := self._backlog.in_hand():
-            self._enter(Stage.ENCODE, records)
+            self._enter(WorkStage.ENCODE, records)
         encoded = overlay.encoded()
         self._leave()
         return encoded

@@ -16,7 +16,7 @@ from app.streams.engine.batch_guard import BatchGuard
 from app.streams.engine.cycle import Partition
 from app.streams.engine.lease import Lease
 from app.streams.engine.positions import Positions
-from app.streams.engine.process_context import Shared
+from app.streams.engine.process_context import ProcessContext
 from app.streams.engine.process_exit import CONFIG, die
 from app.streams.engine.restore import Restore
 from app.streams.engine.store import Rows
@@ -52,7 +52,7 @@ class Engine:
         self,
         agents: Sequence[Agent],
         lease: Lease,
-        shared: Shared,
+        shared: ProcessContext,
     ) -> None:
         self.lease, self.producer, self.unsafe = lease, shared.producer, shared.unsafe
         self.guard, self.slice_records = shared.guard, shared.limits.records

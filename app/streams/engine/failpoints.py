@@ -27,7 +27,7 @@ POINTS = frozenset(
 )
 
 
-class Trap:
+class Failpoint:
     """Counts how often its point is reached. `text`: point:count[:signal]. Raises ValueError."""
 
     def __init__(self, text: str) -> None:
@@ -58,4 +58,4 @@ def _pass(point: str) -> None:
 
 
 _armed = os.environ.get("HELIOGRAPH_DIE_AT", "")
-reach: Callable[[str], None] = Trap(_armed).reach if _armed else _pass
+reach: Callable[[str], None] = Failpoint(_armed).reach if _armed else _pass

@@ -12,7 +12,7 @@ from typing import Any
 ENOUGH = 500
 
 
-class Rests:
+class FetchThrottle:
     """For the loop in which the consumer lives. `rest_s`: seconds by topic, 0 for whatever somebody waits for;
     `background`: whether a topic's agent is one; `busy`: whether such a partition has slices that are not done."""
 

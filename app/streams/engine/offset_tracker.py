@@ -3,7 +3,7 @@
 from collections import deque
 
 
-class Book:
+class OffsetTracker:
     """What was delivered of one partition and what is done: only the contiguous done prefix may be committed."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from app.durable.atomic_file import write_durably
-from app.streams.engine.crash_marker import Death, Stage, Work
+from app.streams.engine.crash_marker import Death, Work, WorkStage
 
 DEATHS = 3
 # What fits the metadata of a commit (4,096 bytes by the broker's default): a suspect takes about 80.
@@ -76,7 +76,7 @@ class PoisonGuard:
     def _counted(self, death: Death) -> Suspect:
         _, _, first, last, at_ms = death.work
         place = death.work[:2]
-        one = Suspect(first, last, at_ms, 1, death.stage is Stage.READ)
+        one = Suspect(first, last, at_ms, 1, death.stage is WorkStage.READ)
         suspects = self._suspects.setdefault(place, [])
         before = max((wider.deaths for wider in suspects if wider.holds(one)), default=0)
         suspect = msgspec.structs.replace(one, deaths=1 + before)

@@ -14,7 +14,7 @@ async def nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class ProcessContext:
     """What the partitions of a process share. `pressure`: slices that wait over all of them; `progressed` is told of
     all that becomes durable; `set_aside` counts by topic; `commit_others` commits what is done before a suspect record
     is folded, as it may be the last that this process does."""

@@ -35,7 +35,7 @@ _NONE: Headers = []
 Records = Sequence[tuple[bytes | None, bytes | None, Headers]]
 
 
-class Appended(NamedTuple):
+class AppendResult(NamedTuple):
     """Where the last of several records is on the log. `at_ms`: when, by the broker's clock, ms since the epoch (ours,
     on a topic that keeps the producer's time)."""
 
@@ -116,13 +116,13 @@ class LeasedProducer:
             lasts[where] = last.offset
         return lasts
 
-    async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> Appended:
+    async def changelog(self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> AppendResult:
         """One record per row, acknowledged. Raises RecordRefusedError."""
         return await self._send_group(topic, partition, [(key, value, _NONE) for key, value in rows], self._rows)
 
     async def _send_group(
         self, topic: str, partition: int, records: Records, producer: AIOKafkaProducer | None = None
-    ) -> Appended:
+    ) -> AppendResult:
         line = self._lines.get((topic, partition))
         if line is None:
             line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
@@ -133,7 +133,7 @@ class _Put(NamedTuple):
     """Records that one caller waits for."""
 
     records: Records
-    acked: "asyncio.Future[Appended]"
+    acked: "asyncio.Future[AppendResult]"
 
 
 class _Line:
@@ -147,10 +147,10 @@ class _Line:
         self._pending: list[_Put] = []
         self._running: asyncio.Task[None] | None = None
 
-    def put(self, records: Records) -> "asyncio.Future[Appended]":
+    def put(self, records: Records) -> "asyncio.Future[AppendResult]":
         """Where the last record is, once acknowledged. Raises RecordRefusedError."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Appended] = loop.create_future()
+        future: asyncio.Future[AppendResult] = loop.create_future()
         self._pending.append(_Put(records, future))
         if self._running is None:
             self._running = loop.create_task(self._run())
@@ -194,7 +194,7 @@ class _Line:
             ends[len(batches) - 1].append(_End(put, batches[-1].record_count() - 1))
         return batches, ends
 
-    async def _acked(self, batch: Any) -> Appended:
+    async def _acked(self, batch: Any) -> AppendResult:
         """Where the batch's last record is."""
         count = batch.record_count()
         try:
@@ -205,7 +205,7 @@ class _Line:
             raise RecordRefusedError(type(error).__name__) from error
         # -1: the topic keeps the producer's time, which was ours, a moment ago.
         at_ms = metadata.timestamp if metadata.timestamp > 0 else clock.now_ms()
-        return Appended(metadata.offset + count - 1, at_ms)
+        return AppendResult(metadata.offset + count - 1, at_ms)
 
 
 class _End(NamedTuple):
@@ -226,7 +226,7 @@ def _append(batch: Any, record: tuple[bytes | None, bytes | None, Headers]) -> b
         raise RecordRefusedError(f"cannot be encoded: {type(error).__name__}") from error
 
 
-def _resolve(put: _Put, appended: Appended) -> None:
+def _resolve(put: _Put, appended: AppendResult) -> None:
     if not put.acked.done():
         put.acked.set_result(appended)
 

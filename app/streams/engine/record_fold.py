@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import structlog
 
-from app.streams.engine.agent import Folding, Input, Unreadable
+from app.streams.engine.agent import FoldStep, Input, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
 from app.telemetry import frames_of
 
@@ -21,42 +21,42 @@ class SetAsideError(Exception):
     """Stands for the fault of a record that is not folded."""
 
 
-def fold_record(agent: Folding, record: Input, overlay: Overlay) -> Steps | None:
-    """Fold one record. Returns the steps that are left of a fold that is done in steps (see `Folding.fold`), to be
+def fold_record(agent: FoldStep, record: Input, overlay: Overlay) -> Steps | None:
+    """Fold one record. Returns the steps that are left of a fold that is done in steps (see `FoldStep.fold`), to be
     taken by `next_step`. `overlay.latest` then tells the rows that the record changed."""
     overlay.begin()
     try:
         if record.unreadable:
-            raise Unreadable("", record.unreadable)
+            raise UnreadableRecordError("", record.unreadable)
         return agent.fold(record, overlay)
-    except Unreadable as refused:
+    except UnreadableRecordError as refused:
         _refuse(agent, record, overlay, refused)
     except Exception as error:  # noqa: BLE001 - a fault of ours must not crash-loop the partition
         _freeze(agent, record, overlay, error)
     return None
 
 
-def next_step(agent: Folding, record: Input, overlay: Overlay, steps: Steps) -> float | None:
+def next_step(agent: FoldStep, record: Input, overlay: Overlay, steps: Steps) -> float | None:
     """Take one step: the seconds to wait before the next, None after the last."""
     try:
         return next(steps)
     except StopIteration:
         return None
-    except Unreadable as refused:
+    except UnreadableRecordError as refused:
         _refuse(agent, record, overlay, refused)
     except Exception as error:  # noqa: BLE001 - see `fold_record`
         _freeze(agent, record, overlay, error)
     return None
 
 
-def fold_whole(agent: Folding, record: Input, overlay: Overlay) -> None:
+def fold_whole(agent: FoldStep, record: Input, overlay: Overlay) -> None:
     """Fold one record with all its steps at once, as a replay does; nothing is waited for."""
     steps = fold_record(agent, record, overlay)
     while steps is not None and next_step(agent, record, overlay, steps) is not None:
         continue
 
 
-def set_aside(agent: Folding, record: Input, overlay: Overlay, rule: str) -> None:
+def set_aside(agent: FoldStep, record: Input, overlay: Overlay, rule: str) -> None:
     """Do without a record: its dead letter, a frozen contact, and word of it on the log. `rule`: why."""
     where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     _log.error("record.set_aside", agent=agent.name, rule=rule, **where)
@@ -66,12 +66,12 @@ def set_aside(agent: Folding, record: Input, overlay: Overlay, rule: str) -> Non
     agent.frozen(record, overlay, SetAsideError(rule))
 
 
-def _refuse(agent: Folding, record: Input, overlay: Overlay, refused: Unreadable) -> None:
+def _refuse(agent: FoldStep, record: Input, overlay: Overlay, refused: UnreadableRecordError) -> None:
     overlay.undo()
     overlay.emit(agent.dead_letter(record, refused.field, refused.rule))
 
 
-def _freeze(agent: Folding, record: Input, overlay: Overlay, error: Exception) -> None:
+def _freeze(agent: FoldStep, record: Input, overlay: Overlay, error: Exception) -> None:
     where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     _log.error("input.froze", agent=agent.name, error=type(error).__name__, frames=frames_of(error), **where)
     overlay.undo()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.streams.engine import failpoints
 from app.streams.engine.errors import RecordRefusedError
 from app.streams.engine.process_exit import die
-from app.streams.engine.producer import Appended, LeasedProducer
+from app.streams.engine.producer import AppendResult, LeasedProducer
 from app.streams.engine.store import Rows
 
 Changed = Sequence[tuple[bytes, bytes | None]]
@@ -31,7 +31,7 @@ class RowWriter:
             rows.write(changed, *await self._put(rows, changed))
             self.written(table, (key for key, _ in changed))
 
-    async def _put(self, rows: Rows, changed: Changed) -> Appended:
+    async def _put(self, rows: Rows, changed: Changed) -> AppendResult:
         """On the changelog."""
         try:
             appended = await self._producer.changelog(rows.changelog, self._number, changed)

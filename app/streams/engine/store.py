@@ -28,7 +28,7 @@ _OFFSET, _FOLLOWED = _OWN + b"offset__", _OWN + b"followed__"
 _END = b"\xff" * 16
 
 
-class Followed(NamedTuple):
+class FollowedRows(NamedTuple):
     """Up to when a store followed its changelog: `at_ms` by the broker's clock, ms since the epoch; `log_id`: the
     changelog's topic id, "" if the broker has none."""
 
@@ -38,7 +38,7 @@ class Followed(NamedTuple):
 
 class Rows:
     """Rows of one table in one partition. `table` is a `faust.Table` on rocksdb://; `restored_to` tells how far the
-    changelog is in the store: the next record on it must be ours (`next_offset`). `log_id`: see `Followed`."""
+    changelog is in the store: the next record on it must be ours (`next_offset`). `log_id`: see `FollowedRows`."""
 
     def __init__(self, table: Any, partition: int, restored_to: Callable[[str, int], int], log_id: str = "") -> None:
         self.changelog: str = table.changelog_topic.get_topic_name()
@@ -70,7 +70,7 @@ class Rows:
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, at_ms: int) -> None:
         """Rows (None deletes), and offset and log time (ms) of their last changelog record, atomically."""
         with self._ending("write"):
-            write_rows(self._db, rows, changelog_offset, Followed(at_ms, self._log_id))
+            write_rows(self._db, rows, changelog_offset, FollowedRows(at_ms, self._log_id))
 
     @contextmanager
     def _ending(self, did: str) -> Iterator[None]:
@@ -93,11 +93,11 @@ def offset_of(db: Any) -> int:
     return -1 if stored is None else int(stored)
 
 
-def followed_of(db: Any) -> Followed | None:
+def followed_of(db: Any) -> FollowedRows | None:
     """What `write_rows` noted; None for a store of an older build, or a new one."""
     stored = db.get(_FOLLOWED)
     at_ms, _, log_id = (stored or b"").decode().partition(" ")
-    return None if stored is None else Followed(int(at_ms), log_id)
+    return None if stored is None else FollowedRows(int(at_ms), log_id)
 
 
 def wipe(db: Any) -> None:
@@ -107,7 +107,9 @@ def wipe(db: Any) -> None:
     db.write(batch)
 
 
-def write_rows(db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, followed: Followed) -> None:
+def write_rows(
+    db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, followed: FollowedRows
+) -> None:
     """One WriteBatch: rows, how far the changelog is applied, and up to when it was followed."""
     batch = rocksdict.WriteBatch(raw_mode=True)
     for key, value in rows:

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from app import clock
-from app.streams.engine.crash_marker import Cause
+from app.streams.engine.crash_marker import DeathCause
 from app.streams.engine.engine import Engine, Health
 from app.streams.engine.process_exit import die
 
@@ -52,7 +52,10 @@ class Pulse:
     that was paused gets its time to go on. `progress`: work that holds the loop and advances passes."""
 
     def __init__(
-        self, limit_s: float, progress: Callable[[], int], blame: Callable[[int, Cause], None] = lambda *_: None
+        self,
+        limit_s: float,
+        progress: Callable[[], int],
+        blame: Callable[[int, DeathCause], None] = lambda *_: None,
     ) -> None:
         self._limit_s, self._silent, self._blame = limit_s, 0, blame
         self._progress, self._seen = progress, -1
@@ -72,7 +75,7 @@ class Pulse:
         while not self._over.wait(LOOK_S):
             if self.blocked():
                 _log.error("process.stalled", tasks=list(_where(self._loop)))
-                self._blame(self._loop, Cause.BLOCKED)
+                self._blame(self._loop, DeathCause.BLOCKED)
                 die(f"no progress for {self._limit_s:g} s: the event loop is blocked")
 
     def blocked(self) -> bool:
@@ -90,7 +93,7 @@ def _where(thread: int) -> Iterator[str]:
         yield f"{Path(frame.filename).name}:{frame.lineno}:{frame.name}"
 
 
-async def watch(engine: Engine, stall: Stall, blame: Callable[[int, Cause], None]) -> None:
+async def watch(engine: Engine, stall: Stall, blame: Callable[[int, DeathCause], None]) -> None:
     """Runs for the life of the process. `blame`: notes what a blocked thread has in hand."""
     pulse = Pulse(stall.limit_s, engine.progress, blame)
     threading.Thread(target=pulse.listen, name="pulse", daemon=True).start()

@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.internal_server import Served, internal_app
-from app.provider.concurrency_limiter import Line
+from app.internal_server import InternalServer, internal_app
+from app.provider.concurrency_limiter import TenantQueue
 from app.streams.engine.app import Runtime
 from app.streams.engine.engine import Health
 
@@ -70,7 +70,7 @@ class FaultCollector(Collector):
 class GateCollector(Collector):
     """Read from the gates at each scrape: tenants of one account show the same."""
 
-    def __init__(self, lines: Mapping[str, Line]) -> None:
+    def __init__(self, lines: Mapping[str, TenantQueue]) -> None:
         self._lines = lines
 
     def collect(self) -> Iterator[Metric]:
@@ -91,7 +91,7 @@ def health_of(runtime: Runtime) -> Health | None:
 
 async def serve(
     runtime: Runtime, collectors: Iterable[Collector], host: str, port: int, degraded: Callable[[], str] = lambda: ""
-) -> Served:
+) -> InternalServer:
     """Alive: no stall. Ready: partitions assigned and recovered. `degraded`: what is wrong with the workers as a whole,
     which this one may not know of itself (it waits for the group to form); a restart, which it may not need, is left to
     its own watchdog."""
@@ -107,4 +107,4 @@ async def serve(
     for collector in (EngineCollector(runtime), *collectors):
         registry.register(collector)
     ProcessCollector(registry=registry)
-    return Served(internal_app(alive, ready, registry, degraded=degraded), host, port)
+    return InternalServer(internal_app(alive, ready, registry, degraded=degraded), host, port)

@@ -18,7 +18,7 @@ def doubts_of(message: Message) -> tuple[int, ...]:
     return tuple([attempt.n for attempt in message.attempts if in_doubt(attempt)])
 
 
-class Doubts(Collector):
+class AttemptsInDoubt(Collector):
     """Of the partitions that are ours: messages without an outcome that have attempts in doubt."""
 
     def __init__(self) -> None:

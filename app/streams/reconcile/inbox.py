@@ -13,13 +13,13 @@ from app import clock
 from app.config.tenants import Tenant
 from app.domain.content.keywords import read_intent
 from app.domain.model.vocabulary import Intent, Provenance
-from app.provider.message_list import Found, Query
-from app.records.inbound_text import Came, Texting
-from app.records.lanes import InboundLooked
+from app.provider.message_list import ListedMessage, Query
+from app.records.inbound_text import ArrivalMeta, InboundTextBuilder
+from app.records.lanes import InboundPolled
 from app.records.topics import Topics
 from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.reconcile.pager import Pages, Unlisted
+from app.streams.reconcile.pager import ListUnavailableError, Pager
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,15 +30,15 @@ FIRST_MS = 3_600_000
 STOP_LATER_MS = 999
 
 
-class Inbox:
+class InboundReconciliation:
     """See the module. `shared`: other tenants have the same account, so texts are told apart by what they came to."""
 
     def __init__(
         self,
         tenant: Tenant,
-        pages: Pages,
+        pages: Pager,
         put: Callable[[Sequence[Output]], Awaitable[object]],
-        texting: Texting,
+        texting: InboundTextBuilder,
         topics: Topics,
         faults: ContainedFaults,
         *,
@@ -62,10 +62,10 @@ class Inbox:
                     await self._write([text for text in page.texts if self._is_new(text)])
                     if page.reaches(since):
                         break
-        except Unlisted:
+        except ListUnavailableError:
             return None
         self._seen = {sid: at for sid, at in self._seen.items() if at >= since}
-        value = InboundLooked(tenant=self._tenant.name, until_ms=now)
+        value = InboundPolled(tenant=self._tenant.name, until_ms=now)
         await self._put([Output(self._topics.lanes, self._tenant.name.encode(), _encode(value))])
         return now
 
@@ -76,7 +76,7 @@ class Inbox:
             return [Query(sent_from_ms=since_ms)]
         return [Query(to=number, sent_from_ms=since_ms) for number in sorted(numbers)]
 
-    def _is_new(self, text: Found) -> bool:
+    def _is_new(self, text: ListedMessage) -> bool:
         lanes = self._tenant.lanes.values()
         ours = not self._shared or any(
             text.service == lane.messaging_service_sid if lane.messaging_service_sid else text.to == lane.from_number
@@ -84,20 +84,20 @@ class Inbox:
         )
         return text.inbound and ours and bool(text.sender) and text.sid not in self._seen
 
-    async def _write(self, texts: list[Found]) -> None:
+    async def _write(self, texts: list[ListedMessage]) -> None:
         await self._put([output for text in texts if (output := self._try_output(text)) is not None])
         self._seen |= {text.sid: text.created_ms for text in texts}
 
-    def _try_output(self, text: Found) -> Output | None:
+    def _try_output(self, text: ListedMessage) -> Output | None:
         try:
             return self._output(text)
         except Exception as error:  # noqa: BLE001 - a STOP behind a text that is odd must be found
             self._faults.note("lister", error, sid=text.sid[:34])
             return None
 
-    def _output(self, text: Found) -> Output:
+    def _output(self, text: ListedMessage) -> Output:
         reading = read_intent(text.body, "", self._tenant.stop_words)
-        came = Came(
+        came = ArrivalMeta(
             sid=text.sid,
             person=text.sender,
             to=text.to,

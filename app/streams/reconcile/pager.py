@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from app import clock, telemetry
-from app.provider.message_list import Catalogue, NoPage, Page, Query
+from app.provider.message_list import MessageList, MessagePage, PageUnavailable, Query
 
 log = telemetry.logger(__name__)
 # A million texts; no query of ours meets so many.
@@ -16,17 +16,17 @@ MOST_PAGES = 1000
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 10.0, 300.0
 
 
-class Unlisted(Exception):
+class ListUnavailableError(Exception):
     """Twilio gave no page: nothing can be said now."""
 
 
-class Pages:
+class Pager:
     """See the module. `line`: to Twilio, which the tenant's calls wait in too."""
 
     def __init__(
         self,
         tenant: str,
-        catalogue: Catalogue,
+        catalogue: MessageList,
         line: AbstractAsyncContextManager[Any],
         backoff_s: float = FIRST_BACKOFF_S,
     ) -> None:
@@ -39,8 +39,8 @@ class Pages:
         """Whether it makes sense to ask now."""
         return clock.boot_s() >= self._not_before_s
 
-    async def of(self, query: Query) -> AsyncIterator[Page]:
-        """Page after page. Raises Unlisted, also where there is no end of them."""
+    async def of(self, query: Query) -> AsyncIterator[MessagePage]:
+        """Page after page. Raises ListUnavailableError, also where there is no end of them."""
         after = ""
         for _ in range(MOST_PAGES):
             page = await self._ask(query, after)
@@ -48,16 +48,16 @@ class Pages:
             if not (after := page.after):
                 return
         log.error("list.endless", tenant=self._tenant, pages=MOST_PAGES)
-        raise Unlisted
+        raise ListUnavailableError
 
-    async def _ask(self, query: Query, after: str) -> Page:
+    async def _ask(self, query: Query, after: str) -> MessagePage:
         async with self._line:
             page = await self._catalogue.page(query, after)
         self.asked += 1
-        if isinstance(page, NoPage):
+        if isinstance(page, PageUnavailable):
             self._not_before_s = clock.boot_s() + self._backoff_s
             self._backoff_s = min(LAST_BACKOFF_S, 2 * self._backoff_s)
             log.warning("list.failed", tenant=self._tenant, why=page.why, status=page.http_status)
-            raise Unlisted
+            raise ListUnavailableError
         self._backoff_s = self._first_s
         return page

@@ -11,17 +11,17 @@ from app import clock
 from app.config.settings import Settings
 from app.config.tenants import Tenant
 from app.domain.model.contact import Contact, Message
-from app.provider.message_list import Catalogue
-from app.records.inbound_text import Texting
+from app.provider.message_list import MessageList
+from app.records.inbound_text import InboundTextBuilder
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.engine import Engine
 from app.streams.engine.producer import partition_of
 from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
-from app.streams.reconcile.inbox import Inbox
-from app.streams.reconcile.pager import Pages
-from app.streams.reconcile.status import Looks
+from app.streams.reconcile.inbox import InboundReconciliation
+from app.streams.reconcile.pager import Pager
+from app.streams.reconcile.status import StatusChecks
 
 _decode, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(Message).decode
 # Between two rounds of a tenant; longer and longer while they fail.
@@ -36,13 +36,13 @@ def look_is_due(looked_ms: int | None, now_ms: int, interval_s: float) -> bool:
     return looked_ms is None or looked_ms > now_ms or now_ms - looked_ms >= interval_s * 1000
 
 
-class Lister:
+class Reconciler:
     """All tenants. `looked`: up to when (ms) each tenant's inbox was looked through, as topic `lanes` has it."""
 
     def __init__(
         self,
         tenants: Mapping[str, Tenant],
-        catalogues: Mapping[str, Catalogue],
+        catalogues: Mapping[str, MessageList],
         lines: Mapping[str, AbstractAsyncContextManager[Any]],
         engine: Engine,
         looked: Mapping[str, int],
@@ -53,15 +53,19 @@ class Lister:
         self._topics = Topics(settings.topic_prefix, settings.group)
         self._interval_s, self._partitions = settings.inbound_look_s, settings.partitions
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
-        texting, put = Texting(sealer, key), TolerantSender(engine.send_all, faults, "lister")
+        texting, put = InboundTextBuilder(sealer, key), TolerantSender(engine.send_all, faults, "lister")
         accounts = [tenant.account_sid for tenant in tenants.values()]
         self._looks, self._inboxes = {}, {}
         self._inboxed: dict[str, int] = {}
         for name, tenant in tenants.items():
-            pages = Pages(name, catalogues[name], lines[name])
-            self._looks[name] = Looks(tenant, pages, self.messages, put, sealer, key, self._topics.contacts, faults)
+            pages = Pager(name, catalogues[name], lines[name])
+            self._looks[name] = StatusChecks(
+                tenant, pages, self.messages, put, sealer, key, self._topics.contacts, faults
+            )
             shared = accounts.count(tenant.account_sid) > 1
-            self._inboxes[name] = Inbox(tenant, pages, put, texting, self._topics, faults, shared=shared)
+            self._inboxes[name] = InboundReconciliation(
+                tenant, pages, put, texting, self._topics, faults, shared=shared
+            )
 
     def want(self, tenant: str, partition: int, message_id: str) -> None:
         """A look of this message is due."""

@@ -14,9 +14,9 @@ import msgspec
 
 from app import clock, telemetry
 from app.domain.model.contact import Contact, Message
-from app.domain.model.inputs import Recalled
+from app.domain.model.inputs import ScheduledCancelReturned
 from app.domain.rules.schedule import held
-from app.provider.provider_api import Canceled, Doubtful
+from app.provider.provider_api import CancelResult, CreateUnknown
 from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
 
@@ -27,12 +27,12 @@ _encode = msgspec.json.Encoder().encode
 class Canceler(Protocol):
     """Cancels for one tenant."""
 
-    async def cancel(self, sid: str) -> Canceled | Doubtful:
+    async def cancel(self, sid: str) -> CancelResult | CreateUnknown:
         """Twilio's word; Doubtful to be asked again."""
         ...
 
 
-class Recalls:
+class ScheduledCancels:
     """See the module. `want` is told what came due."""
 
     def __init__(
@@ -78,10 +78,10 @@ class Recalls:
             return
         async with self._lines[tenant]:
             said = await self._cancelers[tenant].cancel(attempt.sid)
-        if isinstance(said, Doubtful):
+        if isinstance(said, CreateUnknown):
             log.warning("recall.failed", message=message_id, why=said.why, status=said.http_status)
             return
-        value = Recalled(
+        value = ScheduledCancelReturned(
             id=clock.new_id(),
             tenant=tenant,
             pk=self._pk,

@@ -19,16 +19,16 @@ from app.domain.content.digests import text_digest
 from app.domain.content.phone import read_address
 from app.domain.model.contact import Message, in_doubt, may_arrive
 from app.domain.model.identity import contact_id, key_fingerprint
-from app.domain.model.inputs import Listed
+from app.domain.model.inputs import MessagesListed
 from app.domain.model.listed_text import ListedText
 from app.domain.rules.placement import SKEW_MS
 from app.domain.rules.schedule import looks
 from app.provider.error_enrichment import About, stamp
-from app.provider.message_list import Found, Query
-from app.records.seal import Sealer, Unsealable
+from app.provider.message_list import ListedMessage, Query
+from app.records.seal import Sealer, UnsealError
 from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.reconcile.pager import Pages, Unlisted
+from app.streams.reconcile.pager import ListUnavailableError, Pager
 
 log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -46,7 +46,7 @@ Rows = Callable[[int, str, Iterable[str]], list[Message]]
 Put = Callable[[Sequence[Output]], Awaitable[object]]
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class StatusCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One contact to ask for. `since_ms`: the oldest claim; `due_ms`: what the answer is to."""
 
     contact: str
@@ -61,14 +61,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         return "<Look>"
 
 
-class Looks:
+class StatusChecks:
     """See the module. `want` is told what came due; `round` asks and writes. `rows`: of a partition and a contact, the
     messages in its row, and those of the given ids that have rows of their own."""
 
     def __init__(
         self,
         tenant: Tenant,
-        pages: Pages,
+        pages: Pager,
         rows: Rows,
         put: Put,
         sealer: Sealer,
@@ -82,8 +82,8 @@ class Looks:
         self._sealer, self._key, self._pk, self._topic = sealer, key, key_fingerprint(key), topic
         self._few, self._next_pass_s = few, 0.0
         self._wanted: dict[str, tuple[int, set[str]]] = {}
-        self._doubtful: dict[str, Look] = {}
-        self._plain: dict[str, Look] = {}
+        self._doubtful: dict[str, StatusCheck] = {}
+        self._plain: dict[str, StatusCheck] = {}
 
     def want(self, partition: int, message_id: str) -> None:
         """A look of this message is due."""
@@ -100,7 +100,7 @@ class Looks:
                 await self._some(self._plain)
             elif clock.boot_s() >= self._next_pass_s:
                 await self._pass()
-        except Unlisted:
+        except ListUnavailableError:
             return
 
     async def _sort(self) -> None:
@@ -112,18 +112,18 @@ class Looks:
             if n % AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _some(self, looks: dict[str, Look]) -> None:
+    async def _some(self, looks: dict[str, StatusCheck]) -> None:
         for contact in tuple(looks)[: self._few]:
             await self._one(looks.pop(contact))
 
-    def _try_look(self, contact: str, partition: int, named: Iterable[str]) -> Look | None:
+    def _try_look(self, contact: str, partition: int, named: Iterable[str]) -> StatusCheck | None:
         try:
             return self._look(contact, partition, named)
         except Exception as error:  # noqa: BLE001 - the other contacts are looked for
             self._faults.note("lister", error, contact=contact)
             return None
 
-    def _look(self, contact: str, partition: int, named: Iterable[str]) -> Look | None:
+    def _look(self, contact: str, partition: int, named: Iterable[str]) -> StatusCheck | None:
         """From the rows as they stand; None if nothing is due any more."""
         now = clock.now_ms()
         messages = [m for m in self._rows(partition, contact, named) if any(at <= now for _, at in looks(m))]
@@ -131,11 +131,11 @@ class Looks:
             return None
         try:
             address = self._sealer.open_content(messages[0].sealed_to, self._tenant.name, messages[0].id).to
-        except Unsealable as fault:
+        except UnsealError as fault:
             log.error("look.impossible", message=messages[0].id, fault=type(fault).__name__)
             return None
         attempts = [attempt for m in messages for attempt in m.attempts if may_arrive(attempt)]
-        return Look(
+        return StatusCheck(
             contact=contact,
             partition=partition,
             address=address,
@@ -145,9 +145,9 @@ class Looks:
             doubtful=any(in_doubt(attempt) for attempt in attempts),
         )
 
-    async def _one(self, look: Look) -> None:
+    async def _one(self, look: StatusCheck) -> None:
         """All that Twilio holds to this person since the claim, newest first."""
-        texts, readable = list[Found](), True
+        texts, readable = list[ListedMessage](), True
         async for page in self._pages.of(Query(to=look.address)):
             texts += page.texts
             readable = readable and page.whole
@@ -164,7 +164,7 @@ class Looks:
     async def _by_windows(self) -> None:
         """By when they were sent; then some of those that were not found so."""
         plain, self._plain = self._plain, {}
-        texts: dict[str, list[Found]] = {}
+        texts: dict[str, list[ListedMessage]] = {}
         for start, end in _windows(look.since_ms for look in plain.values()):
             query = Query(sent_from_ms=start - SKEW_MS, sent_until_ms=end + SENT_WITHIN_MS)
             async for page in self._pages.of(query):
@@ -178,12 +178,12 @@ class Looks:
             await self._put([self._listed(plain[c], texts[c], whole=False) for c in seen[n : n + AT_ONCE]])
         await self._some({contact: look for contact, look in plain.items() if contact not in texts})
 
-    def _contact(self, text: Found) -> str:
+    def _contact(self, text: ListedMessage) -> str:
         return contact_id(self._key, self._tenant.name, read_address(text.to).canonical)
 
-    def _listed(self, look: Look, texts: Iterable[Found], *, whole: bool) -> Output:
+    def _listed(self, look: StatusCheck, texts: Iterable[ListedMessage], *, whole: bool) -> Output:
         recent = [text for text in texts if text.by_api and text.created_ms >= look.since_ms - SKEW_MS][:MOST_TEXTS]
-        value = Listed(
+        value = MessagesListed(
             id=clock.new_id(),
             tenant=self._tenant.name,
             pk=self._pk,
@@ -195,7 +195,7 @@ class Looks:
         )
         return Output(self._topic, look.contact.encode(), _encode(value), look.partition)
 
-    def _text(self, contact: str, text: Found) -> ListedText:
+    def _text(self, contact: str, text: ListedMessage) -> ListedText:
         assert text.progress is not None, "outgoing texts have one"
         about = About(clock.now_ms(), text.to, text.sender, invalid_after=self._tenant.invalid_after)
         stamped = stamp(text.code, text.error, about)
@@ -212,7 +212,7 @@ class Looks:
             hold_until_ms=stamped.hold_until_ms,
         )
 
-    def _lanes(self, text: Found) -> tuple[str, ...]:
+    def _lanes(self, text: ListedMessage) -> tuple[str, ...]:
         """The tenant's lanes whose sender it bears; what a service sent is the service's, whatever its number."""
         return tuple(
             name

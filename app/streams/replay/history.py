@@ -9,13 +9,13 @@ from app.domain.model.inputs import Input as ContactInput
 from app.records.topics import Topics
 from app.streams.agents.caller_fields import without_key
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold
-from app.streams.agents.outputs import Notices
+from app.streams.agents.outputs import OutputBuilder
 from app.streams.engine.agent import Input, Output, TableSpec
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
 
 
-class Told(NamedTuple):
+class HistoryStep(NamedTuple):
     """One input and what became of it. `parsed` and `folded` are None if it was not folded and froze the contact."""
 
     record: Input
@@ -28,14 +28,14 @@ class History(ContactFold):
     were set aside."""
 
     def __init__(self, topics: Topics, pk: str, skipped: Collection[int]) -> None:
-        notices = Notices(topics, without_key)
+        notices = OutputBuilder(topics, without_key)
         super().__init__(notices, lambda record, field, rule: Output(topics.deadletters, record.key, None), pk)
         self._skipped = skipped
         self._tables: dict[str, _Memory] = {spec.name: _Memory(spec) for spec in self.tables}
         self._parsed: ContactInput | None = None
         self._folded: Folded | None = None
 
-    def take(self, record: Input) -> Told | None:
+    def take(self, record: Input) -> HistoryStep | None:
         """Fold the next input of the log. None: it was refused (a dead letter of it was made), or changed nothing."""
         overlay = Overlay(self.tables, self._tables)
         self._parsed = self._folded = None
@@ -47,8 +47,8 @@ class History(ContactFold):
         for table, changed in overlay.encoded():
             self._tables[table].keep(changed)
         if self._folded is not None:
-            return Told(record, self._parsed, self._folded)
-        return Told(record, None, None) if rows else None
+            return HistoryStep(record, self._parsed, self._folded)
+        return HistoryStep(record, None, None) if rows else None
 
     def contact(self, contact_id: str) -> Contact | None:
         """The contact's row after the inputs taken so far."""
@@ -78,11 +78,11 @@ class _Memory:
         self._spec, self._rows = spec, dict[bytes, bytes]()
 
     def get(self, key: bytes) -> bytes | None:
-        """See `Stored`."""
+        """See `StoredRow`."""
         return self._rows.get(key)
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
-        """See `Stored`."""
+        """See `StoredRow`."""
         return [self._rows.get(key) for key in keys]
 
     def keep(self, changed: Sequence[tuple[bytes, bytes | None]]) -> None:
@@ -99,7 +99,7 @@ class _Memory:
         return None if value is None else self._spec.decode(value)
 
 
-def told(history: History, records: Iterable[Input]) -> Iterator[Told]:
+def told(history: History, records: Iterable[Input]) -> Iterator[HistoryStep]:
     """What became of each record that changed anything, in order."""
     for record in records:
         if (step := history.take(record)) is not None:

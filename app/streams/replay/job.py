@@ -17,15 +17,15 @@ from app.kafka.partition_reader import Logs
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
-from app.streams.replay.replay import Bases, Replay, Unwatched, contact_fold, skipped_by
-from app.streams.replay.row_store import Shelf
-from app.streams.replay.verification import Different, Proof, based_offset
+from app.streams.replay.replay import Bases, NoWatch, Replay, contact_fold, skipped_by
+from app.streams.replay.row_store import RowStore
+from app.streams.replay.verification import DifferentRow, RowVerification, based_offset
 
-Rows = dict[str, Shelf]
+Rows = dict[str, RowStore]
 Tell = Callable[[str, int, int], None]
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class ReplaySelection(msgspec.Struct, frozen=True, kw_only=True):
     """What to replay. `contact`: one id, or all; `until_ms`: log time; `prove`: compare with the live rows."""
 
     topics: Topics
@@ -36,7 +36,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     prove: bool = False
 
 
-class Replayed(msgspec.Struct, kw_only=True):
+class PartitionReplay(msgspec.Struct, kw_only=True):
     """One partition. `rows` are open until the next partition is asked for. `cut`: the log's older part is deleted;
     `begins_ms`: log time of its first record that is left; `not_provable`: rows whose part of the log is gone."""
 
@@ -48,24 +48,24 @@ class Replayed(msgspec.Struct, kw_only=True):
     compared: dict[str, int] = {}
     not_provable: dict[str, int] = {}
     different: int = 0
-    told: list[Different] = []
+    told: list[DifferentRow] = []
 
 
-class Offline:
+class ReplayJob:
     """See the module. `tell` hears how far it is: topic and partition, records read, records to read."""
 
-    def __init__(self, logs: Logs, wanted: Wanted, tell: Tell) -> None:
+    def __init__(self, logs: Logs, wanted: ReplaySelection, tell: Tell) -> None:
         self._logs, self._wanted, self._tell = logs, wanted, tell
         topics = wanted.topics
         self._changelogs = {t: topics.all[f"<app>-{t}-changelog"].name for t in (CONTACTS, MESSAGES)}
 
-    async def run(self, partitions: list[int]) -> AsyncIterator[Replayed]:
+    async def run(self, partitions: list[int]) -> AsyncIterator[PartitionReplay]:
         """Partition after partition."""
         for number in partitions:
             async with _shelves() as (rows, live):
                 yield await self._partition(number, rows, live)
 
-    async def _partition(self, number: int, rows: Rows, live: Rows) -> Replayed:
+    async def _partition(self, number: int, rows: Rows, live: Rows) -> PartitionReplay:
         wanted, topic = self._wanted, self._wanted.topics.contacts
         committed = (await self._logs.committed(wanted.group, topic)).get(number, 0)
         start, _ = await self._logs.span(topic, number)
@@ -75,19 +75,19 @@ class Offline:
         start, end = await self._logs.span(topic, number)
         fold = contact_fold(wanted.topics, wanted.fingerprint)
         bases, skipped = await self._look_ahead(number, start, end, live)
-        proof = Proof(fold, live, rows, committed, start)
-        watch = proof if wanted.prove else Unwatched()
+        proof = RowVerification(fold, live, rows, committed, start)
+        watch = proof if wanted.prove else NoWatch()
         bases_known = bases if start else None
         replay = Replay(fold, rows, watch, bases_known, live[MESSAGES], wanted.until_ms, skipped)
         begins_ms = await self._fold(number, start, end, replay)
-        done = Replayed(partition=number, inputs=replay.inputs, rows=rows, cut=start > 0, begins_ms=begins_ms)
+        done = PartitionReplay(partition=number, inputs=replay.inputs, rows=rows, cut=start > 0, begins_ms=begins_ms)
         if wanted.prove:
             proof.finish()
             done.compared, done.not_provable = proof.compared, proof.not_provable
             done.different, done.told = proof.different, proof.told
         return done
 
-    async def _load(self, changelog: str, number: int, shelf: Shelf) -> None:
+    async def _load(self, changelog: str, number: int, shelf: RowStore) -> None:
         """The last value of each key."""
         async for records in self._read(changelog, number, *await self._logs.span(changelog, number)):
             for record in records:
@@ -129,7 +129,7 @@ class Offline:
 async def _shelves() -> AsyncIterator[tuple[Rows, Rows]]:
     """Rows as replayed and live rows, in a directory that goes with them."""
     directory = Path(tempfile.mkdtemp(prefix="heliograph-replay-"))
-    both = [{t: Shelf(directory / f"{side}-{t}") for t in (CONTACTS, MESSAGES)} for side in ("replayed", "live")]
+    both = [{t: RowStore(directory / f"{side}-{t}") for t in (CONTACTS, MESSAGES)} for side in ("replayed", "live")]
     try:
         yield both[0], both[1]
     finally:

@@ -16,11 +16,11 @@ from app.domain.rules.schedule import dues
 from app.records.topics import Topics
 from app.streams.agents.caller_fields import without_key
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold
-from app.streams.agents.outputs import Notices
+from app.streams.agents.outputs import OutputBuilder
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
-from app.streams.replay.row_store import Shelf
+from app.streams.replay.row_store import RowStore
 
 
 class Watch(Protocol):
@@ -36,7 +36,7 @@ class Watch(Protocol):
         ...
 
 
-class Unwatched:
+class NoWatch:
     """Nobody looks on."""
 
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
@@ -58,10 +58,10 @@ class Replay:
     def __init__(
         self,
         fold: ContactFold,
-        rows: Mapping[str, Shelf],
+        rows: Mapping[str, RowStore],
         watch: Watch,
         bases: Mapping[bytes, int] | None = None,
-        live: Shelf | None = None,
+        live: RowStore | None = None,
         until_ms: int | None = None,
         skipped: Collection[int] = (),
     ) -> None:
@@ -177,7 +177,7 @@ class _Leaning:
     One that shows later inputs already does not tell what this one said of the contact, whose row is unsure from here.
     """
 
-    def __init__(self, replayed: Shelf, live: Shelf | None, fold: ContactFold, watch: Watch) -> None:
+    def __init__(self, replayed: RowStore, live: RowStore | None, fold: ContactFold, watch: Watch) -> None:
         self._replayed, self._live, self._watch = replayed, live, watch
         self._decode = next(spec.decode for spec in fold.tables if spec.name == MESSAGES)
         self.offset = 0
@@ -205,4 +205,4 @@ def contact_fold(topics: Topics, pk: str) -> ContactFold:
     def dead_letter(record: Input, field: str, rule: str) -> Output:
         return Output(topics.deadletters, record.key, None)
 
-    return ContactFold(Notices(topics, without_key), dead_letter, pk)
+    return ContactFold(OutputBuilder(topics, without_key), dead_letter, pk)

@@ -9,7 +9,7 @@ import rocksdict
 from app.streams.engine.store import OPTIONS
 
 
-class Shelf:
+class RowStore:
     """Keys and values, ordered by key. Opened empty; close it before its directory goes."""
 
     def __init__(self, path: Path) -> None:

@@ -13,13 +13,13 @@ import msgspec
 
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold, stand_of
 from app.streams.replay.row_diff import Difference, first_difference
-from app.streams.replay.row_store import Shelf
+from app.streams.replay.row_store import RowStore
 
 TOLD = 20  # differences told in words; the others are counted
 _COMPARED = b""  # on the shelf of live rows in place of one that was compared
 
 
-class Different(msgspec.Struct, frozen=True, kw_only=True):
+class DifferentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A live row that does not follow from the log. `key`: contact or message id; `field`: where the first difference
     lies; `folded` and `live`: what the two say there."""
 
@@ -30,7 +30,7 @@ class Different(msgspec.Struct, frozen=True, kw_only=True):
     live: str
 
 
-class Proof:
+class RowVerification:
     """Watches the replay of one partition.
 
     `live`: a shelf of live rows for each table, used up; `rows`: those of the replay. `committed`: inputs below this
@@ -38,7 +38,7 @@ class Proof:
     """
 
     def __init__(
-        self, fold: ContactFold, live: Mapping[str, Shelf], rows: Mapping[str, Shelf], committed: int, start: int
+        self, fold: ContactFold, live: Mapping[str, RowStore], rows: Mapping[str, RowStore], committed: int, start: int
     ) -> None:
         self._encode = {spec.name: spec.encode for spec in fold.tables}
         self._live, self._rows, self._committed, self._start = live, rows, committed, start
@@ -50,10 +50,10 @@ class Proof:
         self._wrong: dict[tuple[str, bytes], Difference] = {}
 
     @property
-    def told(self) -> list[Different]:
+    def told(self) -> list[DifferentRow]:
         """The first of them, in words."""
         some = islice(self._wrong.items(), TOLD)
-        return [Different(table=t, key=key.decode("latin-1"), **found._asdict()) for (t, key), found in some]
+        return [DifferentRow(table=t, key=key.decode("latin-1"), **found._asdict()) for (t, key), found in some]
 
     @property
     def different(self) -> int:

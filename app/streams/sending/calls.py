@@ -20,20 +20,28 @@ import msgspec
 
 from app import clock, telemetry
 from app.domain.lanes.lane import MANY
-from app.domain.model.inputs import Answered
-from app.domain.model.vocabulary import Answer, ErrorClass, LineType, Progress
+from app.domain.model.inputs import CreateReturned
+from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass, LineType
 from app.domain.rules.line_type import UNTEXTABLE
-from app.provider.concurrency_limiter import Line
+from app.provider.concurrency_limiter import TenantQueue
 from app.provider.error_enrichment import About, stamp
-from app.provider.provider_api import Abandoned, Create, Doubtful, Provider, Refused, Result, Taken
-from app.records.seal import Unsealable
+from app.provider.provider_api import (
+    CreateAccepted,
+    CreateNotSent,
+    CreateRejected,
+    CreateRequest,
+    CreateUnknown,
+    Provider,
+    Result,
+)
+from app.records.seal import UnsealError
 from app.streams.engine import failpoints
-from app.streams.sending.permit_limiter import Pace
+from app.streams.sending.permit_limiter import PermitLimiter
 
 log = telemetry.logger(__name__)
 
 
-class Leased(Protocol):
+class LeaseHolder(Protocol):
     """The lease, as far as a call needs it."""
 
     def may_act(self) -> bool:
@@ -53,7 +61,7 @@ class Claim:
     attempt: int
     partition: int
     claimed_s: float
-    compose: Callable[[], Create | Refused | Abandoned]
+    compose: Callable[[], CreateRequest | CreateRejected | CreateNotSent]
     look_up: bool = False
     invalid_after: Mapping[str, int] = field(default_factory=dict)
     line_type: LineType | None = None
@@ -68,9 +76,9 @@ class Calls:
     def __init__(
         self,
         providers: Mapping[str, Provider],
-        lines: Mapping[str, Line],
-        put: Callable[[int, Answered], Awaitable[None]],
-        lease: Leased,
+        lines: Mapping[str, TenantQueue],
+        put: Callable[[int, CreateReturned], Awaitable[None]],
+        lease: LeaseHolder,
         fail: Callable[[str], NoReturn],
         *,
         pk: str,
@@ -83,7 +91,7 @@ class Calls:
         self._providers, self._put, self._lease, self._fail = providers, put, lease, fail
         self._pk, self._ttl = pk, claim_ttl_s
         self._lines = lines
-        self._paces = {tenant: Pace(claim_ttl_s, line.limit) for tenant, line in lines.items()}
+        self._paces = {tenant: PermitLimiter(claim_ttl_s, line.limit) for tenant, line in lines.items()}
         self._open: dict[str, set[Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = ""
@@ -138,7 +146,7 @@ class Calls:
 
     async def _bounded(self, claim: Claim) -> Result:
         if claim.tenant not in self._lines:
-            return Abandoned(why="unknown_tenant")
+            return CreateNotSent(why="unknown_tenant")
         pace = self._paces[claim.tenant]
         pace.claimed(min(self._ttl, self._now() - claim.claimed_s))
         try:
@@ -155,26 +163,26 @@ class Calls:
         log.error("call.faulted", message=claim.message_id, fault=kind, frames=telemetry.frames_of(fault))
         self._faults[claim.tenant] += 1
         if claim.started_ms:
-            return Doubtful(why=f"fault of ours: {kind}")
-        return Refused(code=None, error=ErrorClass.TRANSIENT, http_status=0)
+            return CreateUnknown(why=f"fault of ours: {kind}")
+        return CreateRejected(code=None, error=ErrorClass.TRANSIENT, http_status=0)
 
-    async def _call(self, claim: Claim, pace: Pace) -> Result:
+    async def _call(self, claim: Claim, pace: PermitLimiter) -> Result:
         if why := self._refusal(claim):
-            return Abandoned(why=why)
+            return CreateNotSent(why=why)
         try:
             call = claim.compose()
-        except (Unsealable, KeyError) as fault:
+        except (UnsealError, KeyError) as fault:
             log.error("call.impossible", message=claim.message_id, fault=type(fault).__name__)
-            return Refused(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
-        if not isinstance(call, Create):
+            return CreateRejected(code=None, error=ErrorClass.CONFIGURATION, http_status=0)
+        if not isinstance(call, CreateRequest):
             return call
         if claim.look_up and await self._untextable(claim, call.to):
-            return _stamped(Refused(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call, claim)
+            return _stamped(CreateRejected(code=None, error=ErrorClass.NUMBER_INVALID, http_status=0), call, claim)
         began_s = self._now()
         result = await self._providers[claim.tenant].create(call, lambda: self._last_check(claim))
-        if not isinstance(result, Abandoned):
+        if not isinstance(result, CreateNotSent):
             pace.called(self._now() - began_s)
-        return _stamped(result, call, claim) if isinstance(result, Refused) else result
+        return _stamped(result, call, claim) if isinstance(result, CreateRejected) else result
 
     async def _untextable(self, claim: Claim, number: str) -> bool:
         """By Twilio's Lookup; what it cannot tell is texted."""
@@ -197,8 +205,8 @@ class Calls:
             return "claim_ttl"
         return "" if self._lease.may_act() else "lease"
 
-    def _answered(self, claim: Claim, result: Result) -> Answered:
-        base = Answered(
+    def _answered(self, claim: Claim, result: Result) -> CreateReturned:
+        base = CreateReturned(
             id=clock.new_id(),
             tenant=claim.tenant,
             pk=self._pk,
@@ -206,13 +214,13 @@ class Calls:
             message_id=claim.message_id,
             attempt=claim.attempt,
             started_ms=claim.started_ms,
-            answer=Answer.OPEN,
+            answer=CreateResult.OPEN,
             line_type=claim.line_type,
         )
         return msgspec.structs.replace(base, **_words(result))
 
 
-def _stamped(refused: Refused, call: Create, claim: Claim) -> Refused:
+def _stamped(refused: CreateRejected, call: CreateRequest, claim: Claim) -> CreateRejected:
     """With what the code means for this call."""
     about = About(clock.now_ms(), call.to, call.from_number, bool(call.media), claim.invalid_after)
     error, invalid_after, hold_until_ms = stamp(refused.code, refused.error, about)
@@ -222,13 +230,18 @@ def _stamped(refused: Refused, call: Create, claim: Claim) -> Refused:
 
 
 def _words(result: Result) -> dict[str, object]:
-    """The fields of `Answered` that a result of the provider sets."""
+    """The fields of `CreateReturned` that a result of the provider sets."""
     match result:
-        case Taken(sid=sid, progress=progress, segments=segments):
-            return {"answer": Answer.TAKEN, "sid": sid, "progress": progress, "segments": segments}
-        case Refused():
-            return {"answer": Answer.REFUSED, "progress": Progress.CLAIMED} | msgspec.structs.asdict(result)
-        case Doubtful(why=why, http_status=status):
-            return {"answer": Answer.DOUBTFUL, "why": why, "http_status": status, "progress": Progress.CLAIMED}
-        case Abandoned(why=why):
-            return {"answer": Answer.ABANDONED, "why": why, "progress": Progress.CLAIMED}
+        case CreateAccepted(sid=sid, progress=progress, segments=segments):
+            return {"answer": CreateResult.TAKEN, "sid": sid, "progress": progress, "segments": segments}
+        case CreateRejected():
+            return {"answer": CreateResult.REFUSED, "progress": DeliveryStatus.CLAIMED} | msgspec.structs.asdict(result)
+        case CreateUnknown(why=why, http_status=status):
+            return {
+                "answer": CreateResult.DOUBTFUL,
+                "why": why,
+                "http_status": status,
+                "progress": DeliveryStatus.CLAIMED,
+            }
+        case CreateNotSent(why=why):
+            return {"answer": CreateResult.ABANDONED, "why": why, "progress": DeliveryStatus.CLAIMED}

@@ -8,7 +8,7 @@ from app.domain.content.segments import with_link
 from app.domain.handlers.attempts import TOO_NEAR
 from app.domain.model.contact import Message
 from app.domain.model.vocabulary import ErrorClass, Reason
-from app.provider.provider_api import Abandoned, Create, Refused
+from app.provider.provider_api import CreateNotSent, CreateRejected, CreateRequest
 from app.records.seal import Sealer
 
 MAX_VALIDITY_S = 36_000
@@ -27,31 +27,31 @@ PASSED_ON = (
 )
 
 
-class Composer:
+class CreateRequestBuilder:
     """Knows tenants and the seal. `create` raises Unsealable, KeyError for a lane that is gone: faults of set-up."""
 
     def __init__(self, tenants: Mapping[str, Tenant], sealer: Sealer, now_ms: Callable[[], int] = clock.now_ms) -> None:
         self._tenants, self._sealer, self._now_ms = tenants, sealer, now_ms
 
-    def create(self, message: Message, attempt: int) -> Create | Refused | Abandoned:
+    def create(self, message: Message, attempt: int) -> CreateRequest | CreateRejected | CreateNotSent:
         """The call for one attempt; Abandoned if its time is over, Refused if a sandbox may not text this person."""
         assert message.policy is not None, "only an accepted request is claimed"
         tenant = self._tenants[message.tenant]
         lane, given = tenant.lanes[message.policy.lane], tenant.parameters(message.policy.lane)
         policy, now = message.policy, self._now_ms()
         if policy.expires_ms <= now:
-            return Abandoned(why=Reason.EXPIRED)
+            return CreateNotSent(why=Reason.EXPIRED)
         # Handed over ahead of its time; one that came too late for that waits here.
         ahead_ms = policy.start_ms - now if policy.handed_over else 0
         if ORDINARY_SKEW_MS < ahead_ms < LEAST_AHEAD_MS:
-            return Abandoned(why=TOO_NEAR)
+            return CreateNotSent(why=TOO_NEAR)
         held_ms = ahead_ms if ahead_ms >= LEAST_AHEAD_MS else 0
         content = self._sealer.open_content(message.sealed, message.tenant, message.id)
         # The door rejects them. Whatever came past it, or before the tenant became a sandbox, ends here.
         if not tenant.may_text(content.to):
-            return Refused(code=None, error=ErrorClass.SANDBOXED, http_status=0)
+            return CreateRejected(code=None, error=ErrorClass.SANDBOXED, http_status=0)
         plain = any(made.plain for made in message.attempts if made.n == attempt)
-        return Create(
+        return CreateRequest(
             to=content.to,
             body=with_link(content.body, content.link) if plain else content.body,
             media=() if plain else content.media,

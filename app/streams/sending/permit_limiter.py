@@ -12,7 +12,7 @@ FIRST_CALL_S, LEARNS = 0.2, 1 / 16
 LEAST_CALL_S = 0.001
 
 
-class Pace:
+class PermitLimiter:
     """See the module. `at_once`: calls at once, now. Only a quarter of `claim_ttl_s` is planned with, as calls slow."""
 
     def __init__(self, claim_ttl_s: float, at_once: Callable[[], int]) -> None:

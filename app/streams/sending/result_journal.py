@@ -6,8 +6,8 @@ from typing import Protocol
 import msgspec
 
 from app import telemetry
-from app.domain.model.inputs import Answered
-from app.domain.model.vocabulary import Answer
+from app.domain.model.inputs import CreateReturned
+from app.domain.model.vocabulary import CreateResult
 from app.streams.engine import failpoints
 from app.streams.engine.agent import Output
 
@@ -15,7 +15,7 @@ _log = telemetry.logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
-class Journal(Protocol):
+class AppendJournal(Protocol):
     """What `records.journal` offers: entries are fsynced when `keep` returns, and forgotten by `done`."""
 
     async def keep(self, entry_id: str, value: bytes) -> None:
@@ -31,17 +31,17 @@ class Journal(Protocol):
         ...
 
 
-class Answers:
+class ResultJournal:
     """Puts answers on topic `contacts`; `send` returns when the broker acknowledged, or refused for what the record is:
     it would refuse it for ever. Its attempt comes to be in doubt then, as without an answer."""
 
-    def __init__(self, topic: str, journal: Journal, send: Callable[[Output], Awaitable[object]]) -> None:
+    def __init__(self, topic: str, journal: AppendJournal, send: Callable[[Output], Awaitable[object]]) -> None:
         self._topic, self._journal, self._send = topic, journal, send
 
-    async def put(self, partition: int, answered: Answered) -> None:
+    async def put(self, partition: int, answered: CreateReturned) -> None:
         """Journal, log, forget. An abandoned call left nothing at Twilio that a crash could hide: no journal for it."""
         value = _encode(answered)
-        if answered.answer is not Answer.ABANDONED:
+        if answered.answer is not CreateResult.ABANDONED:
             failpoints.reach("after_answer")
             await self._journal.keep(answered.id, value)
             failpoints.reach("after_journal")
@@ -53,7 +53,7 @@ class Answers:
         left = tuple(self._journal.pending())
         for entry_id, value in left:
             try:
-                answered = msgspec.json.decode(value, type=Answered)
+                answered = msgspec.json.decode(value, type=CreateReturned)
             except msgspec.DecodeError as error:
                 # It stays in the journal, for the build that wrote it.
                 _log.error("answer.unreadable", error=type(error).__name__, bytes=len(value))
