@@ -23,7 +23,7 @@ class ClusterMismatchError(Exception):
     """This process must not work on this Kafka; each line of the text says why and what to do."""
 
 
-async def must_be_allowed(client: dict[str, Any], topics: Topics, process: str) -> None:
+async def require_rights(client: dict[str, Any], topics: Topics, process: str) -> None:
     """Raises ClusterMismatchError with one line for each right that `process` lacks; KafkaConnectionError without a
     broker.
 
@@ -35,7 +35,7 @@ async def must_be_allowed(client: dict[str, Any], topics: Topics, process: str) 
         raise ClusterMismatchError("\n".join(f"no right to {right.words}: {todo}" for right in missing))
 
 
-async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
+async def require_topics(client: dict[str, Any], names: Iterable[str]) -> None:
     """Raises ClusterMismatchError naming the topics that are missing; KafkaConnectionError without a broker."""
     wanted = list(names)
     admin = AIOKafkaAdminClient(**client)
@@ -62,7 +62,7 @@ async def _forbidden(admin: AIOKafkaAdminClient, names: list[str]) -> list[str]:
         return []
 
 
-async def must_be_ours(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:
+async def require_own_contact_log(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:
     """Raises ClusterMismatchError when topic `contacts` was written under another key, or by an older build;
     KafkaConnectionError without a broker."""
     if problem := await contact_log_problem(client, contacts, pseudonym_key):

@@ -19,7 +19,7 @@ WAIT_MS = 10
 EMPTY_POLLS = 20
 
 
-class Logs:
+class PartitionReader:
     """One consumer for many reads, one after another. Use as an async context."""
 
     def __init__(self, client: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ class Logs:
             **client,
         )
 
-    async def __aenter__(self) -> "Logs":
+    async def __aenter__(self) -> "PartitionReader":
         try:
             await self._consumer.start()
             read_in_turns(self._consumer, AT_ONCE)

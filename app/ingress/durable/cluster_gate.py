@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from app.config.settings import Settings
 from app.ingress.durable.producer import ProducerConnection
 from app.kafka.client import client_settings
-from app.kafka.cluster_check import must_be_allowed, must_be_ours, must_exist
+from app.kafka.cluster_check import require_own_contact_log, require_rights, require_topics
 from app.records.topics import Topics
 
 
@@ -27,6 +27,6 @@ class ClusterGate:
 
     async def _look(self) -> None:
         topics = self._topics
-        await must_be_allowed(self._client, topics, "ingress")
-        await must_exist(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
-        await must_be_ours(self._client, topics.contacts, self._key)
+        await require_rights(self._client, topics, "ingress")
+        await require_topics(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
+        await require_own_contact_log(self._client, topics.contacts, self._key)
