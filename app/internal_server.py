@@ -1,8 +1,9 @@
-"""A process's internal port: health, readiness and metrics, on loopback by default, never the public listener."""
+"""The internal HTTP server of a process: health, readiness and metrics, on loopback by default."""
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -19,11 +20,22 @@ class ListenError(HeliographError):
     """The address is taken or not ours; the text names it."""
 
 
+class _EmbeddedServer(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: the process, not this server, decides what a signal ends, and in which order."""
+        yield
+
+
 class InternalServer:
-    """A uvicorn server inside the running loop. `url` is its base; `stop` ends it; `http` makes the protocol of a
-    connection. Raises ListenError."""
+    """A uvicorn server that runs as a task of the current event loop. `url`: its base URL."""
 
     def __init__(self, app: Any, host: str, port: int, http: Any = "auto") -> None:
+        """Bind the socket and start serving; must be called within a running event loop.
+
+        `app`: ASGI application; `port`: 0 takes any free one; `http`: uvicorn's `http` setting, such as a class or
+        factory of connection protocols. Raises ListenError if the address cannot be bound.
+        """
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -39,27 +51,24 @@ class InternalServer:
             lifespan="auto",
             http=http,
             ws="none",
-            # The API believes trusted proxies by itself (app/ingress/app.py); nobody needs to know what serves here.
+            # app/ingress/app.py applies X-Forwarded-* from trusted proxies itself. No server header: it would disclose
+            # the software.
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        self._server = uvicorn.Server(config)
-        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        self._task = asyncio.get_running_loop().create_task(self._serve())
-
-    async def _serve(self) -> None:
-        await self._server._serve(sockets=[self._socket])
+        self._server = _EmbeddedServer(config)
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
 
     async def listening(self) -> None:
-        """Returns once connections are taken."""
+        """Wait until connections are accepted. Raises what ended the server if it could not start."""
         while not self._server.started:
             if self._task.done():
                 await self._task
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
-        """Answer what is open, then close."""
+        """Finish open requests, for at most 2 s, then close."""
         self._server.should_exit = True
         await self._task
 
@@ -71,8 +80,12 @@ def internal_app(
     withheld: Callable[[], str] = lambda: "",
     degraded: Callable[[], str] = lambda: "",
 ) -> Starlette:
-    """`alive`, `ready` and `withheld` (of the metrics) return "" or what is wrong, answered with 503. `degraded`: what
-    is wrong elsewhere, a second line of health and readiness that changes no status: no restart would mend it."""
+    """Build the application with /healthz, /readyz and /metrics.
+
+    Each callable returns "" or a description of a problem. A problem from `alive` (health), `ready` (readiness) or
+    `withheld` (metrics) is answered with 503. One from `degraded` is outside this process, so a restart would not
+    remove it: it is added as a second line to health and readiness and leaves the status as it is.
+    """
 
     async def healthz(_request: Request) -> Response:
         return _answer(alive(), degraded())

@@ -129,7 +129,7 @@ def not_counted(code: str) -> str:
     return "" if code in COUNTED else f"is not a code that is counted: {', '.join(COUNTED)}"
 
 
-def failures_told(given: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def describe_failure_limits(given: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Code, and what is done after so many messages that end with it."""
     for code, count in given.items():
         messages = "1 message that ends" if count == 1 else f"{count} messages within 30 days that end"

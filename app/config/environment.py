@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.config.parsers import Field
+from app.config.declaration import Field
 
 ALIASES = {"TWILIO_STATUS_CALLBACK_PUBLIC_URL": "TWILIO_STATUS_CALLBACK_URL"}
 # Read by other parts of the toolset (dev cache, the port of docker-compose.yml's broker, the harness's kill points).

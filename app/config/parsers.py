@@ -1,14 +1,15 @@
-"""A setting, and how the text of one is read. A reader raises ValueError with the rule that was broken, "must ..."."""
+"""Parsers of settings. Each takes text and raises ValueError with the rule that the text breaks: "must ..."."""
 
 import base64
 import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+Word = TypeVar("Word", bound=str)
 
 E164, SHORT_CODE = r"\+[1-9][0-9]{6,14}", "[0-9]{4,6}"
 # Twilio's rule for an alphanumeric sender id: 11 characters, a letter among them.
@@ -31,27 +32,6 @@ class Secret(str):
     def reveal(self) -> str:
         """The secret itself."""
         return "".join(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting: environment name, attribute, default (None: required when `needed`), how it is read, its meaning."""
-
-    env: str
-    name: str
-    default: Any
-    read: Callable[[str], Any]
-    meaning: str
-    secret: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The default as it would be written in the environment; "" if there is none to show."""
-        if self.secret or self.default in ("", None, ()):
-            return ""
-        if isinstance(self.default, tuple):
-            return ",".join(part if isinstance(part, str) else f"{part:g}" for part in self.default)
-        return str(self.default)
 
 
 def key(text: str) -> bytes:
@@ -155,13 +135,14 @@ def networks(text: str) -> tuple[str, ...]:
     return found
 
 
-def choice(*words: str) -> Callable[[str], str]:
-    """A reader of one of the words."""
+def choice(*words: Word) -> Callable[[str], Word]:
+    """A parser that accepts exactly these words."""
 
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text
+    def read(text: str) -> Word:
+        for word in words:
+            if text == word:
+                return word
+        raise ValueError(f"must be one of {', '.join(words)}")
 
     return read
 

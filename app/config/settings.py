@@ -1,17 +1,19 @@
-"""Settings from the environment, read once and passed down. Every fault is listed at once.
+"""Settings from the environment, read once at start and passed down. All faults are reported together.
 
-A secret may come as NAME_FILE (a path; one trailing newline is stripped), as the official images have it. The README's
-table is generated from `FIELDS`, so each has a unit and a meaning.
+Each setting is declared once, in `Settings`; the README's table, `.env.example` and what is read from the environment
+are derived from it. A secret may also come as NAME_FILE, the path of a file whose one trailing newline is stripped.
 """
 
+# ruff: noqa: RUF009 - `setting` returns a dataclass field, as `dataclasses.field` does
+
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from app.config import environment, parsers
-from app.config.parsers import Field, Secret
+from app.config.declaration import Field, setting
+from app.config.parsers import Secret
 from app.errors import HeliographError
 
 
@@ -26,222 +28,161 @@ class SettingsError(HeliographError):
 # When Twilio's list is asked about a call, seconds after it.
 LOOKS = (900.0, 3600.0, 86_400.0, 259_200.0)
 
-FIELDS = (
-    Field("KAFKA_BOOTSTRAP_SERVERS", "kafka", "127.0.0.1:19092", parsers.servers, "brokers, host:port[,host:port]"),
-    Field(
-        "KAFKA_SECURITY_PROTOCOL",
-        "kafka_protocol",
-        "PLAINTEXT",
-        parsers.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-        "how to talk to the brokers",
-    ),
-    Field(
-        "KAFKA_SASL_MECHANISM",
-        "sasl_mechanism",
-        "PLAIN",
-        parsers.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
-    ),
-    Field("KAFKA_SASL_USERNAME", "sasl_username", "", str, "user of SASL"),
-    Field("KAFKA_SASL_PASSWORD", "sasl_password", Secret(""), Secret, "password of SASL", secret=True),
-    Field("KAFKA_SSL_CAFILE", "ssl_cafile", "", parsers.existing, "path of the certificate authority's file"),
-    Field("HELIOGRAPH_CONFIG", "config", "", str, "path of the tenants file (TOML); empty: one tenant from TWILIO_*"),
-    Field("HELIOGRAPH_TOPIC_PREFIX", "topic_prefix", "", str, "put before every topic and the app id"),
-    Field("HELIOGRAPH_APP_ID", "app_id", "heliograph", str, "consumer group of the workers, first part of changelogs"),
-    Field("HELIOGRAPH_PARTITIONS", "partitions", 8, parsers.count, "partitions of each core topic, for life"),
-    Field("HELIOGRAPH_REPLICATION", "replication", 1, parsers.count, "replicas of each topic (3 in production)"),
-    Field("HELIOGRAPH_DATA_DIR", "data_dir", Path("run/worker"), Path, "tables and journal of one worker"),
-    Field("HELIOGRAPH_SPOOL_DIR", "spool_dir", Path("run/spool"), Path, "the ingress's spool"),
-    Field(
-        "HELIOGRAPH_DATABASE_URL",
-        "database_url",
-        Secret(""),
-        parsers.database,
-        "read model: postgresql://...; empty: an SQLite file",
-        secret=True,
-    ),
-    Field("HELIOGRAPH_READ_MODEL_DIR", "read_model_dir", Path("run/read-model"), Path, "place of that SQLite file"),
-    Field("HELIOGRAPH_READ_MODEL_PORT", "read_model_port", 9099, parsers.port, "health and metrics of its writer"),
-    Field(
-        "HELIOGRAPH_PSEUDONYM_KEY",
-        "pseudonym_key",
-        b"",
-        parsers.key,
-        "key of contact ids, >= 32 bytes, for life",
-        secret=True,
-    ),
-    Field(
-        "HELIOGRAPH_SEAL_KEYS", "seal_keys", {}, parsers.seal_keys, "kid:key[,kid:key]; the first seals", secret=True
-    ),
-    Field("HELIOGRAPH_API_KEY_STORE", "api_key_store", Path("run/api-keys.json"), Path, "file of API key hashes"),
-    Field("HELIOGRAPH_API_RATE", "api_rate", 100.0, parsers.not_negative, "requests/s of a key on /v1; 0: no limit"),
-    Field("HELIOGRAPH_API_ADDRESS_RATE", "api_address_rate", 200.0, parsers.not_negative, "same, of a client address"),
-    Field(
-        "HELIOGRAPH_TRUSTED_PROXIES",
-        "trusted_proxies",
-        ("127.0.0.1", "::1"),
-        parsers.networks,
-        "addresses or networks whose X-Forwarded-For counts",
-    ),
-    Field("HELIOGRAPH_RATE", "rate", 10.0, parsers.not_negative, "segments/s of tenant default's lane; 0: no limit"),
-    Field(
-        "HELIOGRAPH_KEYWORD_REPLIES",
-        "keyword_replies",
-        "twilio",
-        parsers.choice("twilio", "heliograph"),
-        "who answers HELP",
-    ),
-    Field("HELIOGRAPH_MODE", "mode", "live", parsers.choice("live", "sandbox"), "tenant default: live or sandbox"),
-    Field(
-        "HELIOGRAPH_ALLOW", "allow", (), parsers.unshown, "whom a sandbox texts: numbers between commas", secret=True
-    ),
-    Field(
-        "HELIOGRAPH_SESSION_TIMEOUT_S",
-        "session_timeout_s",
-        10.0,
-        parsers.positive,
-        "s; a dead worker is noticed after it",
-    ),
-    Field(
-        "HELIOGRAPH_STALL_TIMEOUT_S", "stall_timeout_s", 30.0, parsers.positive, "s without progress: the worker ends"
-    ),
-    Field("HELIOGRAPH_CLAIM_TTL_S", "claim_ttl_s", 5.0, parsers.positive, "s a claimed call may wait before it leaves"),
-    Field("HELIOGRAPH_HTTP_TIMEOUT_S", "http_timeout_s", 10.0, parsers.positive, "s for a whole create call"),
-    Field("HELIOGRAPH_HTTP_CONNECT_S", "http_connect_s", 3.0, parsers.positive, "s of it to connect, TLS included"),
-    Field("HELIOGRAPH_HTTP_READ_S", "http_read_s", 10.0, parsers.positive, "s of it without a byte of the answer"),
-    Field("HELIOGRAPH_DOUBT_AFTER_S", "doubt_after_s", 60.0, parsers.positive, "s without an answer: in doubt"),
-    Field(
-        "HELIOGRAPH_OUTCOME_GRACE_S", "outcome_grace_s", 259_200.0, parsers.positive, "s for reports after expires_at"
-    ),
-    Field(
-        "HELIOGRAPH_LOOK_AFTER_S",
-        "look_after_s",
-        LOOKS,
-        parsers.durations,
-        "s after a call without a final report: a look",
-    ),
-    Field(
-        "HELIOGRAPH_DOUBT_LOOK_AFTER_S", "doubt_look_after_s", (90.0, 300.0), parsers.durations, "s: a look, in doubt"
-    ),
-    Field("HELIOGRAPH_INBOUND_LOOK_S", "inbound_look_s", 300.0, parsers.not_negative, "s between looks for lost texts"),
-    Field(
-        "HELIOGRAPH_CHECKPOINT_AFTER_S", "checkpoint_after_s", 1_209_600.0, parsers.positive, "s: row on log, <= 15 d"
-    ),
-    Field("HELIOGRAPH_PROBE_AFTER_S", "probe_after_s", 60.0, parsers.positive, "s a refused lane stops before a probe"),
-    Field(
-        "HELIOGRAPH_BULK_RATE", "bulk_rate", 200.0, parsers.not_negative, "recipients/s a worker expands; 0: no limit"
-    ),
-    Field("HELIOGRAPH_CALL_CONCURRENCY", "call_concurrency", 20, parsers.count, "most calls at once, per account"),
-    Field(
-        "HELIOGRAPH_INTERNAL_HOST", "internal_host", "127.0.0.1", str, "address of health and metrics, the bridge's too"
-    ),
-    Field("HELIOGRAPH_INTERNAL_PORT", "internal_port", 9102, parsers.port, "health and metrics of a process"),
-    Field("HELIOGRAPH_BRIDGE_PORT", "bridge_port", 9103, parsers.port, "the bridge's /metrics"),
-    Field(
-        "HELIOGRAPH_LOG_LEVEL",
-        "log_level",
-        "info",
-        parsers.choice("debug", "info", "warning", "error"),
-        "least level logged",
-    ),
-    Field("PORT", "port", 8080, parsers.port, "the public port of the ingress"),
-    Field("TWILIO_ACCOUNT_SID", "account_sid", "", str, "tenant default: AC..."),
-    Field(
-        "TWILIO_AUTH_TOKEN",
-        "auth_tokens",
-        (),
-        parsers.secrets,
-        "tenant default: token, several during rotation",
-        secret=True,
-    ),
-    Field("TWILIO_API_KEY_SID", "api_key_sid", "", str, "tenant default: SK..., for sending (optional)"),
-    Field(
-        "TWILIO_API_KEY_SECRET",
-        "api_key_secret",
-        Secret(""),
-        Secret,
-        "tenant default: the API key's secret",
-        secret=True,
-    ),
-    Field("TWILIO_MESSAGING_SERVICE_SID", "messaging_service_sid", "", str, "tenant default: sender MG... (wins)"),
-    Field("TWILIO_FROM_NUMBER", "from_number", "", str, "tenant default: sender number"),
-    Field("TWILIO_STATUS_CALLBACK_URL", "status_callback_url", "", str, "tenant default: public URL of /twilio/status"),
-    Field("TWILIO_INBOUND_WEBHOOK_PUBLIC_URL", "inbound_url", "", str, "tenant default: public URL of /twilio/inbound"),
-    Field("TWILIO_API_BASE_URL", "api_base_url", "", str, "another server than api.twilio.com"),
-)
 # Two checkpoints within the 30 days that the contact log is kept: no contact is ever without one.
 MAX_CHECKPOINT_S = 15 * 86_400
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """One attribute per entry of `FIELDS`, of the type its reader gives."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a process. An attribute's type is what its parser returns; `setting` declares the rest."""
 
-    kafka: str
-    kafka_protocol: str
-    sasl_mechanism: str
-    sasl_username: str
-    sasl_password: str
-    ssl_cafile: str
-    config: str
-    topic_prefix: str
-    app_id: str
-    partitions: int
-    replication: int
-    data_dir: Path
-    spool_dir: Path
-    database_url: Secret
-    read_model_dir: Path
-    read_model_port: int
-    pseudonym_key: bytes
-    seal_keys: dict[str, bytes]
-    api_key_store: Path
-    api_rate: float
-    api_address_rate: float
-    trusted_proxies: tuple[str, ...]
-    rate: float
-    keyword_replies: str
-    mode: Literal["live", "sandbox"]
-    allow: tuple[Secret, ...]
-    session_timeout_s: float
-    stall_timeout_s: float
-    claim_ttl_s: float
-    http_timeout_s: float
-    http_connect_s: float
-    http_read_s: float
-    doubt_after_s: float
-    outcome_grace_s: float
-    look_after_s: tuple[float, ...]
-    doubt_look_after_s: tuple[float, ...]
-    inbound_look_s: float
-    checkpoint_after_s: float
-    probe_after_s: float
-    bulk_rate: float
-    call_concurrency: int
-    internal_host: str
-    internal_port: int
-    bridge_port: int
-    log_level: str
-    port: int
-    account_sid: str
-    auth_tokens: tuple[str, ...]
-    api_key_sid: str
-    api_key_secret: str
-    messaging_service_sid: str
-    from_number: str
-    status_callback_url: str
-    inbound_url: str
-    api_base_url: str
+    kafka: str = setting(
+        "KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:19092", parsers.servers, "brokers, host:port[,host:port]"
+    )
+    kafka_protocol: str = setting(
+        "KAFKA_SECURITY_PROTOCOL",
+        "PLAINTEXT",
+        parsers.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        "how to talk to the brokers",
+    )
+    sasl_mechanism: str = setting(
+        "KAFKA_SASL_MECHANISM",
+        "PLAIN",
+        parsers.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    )
+    sasl_username: str = setting("KAFKA_SASL_USERNAME", "", str, "user of SASL")
+    sasl_password: str = setting("KAFKA_SASL_PASSWORD", Secret(""), Secret, "password of SASL", secret=True)
+    ssl_cafile: str = setting("KAFKA_SSL_CAFILE", "", parsers.existing, "path of the certificate authority's file")
+    config: str = setting(
+        "HELIOGRAPH_CONFIG", "", str, "path of the tenants file (TOML); empty: one tenant from TWILIO_*"
+    )
+    topic_prefix: str = setting("HELIOGRAPH_TOPIC_PREFIX", "", str, "put before every topic and the app id")
+    app_id: str = setting(
+        "HELIOGRAPH_APP_ID", "heliograph", str, "consumer group of the workers, first part of changelogs"
+    )
+    partitions: int = setting("HELIOGRAPH_PARTITIONS", 8, parsers.count, "partitions of each core topic, for life")
+    replication: int = setting("HELIOGRAPH_REPLICATION", 1, parsers.count, "replicas of each topic (3 in production)")
+    data_dir: Path = setting("HELIOGRAPH_DATA_DIR", Path("run/worker"), Path, "tables and journal of one worker")
+    spool_dir: Path = setting("HELIOGRAPH_SPOOL_DIR", Path("run/spool"), Path, "the ingress's spool")
+    database_url: Secret = setting(
+        "HELIOGRAPH_DATABASE_URL",
+        Secret(""),
+        parsers.database,
+        "read model: postgresql://...; empty: an SQLite file",
+        secret=True,
+    )
+    read_model_dir: Path = setting(
+        "HELIOGRAPH_READ_MODEL_DIR", Path("run/read-model"), Path, "place of that SQLite file"
+    )
+    read_model_port: int = setting("HELIOGRAPH_READ_MODEL_PORT", 9099, parsers.port, "health and metrics of its writer")
+    pseudonym_key: bytes = setting(
+        "HELIOGRAPH_PSEUDONYM_KEY", b"", parsers.key, "key of contact ids, >= 32 bytes, for life", secret=True
+    )
+    seal_keys: dict[str, bytes] = setting(
+        "HELIOGRAPH_SEAL_KEYS", {}, parsers.seal_keys, "kid:key[,kid:key]; the first seals", secret=True
+    )
+    api_key_store: Path = setting("HELIOGRAPH_API_KEY_STORE", Path("run/api-keys.json"), Path, "file of API key hashes")
+    api_rate: float = setting(
+        "HELIOGRAPH_API_RATE", 100.0, parsers.not_negative, "requests/s of a key on /v1; 0: no limit"
+    )
+    api_address_rate: float = setting(
+        "HELIOGRAPH_API_ADDRESS_RATE", 200.0, parsers.not_negative, "same, of a client address"
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        "HELIOGRAPH_TRUSTED_PROXIES",
+        ("127.0.0.1", "::1"),
+        parsers.networks,
+        "addresses or networks whose X-Forwarded-For counts",
+    )
+    rate: float = setting(
+        "HELIOGRAPH_RATE", 10.0, parsers.not_negative, "segments/s of tenant default's lane; 0: no limit"
+    )
+    keyword_replies: str = setting(
+        "HELIOGRAPH_KEYWORD_REPLIES", "twilio", parsers.choice("twilio", "heliograph"), "who answers HELP"
+    )
+    mode: Literal["live", "sandbox"] = setting(
+        "HELIOGRAPH_MODE", "live", parsers.choice("live", "sandbox"), "tenant default: live or sandbox"
+    )
+    allow: tuple[Secret, ...] = setting(
+        "HELIOGRAPH_ALLOW", (), parsers.unshown, "whom a sandbox texts: numbers between commas", secret=True
+    )
+    session_timeout_s: float = setting(
+        "HELIOGRAPH_SESSION_TIMEOUT_S", 10.0, parsers.positive, "s; a dead worker is noticed after it"
+    )
+    stall_timeout_s: float = setting(
+        "HELIOGRAPH_STALL_TIMEOUT_S", 30.0, parsers.positive, "s without progress: the worker ends"
+    )
+    claim_ttl_s: float = setting(
+        "HELIOGRAPH_CLAIM_TTL_S", 5.0, parsers.positive, "s a claimed call may wait before it leaves"
+    )
+    http_timeout_s: float = setting("HELIOGRAPH_HTTP_TIMEOUT_S", 10.0, parsers.positive, "s for a whole create call")
+    http_connect_s: float = setting(
+        "HELIOGRAPH_HTTP_CONNECT_S", 3.0, parsers.positive, "s of it to connect, TLS included"
+    )
+    http_read_s: float = setting(
+        "HELIOGRAPH_HTTP_READ_S", 10.0, parsers.positive, "s of it without a byte of the answer"
+    )
+    doubt_after_s: float = setting("HELIOGRAPH_DOUBT_AFTER_S", 60.0, parsers.positive, "s without an answer: in doubt")
+    outcome_grace_s: float = setting(
+        "HELIOGRAPH_OUTCOME_GRACE_S", 259_200.0, parsers.positive, "s for reports after expires_at"
+    )
+    look_after_s: tuple[float, ...] = setting(
+        "HELIOGRAPH_LOOK_AFTER_S", LOOKS, parsers.durations, "s after a call without a final report: a look"
+    )
+    doubt_look_after_s: tuple[float, ...] = setting(
+        "HELIOGRAPH_DOUBT_LOOK_AFTER_S", (90.0, 300.0), parsers.durations, "s: a look, in doubt"
+    )
+    inbound_look_s: float = setting(
+        "HELIOGRAPH_INBOUND_LOOK_S", 300.0, parsers.not_negative, "s between looks for lost texts"
+    )
+    checkpoint_after_s: float = setting(
+        "HELIOGRAPH_CHECKPOINT_AFTER_S", 1_209_600.0, parsers.positive, "s: row on log, <= 15 d"
+    )
+    probe_after_s: float = setting(
+        "HELIOGRAPH_PROBE_AFTER_S", 60.0, parsers.positive, "s a refused lane stops before a probe"
+    )
+    bulk_rate: float = setting(
+        "HELIOGRAPH_BULK_RATE", 200.0, parsers.not_negative, "recipients/s a worker expands; 0: no limit"
+    )
+    call_concurrency: int = setting("HELIOGRAPH_CALL_CONCURRENCY", 20, parsers.count, "most calls at once, per account")
+    internal_host: str = setting(
+        "HELIOGRAPH_INTERNAL_HOST", "127.0.0.1", str, "address of health and metrics, the bridge's too"
+    )
+    internal_port: int = setting("HELIOGRAPH_INTERNAL_PORT", 9102, parsers.port, "health and metrics of a process")
+    bridge_port: int = setting("HELIOGRAPH_BRIDGE_PORT", 9103, parsers.port, "the bridge's /metrics")
+    log_level: str = setting(
+        "HELIOGRAPH_LOG_LEVEL", "info", parsers.choice("debug", "info", "warning", "error"), "least level logged"
+    )
+    port: int = setting("PORT", 8080, parsers.port, "the public port of the ingress")
+    account_sid: str = setting("TWILIO_ACCOUNT_SID", "", str, "tenant default: AC...")
+    auth_tokens: tuple[str, ...] = setting(
+        "TWILIO_AUTH_TOKEN", (), parsers.secrets, "tenant default: token, several during rotation", secret=True
+    )
+    api_key_sid: str = setting("TWILIO_API_KEY_SID", "", str, "tenant default: SK..., for sending (optional)")
+    api_key_secret: str = setting(
+        "TWILIO_API_KEY_SECRET", Secret(""), Secret, "tenant default: the API key's secret", secret=True
+    )
+    messaging_service_sid: str = setting("TWILIO_MESSAGING_SERVICE_SID", "", str, "tenant default: sender MG... (wins)")
+    from_number: str = setting("TWILIO_FROM_NUMBER", "", str, "tenant default: sender number")
+    status_callback_url: str = setting(
+        "TWILIO_STATUS_CALLBACK_URL", "", str, "tenant default: public URL of /twilio/status"
+    )
+    inbound_url: str = setting(
+        "TWILIO_INBOUND_WEBHOOK_PUBLIC_URL", "", str, "tenant default: public URL of /twilio/inbound"
+    )
+    api_base_url: str = setting("TWILIO_API_BASE_URL", "", str, "another server than api.twilio.com")
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Settings":
         """From a mapping such as os.environ. Raises SettingsError with every fault."""
-        settings, faults = cls.looked_at(env)
+        settings, faults = cls.read_with_faults(env)
         if faults:
             raise SettingsError(faults)
         return settings
 
     @classmethod
-    def looked_at(cls, env: Mapping[str, str]) -> tuple["Settings", tuple[str, ...]]:
+    def read_with_faults(cls, env: Mapping[str, str]) -> tuple["Settings", tuple[str, ...]]:
         """Settings and every fault; where there is one, the default stands, so that what depends on it can be read."""
         faults: list[str] = []
         env = environment.with_aliases(env, faults)
@@ -264,3 +205,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Faults of a process that touches people's data without both keys."""
         missing = {"HELIOGRAPH_PSEUDONYM_KEY": self.pseudonym_key, "HELIOGRAPH_SEAL_KEYS": self.seal_keys}
         return tuple(f"{name}: is required" for name, value in missing.items() if not value)
+
+
+# One `Field` for each setting, in the order of their declaration.
+FIELDS = tuple(Field(name=declared.name, **declared.metadata) for declared in fields(Settings))

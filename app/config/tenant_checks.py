@@ -5,39 +5,39 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import SplitResult, urlsplit
 
-from app.config.create_parameters import Parameters, failures_told
+from app.config.create_parameters import Parameters, describe_failure_limits
 from app.config.settings import FIELDS
 from app.config.tenants import Tenant
 
 
-def incomplete(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str]:
+def missing_field_faults(tenants: Mapping[str, Tenant], faults: Sequence[str]) -> list[str]:
     """What would stop a tenant's texts or its webhooks, one line each; of a field that is among the faults, or that
     comes from a file that is, nothing more is said."""
     return [
         f"tenant {name}: {field}: {rule}"
         for name, tenant in tenants.items()
         for field, rule in _lacks(tenant)
-        if not any(told in fault for fault in faults for told in _told_as(name, field))
+        if not any(prefix in fault for fault in faults for prefix in _fault_prefixes(name, field))
     ]
 
 
-def _told_as(name: str, field: str) -> Iterator[str]:
+def _fault_prefixes(name: str, field: str) -> Iterator[str]:
     """How a fault names a tenant's field or a part of it; the tenant from TWILIO_* has the names of settings."""
     yield from (f"tenants.{name}.{field}{end}" for end in (":", ".", "[", "_file:"))
     yield from (f"{setting.env}_FILE:" for setting in FIELDS if setting.name == field and name == "default")
 
 
 def _lacks(tenant: Tenant) -> Iterator[tuple[str, str]]:
-    yield from silent(tenant)
+    yield from sending_faults(tenant)
     if tenant.api_key_sid and not tenant.auth_tokens and not tenant.shared_keys:
         yield "auth_tokens", "is required"  # webhooks are not signed with an API key
     for field in ("status_callback_url", "inbound_url"):
         if not _public(getattr(tenant, field)):
             yield field, "must be an https URL"
-    yield from unmade(tenant)
+    yield from unresolved_service_faults(tenant)
 
 
-def silent(tenant: Tenant) -> Iterator[tuple[str, str]]:
+def sending_faults(tenant: Tenant) -> Iterator[tuple[str, str]]:
     """Fields and rules for want of which none of its texts can leave."""
     if not tenant.account_sid:
         yield "account_sid", "must be AC..."
@@ -49,7 +49,7 @@ def silent(tenant: Tenant) -> Iterator[tuple[str, str]]:
         yield "lanes", "each needs a messaging service or a number"
 
 
-def unmade(tenant: Tenant) -> list[tuple[str, str]]:
+def unresolved_service_faults(tenant: Tenant) -> list[tuple[str, str]]:
     """Lanes of services of the file that have no SID yet: nothing can be sent through them."""
     rule = "that service has no sid: heliograph twilio apply makes it and prints the sid"
     lanes = [(name, lane) for name, lane in tenant.lanes.items() if lane.service in tenant.services]
@@ -91,7 +91,7 @@ def failures(tenants: Mapping[str, Tenant]) -> list[str]:
     return [
         f"tenant {name}: invalid_after.{code}: {text}"
         for name, tenant in tenants.items()
-        for code, text in failures_told(tenant.invalid_after)
+        for code, text in describe_failure_limits(tenant.invalid_after)
     ]
 
 
@@ -107,7 +107,7 @@ def unretried(tenants: Mapping[str, Tenant]) -> list[str]:
     return [note for note, overrides in behind.items() if not re.search("(^|&)rc=[1-5]", overrides)]
 
 
-def told(tenants: Mapping[str, Tenant], about: Mapping[str, str]) -> list[str]:
+def parameter_notes(tenants: Mapping[str, Tenant], about: Mapping[str, str]) -> list[str]:
     """What is to be told of the parameters that are set to anything unusual, by field."""
     return [
         f"tenant {name}: {where}create.{field}: {about[field]}"

@@ -123,8 +123,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The lane of a request that names none."""
         return self.default_lane or next(iter(self.lanes), "")
 
-    def told(self, url: str, query: str = "") -> str:
-        """A public URL as Twilio is told it: with `query` added, its own fragment or else our overrides behind it."""
+    def public_url(self, url: str, query: str = "") -> str:
+        """The URL to give to Twilio: `url` with `query` added, then its own fragment or else `webhook_overrides`."""
         base, _, own = url.partition("#")
         asked = f"{base}{'&' if '?' in base else '?'}{query}" if query else base
         return f"{asked}#{own or self.webhook_overrides}".removesuffix("#")
@@ -164,37 +164,37 @@ Tenants = Mapping[str, Tenant]
 
 
 def read_tenants(settings: Settings) -> dict[str, Tenant]:
-    """By name. Raises SettingsError with every fault, each naming the file, the table and the field."""
-    tenants, faults = look_at_tenants(settings)
+    """Return the tenants by name. Raises SettingsError with all faults, each naming file, table and field."""
+    tenants, faults = load_tenants(settings)
     if faults:
         raise SettingsError(faults)
     return tenants
 
 
-def look_at_tenants(settings: Settings, told: Sequence[str] = ()) -> tuple[dict[str, Tenant], tuple[str, ...]]:
-    """By name, as far as they can be read, and every fault; `told`: those of the settings themselves."""
+def load_tenants(settings: Settings, prior: Sequence[str] = ()) -> tuple[dict[str, Tenant], tuple[str, ...]]:
+    """Return the tenants by name, as far as they can be read, and all faults. `prior`: faults of `settings`."""
     if not settings.config:
-        mode = "" if toml_tables.unread(told, "HELIOGRAPH_MODE") else settings.mode
+        mode = "" if toml_tables.unread(prior, "HELIOGRAPH_MODE") else settings.mode
         rules = sandbox_faults(mode, [number.reveal() for number in settings.allow])
         faults = [f"HELIOGRAPH_{name.upper()}: {rule}" for name, rule in rules]
-        return {"default": _default(settings)}, (*_told(settings, {**TENANT_SHAPES, **LANE_SHAPES}), *faults)
+        return {"default": _default(settings)}, (*_setting_faults(settings, {**TENANT_SHAPES, **LANE_SHAPES}), *faults)
     faults = []
     given = toml_tables.of_tenants(settings.config, faults)
     tenants = {name: _tenant(f"tenants.{name}", {**table, "name": name}, settings, faults) for name, table in given}
     if not (tenants or faults):
         faults.append("has no [tenants.NAME] table")
     faults += [f"tenants.{name}: {rule}" for name, rule in tenant_name_faults(list(tenants), settings.topic_prefix)]
-    inherited = (*_told(settings, {"api_base_url": parsers.server}), *_unheard(settings))
+    inherited = (*_setting_faults(settings, {"api_base_url": parsers.server}), *_ignored_settings(settings))
     return tenants, tuple(f"HELIOGRAPH_CONFIG: {settings.config}: {fault}" for fault in faults) + inherited
 
 
-def _unheard(settings: Settings) -> Iterator[str]:
-    """Whoever believes in a sandbox that there is none of would text strangers."""
+def _ignored_settings(settings: Settings) -> Iterator[str]:
+    """Sandbox settings that a tenants file ignores: believing in them, an operator would text real recipients."""
     if settings.mode == "sandbox" or settings.allow:
         yield "HELIOGRAPH_MODE, HELIOGRAPH_ALLOW: are of a tenant from TWILIO_*; in the tenants file each has its own"
 
 
-def _told(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tuple[str, ...]:
+def _setting_faults(settings: Settings, shapes: Mapping[str, Callable[[str], str]]) -> tuple[str, ...]:
     """Faults of TWILIO_* by the name of the setting."""
     names = {field.name: field.env for field in FIELDS}
     known = {name: read for name, read in shapes.items() if name in names}
@@ -255,22 +255,22 @@ def _resolved(lane: LaneConfig, services: Mapping[str, twilio_account.ServiceCon
     return msgspec.structs.replace(lane, messaging_service_sid=services[lane.service].sid)
 
 
-def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
-    """What can be read and does not hold together; `told`: what could not be read."""
+def _faults(where: str, tenant: Tenant, prior: tuple[str, ...]) -> list[str]:
+    """Rules between fields that are broken. `prior`: faults of fields that could not be read, which break no rule."""
     faults = [f"{where}.{name}: {rule}" for name, rule in toml_tables.misshapen(tenant, TENANT_SHAPES)]
-    if not (tenant.lanes or toml_tables.unread(told, f"{where}.lanes")):
+    if not (tenant.lanes or toml_tables.unread(prior, f"{where}.lanes")):
         faults.append(f"{where}.lanes: needs at least one lane")
     if tenant.lanes and tenant.default_lane and tenant.default_lane not in tenant.lanes:
         faults.append(f"{where}.default_lane: is not one of its lanes")
     if tenant.keyword_replies not in ("twilio", "heliograph"):
         faults.append(f"{where}.keyword_replies: must be twilio or heliograph")
     for name, lane in tenant.lanes.items():
-        faults += _lane_faults(f"{where}.lanes.{name}", lane, told)
-        if lane.service and lane.service not in tenant.services and not toml_tables.unread(told, f"{where}.services"):
+        faults += _lane_faults(f"{where}.lanes.{name}", lane, prior)
+        if lane.service and lane.service not in tenant.services and not toml_tables.unread(prior, f"{where}.services"):
             faults.append(f"{where}.lanes.{name}.service: is not one of its services")
     faults += [f"{where}.{fault}" for fault in twilio_account.faults(tenant.services, tenant.numbers)]
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(tenant.create)]
-    mode = "" if toml_tables.unread(told, where, "mode") else tenant.mode
+    mode = "" if toml_tables.unread(prior, where, "mode") else tenant.mode
     faults += [f"{where}.{name}: {rule}" for name, rule in sandbox_faults(mode, tenant.allow)]
     uncounted = {code: not_counted(code) for code in tenant.invalid_after}
     faults += [f"{where}.invalid_after.{code}: {rule}" for code, rule in uncounted.items() if rule]
@@ -281,17 +281,17 @@ def _faults(where: str, tenant: Tenant, told: tuple[str, ...]) -> list[str]:
     return faults + [f"{where}.resend_after_s.{name}: {rule}" for name, rule in resends.items() if rule]
 
 
-def _lane_faults(where: str, lane: LaneConfig, told: tuple[str, ...]) -> list[str]:
+def _lane_faults(where: str, lane: LaneConfig, prior: tuple[str, ...]) -> list[str]:
     """A sender that could not be read is not missing."""
     faults = [f"{where}.{name}: {rule}" for name, rule in toml_tables.misshapen(lane, LANE_SHAPES)]
     service = lane.messaging_service_sid or lane.service
     faults += [f"{where}.create.{name}: {rule}" for name, rule in faults_of(lane.create)]
     needs_service = {"create.shorten_urls": lane.create.shorten_urls, "schedule_at_twilio": lane.schedule_at_twilio}
     needs_service["smart_encoding"] = bool(lane.smart_encoding)
-    if not (service or toml_tables.unread(told, where, "messaging_service_sid", "service")):
+    if not (service or toml_tables.unread(prior, where, "messaging_service_sid", "service")):
         faults += [f"{where}.{name}: needs a messaging_service_sid" for name, on in needs_service.items() if on]
     rule = sender_fault(service, lane.from_number, lane.pinned)
-    if rule and not toml_tables.unread(told, where, *LANE_SHAPES, "service", "pinned"):
+    if rule and not toml_tables.unread(prior, where, *LANE_SHAPES, "service", "pinned"):
         faults.append(f"{where}: {rule}")
     if lane.messaging_service_sid and lane.service:
         faults.append(f"{where}.service: is a messaging_service_sid by name: one of them")

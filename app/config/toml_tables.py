@@ -1,4 +1,4 @@
-"""TOML tables read as structs, field by field, so that every fault is told at once."""
+"""Reads TOML tables as structs, field by field, so that all faults are reported together."""
 
 import difflib
 import tomllib
@@ -14,7 +14,8 @@ Read = TypeVar("Read", bound=msgspec.Struct)
 
 
 def struct(where: str, table: Any, kind: type[Read], faults: list[str]) -> Read:
-    """A field that cannot be read keeps its default; one that is a table itself is read in the same way."""
+    """Read `table` as `kind`. A field that cannot be read keeps its default and adds a line to `faults`; a nested table
+    is read in the same way."""
     if not isinstance(table, dict):
         faults.append(f"{where}: must be a table")
         return kind()
@@ -47,10 +48,11 @@ def _field(where: str, value: Any, kind: Any, faults: list[str]) -> Any:
     return None
 
 
-def unread(told: Iterable[str], where: str, *names: str) -> bool:
-    """Whether this table or setting, or one of these fields of it, is among the faults: it is to blame for no other."""
+def unread(faults: Iterable[str], where: str, *names: str) -> bool:
+    """True if `faults` name this table or setting, or one of its fields `names`. Its default then stands in for the
+    value, and a rule that the default breaks is no further fault."""
     starts = (f"{where}:", *(f"{where}.{name}{end}" for name in names for end in ":.["))
-    return any(fault.startswith(starts) for fault in told)
+    return any(fault.startswith(starts) for fault in faults)
 
 
 def below(where: str, table: dict[str, Any], name: str, kind: type[Read], faults: list[str]) -> dict[str, Read]:
@@ -80,8 +82,8 @@ def of_tenants(path: str, faults: list[str]) -> list[tuple[str, dict[str, Any]]]
     return [(name, table) for name, table in tenants.items() if isinstance(table, dict)]
 
 
-def misshapen(given: msgspec.Struct, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
-    """Field and broken rule, of the fields that hold anything."""
+def misshapen(given: object, shapes: Mapping[str, Callable[[str], str]]) -> list[tuple[str, str]]:
+    """Return (field, broken rule) for each attribute of `given` that is not empty and that its parser refuses."""
     found = []
     for name, read in shapes.items():
         try:

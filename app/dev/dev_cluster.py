@@ -16,7 +16,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.config.settings import Settings
-from app.config.tenants import Tenant, look_at_tenants, read_tenants
+from app.config.tenants import Tenant, load_tenants, read_tenants
 from app.dev import process_env
 from app.dev.broker import BrokerError, DevBroker, free_port
 from app.dev.compose_broker import Broker, dev_broker
@@ -193,8 +193,8 @@ class DevCluster:
         if self.env.get("HELIOGRAPH_API_KEY_STORE"):
             return
         self.env["HELIOGRAPH_API_KEY_STORE"] = str(store)
-        settings, _ = Settings.looked_at(self.env)
-        if "default" in look_at_tenants(settings)[0]:
+        settings, _ = Settings.read_with_faults(self.env)
+        if "default" in load_tenants(settings)[0]:
             self.api_key = process_env.api_key(self.plan.directory, store)
 
 

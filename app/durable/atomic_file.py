@@ -1,4 +1,4 @@
-"""Small files of the data directory that a power cut leaves whole: the old content or the new one."""
+"""Atomic replacement of small files: after a power failure a file has its old content or its new one."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from app.durable.framed_file import sync_directory
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Replace the file at once; on disk, its name too, when it returns. Raises OSError."""
+    """Replace `path` atomically; content and directory entry are fsynced on return. Raises OSError."""
     aside = path.with_name(f"{path.name}.new")
     with aside.open("wb") as file:
         file.write(content)

@@ -1,7 +1,7 @@
-"""A framed append-only file: length, CRC-32, payload; an fsync that may serve many appends.
+"""An append-only file of frames: length, CRC-32, payload. One fsync may serve many appends.
 
-A torn last frame, the trace of a kill in the middle of a write, is dropped when read: it was never promised. Damage in
-front of whole frames (a bad disk) costs the damaged frames alone.
+An incomplete last frame, left by a crash during a write, is dropped when read: its append was never acknowledged.
+Damage before complete frames (a bad disk) loses the damaged frames only.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ _log = telemetry.logger(__name__)
 
 
 class FramedFile:
-    """Opened for appending. Not thread-safe; one writer. Raises OSError when the disk refuses.
+    """A file open for appending, for one writer; not thread-safe. Raises OSError on a disk error.
 
-    `promised`: bytes from the start that an `append` has put on disk, for a reader beside the writer.
+    `promised`: number of bytes from the start that are fsynced, for a reader of the same file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class FramedFile:
         self.promised = self.size()
 
     def append(self, payload: bytes) -> asyncio.Future[None]:
-        """In its place at once; on disk when the future is done."""
+        """Append `payload`, in the order of calls. The future is done after the fsync, or raises OSError."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append((frame(payload), future))
@@ -44,11 +44,11 @@ class FramedFile:
         return future
 
     def note(self, payload: bytes) -> None:
-        """Appended without waiting for the disk: what may be lost in a crash."""
+        """Append `payload` without an fsync: it may be lost in a crash. Raises OSError."""
         os.write(self.fd, frame(payload))
 
     def replace(self, payloads: Iterator[bytes]) -> None:
-        """The whole content anew, at once: a crash leaves the old or the new one. Not while `busy`. Raises OSError."""
+        """Replace the content atomically: a crash leaves the old or the new one. Not while `busy`. Raises OSError."""
         aside = self.path.with_name(f"{self.path.name}.new")
         fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         with os.fdopen(fd, "wb", closefd=False) as file:
@@ -60,16 +60,16 @@ class FramedFile:
         self.fd = fd
 
     def size(self) -> int:
-        """Bytes."""
+        """Size of the file in bytes."""
         return os.fstat(self.fd).st_size
 
     @property
     def busy(self) -> bool:
-        """Whether appends wait for the disk."""
+        """True while appends are not fsynced yet."""
         return self._running is not None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file, after a write in progress has ended."""
         self._writer.shutdown()
         os.close(self.fd)
 
@@ -100,7 +100,7 @@ class FramedFile:
 
 
 def sync_directory(directory: Path) -> None:
-    """What was created or renamed in it survives a power cut."""
+    """Fsync `directory`, so that created and renamed entries survive a power failure. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -109,7 +109,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def frame(payload: bytes) -> bytes:
-    """One frame."""
+    """Encode `payload` as one frame."""
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
@@ -156,7 +156,8 @@ def _next_frame(data: bytes, damaged: int) -> int:
 
 
 def frames_of(data: bytes, at: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Whole frames from a position on and where each ends, up to the first that is not whole."""
+    """Complete frames of `data` from position `at`, each with the position of its end, up to the first incomplete
+    one."""
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
         payload = data[at + _FRAME.size : at + _FRAME.size + length]

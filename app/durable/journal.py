@@ -1,4 +1,4 @@
-"""The journal: Twilio's answers on our own disk until they are on the log."""
+"""The journal: create results on local disk until they are on the log."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import msgspec
 
 from app.durable.framed_file import FramedFile, read_frames
 
-# Rewritten with what is open when this many bytes have gathered, and then again when twice as many have.
+# Size in bytes at which the file is rewritten with its pending entries; then again at twice the new size, if larger.
 COMPACT_BYTES = 4 << 20
 
 
@@ -21,7 +21,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Journal:
-    """Entries survive a crash between `keep` and `done`. A lost `done` sends an entry twice, which the fold knows."""
+    """Entries survive a crash between `keep` and `done`. If a `done` is lost, the entry is sent twice; the fold ignores
+    the duplicate."""
 
     def __init__(self, path: Path) -> None:
         self._open = _read(path)
@@ -33,12 +34,12 @@ class Journal:
         self._rewrite_at = max(COMPACT_BYTES, 2 * self._file.size())
 
     async def keep(self, entry_id: str, value: bytes) -> None:
-        """On disk when it returns. Raises OSError."""
+        """Store an entry; it is fsynced on return. Raises OSError."""
         self._open[entry_id] = value
         await self._file.append(_encode(_Entry(entry_id, value)))
 
     def done(self, entry_id: str) -> None:
-        """On the log: the entry need not be sent again."""
+        """Remove an entry, because its record is on the log."""
         if self._open.pop(entry_id, None) is None:
             return
         if self._file.busy:
@@ -49,11 +50,11 @@ class Journal:
             self._file.note(_encode(_Entry(entry_id, b"", True)))
 
     def pending(self) -> Iterator[tuple[str, bytes]]:
-        """Entries kept and not done."""
+        """Entries that were kept and are not done, oldest first."""
         yield from tuple(self._open.items())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 

@@ -43,19 +43,19 @@ _log = telemetry.logger(__name__)
 
 
 class Ingress:
-    """Both apps and the log they write. Start and stop inside the running loop.
+    """The webhook endpoint, the /v1 API, and the log that both write. Start and stop inside the running loop.
 
-    `open_line` connects to Kafka (see `Gate`); `fail` is told why when the process cannot go on; `body_s`:
-    how long a body may take, `head_s` the head of a request. `connections` is what the public server is to be run with.
-    `workers`: observed while the ingress runs; None observes nothing. `read_model`: read while it runs; None: no state
-    of a message is known. `keys`: of /v1; None: nobody has one.
+    `open_connection`: connects to Kafka (`ClusterGate.open`); `fail`: called with the reason when the process cannot
+    continue; `body_s`, `head_s`: seconds within which the body and the head of a request must arrive; `workers`:
+    monitored while the ingress runs, None for no monitoring; `read_model`: None if no message states are available;
+    `keys`: API keys of /v1, None for none. `connections`: uvicorn's `http` argument for the public server.
     """
 
     def __init__(
         self,
         settings: Settings,
         tenants: Mapping[str, Tenant],
-        open_line: Callable[[], Awaitable[ProducerConnection]],
+        open_connection: Callable[[], Awaitable[ProducerConnection]],
         fail: Callable[[BaseException], None],
         body_s: float = BODY_S,
         head_s: float = HEAD_S,
@@ -66,7 +66,7 @@ class Ingress:
         topics = Topics(settings.topic_prefix, settings.group, tenants)
         sealer, key = Sealer(settings.seal_keys), settings.pseudonym_key
         spool = Spool(settings.spool_dir, sealer, frozenset(topics.request_tenants))
-        self.log = LogWriter(spool, open_line, fail, settings.stall_timeout_s, topics.request_tenants)
+        self.log = LogWriter(spool, open_connection, fail, settings.stall_timeout_s, topics.request_tenants)
         receipts = WebhookRecords(sealer, topics, key, key_fingerprint(key))
         self.webhooks = WebhookEndpoint(
             WebhookRoutes(tenants), self.log, receipts, Rejections(self.log, sealer, topics)
@@ -79,8 +79,8 @@ class Ingress:
         self._known, self._not_read = frozenset(tenants), ""
 
     def take(self, tenants: Mapping[str, Tenant], keys: ApiKeys) -> None:
-        """These tenants and keys from the next request on. One that is new has no requests taken before a restart,
-        which looks for its topic: a record for a topic that is missing would hold up those of all tenants."""
+        """Use these tenants and keys from the next request on. A new tenant's requests are accepted only after a
+        restart, which checks its topic: a record for a missing topic would block those of all tenants."""
         self._not_read = ""
         self.webhooks.hooks = WebhookRoutes(tenants)
         self.messages.access.take({name: one for name, one in tenants.items() if name in self._known}, keys)
@@ -88,13 +88,13 @@ class Ingress:
             _log.warning("tenants.need_restart", tenants=new)
 
     def keep(self, keys: ApiKeys, problem: str) -> None:
-        """Settings could not be read again: tenants stay, these keys are in force, and `problem` is shown as what makes
-        the ingress degraded until `take` is called."""
+        """Keep the tenants, because the settings could not be read again, and use `keys`. `problem`: reported as
+        degraded health until `take` is called."""
         self._not_read = problem
         self.messages.access.take_keys(keys)
 
     async def start(self) -> None:
-        """Without Kafka the door opens all the same, onto the spool. Raises what `open_line` refuses."""
+        """Start, also while Kafka is unavailable: the spool then takes the records. Raises ClusterMismatchError."""
         await self.log.start()
         if self.workers is not None:
             self.workers.start()
@@ -102,7 +102,7 @@ class Ingress:
             await self.read_model.start()
 
     async def stop(self) -> None:
-        """After the last request."""
+        """Stop; call it after the last request was answered."""
         await self.webhooks.rejections.settled()
         await self.log.stop()
         if self.workers is not None:

@@ -1,10 +1,10 @@
-"""How our consumers read: aiokafka fetches, and this takes apart what it fetched, in bounded turns.
+"""Reads what aiokafka's fetcher fetched in bounded, fair turns.
 
-aiokafka turns all that was fetched of a partition into records at once and inflates without a bound, and with
-`max_records` it leaves out the partitions that come later. Here each turn takes so many records and bytes of each
-partition, and goes on where the turn before ended.
+aiokafka parses all fetched records of a partition at once, decompresses them without a limit, and with `max_records`
+starves the later partitions. Here a turn takes a limited number of records and bytes from each partition, and the next
+turn continues where it ended.
 
-Private names of aiokafka are used here; `tests/contracts/test_private_names.py` names every one.
+This module uses private names of aiokafka; `tests/contracts/test_private_names.py` lists all of them.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from aiokafka.structs import TopicPartition
 from app.kafka.batch_watch import UNWATCHED, BatchWatch
 from app.kafka.partition_batches import BatchPart, Form, PartitionBatches
 
-# Bytes of a partition's records in one turn, and of all partitions' (see `Taken.size` and `Taken.work`).
+# Limits of one turn in bytes: for one partition, and for all (see `BatchPart.size` and `BatchPart.work`).
 PARTITION_BYTES, TURN_BYTES = 1 << 20, 8 << 20
-# Inflated batches that may be held at once, over all partitions, while they are read; each partition may have one of
-# FREE_BYTES besides.
+# Limit in bytes of decompressed batches in memory, over all partitions. Each partition may hold one batch of FREE_BYTES
+# in addition.
 HELD_BYTES = 64 << 20
-# A batch with a wrong checksum is fetched so often before it is set aside: the network may have damaged it.
+# Number of fetches of a batch with a wrong checksum before it is set aside: the network may have damaged it.
 FETCHES = 4
 
 
 class ReadPosition(NamedTuple):
-    """How a partition is read. `records`: the most in one turn; `consecutive`: a gap in the offsets is a hole."""
+    """How a partition is read. `records`: maximum in a turn; `consecutive`: a gap in the offsets means lost records."""
 
     form: Form
     records: int
@@ -37,7 +37,7 @@ class ReadPosition(NamedTuple):
 
 
 class FetchedRecord(NamedTuple):
-    """A record for readers that are no agents. `unreadable`: why it is not as it was produced, or ""."""
+    """A record for readers other than agents. `unreadable`: why its content could not be restored, or ""."""
 
     topic: str
     partition: int
@@ -50,13 +50,13 @@ class FetchedRecord(NamedTuple):
 
 
 def fetched_records(tp: TopicPartition, records: Collection[Any], unreadable: str) -> list[FetchedRecord]:
-    """The `Form` of readers that are no agents: one `FetchedRecord` for each record."""
+    """The `Form` of readers other than agents: one `FetchedRecord` for each record."""
     topic, number = tp
     return [FetchedRecord(topic, number, r.offset, r.timestamp, r.key, r.value, r.headers, unreadable) for r in records]
 
 
 class _Client:
-    """aiokafka's client as its fetcher has it; keeps what a broker answered, for the batches in it."""
+    """Wraps the client of a fetcher and keeps each fetch response, for the raw batches in it."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -73,13 +73,13 @@ class _Client:
 
 
 class Refetches:
-    """How often a damaged batch was fetched, by partition."""
+    """Counts the fetches of a damaged batch, by partition."""
 
     def __init__(self) -> None:
         self._seen: dict[TopicPartition, tuple[int, int]] = {}
 
     def again(self, tp: TopicPartition, offset: int) -> bool:
-        """Whether the batch at this offset, which came damaged, is to be fetched once more."""
+        """Count a fetch of the damaged batch at `offset`; True if it should be fetched again."""
         at, times = self._seen.get(tp, (offset, 0))
         self._seen[tp] = offset, times + 1 if at == offset else 1
         return self._seen[tp][1] < FETCHES
@@ -100,7 +100,7 @@ class BatchFetching:
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> Any:
         wakes = await self._process(assignment, node_id, request)
-        # The loop did not turn since the answer came: nobody has taken a record yet.
+        # No other task ran since the response arrived, so no record of it was consumed yet.
         response = self._client.fetched.pop(node_id, None)
         if response is not None and assignment.active:
             for topic, partitions in response.topics:
@@ -129,7 +129,7 @@ class BatchFetching:
         timeout: float = 0,  # noqa: ASYNC109 - aiokafka's name for it
         max_records: int | None = None,
     ) -> dict[TopicPartition, BatchPart]:
-        """What one turn takes of these partitions (none: of all). Waits up to `timeout` seconds until there is any."""
+        """Take one turn's records of `partitions` (empty: of all). Waits up to `timeout` seconds for the first."""
         fetcher, loop = self._fetcher, asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while True:
@@ -147,7 +147,7 @@ class BatchFetching:
             waiter.result()  # raises what the coordinator found
 
     def _turn(self, wanted: Collection[TopicPartition], most: int | None) -> dict[TopicPartition, BatchPart]:
-        """Nothing could be taken because other partitions hold too much that is inflated: one goes on nevertheless."""
+        """Take a round; if the memory limit let no partition go on, let one exceed it, or none ever would."""
         return self._round(wanted, most, forced=False) or self._round(wanted, most, forced=True)
 
     def _round(
@@ -172,7 +172,7 @@ class BatchFetching:
         return taken
 
     def _results(self, wanted: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Any]]:
-        """What was fetched, the partition first that was served longest ago."""
+        """Fetched results, least recently served partition first."""
         for tp, result in list(self._fetcher._records.items()):
             if not wanted or tp in wanted:
                 yield tp, result
@@ -189,12 +189,12 @@ class BatchFetching:
         if not taken.more:
             self._remove(tp)
         elif taken.end > taken.first:
-            # One that could take nothing keeps its place, and is the first for what the others leave.
+            # A partition that could take nothing stays first in line for the memory that others free.
             self._fetcher._records.move_to_end(tp)
         return taken if taken.end > taken.first else None
 
     def _remove(self, tp: TopicPartition) -> None:
-        """Forget what was fetched of the partition, so that more of it is fetched."""
+        """Discard the fetched data of a partition, so that more is fetched."""
         del self._fetcher._records[tp]
         self._fetcher._notify(self._fetcher._wait_consume_future)
 
@@ -204,7 +204,10 @@ class BatchFetching:
 
 
 def read_in_turns(consumer: Any, records: int = 1000) -> None:
-    """Let `getmany` of a started consumer read this way: lists of `FetchedRecord`, so many of a partition at most."""
+    """Make `getmany` of a started consumer read in turns and return lists of `FetchedRecord`.
+
+    `records`: maximum number of one partition in a turn.
+    """
     fetching = BatchFetching(consumer._fetcher, lambda _: ReadPosition(fetched_records, records, consecutive=False))
 
     async def lists(*args: Any, **options: Any) -> dict[TopicPartition, list[FetchedRecord]]:

@@ -1,36 +1,38 @@
-"""Who is told which batch is being read, as the last thing known if the reading ends the process."""
+"""Interface that records which batch is being read, so that a batch that crashes the process can be identified."""
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aiokafka.structs import TopicPartition
 
-# How the rule of a dead letter begins whose record, or batch, ended the process again and again.
+# Prefix of a dead letter's rule if its record or batch crashed the process repeatedly.
 SET_ASIDE = "set aside: "
 
 
 class BatchWatch(Protocol):
-    """Told from the thread that reads."""
+    """Called from the thread that reads batches."""
 
     def entering(self, tp: "TopicPartition", first: int, last: int, at_ms: int) -> int:
-        """The batch of offsets `first` to `last` is read from here; `at_ms`: its latest time. Returns how often its
-        reading ended the process, if that is often enough to go on without it, else 0."""
+        """Note that reading the batch of offsets `first` to `last` begins; `at_ms`: its latest timestamp.
+
+        Returns the number of crashes while it was read, if that is enough to skip the batch, else 0.
+        """
         ...
 
     def left(self) -> None:
-        """No batch is being read."""
+        """Note that reading the batch has ended."""
         ...
 
 
 class NoBatchWatch:
-    """A `BatchWatch` for readers whose process no batch can end: replays, commands, changelogs."""
+    """A `BatchWatch` that records nothing, for replays, commands and changelogs."""
 
     def entering(self, tp: "TopicPartition", first: int, last: int, at_ms: int) -> int:
-        """No batch is ever gone on without."""
+        """Return 0: no batch is skipped."""
         return 0
 
     def left(self) -> None:
-        """Nothing was noted, so nothing is to be cleared."""
+        """Do nothing, because nothing was noted."""
 
 
 UNWATCHED = NoBatchWatch()

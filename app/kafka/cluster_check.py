@@ -1,4 +1,4 @@
-"""Whether a process may work on this Kafka: its topics are there, and the contact log is of its pseudonym key."""
+"""Verifies that a process may use this cluster: rights, topics, and the pseudonym key of the contact log."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from app.kafka.fingerprint import foreign_fingerprint
 from app.kafka.rights import missing_rights, rights_of
 from app.records.topics import Topics
 
-# Topics made a moment ago are not known to every broker yet.
+# Seconds to wait for a new topic to be known to every broker, and between two looks.
 SPREAD_S, LOOK_S = 3.0, 0.1
 _RIGHTS = "heliograph topics rights prints what each process and command needs"
 
@@ -24,19 +24,18 @@ class ClusterMismatchError(HeliographError):
     """This process must not work on this Kafka; each line of the text says why and what to do."""
 
 
-async def must_be_allowed(client: dict[str, Any], topics: Topics, process: str) -> None:
-    """Raises ClusterMismatchError with one line for each right that `process` lacks; KafkaConnectionError without a
-    broker.
+async def require_rights(client: dict[str, Any], topics: Topics, process: str) -> None:
+    """Raise ClusterMismatchError, one line for each right that `process` lacks; KafkaConnectionError without a broker.
 
-    Asked before anything else: a topic that we must not describe looks as if it were missing, and a client that lacks
-    a right tries again for ever.
+    Call it before the other checks: a topic that we may not describe looks like a missing one, and a client that lacks
+    a right retries without end.
     """
     if missing := await missing_rights(client, rights_of(topics, process)):
         todo = f"heliograph topics rights {process} prints all that are needed"
         raise ClusterMismatchError("\n".join(f"no right to {right.words}: {todo}" for right in missing))
 
 
-async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
+async def require_topics(client: dict[str, Any], names: Iterable[str]) -> None:
     """Raises ClusterMismatchError naming the topics that are missing; KafkaConnectionError without a broker."""
     wanted = list(names)
     admin = AIOKafkaAdminClient(**client)
@@ -56,14 +55,14 @@ async def must_exist(client: dict[str, Any], names: Iterable[str]) -> None:
 
 
 async def _forbidden(admin: AIOKafkaAdminClient, names: list[str]) -> list[str]:
-    """Those that we must not even describe, whether or not they are there."""
+    """The topics that we may not describe, whether or not they exist."""
     try:
         return [name for name, allowed in (await topic_operations(admin, names)).items() if not allowed]
     except (NotImplementedError, IncompatibleBrokerVersion):
         return []
 
 
-async def must_be_ours(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:
+async def require_own_contact_log(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> None:
     """Raises ClusterMismatchError when topic `contacts` was written under another key, or by an older build;
     KafkaConnectionError without a broker."""
     if problem := await contact_log_problem(client, contacts, pseudonym_key):
@@ -71,13 +70,13 @@ async def must_be_ours(client: dict[str, Any], contacts: str, pseudonym_key: byt
 
 
 async def contact_log_problem(client: dict[str, Any], contacts: str, pseudonym_key: bytes) -> str:
-    """Why topic `contacts` is not of this key and this build, or ""."""
+    """Why topic `contacts` does not belong to this key and this build; "" if it does."""
     found = await foreign_fingerprint(contacts, key_fingerprint(pseudonym_key), **client)
     return foreign_problem(contacts, pseudonym_key, found) if found else ""
 
 
 def foreign_problem(contacts: str, pseudonym_key: bytes, found: str) -> str:
-    """What is wrong with a contact log whose fingerprint `found` is not ours, and what to do."""
+    """Describe a contact log with the foreign fingerprint `found`, and what to do about it."""
     if is_older_form(pseudonym_key, found):
         return (
             f"topic {contacts} was written by an older build, whose records and rows cannot be read: "

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.kafka.partition_reader import Logs
+from app.kafka.partition_reader import PartitionReader
 from app.records.codec import InvalidFieldError, decode
 
 
@@ -28,7 +28,7 @@ async def foreign_fingerprint(topic: str, fingerprint: str, **client: Any) -> st
     `fingerprint`: ours, "" for none.
     """
     counts = Counter[str]()
-    async with Logs(client) as logs:
+    async with PartitionReader(client) as logs:
         for number in await logs.partitions(topic):
             counts += await _last(logs, topic, number)
     return foremost(counts, fingerprint)
@@ -40,7 +40,7 @@ def foremost(counts: Counter[str], fingerprint: str) -> str | None:
     return most if count > counts[fingerprint] else None
 
 
-async def _last(logs: Logs, topic: str, number: int) -> Counter[str]:
+async def _last(logs: PartitionReader, topic: str, number: int) -> Counter[str]:
     """Fingerprints of the last records that can be read; a poison record is no reason not to start."""
     start, end = await logs.span(topic, number)
     counts = Counter[str]()

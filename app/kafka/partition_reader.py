@@ -1,6 +1,6 @@
-"""Partitions read from where they begin to where they end now, by offset and not by group: nothing is committed.
+"""Reads partitions by offset, without a consumer group and without commits.
 
-Records of transactions count once they are committed: a partition ends at its last stable offset.
+Only committed records are read, so a partition ends at its last stable offset.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -13,14 +13,14 @@ from app.kafka.batch_fetching import FetchedRecord, read_in_turns
 
 AT_ONCE = 1000
 POLL_MS = 500
-# aiokafka has one request per broker under way: an offset asked for waits behind a fetch that waits for records.
+# In ms. aiokafka sends one request at a time per broker, so a request for offsets waits for a pending fetch.
 WAIT_MS = 10
-# A compacted partition may end in a gap that no record fills; the broker then has nothing to send, however often asked.
+# A compacted partition may end in a gap without records, and a poll then returns nothing, however often it is repeated.
 EMPTY_POLLS = 20
 
 
-class Logs:
-    """One consumer for many reads, one after another. Use as an async context."""
+class PartitionReader:
+    """One consumer for several reads, one after another. Use as an async context manager."""
 
     def __init__(self, client: dict[str, Any]) -> None:
         self._client = client
@@ -32,7 +32,7 @@ class Logs:
             **client,
         )
 
-    async def __aenter__(self) -> "Logs":
+    async def __aenter__(self) -> "PartitionReader":
         try:
             await self._consumer.start()
             read_in_turns(self._consumer, AT_ONCE)
@@ -45,12 +45,12 @@ class Logs:
         await self._consumer.stop()
 
     async def partitions(self, topic: str) -> Sequence[int]:
-        """Partition numbers, in order."""
+        """Partition numbers of `topic`, in ascending order."""
         await self._consumer._client.add_topic(topic)
         return sorted(self._consumer.partitions_for_topic(topic) or ())
 
     async def span(self, topic: str, number: int) -> tuple[int, int]:
-        """First offset that is not deleted, and the offset after the last record, now."""
+        """First available offset and the current end offset (exclusive)."""
         where = TopicPartition(topic, number)
         starts = await self._consumer.beginning_offsets([where])
         ends = await self._consumer.end_offsets([where])
@@ -74,7 +74,7 @@ class Logs:
             await self._consumer.end_offsets([where])  # raises when it is the broker that is gone
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
-        """What a group committed, by partition; 0 where it did not."""
+        """Committed offsets of `group` on `topic`, by partition; 0 where nothing was committed."""
         admin = AIOKafkaAdminClient(**self._client)
         try:
             await admin.start()

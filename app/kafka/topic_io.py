@@ -7,7 +7,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.kafka.batch_fetching import read_in_turns
-from app.kafka.cluster_check import must_exist
+from app.kafka.cluster_check import require_topics
 
 
 async def produce(
@@ -17,7 +17,7 @@ async def produce(
     of the first record in ms, 0 without one. Raises KafkaError if one is refused."""
     producer = AIOKafkaProducer(acks="all", linger_ms=5, max_request_size=1 << 21, **client)
     try:
-        await must_exist(client, {topic for topic, _ in records})
+        await require_topics(client, {topic for topic, _ in records})
         await producer.start()
         under_way = [await producer.send(topic, value) for topic, value in records]
         first_ms = 0
@@ -49,7 +49,7 @@ async def follow(
         enable_auto_commit=False, auto_offset_reset=reset, isolation_level="read_committed", **client
     )
     try:
-        await must_exist(client, [topic])
+        await require_topics(client, [topic])
         await consumer.start()
         read_in_turns(consumer)
         await consumer._client.add_topic(topic)
@@ -84,7 +84,7 @@ async def partition_of(topic: str, key: bytes, client: dict[str, Any]) -> int:
 
     consumer = AIOKafkaConsumer(**client)
     try:
-        await must_exist(client, [topic])
+        await require_topics(client, [topic])
         await consumer.start()
         await consumer._client.add_topic(topic)
         return int((murmur2(key) & 0x7FFFFFFF) % len(consumer.partitions_for_topic(topic) or {0}))

@@ -1,8 +1,8 @@
-"""Reads `notify.updates` and `notify.outcomes` into the store: every partition, from the offsets in the database.
+"""Projects `notify.updates` and `notify.outcomes` into the store, from the offsets in the database.
 
-No consumer group: the database holds the offsets, in the transaction of their rows. A record that cannot be read, or
-whose values no row can hold, is counted and passed over; a database that is away ends the process, and the next start
-goes on where it stood.
+There is no consumer group: the database holds the offsets and writes them in the transaction of the rows. A record that
+cannot be decoded, or whose values no row can hold, is counted and skipped. An unavailable database ends the process;
+the next start continues from the stored offsets.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from app.records.updates import NotifyUpdated
 
 log = telemetry.logger(__name__)
 
-# Records of one transaction, and of all partitions fetched at once: what is in memory.
+# Limit of records in one transaction and in memory; wait for records in ms.
 BATCH, POLL_MS = 500, 500
 EMPTY_POLLS = 20
 NOTE_S, FORGET_S, FORGET_ROWS = 1.0, 60.0, 2000
@@ -37,8 +37,9 @@ _decoder = msgspec.json.Decoder(NotifyUpdated | NotifyNumberChanged | NotifyOutc
 class Projection:
     """Start, then `run` until cancelled, or `read_to_end`.
 
-    `topics`: their names; `keep_ms`: a row goes so long after its last change. `unreadable`, `projected`: records so
-    far; `lag`: records not projected yet, as last seen; `oldest_ms`: log time of the first record that was projected.
+    `topics`: names; `keep_ms`: age in ms, counted from its last change, at which a row is deleted. `unreadable`,
+    `projected`: number of records so far; `lag`: records not projected yet, when last measured; `oldest_ms`: log time
+    of the oldest record that was projected.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class Projection:
         self.oldest_ms = 0
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
-            # What retention deleted while no writer ran cannot be projected any more.
+            # Records that retention deleted while no writer ran are lost to the projection.
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             **client,
         )
 
     def alive(self) -> str:
-        """What is wrong, or ""."""
+        """Describe a problem with progress, for the health check; "" if there is none."""
         return "no progress" if clock.now_ms() - self._alive_ms > STALLED_MS else ""
 
     async def start(self) -> None:
@@ -75,7 +76,7 @@ class Projection:
         await self._seek()
 
     async def _seek(self) -> None:
-        """To where the store stands; what retention has taken meanwhile is logged, and lost to it."""
+        """Seek to the stored offsets. A gap that retention left is logged as a warning."""
         places = list(self._consumer.assignment())
         self._next = await asyncio.to_thread(self.store.next_offsets)
         begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
@@ -95,18 +96,18 @@ class Projection:
             self._alive_ms = clock.now_ms()
 
     async def read_to_end(self) -> None:
-        """Project what is there now, up to the ends as they are at the call."""
+        """Project all records up to the end offsets at the time of the call."""
         ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
         empty = 0
-        # A partition may end in a gap that no record fills: the broker then has nothing to send, however often asked.
+        # A partition may end in a gap without records, and a poll then returns nothing, however often it is repeated.
         while await self._behind(ends) and empty < EMPTY_POLLS:
             fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
             empty = 0 if fetched else empty + 1
             await self._project(fetched)
 
     async def _behind(self, ends: Mapping[Any, int] | None = None) -> int:
-        """Records not projected: up to `ends`, or to the ends that the last fetches told of; 1 of a partition of which
-        nothing was fetched yet."""
+        """Number of records that are not projected: up to `ends`, else up to the last known stable offsets. A partition
+        without a fetch yet counts as 1."""
         left = 0
         for place in self._consumer.assignment():
             end = ends[place] if ends is not None else self._consumer.last_stable_offset(place)
@@ -128,7 +129,7 @@ class Projection:
         self.oldest_ms = min(self.oldest_ms or first, first)
 
     async def _apply(self, place: StoredOffset, changes: Sequence[tuple[Any, RowChange | None]]) -> None:
-        """In one transaction, or each alone if the database refuses the values of one: that one is passed over."""
+        """Apply changes in one transaction; if the database rejects a value, each alone, without the rejected one."""
         after = changes[-1][0].offset + 1
         rows = [change for _, change in changes if change is not None]
         try:
@@ -155,7 +156,7 @@ class Projection:
         return change
 
     def _check_bounds(self, change: RowChange) -> None:
-        """Raises Unreadable if no row can hold the record. A new row takes all that any row would take of it."""
+        """Raises InvalidFieldError if no row can hold the record: a new row would take all of its values."""
         message_id, tenant, folded = change
         try:
             row = self.store.row_of(folded(MessageState(message_id=message_id, tenant=tenant)))
@@ -181,7 +182,7 @@ class Projection:
         return change
 
     async def _note(self) -> None:
-        """Say that all is projected, so that a reader knows it; go over to the generation that a rebuild made."""
+        """Store that the projection has caught up, for readers. Switch to the new generation after a rebuild."""
         if clock.boot_s() - self._noted_s < NOTE_S:
             return
         self._noted_s = clock.boot_s()
@@ -192,12 +193,12 @@ class Projection:
             await self._seek()
 
     async def _forget(self) -> None:
-        """Delete old rows, in small bites."""
+        """Delete old rows, a limited number at a time."""
         if clock.boot_s() - self._forgot_s < FORGET_S:
             return
         if await asyncio.to_thread(self.store.forget, clock.now_ms() - self._keep_ms, FORGET_ROWS) < FORGET_ROWS:
             self._forgot_s = clock.boot_s()
 
     async def stop(self) -> None:
-        """Let go of the topics."""
+        """Stop the consumer."""
         await self._consumer.stop()

@@ -1,5 +1,6 @@
-"""Reading, beside whatever else a process does: with a short time for each question, and no question to a database that
-did not answer the last look. It is asked from an event loop and answers from a few threads.
+"""Reads message states for a process with an event loop, from a small thread pool.
+
+Each query has a short timeout, and none is sent while the last health check of the database failed.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from app.read_model.tables import SchemaError, check_schema, messages, read_mode
 _log = telemetry.logger(__name__)
 T = TypeVar("T")
 
-# Seconds: for one answer; between two looks; without the note of a writer that has projected all.
+# Seconds: timeout of a query; between two health checks; since the writer last caught up, to count as behind.
 ANSWER_S, LOOK_S, BEHIND_S = 0.25, 2.0, 15.0
 THREADS = 4
 MOST_OF_KEY = 1000
@@ -26,7 +27,7 @@ _current = sa.select(messages).where(messages.c.generation == _generation)
 
 
 class ReadModel:
-    """Use between `start` and `stop`. `problem`: why an answer may be missing or old, in words; "" if none may be."""
+    """Use between `start` and `stop`. `problem`: why answers may be missing or stale; "" if they are not."""
 
     def __init__(self, engine: sa.Engine, answer_s: float = ANSWER_S, look_s: float = LOOK_S) -> None:
         self._engine, self._answer_s, self._look_s = engine, answer_s, look_s
@@ -36,19 +37,19 @@ class ReadModel:
         self._usable, self.problem = False, "the read model was not looked at yet"
 
     async def start(self) -> None:
-        """Look once, and again at intervals until `stop`."""
+        """Check the database now, then at intervals until `stop`."""
         await self.look()
         self._task = asyncio.get_running_loop().create_task(self._watch(), name="read model")
 
     async def stop(self) -> None:
-        """Ask nothing more. A thread that waits for its database is not waited for."""
+        """Stop checking and querying. Does not wait for threads that still wait for the database."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def look(self) -> None:
-        """Whether it can be read, and whether it is behind."""
+        """Check if the database can be read and if its writer is behind; sets `problem`."""
         before = self.problem
         try:
             caught_up_ms = await self._answer(_caught_up_ms)
@@ -61,33 +62,33 @@ class ReadModel:
             say("read_model.state", problem=self.problem)
 
     async def of_ids(self, tenant: str, ids: Collection[str]) -> dict[str, MessageState] | None:
-        """Those of this tenant's messages that are known; None if that cannot be said now."""
+        """States of the known messages among `ids` of `tenant`, by id; None while the database is unusable."""
         found = await self._asking(lambda connection: _of_ids(connection, tenant, list(ids)))
         return None if found is None else {state.message_id: state for state in found}
 
     async def of_key(self, tenant: str, key_hash: str) -> Sequence[MessageState] | None:
-        """The messages of an idempotency key, at most 1,000; None if that cannot be said now."""
+        """Messages of an idempotency key, at most 1,000; None while the database is unusable."""
         own = (messages.c.tenant == tenant, messages.c.key_hash == key_hash)
         query = _current.where(*own).order_by(messages.c.message_id).limit(MOST_OF_KEY)
         return await self._asking(lambda connection: [state_of(row) for row in connection.execute(query)])
 
     async def _asking(self, ask: Callable[[sa.Connection], list[MessageState]]) -> list[MessageState] | None:
-        """None at once while the last look found it unusable, or while every thread waits."""
+        """Run a query. None, without waiting, if the last check failed or all threads are busy."""
         if not self._usable or self._asked >= THREADS:
             return None
         try:
             return await self._answer(ask)
         except UNREADABLE_STATE as error:
-            # That row concerns whoever asks for it, and nobody else.
+            # One undecodable row affects this query only; the database stays usable.
             _log.error("read_model.row_unreadable", error=type(error).__name__)
             return None
         except (sa.exc.SQLAlchemyError, TimeoutError) as error:
-            # The next look says whether it can be asked again; until then nobody waits for it.
+            # No query before the next check succeeds, so that no caller waits for a timeout.
             self._usable, self.problem = False, _why_unusable(error)
             return None
 
     async def _answer(self, ask: Callable[[sa.Connection], T]) -> T:
-        """Raises TimeoutError after `answer_s`; the thread ends when its database lets it."""
+        """Run `ask` in a thread. Raises TimeoutError after `answer_s` seconds; the thread cannot be cancelled."""
         if self._asked >= THREADS:
             raise TimeoutError
         self._asked += 1
@@ -110,8 +111,8 @@ class ReadModel:
 
 
 def find_problem(engine: sa.Engine) -> str:
-    """Why answers of the read model may be missing or old, in words; "" if none may be. It takes the time of one
-    connection and two statements."""
+    """Describe why answers of the read model may be missing or stale; "" if they are not. Blocking: opens a connection
+    and runs two statements."""
     try:
         with engine.connect() as connection:
             return _behind(_caught_up_ms(connection))
@@ -120,13 +121,13 @@ def find_problem(engine: sa.Engine) -> str:
 
 
 def _caught_up_ms(connection: sa.Connection) -> int:
-    """When the writer last had projected all. Raises SchemaError."""
+    """Time in ms at which the writer had last caught up. Raises SchemaError."""
     check_schema(connection)
     return int(connection.execute(sa.select(read_models.c.caught_up_ms)).scalar_one())
 
 
 def _why_unusable(error: Exception) -> str:
-    """Without the text of a driver, which may quote the URL or a statement."""
+    """Omits the text of the driver's error, which may contain the URL with its password, or a statement."""
     return str(error) if isinstance(error, SchemaError) else f"the read model cannot be read ({type(error).__name__})"
 
 

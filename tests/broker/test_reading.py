@@ -9,7 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from confluent_kafka import Producer
 
-from app.kafka.partition_reader import Logs
+from app.kafka.partition_reader import PartitionReader
 from tests.support.batches import Produced, batch, inflating
 from tests.support.engine_lab import Lab, until
 
@@ -129,6 +129,6 @@ def test_an_open_transaction_holds_back_its_partition_and_no_other(lab: Lab) -> 
 
 async def committed(lab: Lab) -> list[Any]:
     """What our own tools read of partition 0."""
-    async with Logs({"bootstrap_servers": lab.servers}) as logs:
+    async with PartitionReader({"bootstrap_servers": lab.servers}) as logs:
         topic = lab.prefix + "in"
         return [r async for records in logs.read(topic, 0, *await logs.span(topic, 0)) for r in records]

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from app.config.settings import Settings, SettingsError
-from app.config.tenant_checks import incomplete
+from app.config.tenant_checks import missing_field_faults
 from app.config.tenants import Tenant, read_tenants
 from app.provider.http import API
 from app.provider.request_url import address
@@ -72,14 +72,14 @@ def test_p8_every_fault_is_told_by_its_place_and_no_number_is_quoted(tmp_path: P
 
 def test_a_lane_sends_through_the_service_that_it_names(tmp_path: Path) -> None:
     tenant = read(tmp_path, f'[tenants.acme.services.main]\nsid = "{SID}"\n')
-    assert tenant.lanes["main"].messaging_service_sid == SID and incomplete({"acme": tenant}, ()) == []
+    assert tenant.lanes["main"].messaging_service_sid == SID and missing_field_faults({"acme": tenant}, ()) == []
 
 
 def test_a_worker_does_not_start_on_a_service_that_was_not_made(tmp_path: Path) -> None:
     tenant = read(tmp_path, "[tenants.acme.services.main]\n")
     rule = "that service has no sid: heliograph twilio apply makes it and prints the sid"
     told = f"tenant acme: lanes.main.service: {rule}"
-    assert incomplete({"acme": tenant}, ()) == [told]
+    assert missing_field_faults({"acme": tenant}, ()) == [told]
     done = heliograph("worker", "--live", **KEYS, HELIOGRAPH_CONFIG=str(tmp_path / "t.toml"))
     assert (done.returncode, faults(done)) == (2, [told])
 

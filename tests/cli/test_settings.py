@@ -7,7 +7,7 @@ import pytest
 
 from app.config import parsers
 from app.config.settings import Settings
-from app.config.tenants import Tenant, look_at_tenants
+from app.config.tenants import Tenant, load_tenants
 from app.records.topics import Topics
 from tests.support.commands import KEYS, faults, heliograph
 
@@ -190,7 +190,7 @@ def test_a_tenant_whose_request_topic_kafka_would_refuse_is_a_fault(names: tuple
     file = tmp_path / "tenants.toml"
     file.write_text("".join(f"[tenants.\"{name}\"]\nlanes.x.from_number = '+15005550006'\n" for name in names))
     settings = Settings.read({"HELIOGRAPH_CONFIG": str(file), "HELIOGRAPH_TOPIC_PREFIX": "pre."})
-    _, faults = look_at_tenants(settings)
+    _, faults = load_tenants(settings)
     assert [fault.removeprefix(f"HELIOGRAPH_CONFIG: {file}: tenants.") for fault in faults] == ILLEGAL[names]
     assert max(len(Topics("pre.", "").requests_of("x" * 229)), 249) == 249
 
@@ -236,9 +236,9 @@ URL, TOLD_AS = "https://hooks.example.com/twilio/status", {
 @pytest.mark.parametrize("given", TOLD_AS)
 def test_a_url_that_twilio_is_told_ends_in_overrides_its_own_or_the_tenants(given: tuple[str, str]) -> None:
     tail, query = given
-    assert Tenant().told(URL + tail, query) == URL + TOLD_AS[given]
-    assert Tenant(webhook_overrides="").told(URL) == URL
-    assert Tenant(webhook_overrides="rc=2").told(URL, query) == (f"{URL}?{query}" if query else URL) + "#rc=2"
+    assert Tenant().public_url(URL + tail, query) == URL + TOLD_AS[given]
+    assert Tenant(webhook_overrides="").public_url(URL) == URL
+    assert Tenant(webhook_overrides="rc=2").public_url(URL, query) == (f"{URL}?{query}" if query else URL) + "#rc=2"
 
 
 def test_a_name_like_no_other_is_not_guessed_at() -> None:

@@ -1,6 +1,7 @@
 """The monitor of the workers: when it says that they stopped, what it looks into, and how long a command watches."""
 
-import msgspec
+from dataclasses import replace
+
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
@@ -168,5 +169,5 @@ def test_headers_are_read_off_what_kafkas_own_format_writes_and_a_cut_one_is_lef
 
 
 def test_a_monitor_is_made_from_the_settings() -> None:
-    made = WorkerMonitor.of(msgspec.structs.replace(Settings.read({}), stall_timeout_s=3.0), ["default"])
+    made = WorkerMonitor.of(replace(Settings.read({}), stall_timeout_s=3.0), ["default"])
     assert made.interval_s == pytest.approx(0.3) and made.limit_s == pytest.approx(2.4)

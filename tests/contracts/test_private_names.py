@@ -2,6 +2,7 @@
 
 import inspect
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -18,8 +19,9 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn import Config, Server
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 USED = [
     (Consumer, "_drain_messages"), (Consumer, "_new_offset"), (Consumer, "_filter_tps_with_pending_acks"),
@@ -83,6 +85,22 @@ def test_what_the_ingress_knows_of_a_connection_of_uvicorns_is_still_there():
     assert "self._unsupported_upgrade_warning()" in connection
     assert "self.send_400_response(msg)" in connection and "self.message_event" in request
     assert Config(lambda: None, http=HttpToolsProtocol).http is HttpToolsProtocol
+    names = ("parser", "pipeline", "transport", "headers")
+    assert all(f"self.{name}: " in connection or f"self.{name} = " in connection for name in names)
+    assert isinstance(STATUS_LINE[400], bytes) and inspect.signature(FlowControl).parameters.keys() == {"transport"}
+    assert all(callable(getattr(FlowControl, name)) for name in ("pause_reading", "resume_reading"))
+
+
+def test_a_server_of_uvicorns_handles_signals_in_capture_signals_alone():
+    assert "with self.capture_signals():" in inspect.getsource(Server.serve)
+    assert "signal" not in inspect.getsource(Server._serve)
+    assert not hasattr(Server, "install_signal_handlers")
+
+
+def test_one_module_alone_uses_what_uvicorn_does_not_document():
+    app = Path(__file__).parents[2] / "app"
+    users = [path for path in app.rglob("*.py") if "uvicorn.protocols" in path.read_text()]
+    assert [str(path.relative_to(app)) for path in users] == ["ingress/http/connections.py"]
 
 
 @pytest.mark.parametrize(

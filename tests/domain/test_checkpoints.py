@@ -102,5 +102,5 @@ def test_many_that_are_due_at_once_come_in_turns_the_oldest_first():
 
 
 def test_the_period_must_fit_twice_into_what_the_log_keeps():
-    _, faults = Settings.looked_at({"HELIOGRAPH_CHECKPOINT_AFTER_S": "1296001"})
+    _, faults = Settings.read_with_faults({"HELIOGRAPH_CHECKPOINT_AFTER_S": "1296001"})
     assert [fault.partition(":")[0] for fault in faults] == ["HELIOGRAPH_CHECKPOINT_AFTER_S"]

@@ -48,12 +48,12 @@ async def _bridge(settings: Settings, tenants: Mapping[str, Tenant], port: int, 
     from app.bridge.counters import Counters
     from app.bridge.reader import MetricsReader
     from app.domain.metrics.series import beforehand
-    from app.kafka.cluster_check import must_be_allowed, must_exist
+    from app.kafka.cluster_check import require_rights, require_topics
     from app.records.topics import Topics
 
     topics, client = Topics(settings.topic_prefix, settings.group), client_settings(settings)
-    await must_be_allowed(client, topics, "bridge")
-    await must_exist(client, [topics.metrics])
+    await require_rights(client, topics, "bridge")
+    await require_topics(client, [topics.metrics])
     counters = Counters(beforehand({name: tuple(tenant.lanes) for name, tenant in tenants.items()}, COUNTRIES))
     reader = MetricsReader(topics.metrics, f"{settings.group}-bridge", counters, client)
     try:

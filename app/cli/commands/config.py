@@ -17,7 +17,15 @@ from app.config.create_parameters import MISLEADING, WORTH_KNOWING
 from app.config.parsers import Secret
 from app.config.reference import settings_example, settings_table
 from app.config.settings import FIELDS
-from app.config.tenant_checks import failures, incomplete, lookups, sandboxes, shared, told, unretried
+from app.config.tenant_checks import (
+    failures,
+    lookups,
+    missing_field_faults,
+    parameter_notes,
+    sandboxes,
+    shared,
+    unretried,
+)
 
 
 @click.group("config")
@@ -74,12 +82,12 @@ def check(as_json: bool) -> None:
     faults = faults or store.load(tenants)
     found = {
         "faults": faults,
-        "problems": missing + incomplete(tenants, faults),
-        "warnings": [*shared(tenants), *told(tenants, MISLEADING), *store.warnings()],
+        "problems": missing + missing_field_faults(tenants, faults),
+        "warnings": [*shared(tenants), *parameter_notes(tenants, MISLEADING), *store.warnings()],
         "notes": [
             *sandboxes(tenants),
             *request_topics(tenants),
-            *told(tenants, WORTH_KNOWING),
+            *parameter_notes(tenants, WORTH_KNOWING),
             *lookups(tenants),
             *failures(tenants),
             *unretried(tenants),

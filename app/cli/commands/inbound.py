@@ -21,8 +21,8 @@ from app.config.settings import Settings
 from app.domain.content.surrogates import valid_text
 from app.domain.model.inputs import TextArrived
 from app.kafka.client import client_settings
-from app.kafka.cluster_check import must_exist
-from app.kafka.partition_reader import Logs
+from app.kafka.cluster_check import require_topics
+from app.kafka.partition_reader import PartitionReader
 from app.provider.webhook_forms import read_form, read_json
 from app.records.seal import Sealer, UnsealError
 from app.records.topics import Topics
@@ -101,8 +101,8 @@ async def _show(settings: Settings, sid: str, reveal: bool, by: str, as_json: bo
 async def find(settings: Settings, topics: Topics, sid: str) -> InboundView | None:
     """The text of that SID, one whose webhook came before one that was found on Twilio's list."""
     client, texts, opened = client_settings(settings), list[InboundView](), list[dict[str, str]]()
-    await must_exist(client, [topics.contacts, topics.consent])
-    async with Logs(client) as logs:
+    await require_topics(client, [topics.contacts, topics.consent])
+    async with PartitionReader(client) as logs:
         async for value, _ in _naming(logs, topics.consent, sid):
             if value.get("type") == "notify.inbound_opened.v1" and value["message_sid"] == sid:
                 opened.append({name: value.get(name, "") for name in ("by", "os_user", "sudo_user", "at")})
@@ -114,7 +114,7 @@ async def find(settings: Settings, topics: Topics, sid: str) -> InboundView | No
     return next((found for found in texts if found.text.raw), texts[0] if texts else None)
 
 
-async def _naming(logs: Logs, topic: str, sid: str) -> AsyncIterator[tuple[dict[str, Any], Any]]:
+async def _naming(logs: PartitionReader, topic: str, sid: str) -> AsyncIterator[tuple[dict[str, Any], Any]]:
     """Value and record of all that hold the SID anywhere."""
     needle = sid.encode()
     for number in await logs.partitions(topic):

@@ -132,11 +132,11 @@ async def _run(settings: Settings, engine: "sa.Engine", port: int, as_json: bool
 
 
 async def _started(settings: Settings, projection: "Projection") -> None:
-    from app.kafka.cluster_check import must_be_allowed, must_exist
+    from app.kafka.cluster_check import require_rights, require_topics
     from app.records.topics import Topics
 
-    await must_be_allowed(client_settings(settings), Topics(settings.topic_prefix, settings.group), "read-model")
-    await must_exist(client_settings(settings), projection.topics)
+    await require_rights(client_settings(settings), Topics(settings.topic_prefix, settings.group), "read-model")
+    await require_topics(client_settings(settings), projection.topics)
     await projection.start()
 
 

@@ -18,8 +18,8 @@ from app.cli.queries.log_key import log_fingerprint
 from app.cli.queries.row_view import View, contact_view, lines, message_view
 from app.config.settings import Settings
 from app.kafka.client import client_settings
-from app.kafka.cluster_check import must_exist
-from app.kafka.partition_reader import Logs
+from app.kafka.cluster_check import require_topics
+from app.kafka.partition_reader import PartitionReader
 from app.kafka.topic_io import partition_of
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
@@ -64,7 +64,7 @@ def command(verify: bool, contact_id: str | None, until: int | None, as_json: bo
 async def _run(settings: Settings, contact: bytes | None, until: int | None, verify: bool, as_json: bool) -> int:
     client, topics = client_settings(settings), Topics(settings.topic_prefix, settings.group)
     changelogs = [topics.all[f"<app>-{table}-changelog"].name for table in (CONTACTS, MESSAGES)]
-    await must_exist(client, [topics.contacts, *changelogs])
+    await require_topics(client, [topics.contacts, *changelogs])
     wanted = ReplaySelection(
         topics=topics,
         group=settings.group,
@@ -73,7 +73,7 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
         until_ms=until,
         prove=verify,
     )
-    async with Logs(client) as logs:
+    async with PartitionReader(client) as logs:
         offline = ReplayJob(logs, wanted, _Progress())
         numbers = list(await logs.partitions(topics.contacts))
         if contact is not None:

@@ -103,13 +103,13 @@ async def _run(settings: Settings, tenants: Iterable[str], *, as_json: bool, car
     from aiokafka.admin import AIOKafkaAdminClient
 
     from app.kafka import topic_plan
-    from app.kafka.cluster_check import must_be_allowed
+    from app.kafka.cluster_check import require_rights
     from app.kafka.rights import TOPICS_JOB
     from app.records.topics import Topics
 
     names = Topics(settings.topic_prefix, settings.group, tenants)
     topics = names.all
-    await must_be_allowed(client_settings(settings), names, TOPICS_JOB)
+    await require_rights(client_settings(settings), names, TOPICS_JOB)
     admin = AIOKafkaAdminClient(**client_settings(settings))
     try:
         await admin.start()

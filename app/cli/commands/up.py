@@ -13,7 +13,7 @@ from app.cli.output import say, say_json, say_lines
 from app.cli.process.exit_codes import OK, PROBLEMS, give_up
 from app.cli.process.start import looked_at
 from app.config.settings import SettingsError
-from app.config.tenant_checks import incomplete, shared
+from app.config.tenant_checks import missing_field_faults, shared
 from app.dev.broker import BrokerError
 from app.dev.dev_cluster import ClusterPlan, DevCluster, is_free
 from app.dev.process import ProcessError
@@ -103,7 +103,7 @@ def _revive_broker(stand: DevCluster) -> None:
 def _complete_or_exit() -> None:
     """With --live everything that Twilio needs must be there before anything starts."""
     _, tenants, faults, _ = looked_at(dict(os.environ))
-    if faults := [*faults, *incomplete(tenants, faults)]:
+    if faults := [*faults, *missing_field_faults(tenants, faults)]:
         give_up(*faults)
     for warning in shared(tenants):
         say(f"warning: {warning}", err=True)

@@ -14,7 +14,7 @@ from app.cli.process.reload import on_hangup
 from app.cli.process.start import running, settings_or_exit
 from app.cli.process.supervisor import supervise
 from app.config.settings import Settings
-from app.config.tenant_checks import silent, unmade
+from app.config.tenant_checks import sending_faults, unresolved_service_faults
 from app.config.tenants import Tenant
 from app.kafka.client import client_settings
 
@@ -63,7 +63,11 @@ def _unfit(tenants: dict[str, Tenant]) -> list[str]:
 
 def _unmade(tenants: dict[str, Tenant]) -> list[str]:
     """Why its lanes could not send."""
-    return [f"tenant {name}: {field}: {rule}" for name, one in tenants.items() for field, rule in unmade(one)]
+    return [
+        f"tenant {name}: {field}: {rule}"
+        for name, one in tenants.items()
+        for field, rule in unresolved_service_faults(one)
+    ]
 
 
 def _silent(tenants: dict[str, Tenant]) -> list[str]:
@@ -71,7 +75,7 @@ def _silent(tenants: dict[str, Tenant]) -> list[str]:
     return [
         f"tenant {name}: {field}: {rule}; none of its texts leaves"
         for name, tenant in tenants.items()
-        for field, rule in silent(tenant)
+        for field, rule in sending_faults(tenant)
     ]
 
 
@@ -84,15 +88,15 @@ def _sending(tenants: dict[str, Tenant]) -> list[str]:
 async def _work(settings: Settings, tenants: dict[str, Tenant], as_json: bool) -> None:
     """Until a signal comes. Raises ClusterMismatchError, ListenError, KafkaConnectionError; the engine ends the
     process itself."""
-    from app.kafka.cluster_check import must_be_allowed, must_be_ours, must_exist
+    from app.kafka.cluster_check import require_own_contact_log, require_rights, require_topics
     from app.records.topics import Topics
     from app.streams.monitoring.health import serve
     from app.streams.worker import Worker
 
     topics, client = Topics(settings.topic_prefix, settings.group, tenants), client_settings(settings)
-    await must_be_allowed(client, topics, "worker")
-    await must_exist(client, [topic.name for topic in topics.all.values()])
-    await must_be_ours(client, topics.contacts, settings.pseudonym_key)
+    await require_rights(client, topics, "worker")
+    await require_topics(client, [topic.name for topic in topics.all.values()])
+    await require_own_contact_log(client, topics.contacts, settings.pseudonym_key)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app import clock, telemetry
 from app.cli.process.start import looked_at
-from app.config.tenant_checks import incomplete
+from app.config.tenant_checks import missing_field_faults
 from app.config.tenants import Tenant
 
 log = telemetry.logger(__name__)
@@ -47,5 +47,9 @@ def _first(faults: list[str]) -> str:
 
 def _lost(known: dict[str, Tenant], tenants: dict[str, Tenant]) -> list[str]:
     """What a tenant lacks that it had, as when its file of secrets is read while it is written."""
-    before = incomplete(known, ())
-    return [lack for lack in incomplete({n: t for n, t in tenants.items() if n in known}, ()) if lack not in before]
+    before = missing_field_faults(known, ())
+    return [
+        lack
+        for lack in missing_field_faults({n: t for n, t in tenants.items() if n in known}, ())
+        if lack not in before
+    ]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from app.cli.process.exit_codes import CONFIG, FAULT, PROBLEMS, give_up
 from app.config.settings import Settings
-from app.config.tenants import Tenant, look_at_tenants
+from app.config.tenants import Tenant, load_tenants
 
 
 def settings_or_exit(
@@ -22,10 +22,10 @@ def settings_or_exit(
 
 def looked_at(env: dict[str, str]) -> tuple[Settings, dict[str, Tenant], list[str], list[str]]:
     """Settings and tenants as far as they can be read, every fault, and which keys are missing."""
-    settings, faults = Settings.looked_at(env)
+    settings, faults = Settings.read_with_faults(env)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     missing = [fault for fault in settings.keys_missing() if fault.partition(":")[0] not in named]
-    tenants, more = look_at_tenants(settings, faults)
+    tenants, more = load_tenants(settings, faults)
     return settings, tenants, [*faults, *more], missing
 
 

@@ -6,13 +6,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.cli.options.plural import plural
-from app.kafka.cluster_check import must_exist
+from app.kafka.cluster_check import require_topics
 from app.records.topics import Topics
 
 
 async def parked_requests(topics: Topics, client: dict[str, Any]) -> int:
     """End of the topic minus the group's committed offsets, now. Raises KafkaError, OSError or ClusterMismatchError."""
-    await must_exist(client, [topics.bulk])
+    await require_topics(client, [topics.bulk])
     done = await _committed(topics.group, client)
     ends = await _ends(topics.bulk, client)
     return sum(max(0, end - done.get(place, first)) for place, (first, end) in ends.items())

@@ -10,7 +10,7 @@ from app.cli.options.operator import recorded
 from app.cli.output import say
 from app.config.settings import Settings
 from app.kafka.client import client_settings
-from app.kafka.cluster_check import must_exist
+from app.kafka.cluster_check import require_topics
 from app.records.consent import NotifyInboundOpened, NotifyMessageOpened, NotifyTextsOpened
 from app.records.envelope import headers
 from app.records.topics import Topics
@@ -47,7 +47,7 @@ async def _put(settings: Settings, record: Record, key: str, what: str) -> None:
     producer = AIOKafkaProducer(acks="all", **client_settings(settings))
     made = headers(str(record.__struct_config__.tag), record.id, record.at)
     try:
-        await must_exist(client_settings(settings), [topic])
+        await require_topics(client_settings(settings), [topic])
         await producer.start()
         await producer.send_and_wait(topic, msgspec.json.encode(record), key=key.encode(), headers=made)
     finally:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from app import clock
-from app.kafka.partition_reader import Logs
+from app.kafka.partition_reader import PartitionReader
 from app.records.lanes import StoppedLane
 from app.records.topics import Topics
 
@@ -16,7 +16,7 @@ _decode = msgspec.json.Decoder(StoppedLane).decode
 async def stopped_lanes(topics: Topics, client: dict[str, Any]) -> list[StoppedLane]:
     """Those that are stopped now, the longest stopped first. Raises KafkaError or OSError."""
     topic, rows = topics.all["<app>-asks-changelog"].name, dict[bytes, StoppedLane]()
-    async with Logs(client) as logs:
+    async with PartitionReader(client) as logs:
         for number in await logs.partitions(topic):
             async for records in logs.read(topic, number, *await logs.span(topic, number)):
                 for record in records:

@@ -67,7 +67,8 @@ def command(
     """Send one message, or a file of them.
 
     One by --to and --body; FILE is CSV or JSON lines, - is stdin. CSV names its columns in the first line: to, body,
-    media (URLs with blanks between), media_fallback, category, priority, sender, send_at, expires_at, campaign, idempotency_key, tenant, and metadata.NAME for each entry of
+    media (URLs with blanks between), media_fallback, category, priority, sender, send_at, expires_at, campaign,
+    idempotency_key, tenant, and metadata.NAME for each entry of
     metadata. Other columns are ignored, with a warning; so are empty rows, without. Beside FILE, --tenant, --campaign,
     --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
 

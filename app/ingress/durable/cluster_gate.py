@@ -1,32 +1,32 @@
-"""The way to Kafka, opened only to one that is ours: topics as declared, the contact log under our pseudonym key,
-with every right that this process needs."""
+"""Opens connections to Kafka once the cluster is verified: topics exist, the contact log was written under our
+pseudonym key, and this process has every right that it needs."""
 
 from collections.abc import Iterable
 
 from app.config.settings import Settings
 from app.ingress.durable.producer import ProducerConnection
 from app.kafka.client import client_settings
-from app.kafka.cluster_check import must_be_allowed, must_be_ours, must_exist
+from app.kafka.cluster_check import require_own_contact_log, require_rights, require_topics
 from app.records.topics import Topics
 
 
 class ClusterGate:
-    """Looks once, before the first record of this process goes there. `tenants`: each has its request topic."""
+    """Verifies the cluster once, before the first connection. `tenants`: names, each with its own request topic."""
 
     def __init__(self, settings: Settings, tenants: Iterable[str]) -> None:
         self._topics = Topics(settings.topic_prefix, settings.group, tenants)
         self._client = client_settings(settings)
-        self._key, self._fit = settings.pseudonym_key, False
+        self._key, self._verified = settings.pseudonym_key, False
 
     async def open(self) -> ProducerConnection:
-        """A new line. Raises ClusterMismatchError, or one of `line.BROKEN` while Kafka cannot be reached."""
-        if not self._fit:
-            await self._look()
-            self._fit = True
+        """Open a connection. Raises ClusterMismatchError, or one of `producer.BROKEN` while Kafka is unavailable."""
+        if not self._verified:
+            await self._verify()
+            self._verified = True
         return await ProducerConnection.open(**self._client)
 
-    async def _look(self) -> None:
+    async def _verify(self) -> None:
         topics = self._topics
-        await must_be_allowed(self._client, topics, "ingress")
-        await must_exist(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
-        await must_be_ours(self._client, topics.contacts, self._key)
+        await require_rights(self._client, topics, "ingress")
+        await require_topics(self._client, (topics.contacts, *topics.request_tenants, topics.deadletters))
+        await require_own_contact_log(self._client, topics.contacts, self._key)

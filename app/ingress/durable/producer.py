@@ -1,7 +1,7 @@
-"""One connection to Kafka: an idempotent producer that is thrown away whole once it fails.
+"""One connection to Kafka: an idempotent producer that is discarded after its first error.
 
-An idempotent producer of aiokafka never gives up on a batch, and after a batch is lost every later one of that
-partition is refused (out of order sequence). So a line that failed is dropped, and a new one gets a new producer id.
+aiokafka's idempotent producer retries a batch without limit, and after a lost batch the broker rejects every later one
+of that partition (out of order sequence). So a failed connection is dropped, and the next one has a new producer id.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from app.ingress.durable.record import LogRecord
 
 CLOSE_S = 5.0
 REQUEST_MS = 5_000
-# Faults of the way to Kafka: the line is of no use any more.
+# Errors after which the connection cannot be used any more.
 BROKEN = (KafkaError, OSError, TimeoutError)
-# Among them, what is the fault of a record: Kafka would refuse it on every line.
+# Those of them that the record causes: Kafka would reject it on every connection.
 REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, PolicyViolationError)
 
 
@@ -28,12 +28,12 @@ Batch = tuple[Any, str, int, list["asyncio.Future[None]"]]
 
 @lru_cache(maxsize=1 << 14)
 def partition_of(key: bytes, count: int) -> int:
-    """As Kafka's default partitioner has it (murmur2 of the key, sign bit off)."""
+    """Partition of `key` among `count`, as Kafka's default partitioner computes it (murmur2 without the sign bit)."""
     return int((murmur2(key) & 0x7FFFFFFF) % count)
 
 
 class ProducerConnection:
-    """Open it with `ProducerConnection.open`, inside the running loop."""
+    """An idempotent producer with batches of its own. Create it with `open`, inside the running event loop."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -45,7 +45,7 @@ class ProducerConnection:
 
     @classmethod
     async def open(cls, **client: Any) -> "ProducerConnection":
-        """Connected, with a producer id. Raises one of BROKEN."""
+        """Connect and obtain a producer id. `client`: arguments of an aiokafka client. Raises one of BROKEN."""
         line = cls(
             AIOKafkaProducer(
                 acks="all",
@@ -64,10 +64,11 @@ class ProducerConnection:
         return line
 
     def enter(self, record: LogRecord) -> "asyncio.Future[None]":
-        """In its place when it returns, acknowledged when the future is done; a line that broke fails the future.
+        """Enqueue `record`, synchronously, which fixes its order. The future is done once Kafka acknowledged it, and
+        fails with one of BROKEN if the connection fails.
 
-        What gathers while a request is under way leaves together, a batch per partition: aiokafka's own way costs each
-        record as much as the rest of a callback.
+        Records that arrive while a request is in flight are sent together, one batch per partition. aiokafka's `send`
+        would cost each record as much as the rest of the work on a webhook.
         """
         future: asyncio.Future[None] = self._loop.create_future()
         if self._fault is not None:
@@ -88,14 +89,14 @@ class ProducerConnection:
         self._sending = None
 
     def _break(self, error: KafkaError | OSError, taken: list[tuple[LogRecord, "asyncio.Future[None]"]]) -> None:
-        """Nothing may leave behind what did not."""
+        """Fail all that is enqueued: a later record must not be sent after an earlier one was lost."""
         self._fault, waiting, self._waiting = error, self._waiting, []
         for _, future in (*taken, *waiting):
             if not future.done():
                 future.set_exception(error)
 
     async def _send(self, taken: list[tuple[LogRecord, "asyncio.Future[None]"]]) -> None:
-        """Raises one of BROKEN; those that were acknowledged before are done."""
+        """Send and wait. Raises one of BROKEN; futures of records that were acknowledged before the error are done."""
         groups: dict[tuple[str, int], list[tuple[LogRecord, asyncio.Future[None]]]] = {}
         for record, future in taken:
             where = record.topic, partition_of(record.key, await self._count(record.topic))
@@ -109,7 +110,7 @@ class ProducerConnection:
                     future.set_result(None)
 
     def _batches(self, topic: str, number: int, rows: list[tuple[LogRecord, "asyncio.Future[None]"]]) -> list[Batch]:
-        """As many as it takes; a record that no batch holds is refused as Kafka would."""
+        """Pack `rows` into batches. Raises MessageSizeTooLargeError, as Kafka would, for a record that fits in none."""
         batch, futures, batches = self._producer.create_batch(), list[asyncio.Future[None]](), list[Batch]()
         for record, future in rows:
             given = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
@@ -127,14 +128,15 @@ class ProducerConnection:
         return self._counts[topic]
 
     async def send_all(self, records: Sequence[LogRecord]) -> None:
-        """All acknowledged, in order within each partition. Raises KafkaError; may take for ever."""
+        """Send all and wait for every acknowledgement. Order is kept within a partition. Raises one of BROKEN; has no
+        time limit of its own."""
         futures = [self.enter(record) for record in records]
         for outcome in await asyncio.gather(*futures, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
 
     async def close(self) -> None:
-        """Flush, then close."""
+        """Flush and close, within CLOSE_S seconds; drop what is not sent by then."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 if self._sending is not None:
@@ -144,15 +146,15 @@ class ProducerConnection:
             await self.drop()
 
     async def drop(self) -> None:
-        """Close without sending what waits: it is in the spool by now, and must not come again behind it."""
+        """Close without sending what is enqueued: it is in the spool, and sent twice it would be out of order."""
         if self._sending is not None:
             self._sending.cancel()
-        # aiokafka's own stop() waits for all that waits, for as long as the broker is away.
+        # aiokafka's stop() waits until all is sent, for as long as the broker is unavailable.
         self._producer._closed = True
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._producer._sender.close()
         except BROKEN:
-            pass  # the line is dropped because it is broken
+            pass  # the connection is dropped because it failed
         finally:
             await self._producer.client.close()

@@ -1,10 +1,10 @@
-"""What the door puts on the log."""
+"""The record that the ingress writes to the log."""
 
 import msgspec
 
 
 class LogRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What is to be produced; the partition follows from the key."""
+    """A record to produce. Its partition is computed from `key`."""
 
     topic: str
     key: bytes

@@ -1,5 +1,4 @@
-"""Records of the spool that Kafka refuses for what they are, or whose topic it forbids us: set aside, and the others go
-on."""
+"""Spooled records that Kafka rejects, or whose topic we may not write to: set aside, so that others can be sent."""
 
 from collections.abc import Collection
 
@@ -12,7 +11,7 @@ from app.ingress.durable.spool import Chunk, Spool
 _log = telemetry.logger(__name__)
 
 REFUSED = (*REFUSALS, TopicAuthorizationFailedError)
-# After Kafka forbade us a tenant's topic nothing is tried on it for so long.
+# Seconds without an attempt on a tenant's topic after an authorization error.
 FORBIDDEN_S = 10.0
 
 
@@ -22,25 +21,26 @@ class RefusedRecords:
     def __init__(self, spool: Spool, tenant_topics: Collection[str]) -> None:
         self._spool, self._tenant_topics = spool, frozenset(tenant_topics)
         self._forbidden_until_s: dict[str, float] = {}
-        # Records at the head of the spool one of which Kafka refuses: they are sent one by one.
+        # Number of records at the head of the spool of which Kafka rejects one: they are sent one by one.
         self._suspect = self.count = 0
 
     @property
     def most(self) -> int | None:
-        """How many records the next chunk may have; None: any number."""
+        """Maximum number of records in the next chunk; None: no limit."""
         return 1 if self._suspect else None
 
     def allow(self, topic: str, now_s: float) -> bool:
-        """False for a while after Kafka forbade us the topic. `now_s`: the loop's time."""
+        """False for FORBIDDEN_S seconds after an authorization error on `topic`. `now_s`: time of the event loop."""
         return self._forbidden_until_s.get(topic, 0.0) <= now_s
 
     def sent(self) -> None:
-        """Kafka took a chunk."""
+        """Note that Kafka acknowledged a chunk."""
         self._suspect = max(0, self._suspect - 1)
 
     def refused(self, chunk: Chunk, error: BaseException, now_s: float) -> None:
-        """Kafka did not take it: the next chunks have one record each; a record that was refused alone is set aside.
-        One that is forbidden on a topic of all tenants stays, as what is behind it must not overtake it."""
+        """Note that Kafka rejected `chunk`. After several records the next chunks have one each. A single
+        record is set aside, unless it is for a topic of all tenants that we may not write to: later records must
+        not overtake it there."""
         if len(chunk.records) > 1:
             self._suspect = len(chunk.records)
             return

@@ -1,8 +1,8 @@
-"""The spool: records on our own disk while Kafka is away, read back in order when it has returned.
+"""The spool: records on local disk while Kafka is unavailable, read back in order afterwards.
 
-Framed files (`records.framed`), the one being written by this process and those left by processes that died, each held
-under a lock. A file goes when all of it is on the log. What cannot be read is set aside, never deleted. Requests hold
-plain text on their topic, so their values are sealed here.
+It consists of framed files (`durable/framed_file.py`), each under a lock: the one that this process writes, and those
+of processes that ended. A file is deleted once all of it is on the log. Content that cannot be read is set aside, never
+deleted. Requests are plain text on their topic, so their values are sealed here.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from app.records.seal import Sealer, UnsealError
 _log = telemetry.logger(__name__)
 
 SUBJECT = "spool"
-# A file that is read out is deleted whole, so its size bounds what a crash sends twice.
+# A file is deleted once all of it was sent, so its size limits what is sent twice after a crash.
 FILE_BYTES = 16 << 20
 READ_BYTES = 256 << 10
 
@@ -38,23 +38,23 @@ _decode = msgspec.msgpack.Decoder(_Kept).decode
 
 
 class _Part:
-    """One file: read from `at`; `writer` while this process appends to it."""
+    """One file. `at`: position of the first unsent byte; `writer`: set while this process appends to it."""
 
     def __init__(self, path: Path, fd: int, writer: FramedFile | None) -> None:
         self.path, self.fd, self.writer, self.at = path, fd, writer, 0
 
     @property
     def left(self) -> int:
-        """Bytes not on the log yet."""
+        """Bytes that are fsynced and not sent yet."""
         return (self.writer.promised if self.writer else os.fstat(self.fd).st_size) - self.at
 
     @property
     def busy(self) -> bool:
-        """Whether records are on their way to the disk."""
+        """True while appended records are not fsynced yet."""
         return self.writer is not None and self.writer.busy
 
     def close(self) -> None:
-        """Let go of file and lock."""
+        """Close the file, which releases its lock."""
         if self.writer is not None:
             self.writer.close()
         else:
@@ -62,14 +62,15 @@ class _Part:
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Records from the head of the spool; `end` is where their file has been read to."""
+    """Records from the head of the spool. `end`: position in their file behind the last of them."""
 
     records: list[LogRecord]
     end: int
 
 
 class Spool:
-    """See the module. `plain_topics`: those whose values are sealed on disk. One user, in the event loop."""
+    """A queue of records on disk. `plain_topics`: topics whose values are sealed on disk. For one user, in the event
+    loop."""
 
     def __init__(self, directory: Path, sealer: Sealer, plain_topics: frozenset[str]) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,16 +80,16 @@ class Spool:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits, neither on disk nor on its way to the disk."""
+        """True if no record is on disk or being written."""
         return not any(part.left or part.busy for part in self._parts)
 
     @property
     def size(self) -> int:
-        """Bytes that wait."""
+        """Bytes that are not sent yet."""
         return sum(part.left for part in self._parts)
 
     def append(self, record: LogRecord) -> asyncio.Future[None]:
-        """In its place at once, on disk when the future is done; the future raises OSError."""
+        """Append `record`, synchronously, in the order of calls. The future is done after the fsync; raises OSError."""
         payload = self._payload(record)
         try:
             return self._writer().append(payload)
@@ -105,7 +106,7 @@ class Spool:
         return _encode(_Kept(record, sealed))
 
     def head(self, most: int | None = None) -> Chunk | None:
-        """The oldest records, `most` of them, still kept; None if none is on disk now. Raises OSError."""
+        """Read the oldest records, at most `most`, without removing them; None if none is on disk. Raises OSError."""
         while self._parts and (part := self._parts[0]):
             if part.left:
                 begin, chunk = part.at, self._read(part, most)
@@ -120,15 +121,16 @@ class Spool:
         return None
 
     def sent(self, chunk: Chunk) -> None:
-        """The chunk that `head` gave last is on the log. A crash before sends it twice, which every reader knows."""
+        """Remove the chunk that `head` returned last: it is on the log. After a crash before this call it is sent
+        again, and every reader ignores such a duplicate."""
         part = self._parts[0]
         part.at = chunk.end
         if not part.left and not part.busy:
             self._drop(part)
 
     def refuse(self, chunk: Chunk) -> None:
-        """Kafka takes none of this chunk, which `head` gave last: it goes to a file for an operator, to be renamed to
-        .spool once Kafka would take it. Raises OSError."""
+        """Set aside the chunk that `head` returned last, because Kafka rejects it. An operator may rename its file to
+        .spool to have it sent again. Raises OSError."""
         self._keep_aside(self._name(), (self._payload(record) for record in chunk.records))
         self.sent(chunk)
 
@@ -138,7 +140,7 @@ class Spool:
         writer.close()
 
     def close(self) -> None:
-        """Let go; files that hold something stay for the next process."""
+        """Close the files; those with unsent records stay for the next process."""
         for part in tuple(self._parts):
             if part.left:
                 part.close()
@@ -153,7 +155,7 @@ class Spool:
         return self._begin()
 
     def _begin(self) -> FramedFile:
-        """A file of our own; it has its final name only under the lock, or another process might adopt it."""
+        """Create a file. It gets its final name once it is locked, or another process might adopt it."""
         name = f"{self._name()}.spool"
         writer = FramedFile(self._directory / f"{name}.new")
         fcntl.flock(writer.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,14 +169,14 @@ class Spool:
         return f"{clock.now_ms():013d}-{os.getpid()}-{clock.new_id()[:4]}"
 
     def adopt(self) -> None:
-        """Take over the files that no living process holds, behind what is here. Raises OSError."""
+        """Append the files that no running process has locked. Raises OSError."""
         for path in sorted(self._directory.glob("*.spool")):
             if (fd := _taken(path)) is not None:
                 self._parts.append(_Part(path, fd, None))
 
     def _read(self, part: _Part, most: int | None) -> Chunk:
-        """Whole frames from where the file has been read to; a frame longer than a chunk is read alone. Those at the
-        head whose content cannot be read are set aside alone."""
+        """Read complete frames from the first unsent byte; a frame longer than a chunk is read alone. Frames at the
+        head whose content cannot be decoded are set aside."""
         size, begin = READ_BYTES, part.at
         records, unread, end = list[LogRecord](), list[bytes](), begin
         while end == begin:
@@ -195,10 +197,10 @@ class Spool:
         return Chunk(records, end)
 
     def _pass_over(self, part: _Part, payloads: list[bytes]) -> None:
-        """What is read next of this file, and cannot be, goes to a file for an operator."""
+        """Move frames that cannot be decoded to a file of their own, for an operator."""
         if payloads:
             _log.error("spool.frames_set_aside", file=part.path.name, frames=len(payloads), at=part.at)
-            # Names sort as their content stood, for who renames them to be read again.
+            # Names sort in the order of their content, for an operator who renames them to be read again.
             self._keep_aside(f"{part.path.stem}-{part.at:012d}", iter(payloads))
             part.at += sum(len(frame(payload)) for payload in payloads)
 
@@ -214,7 +216,8 @@ class Spool:
         return msgspec.structs.replace(kept.record, value=value)
 
     def _set_aside(self, part: _Part) -> None:
-        """A torn end was never promised; anything else is for an operator: rename it to .spool to try again."""
+        """Set aside the unreadable rest of a file. A torn last frame was never acknowledged; an operator may rename the
+        file to .spool to try again."""
         _log.error("spool.set_aside", file=part.path.name, bytes=part.left, at=part.at)
         part.path.rename(part.path.with_suffix(".aside"))
         self._parts.remove(part)
@@ -227,7 +230,7 @@ class Spool:
 
 
 def _taken(path: Path) -> int | None:
-    """The file, locked; None if another process has it, or had it and sent all of it meanwhile."""
+    """Open and lock the file; None if another process has locked it, or has sent and deleted it in the meantime."""
     try:
         fd = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -237,6 +240,6 @@ def _taken(path: Path) -> int | None:
         if os.fstat(fd).st_nlink:
             return fd
     except BlockingIOError:
-        pass  # it is another's
+        pass  # another process has locked it
     os.close(fd)
     return None

@@ -1,4 +1,4 @@
-"""Whether records leave the spool: since when none did, and whether Kafka forbids it."""
+"""Detects a spool that only grows: how long no record was sent, and whether Kafka denies access."""
 
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -9,7 +9,7 @@ from aiokafka.errors import (
 
 from app import clock
 
-# Kafka answers, and will refuse us again until somebody changes a right or a setting.
+# Errors that last until an operator changes a right or a setting.
 FORBIDDEN = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -19,27 +19,27 @@ FORBIDDEN = (
 
 
 class SpoolProgress:
-    """`stall_s`: after so many seconds without a record that left, the spool only grows."""
+    """`stall_s`: seconds without a sent record after which the spool counts as stalled."""
 
     def __init__(self, stall_s: float) -> None:
         self._stall_s = stall_s
         self.begin()
 
     def begin(self) -> None:
-        """The line to Kafka was lost now, or there is none yet."""
+        """Start to measure: the connection to Kafka was lost now, or there is none yet."""
         self._moved_s, self._obstacle, self._forbidden = clock.boot_s(), "", False
 
     def moved(self) -> None:
-        """Records left now."""
+        """Note that records were sent now."""
         self._moved_s = clock.boot_s()
 
     def failed(self, error: Exception) -> None:
-        """An attempt to send failed."""
+        """Note the error of a failed attempt to send."""
         self._obstacle, self._forbidden = type(error).__name__, isinstance(error, FORBIDDEN)
 
     def stalled(self, *, forbidden: bool) -> str:
-        """Since when the spool only grows, and why, or "". `forbidden`: whether it is asked about a refusal, which only
-        we have and which lasts, or about all else, such as a Kafka that is away from every ingress."""
+        """Describe since when the spool only grows, and why, or "". `forbidden`: report denied access, which
+        concerns this process alone and lasts; else every other cause, such as a Kafka that no ingress can reach."""
         still_s = clock.boot_s() - self._moved_s
         if forbidden is not self._forbidden or still_s <= self._stall_s:
             return ""

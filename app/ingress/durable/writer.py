@@ -1,11 +1,12 @@
-"""Putting records on the log before they are answered: Kafka, or the spool while Kafka is away.
+"""Writes records durably before their requests are answered: to Kafka, or to the spool while Kafka is unavailable.
 
-Records of one process stand on the log in the order in which `put` took them; one that was under way when Kafka went
-may stand there twice. A record that Kafka refuses for what it is breaks its line like any other fault; read out of the
-spool one by one it is told from the others, and set aside. So is one for a tenant's own topic that Kafka forbids us to
-write: that tenant is told so for a while (`LogUnavailableError`), and all others go on. Nothing but the times of
-receipt that
-they carry orders records of two processes: each writes spool files of its own, and either's may be read out first.
+Order: records of one process are on the log in the order of their `put` calls. A record that was in flight when Kafka
+became unavailable may be there twice. Records of two processes are ordered by their times of receipt alone: each
+process writes its own spool files, and either's may be sent first.
+
+Rejected records: one that Kafka rejects (such as a too large one) breaks the connection like any other error. The
+records of its chunk are then sent one by one from the spool, and it is set aside. So is one for a tenant's own topic
+that we may not write to: `put` then raises LogUnavailableError for that topic for a while. Other tenants go on.
 """
 
 import asyncio
@@ -21,19 +22,19 @@ from app.ingress.durable.spool_progress import SpoolProgress
 
 _log = telemetry.logger(__name__)
 
-# A callback that Kafka has not taken by then is as safe on our own disk, and answered. What came before the first is
-# late waits as long at most, so while Kafka is paused 19 of 20 in ten seconds wait for nothing.
+# Seconds to wait for Kafka's acknowledgement before the record goes to the spool, where it is as durable. Records that
+# arrive while an earlier one is late wait no longer than this, so during a pause of Kafka most do not wait at all.
 ACK_S = 0.4
-# The spool's last records on their way, while new ones wait: longer than an acknowledgement, or it might never end.
+# Limit for sending the last spooled records while new ones wait. Longer than ACK_S, or the hand-over might never end.
 HAND_OVER_S = 1.5
 OPEN_S, CHUNK_S = 10.0, 10.0
 RETRY_S = 0.2
-# A reminder in the log about every minute while Kafka is away.
+# Attempts to reconnect between two warnings in the log, about a minute.
 REMIND_AFTER = 300
-# An append is on its way to the disk: look again.
+# Pause before the spool is read again while its only records are not fsynced yet.
 FSYNC_S = 0.002
-# With records always on their way to the disk the spool would never be empty. So with no more than this in it new ones
-# wait until all is sent, if Kafka took the chunk before soon.
+# Under steady load the spool would never become empty. So when it holds at most LAST_BYTES and Kafka acknowledged the
+# previous chunk within SOON_S, new records wait until the rest is sent.
 LAST_BYTES, SOON_S = 256 << 10, 0.4
 
 
@@ -42,51 +43,52 @@ class LogUnavailableError(HeliographError):
 
 
 class _Pending:
-    """A record that the line has not acknowledged. `due_s`: when the line is given up for it, in the loop's time;
-    `kept`: its place in the spool, once it is."""
+    """A record without an acknowledgement yet. `due_s`: time of the event loop at which the connection is abandoned;
+    `kept`: future of its append to the spool, if it went there."""
 
-    __slots__ = ("acked", "due_s", "kept", "line", "record")
+    __slots__ = ("acked", "connection", "due_s", "kept", "record")
 
     def __init__(
-        self, record: LogRecord, line: ProducerConnection, acked: "asyncio.Future[None]", due_s: float
+        self, record: LogRecord, connection: ProducerConnection, acked: "asyncio.Future[None]", due_s: float
     ) -> None:
-        self.record, self.line, self.acked, self.due_s = record, line, acked, due_s
+        self.record, self.connection, self.acked, self.due_s = record, connection, acked, due_s
         self.kept: asyncio.Future[None] | None = None
 
     def taken(self) -> bool:
-        """Whether it is on the log."""
+        """True if Kafka acknowledged the record."""
         acked = self.acked
         return acked.done() and not acked.cancelled() and acked.exception() is None
 
     def give_up(self, kept: "asyncio.Future[None]") -> None:
-        """Wake it, if it waits for the line still."""
+        """Note the append to the spool, and wake the `put` that still waits for Kafka."""
         self.kept = kept
         if not self.acked.done():
             self.acked.set_exception(TimeoutError())
 
 
 class LogWriter:
-    """`put` returns when the record is on the log or fsynced on our own disk. Start inside the running loop.
+    """`put` returns when the record is acknowledged by Kafka or fsynced in the spool. Start inside the running loop.
 
-    `open_line` makes a new line; `fail` ends the process when mending the way to Kafka itself goes wrong. While the
-    spool holds anything there is no line to `put`, so that everything goes through it, in order. `stall_s`: see
-    `SpoolProgress`; `tenant_topics`: topics that hold records of one tenant alone.
+    While the spool holds records, `put` appends to it and not to Kafka, which keeps the order.
+
+    `fail`: ends the process, called when reconnecting raises an unexpected error; `stall_s`: seconds without a sent
+    record after which the spool counts as stalled; `tenant_topics`: topics that hold records of one tenant only.
     """
 
     def __init__(
         self,
         spool: Spool,
-        open_line: Callable[[], Awaitable[ProducerConnection]],
+        open_connection: Callable[[], Awaitable[ProducerConnection]],
         fail: Callable[[BaseException], None],
         stall_s: float = 30.0,
         tenant_topics: Collection[str] = (),
     ) -> None:
-        self._spool, self._open_line, self._fail = spool, open_line, fail
-        self._line: ProducerConnection | None = None
-        self._next: ProducerConnection | None = None  # of the mender alone
-        self._mender: asyncio.Task[None] | None = None
+        self._spool, self._open_connection, self._fail = spool, open_connection, fail
+        self._connection: ProducerConnection | None = None
+        self._next: ProducerConnection | None = None  # used by the reconnect task only
+        self._reconnect_task: asyncio.Task[None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
-        # Held while the spool's last records are sent; `_queued` wait for it, in order.
+        # Held while the last spooled records are sent; `_queued` counts the `put` calls that wait for it, in order.
         self._order, self._queued = asyncio.Lock(), 0
         self._pending: dict[_Pending, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -96,68 +98,69 @@ class LogWriter:
         self.produced = self.spooled = 0
 
     async def start(self) -> None:
-        """Connect if Kafka is there; what an earlier process spooled goes first. Raises what `open_line` refuses."""
+        """Connect; records that an earlier process spooled are sent first. An error in BROKEN starts reconnecting in
+        the background; any other one that `open_connection` raises is passed on."""
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(OPEN_S):
-                line = await self._open_line()
+                connection = await self._open_connection()
         except BROKEN as error:
             _log.warning("kafka.away", error=type(error).__name__)
-            self._mend(None)
+            self._start_reconnect(None)
             return
         if self._spool.empty:
-            self._line = line
+            self._connection = connection
         else:
-            self._mend(line)
+            self._start_reconnect(connection)
 
     async def stop(self) -> None:
-        """Flush what can be flushed; the spool keeps the rest."""
-        if self._mender is not None and not self._mender.done():
-            self._mender.cancel()
-            await asyncio.wait([self._mender])
+        """Flush pending records and close; the spool keeps what could not be sent."""
+        if self._reconnect_task is not None and not self._reconnect_task.done():
+            self._reconnect_task.cancel()
+            await asyncio.wait([self._reconnect_task])
         self._drop_next()
-        if self._line is not None:
-            await self._line.close()
+        if self._connection is not None:
+            await self._connection.close()
         if self._dropping:
             await asyncio.wait(tuple(self._dropping))
         self._spool.close()
 
     @property
     def refused(self) -> int:
-        """Records that Kafka refused, set aside so far."""
+        """Number of records that Kafka rejected and that were set aside."""
         return self._refusals.count
 
     @property
     def spooled_bytes(self) -> int:
-        """Bytes that wait in the spool."""
+        """Bytes in the spool that are not sent yet."""
         return self._spool.size
 
     @property
     def away(self) -> bool:
-        """Whether records go to the spool now."""
-        return self._line is None
+        """True while records go to the spool."""
+        return self._connection is None
 
     def fault(self) -> str:
-        """Why no record can be taken now, or that Kafka forbids us what is taken; or ""."""
+        """Why records cannot be accepted, or that Kafka denies us access to it; "" if neither."""
         if self.away and self._disk_fault:
             return f"Kafka is away and the spool: {self._disk_fault}"
         return self._stalled(forbidden=True)
 
     def degraded(self) -> str:
-        """That the spool only grows while Kafka is away, or ""."""
+        """That the spool only grows because Kafka is unavailable; "" if not."""
         return self._stalled(forbidden=False)
 
     def _stalled(self, *, forbidden: bool) -> str:
         return self._progress.stalled(forbidden=forbidden) if self.away and not self._spool.empty else ""
 
     async def put(self, record: LogRecord) -> None:
-        """Raises LogUnavailableError."""
+        """Write `record`; it is durable on return. Raises LogUnavailableError if neither Kafka nor the disk took it."""
         if not self._refusals.allow(record.topic, self._loop.time()):
             raise LogUnavailableError
         if self._order.locked() or self._queued:
-            place = await self._in_turn(record)
+            place = await self._enqueue_in_order(record)
         else:
-            place = self._placed(record)
+            place = self._enqueue(record)
         if not isinstance(place, _Pending):
             await self._on_disk(place)
             return
@@ -165,7 +168,7 @@ class LogWriter:
             await place.acked
         except BROKEN as error:
             if place.kept is None:
-                self._give_up(place.line, error)
+                self._give_up(place.connection, error)
         finally:
             del self._pending[place]
         if place.kept is not None:
@@ -173,24 +176,24 @@ class LogWriter:
         else:
             self.produced += 1
 
-    async def _in_turn(self, record: LogRecord) -> "_Pending | asyncio.Future[None]":
-        """Behind those that wait while the spool's last records are sent."""
+    async def _enqueue_in_order(self, record: LogRecord) -> "_Pending | asyncio.Future[None]":
+        """Enqueue behind the records that wait while the last spooled ones are sent."""
         self._queued += 1
         try:
             async with self._order:
-                return self._placed(record)
+                return self._enqueue(record)
         finally:
             self._queued -= 1
 
-    def _placed(self, record: LogRecord) -> "_Pending | asyncio.Future[None]":
-        """In its place when it returns, on the line or in the spool; what comes next comes behind it."""
-        line = self._line
-        if line is None:
+    def _enqueue(self, record: LogRecord) -> "_Pending | asyncio.Future[None]":
+        """Enqueue for Kafka or append to the spool. Synchronous, so that the order of calls is the order on the log."""
+        connection = self._connection
+        if connection is None:
             return self._spool.append(record)
-        pending = _Pending(record, line, line.enter(record), self._loop.time() + ACK_S)
+        pending = _Pending(record, connection, connection.enter(record), self._loop.time() + ACK_S)
         self._pending[pending] = None
         if self._timer is None:
-            self._timer = self._loop.call_later(ACK_S, self._look)
+            self._timer = self._loop.call_later(ACK_S, self._check_overdue)
         return pending
 
     async def _on_disk(self, kept: "asyncio.Future[None]") -> None:
@@ -205,52 +208,51 @@ class LogWriter:
         self._disk_fault = ""
         self.spooled += 1
 
-    def _look(self) -> None:
-        """One timer for all that wait, in the order of their times: a time limit of its own costs each as much as its
-        seal."""
+    def _check_overdue(self) -> None:
+        """Abandon the connection if the oldest record is overdue. A timer for each would cost as much as sealing it."""
         self._timer = None
         waiting = (pending for pending in self._pending if pending.kept is None and not pending.taken())
         if (oldest := next(waiting, None)) is None:
             return
         if oldest.due_s <= self._loop.time():
-            self._give_up(oldest.line, TimeoutError())
+            self._give_up(oldest.connection, TimeoutError())
         else:
-            self._timer = self._loop.call_at(oldest.due_s, self._look)
+            self._timer = self._loop.call_at(oldest.due_s, self._check_overdue)
 
-    def _give_up(self, line: ProducerConnection, error: Exception) -> None:
-        """All that waits for the line goes to the spool in one step, in order, before anything that comes now."""
+    def _give_up(self, connection: ProducerConnection, error: Exception) -> None:
+        """Move all pending records to the spool in one step, in order and before any later record."""
         _log.warning("kafka.away", error=type(error).__name__)
-        self._line = None
+        self._connection = None
         for pending in self._pending:
             if not pending.taken():
                 pending.give_up(self._spool.append(pending.record))
-        self._drop(line)
-        self._mend(None)
+        self._drop(connection)
+        self._start_reconnect(None)
 
-    def _drop(self, line: ProducerConnection) -> None:
-        task = asyncio.get_running_loop().create_task(line.drop())
+    def _drop(self, connection: ProducerConnection) -> None:
+        task = asyncio.get_running_loop().create_task(connection.drop())
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)
 
-    def _mend(self, line: ProducerConnection | None) -> None:
-        self._next = line
+    def _start_reconnect(self, connection: ProducerConnection | None) -> None:
+        self._next = connection
         self._progress.begin()
-        self._mender = asyncio.get_running_loop().create_task(self._mending())
-        self._mender.add_done_callback(self._mended)
+        self._reconnect_task = asyncio.get_running_loop().create_task(self._reconnect_and_drain())
+        self._reconnect_task.add_done_callback(self._on_reconnect_done)
 
-    def _mended(self, task: asyncio.Task[None]) -> None:
+    def _on_reconnect_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    async def _mending(self) -> None:
-        """Until the spool is empty and the next line is everybody's."""
+    async def _reconnect_and_drain(self) -> None:
+        """Reconnect, send the spool, and hand the connection to `put` once the spool is empty."""
         failures = 0
         while True:
             try:
                 if self._next is None:
                     async with asyncio.timeout(OPEN_S):
-                        self._next = await self._open_line()
-                if await self._handed_over(self._next):
+                        self._next = await self._open_connection()
+                if await self._hand_over(self._next):
                     break
             except BROKEN as error:
                 self._progress.failed(error)
@@ -266,22 +268,22 @@ class LogWriter:
             self._drop(self._next)
             self._next = None
 
-    async def _handed_over(self, line: ProducerConnection) -> bool:
-        """Send the oldest chunk; with the last ones give the line to everybody: True. Raises one of BROKEN."""
+    async def _hand_over(self, connection: ProducerConnection) -> bool:
+        """Send the oldest chunk. True once the spool is empty and `put` uses `connection`. Raises one of BROKEN."""
         if self._spool.size <= LAST_BYTES:
             self._spool.adopt()
         if not self._spool.empty:
-            soon = await self._sent_oldest(line)
+            soon = await self._send_oldest(connection)
             if not soon or self._spool.size > LAST_BYTES:
                 return False
         async with self._order, asyncio.timeout(HAND_OVER_S):
             while not self._spool.empty:
-                await self._sent_oldest(line)
-            self._line, self._next = line, None
+                await self._send_oldest(connection)
+            self._connection, self._next = connection, None
         return True
 
-    async def _sent_oldest(self, line: ProducerConnection) -> bool:
-        """Whether there was a chunk and Kafka took it soon."""
+    async def _send_oldest(self, connection: ProducerConnection) -> bool:
+        """Send the oldest chunk. True if there was one and Kafka acknowledged it within SOON_S."""
         chunk = self._spool.head(self._refusals.most)
         if chunk is None:
             await asyncio.sleep(FSYNC_S)
@@ -289,7 +291,7 @@ class LogWriter:
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(CHUNK_S):
-                await line.send_all(chunk.records)
+                await connection.send_all(chunk.records)
         except REFUSED as error:
             self._refusals.refused(chunk, error, asyncio.get_running_loop().time())
             raise

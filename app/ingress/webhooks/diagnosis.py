@@ -26,7 +26,7 @@ TRIMMED = (" ", "\n", "\r\n", "  ")
 
 
 class Misconfiguration(StrEnum):
-    """What would explain it; a closed list, for it is a label."""
+    """A cause of an invalid signature. A closed list, because it is a metric label."""
 
     SCHEME = "scheme"
     HOST = "host"
@@ -80,7 +80,7 @@ class ReceivedWebhook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignatureDiagnosis(NamedTuple):
-    """`mistakes`, with hints for an operator; `tenant`: whose secret fits, or ""."""
+    """`mistakes`: the causes found; `hints`: advice for an operator; `tenant`: whose secret signed it, or ""."""
 
     mistakes: tuple[Misconfiguration, ...]
     hints: tuple[str, ...] = ()
@@ -91,7 +91,8 @@ Option = tuple[str, Misconfiguration | None]
 
 
 def explain(seen: ReceivedWebhook, hooks: Iterable[WebhookRoute]) -> SignatureDiagnosis:
-    """The fewest mistakes that would explain it. A few thousand HMACs at most."""
+    """Find the smallest set of causes under which a secret that we hold signed the webhook. At most a few thousand
+    HMACs."""
     others = list(islice((hook for hook in hooks if hook is not seen.hook), MOST_TENANTS))
     found = (_own(seen, seen.hook) if seen.hook is not None else None) or _of_another(seen, others)
     return found or SignatureDiagnosis((Misconfiguration.UNKNOWN,), (HINTS[Misconfiguration.UNKNOWN],))

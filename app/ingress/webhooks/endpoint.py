@@ -1,7 +1,8 @@
-"""Twilio's webhooks: verified, parsed, on the log, answered. Raw ASGI: this is the hot path.
+"""Twilio's webhooks: verify, parse, write to the log, then answer. Raw ASGI, because this is the hot path.
 
-204 to a status callback, TwiML to an inbound text; 403 for a bad signature; 503 only when neither Kafka nor the spool
-takes the record (Twilio retries then, as our URLs ask); never 429, never text/plain (Twilio would text it).
+A status callback is answered with 204, an inbound text with TwiML, a bad signature with 403. 503 is answered only when
+neither Kafka nor the spool takes the record; Twilio then retries, as the connection overrides of our URLs request.
+Never 429, and never text/plain, which Twilio would send to the person as a text.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 REMEMBERED = 4096
 SETTINGS = b"x-twilio-webhooks-signature-settings"
 WRONG = problem(403, "the signature is not valid for the configured URL")
-# By these a request, and a proxy before it, tell for which URL it was meant: for explanations alone.
+# Headers that name the URL for which a request was meant. Used for diagnosis only, never to verify.
 TOLD = (b"host", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix")
 
 Headers = Mapping[bytes, bytes]
@@ -46,8 +47,8 @@ class ClientGoneError(HeliographError):
 
 
 class WebhookEndpoint:
-    """POST /twilio/... `answered` counts answers by kind and HTTP status; `repeated`: webhooks that came again.
-    How long a body may take is for `connections` to say."""
+    """The ASGI app of POST /twilio/... `answered`: count of answers by kind and HTTP status; `repeated`: count of
+    repeated webhooks. `http/connections.py` limits how long a body may take."""
 
     def __init__(self, hooks: WebhookRoutes, log: LogWriter, receipts: WebhookRecords, rejections: Rejections) -> None:
         self.hooks, self._log, self._receipts, self.rejections = hooks, log, receipts, rejections
@@ -84,7 +85,7 @@ class WebhookEndpoint:
             return WRONG
         form_sent, query = _is_form(headers), _short(scope["query_string"])
         message = await receive()
-        # Nearly always it came with its head.
+        # In nearly all cases the whole body arrives with the head.
         whole = message["type"] == "http.request" and not message.get("more_body")
         body = message.get("body", b"") if whole else await _rest(message, receive)
         form = read_form(body) if form_sent else read_json(body)
@@ -111,8 +112,8 @@ class WebhookEndpoint:
         return answer
 
     def _again(self, came: VerifiedWebhook) -> Answer | None:
-        """What it was answered, if it came before. The token is outside the signature and names nothing by itself; both
-        together name one event of Twilio's."""
+        """The earlier answer to a repeated webhook, else None. The idempotency token is not signed, so it identifies an
+        event of Twilio's only together with the signature."""
         answer = self._known.get((came.token, came.raw.signature)) if came.token else None
         self.repeated += answer is not None
         return answer
@@ -168,7 +169,8 @@ def _text(headers: Headers, name: bytes) -> str:
 
 
 def _is_form(headers: Headers) -> bool:
-    """Else it is JSON. Raises WebhookFormError; a body that says it is too long is refused before it is read."""
+    """True for a form, False for JSON. Raises WebhookFormError for any other type and for a content-length that is
+    too large, before the body is read."""
     kind = headers.get(b"content-type", b"")
     if kind != FORM and (kind := kind.partition(b";")[0].strip().lower()) not in (FORM, JSON):
         raise WebhookFormError(415, f"{FORM.decode()} or {JSON.decode()} only")
@@ -179,7 +181,7 @@ def _is_form(headers: Headers) -> bool:
 
 
 def _endless(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Nobody knows how much of a chunked body is still to come, and the server would read it all."""
+    """True for a chunked body: its length is unknown, and the server would read all of it."""
     return any(name == b"transfer-encoding" for name, _ in headers)
 
 
@@ -190,7 +192,8 @@ def _short(query: bytes) -> str:
 
 
 async def _rest(message: Any, receive: Any) -> bytes:
-    """The whole body, of which `message` brought the beginning; refused once it is too long. Raises ClientGoneError."""
+    """Read the whole body, which begins with `message`. Raises WebhookFormError if it is too long, and
+    ClientGoneError if the client disconnects."""
     parts, length = [], 0
     while message["type"] != "http.disconnect":
         parts.append(message.get("body", b""))

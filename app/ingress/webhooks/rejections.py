@@ -1,7 +1,7 @@
-"""Webhooks that were refused: counted all, told seldom, and explained off the hot path.
+"""Rejected webhooks: all counted, logged at a limited rate, and diagnosed outside the hot path.
 
-What nobody verified leaves its hash, its AccountSid and a count. Its body is kept, sealed, as a dead letter only where
-a secret that we hold turns out to have signed it (see `mistakes`).
+An unverified webhook leaves its hash, its AccountSid and a count. Its body is kept, sealed, as a dead letter only if
+the diagnosis shows that it was signed with a secret that we hold (see `diagnosis.py`).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ LONGEST_EXPLAINED = 24 * 1024
 
 
 class RejectionReason(StrEnum):
-    """Why a webhook was refused with 403; a closed list, for it is a label."""
+    """Why a webhook was answered with 403. A closed list, because it is a metric label."""
 
     UNSIGNED = "unsigned"
     UNKNOWN_TENANT = "unknown_tenant"
@@ -44,7 +44,7 @@ class RejectionReason(StrEnum):
 
 
 class Rate:
-    """`per_s` at most in the long run, `burst` at once. `left_out`: refused since it last allowed."""
+    """A token bucket: `per_s` permits a second, `burst` at once. `left_out`: permits denied since the last one."""
 
     def __init__(self, per_s: float, burst: int, now_s: Callable[[], float] = clock.boot_s) -> None:
         self._per_s, self._burst, self._now_s = per_s, burst, now_s
@@ -52,7 +52,7 @@ class Rate:
         self.left_out = 0
 
     def allows(self) -> bool:
-        """Whether one more may be."""
+        """Take a permit; False if none is left."""
         now_s = self._now_s()
         self._room = min(self._burst, self._room + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
@@ -64,7 +64,7 @@ class Rate:
 
 
 class Rejections:
-    """See the module. `counts`: by kind and reason; `mistakes`: of those that were explained."""
+    """Counts, logs and diagnoses rejected webhooks. `counts`: by kind and reason; `mistakes`: by diagnosed cause."""
 
     def __init__(self, log: LogWriter, sealer: Sealer, topics: Topics) -> None:
         self._log, self._sealer, self._topics = log, sealer, topics
@@ -74,7 +74,7 @@ class Rejections:
         self.mistakes: Counter[str] = Counter()
 
     def add(self, kind: str, why: RejectionReason, body: bytes = b"", account: str = "", tenant: str = "") -> None:
-        """Count it, and say so unless much was said just now."""
+        """Count a rejected webhook, and log it unless the rate limit of the log is reached."""
         self.counts[kind, why] += 1
         if not self._lines.allows():
             return
@@ -91,14 +91,14 @@ class Rejections:
         self._lines.left_out = 0
 
     def explain(self, seen: ReceivedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
-        """Find out why, later, if it is not too often and Twilio may have sent it."""
+        """Start a diagnosis in the background, unless the rate limit is reached or the body is too long."""
         if len(body) <= LONGEST_EXPLAINED and self._explanations.allows():
             task = asyncio.get_running_loop().create_task(self._explain(seen, body, hooks))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def settled(self) -> None:
-        """Every explanation under way has ended."""
+        """Wait until all diagnoses in progress have ended."""
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
@@ -114,7 +114,7 @@ class Rejections:
             await self._keep(seen, body, found)
 
     async def _keep(self, seen: ReceivedWebhook, body: bytes, found: SignatureDiagnosis) -> None:
-        """It came from Twilio: nothing of it is lost, though nothing is changed by it."""
+        """Keep a webhook that Twilio sent as a sealed dead letter. It changes no state, since it was not verified."""
         raw, place = (
             _encode({"tenant": found.tenant, "query": seen.query, "body": body.decode("latin-1")}),
             clock.new_id(),

@@ -1,8 +1,8 @@
-"""Whose webhook a request is, and over which URL Twilio signed it.
+"""Finds the tenant of a webhook, and the URL that Twilio signed.
 
-Tenant by route, else by AccountSid, else by Messaging Service or number of ours. Twilio signs the URL that it was
-given, so the signature is verified over the configured public URL of that route and the query as it came; the request's
-own Host header is never asked.
+The tenant follows from the route, else from AccountSid, else from our Messaging Service or number. Twilio signs the URL
+that it was given, so the signature is verified over the configured public URL and the query as received; the Host
+header of the request is never used.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     INBOUND = "inbound"
     FALLBACK = "fallback"
 
-    # Every webhook is looked up by it several times; an Enum's own is written in Python.
+    # Several dictionary look-ups for each webhook; Enum's own __hash__ is written in Python and slower.
     __hash__ = str.__hash__
 
 
@@ -38,14 +38,14 @@ KINDS = {kind.value: kind for kind in Kind}
 
 
 class WebhookRoute(msgspec.Struct, frozen=True):
-    """One tenant's webhooks. `urls`: by kind, every form of the public URL that Twilio may have signed."""
+    """The webhooks of one tenant. `urls`: by kind, each form of the public URL that Twilio may have signed."""
 
     tenant: Tenant
     keys: Keyring
     urls: dict[Kind, tuple[str, ...]]
 
     def signed_urls(self, kind: Kind, query: str) -> tuple[str, ...]:
-        """The URLs with the raw query."""
+        """The URLs of `kind`, each with the raw `query` appended."""
         if not query:
             return self.urls[kind]
         tail = f"?{query}"
@@ -53,7 +53,7 @@ class WebhookRoute(msgspec.Struct, frozen=True):
 
 
 class WebhookRoutes:
-    """Every tenant's webhooks."""
+    """Finds the `WebhookRoute` of a request among those of all tenants."""
 
     def __init__(self, tenants: Mapping[str, Tenant]) -> None:
         self._named = {name: _hook(tenant) for name, tenant in tenants.items()}
@@ -67,11 +67,12 @@ class WebhookRoutes:
 
     @property
     def all(self) -> Iterable[WebhookRoute]:
-        """Of every tenant."""
+        """The routes of all tenants."""
         return self._named.values()
 
     def find(self, name: str, kind: Kind, fields: Fields) -> WebhookRoute | None:
-        """By the name in the route; else by AccountSid, if that is one tenant's alone; else by its sender."""
+        """The route of the tenant `name`; if that is "", of the only tenant with this AccountSid, else of the only one
+        with this sender. None if there is none."""
         if name:
             return self._named.get(name)
         account = fields.get("AccountSid", "")
@@ -86,7 +87,7 @@ class WebhookRoutes:
 
 
 def read_path(path: str) -> tuple[Kind, str] | None:
-    """/twilio/status and /twilio/{tenant}/status: the kind and the name of the tenant or ""."""
+    """Kind and tenant name ("" if not given) of /twilio/status or /twilio/{tenant}/status; None for other paths."""
     return _remembered(path) if len(path) <= LONGEST_REMEMBERED else _read(path)
 
 
@@ -112,12 +113,12 @@ def _hook(tenant: Tenant) -> WebhookRoute:
 
 
 def _bare(url: str) -> str:
-    """Without query (it comes back with the request) and fragment (Twilio keeps it to itself)."""
+    """Drop the query, which the request repeats, and the fragment, which Twilio does not send."""
     return urlunsplit((*urlsplit(url)[:3], "", ""))
 
 
 def _fallback(inbound: str) -> str:
-    """The neighbour of the inbound URL."""
+    """The URL of the fallback webhook, derived from that of the inbound webhook."""
     return f"{inbound.removesuffix('/inbound')}/fallback" if inbound.endswith("/inbound") else inbound
 
 
@@ -128,7 +129,7 @@ def _senders(tenant: Tenant) -> set[str]:
 
 
 def _alone(found: Iterable[tuple[Name, WebhookRoute]]) -> dict[Name, WebhookRoute]:
-    """Those that name one tenant only."""
+    """Keep the keys that belong to one tenant only."""
     rows = list(found)
     counts = Counter(name for name, _ in rows)
     return {name: hook for name, hook in rows if counts[name] == 1}

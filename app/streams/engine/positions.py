@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from app.kafka.partition_reader import Logs
+from app.kafka.partition_reader import PartitionReader
 from app.streams.engine.agent import Output
 from app.streams.engine.producer import LeasedProducer
 
@@ -118,7 +118,7 @@ class Positions:
         wanted, found = set(places), dict[Place, Position]()
         if not self._topic:
             return {}
-        async with Logs(client) as logs:
+        async with PartitionReader(client) as logs:
             for number in sorted({number for _, number in wanted}):
                 async for records in logs.read(self._topic, number, *await logs.span(self._topic, number)):
                     for record in records:

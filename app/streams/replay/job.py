@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from app.kafka.partition_reader import Logs
+from app.kafka.partition_reader import PartitionReader
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
@@ -54,7 +54,7 @@ class PartitionReplay(msgspec.Struct, kw_only=True):
 class ReplayJob:
     """See the module. `tell` hears how far it is: topic and partition, records read, records to read."""
 
-    def __init__(self, logs: Logs, wanted: ReplaySelection, tell: Tell) -> None:
+    def __init__(self, logs: PartitionReader, wanted: ReplaySelection, tell: Tell) -> None:
         self._logs, self._wanted, self._tell = logs, wanted, tell
         topics = wanted.topics
         self._changelogs = {t: topics.all[f"<app>-{t}-changelog"].name for t in (CONTACTS, MESSAGES)}

@@ -73,4 +73,4 @@ class CreateRequestBuilder:
 
 def callback_url(tenant: Tenant, message_id: str, attempt: int) -> str:
     """The attempt's StatusCallback: our ids in the query, under Twilio's signature; overrides in the fragment."""
-    return tenant.told(tenant.status_callback_url, f"m={message_id}&a={attempt}")
+    return tenant.public_url(tenant.status_callback_url, f"m={message_id}&a={attempt}")
