@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from app import telemetry
+from app.errors import HeliographError
 from app.ingress.durable.producer import BROKEN, ProducerConnection
 from app.ingress.durable.record import LogRecord
 from app.ingress.durable.refused_records import REFUSED, RefusedRecords
@@ -21,8 +22,7 @@ from app.ingress.durable.spool_progress import SpoolProgress
 
 _log = telemetry.logger(__name__)
 
-# Seconds to wait for Kafka's acknowledgement before the record goes to the spool, where it is as durable. Records that
-# arrive while an earlier one is late wait no longer than this, so during a pause of Kafka most do not wait at all.
+# Seconds to wait for Kafka's acknowledgement; after the first late record all go to the spool, which is as durable.
 ACK_S = 0.4
 # Limit for sending the last spooled records while new ones wait. Longer than ACK_S, or the hand-over might never end.
 HAND_OVER_S = 1.5
@@ -37,7 +37,7 @@ FSYNC_S = 0.002
 LAST_BYTES, SOON_S = 256 << 10, 0.4
 
 
-class LogUnavailableError(Exception):
+class LogUnavailableError(HeliographError):
     """Neither Kafka nor the disk took the record."""
 
 
