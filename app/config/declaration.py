@@ -12,7 +12,7 @@ class Field:
     """A declared setting, for documentation and for reading the environment.
 
     `name`: attribute of `Settings`; `env`: environment variable; `read`: parser of its text; `meaning`: one line for
-    the README, with the unit; `secret`: never printed, and may also come as NAME_FILE.
+    the settings table, with the unit; `secret`: never printed, and may also come as NAME_FILE.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """Settings from the environment, read once at start and passed down. All faults are reported together.
 
-Each setting is declared once, in `Settings`; the README's table, `.env.example` and what is read from the environment
-are derived from it. A secret may also come as NAME_FILE, the path of a file whose one trailing newline is stripped.
+Each setting is declared once, in `Settings`; the table of `ops/guide/settings.md`, `.env.example` and what is read from
+the environment are derived from it. A secret may also come as NAME_FILE, the path of a file; one trailing newline
+is stripped.
 """
 
 # ruff: noqa: RUF009 - `setting` returns a dataclass field, as `dataclasses.field` does

@@ -22,8 +22,7 @@ from app.ingress.durable.spool_progress import SpoolProgress
 
 _log = telemetry.logger(__name__)
 
-# Seconds to wait for Kafka's acknowledgement before the record goes to the spool, where it is as durable. Records that
-# arrive while an earlier one is late wait no longer than this, so during a pause of Kafka most do not wait at all.
+# Seconds to wait for Kafka's acknowledgement; after the first late record all go to the spool, which is as durable.
 ACK_S = 0.4
 # Limit for sending the last spooled records while new ones wait. Longer than ACK_S, or the hand-over might never end.
 HAND_OVER_S = 1.5
