@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 import pytest
 
-from app.cli.main import main
 from app.config.environment import TOLERATED
 from app.config.reference import settings_example
 from app.config.settings import FIELDS, Settings
@@ -65,14 +64,3 @@ def test_the_example_copied_as_it_is_changes_nothing_and_holds_no_secret() -> No
     lines = (ROOT / ".env.example").read_text().splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert set(given.values()) == {""} and Settings.read(given) == Settings.read({})
-
-
-@pytest.mark.parametrize("words", sorted(LEAVES))
-def test_the_summary_of_a_command_is_never_cut_off(words: str) -> None:
-    assert 0 < len(LEAVES[words].get_short_help_str(limit=1000)) <= 45
-
-
-def test_the_summaries_of_groups_are_never_cut_off() -> None:
-    context = click.Context(main)
-    groups = [command for name in main.list_commands(context) if (command := main.get_command(context, name))]
-    assert [group.name for group in groups if len(group.get_short_help_str(limit=1000)) > 45] == []

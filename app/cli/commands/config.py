@@ -36,9 +36,7 @@ def command() -> None:
 @command.command("show")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(as_json: bool) -> None:
-    """Show the settings in force.
-
-    Settings in force; secrets hidden, whom a sandbox may text masked.
+    """Settings in force; secrets hidden, whom a sandbox may text masked.
 
     \b
     Example:
@@ -60,9 +58,7 @@ def show(as_json: bool) -> None:
 @command.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(as_json: bool) -> None:
-    """Check settings and tenants.
-
-    Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
+    """Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
 
     Notes tell what is unusual and holds: tenants that are sandboxes, from which topics requests are taken, after
     how many messages that fail a number is invalid (invalid_after, 5 for 30003 and 3 for 30005 if it is not set),
@@ -121,9 +117,7 @@ def _hidden(secret: bool, value: Any) -> Any:
 
 @command.command("example")
 def example() -> None:
-    """Print every setting as .env.example.
-
-    Every setting with its default, as .env.example holds it.
+    """Every setting with its default, as .env.example holds it.
 
     \b
     Example:
@@ -134,9 +128,7 @@ def example() -> None:
 
 @command.command("table")
 def table() -> None:
-    """Print the table of settings.
-
-    The table of settings, as `ops/guide/settings.md` holds it.
+    """The table of settings, as `ops/guide/settings.md` holds it.
 
     \b
     Example:

@@ -54,9 +54,7 @@ _many = click.argument("letter_ids", nargs=-1, required=True, callback=_ids)
 
 @click.group("deadletters")
 def command() -> None:
-    """List, show, retry and drop dead letters.
-
-    Look at dead letters, produce their records again, or mark them as done with."""
+    """Look at dead letters, produce their records again, or mark them as done with."""
 
 
 @command.command("list")
@@ -66,9 +64,7 @@ def command() -> None:
 @click.option("--all", "everything", is_flag=True, help="Those that were retried or dropped too.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 def list_letters(since: int | None, field: str | None, topic: str | None, everything: bool, as_json: bool) -> None:
-    """List dead letters, the newest first.
-
-    List letters, the newest first; nothing sealed is opened.
+    """List letters, the newest first; nothing sealed is opened.
 
     \b
     Examples:
@@ -92,9 +88,7 @@ def list_letters(since: int | None, field: str | None, topic: str | None, everyt
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(letter_id: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one dead letter.
-
-    Show one letter, and with --reveal the record it is about, number and text and all.
+    """Show one letter, and with --reveal the record it is about, number and text and all.
 
     \b
     Examples:
@@ -129,9 +123,7 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One object per record.")
 def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> None:
-    """Produce records of dead letters again.
-
-    Produce the records of letters again, each to the topic it came from, with its key and headers.
+    """Produce the records of letters again, each to the topic it came from, with its key and headers.
 
     Nothing is sent twice by it: a request keeps the identity it had, with or without an idempotency key. All letters
     must be fit for it (there, whole, not handled, opened by HELIOGRAPH_SEAL_KEYS), or nothing is produced. A header
@@ -160,9 +152,7 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
-    """Mark dead letters as handled.
-
-    Mark letters as done with: `list` shows them no more. They stay on the topic for as long as it keeps them.
+    """Mark letters as done with: `list` shows them no more. They stay on the topic for as long as it keeps them.
 
     \b
     Example:

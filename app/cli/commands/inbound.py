@@ -61,9 +61,7 @@ def command() -> None:
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(sid: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one inbound text by its Twilio SID.
-
-    Show one inbound text by its Twilio SID; with --reveal number, words, and every field of the webhook as it came.
+    """Show one inbound text by its Twilio SID; with --reveal number, words, and every field of the webhook as it came.
 
     The contact log keeps it for 30 days. Who opened it is a record on notify.consent, which is kept for ever.
 

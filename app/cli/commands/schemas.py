@@ -19,9 +19,7 @@ SIGNS = {"same": " ", "written": "+", "differs": "~", "missing": "!", "stray": "
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(check: bool, folder: Path | None, as_json: bool) -> None:
-    """Write or check the record schemas.
-
-    Write events/<type>.json (JSON Schema 2020-12) of every record, and asyncapi.yaml over the topics.
+    """Write events/<type>.json (JSON Schema 2020-12) of every record, and asyncapi.yaml over the topics.
 
     Nothing is deleted: exit 1 if a file is left over of a type that no topic has.
 

@@ -33,9 +33,7 @@ def command(
     sha256: bool,
     as_json: bool,
 ) -> None:
-    """Sign a webhook as Twilio would.
-
-    Print the headers that make a webhook to URL with these form fields, or this JSON body, valid.
+    """Print the headers that make a webhook to URL with these form fields, or this JSON body, valid.
 
     URL is the public one that Twilio is told (its query included), whatever address curl then talks to. The first auth
     token of the tenant signs: TWILIO_AUTH_TOKEN, or auth_tokens of the tenants file. The token itself is never shown.

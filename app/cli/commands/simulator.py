@@ -60,9 +60,7 @@ from app.simulator.control import build
 @click.option("--keep", type=click.IntRange(1), default=1_000_000, show_default=True, help="Texts that are remembered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(host: str, port: int, as_json: bool, **given: Any) -> None:
-    """Run a simulator of Twilio.
-
-    Speak the part of Twilio's REST API that heliograph uses, sign webhooks, misbehave on purpose.
+    """Speak the part of Twilio's REST API that heliograph uses, sign webhooks, misbehave on purpose.
 
     \b
     Examples:

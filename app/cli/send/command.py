@@ -64,11 +64,10 @@ ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
 def command(
     file: str | None, wait: bool, timeout: float, once: bool, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
-    """Send one message, or a file of them.
+    """Send one message or a file of messages. Takes --to and --body, or a CSV or JSON-lines FILE (- is stdin).
 
-    One by --to and --body; FILE is CSV or JSON lines, - is stdin. CSV names its columns in the first line: to, body,
-    media (URLs with blanks between), media_fallback, category, priority, sender, send_at, expires_at, campaign,
-    idempotency_key, tenant, and metadata.NAME for each entry of
+    CSV names its columns in the first line: to, body, media (URLs with blanks between), media_fallback, category,
+    priority, sender, send_at, expires_at, campaign, idempotency_key, tenant, and metadata.NAME for each entry of
     metadata. Other columns are ignored, with a warning; so are empty rows, without. Beside FILE, --tenant, --campaign,
     --sender, --category, --priority, --send-at and --expires-at are for lines that do not say it themselves.
 

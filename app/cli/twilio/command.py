@@ -29,9 +29,7 @@ prune = click.option(
 
 @click.group("twilio")
 def command() -> None:
-    """Set up and check a tenant's Twilio account.
-
-    Set up, check and look at the Twilio account of a tenant.
+    """Set up, check and look at the Twilio account of a tenant.
 
     These commands ask Twilio itself, or the server that TWILIO_API_BASE_URL (or api_base_url) names.
     """
@@ -48,9 +46,7 @@ command.add_command(numbers)
 @reveal
 @as_json
 def plan(tenant: str | None, prune: bool, reveal: bool, as_json: bool) -> None:
-    """Show what `apply` would change.
-
-    Show what `apply` would change at Twilio, field by field. Exit 1 if something is refused.
+    """Show what `apply` would change at Twilio, field by field. Exit 1 if something is refused.
 
     \b
     Examples:
@@ -69,9 +65,7 @@ def plan(tenant: str | None, prune: bool, reveal: bool, as_json: bool) -> None:
 @reveal
 @as_json
 def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: bool) -> None:
-    """Change Twilio to what the file declares.
-
-    Make services, numbers and webhooks at Twilio what the tenants file declares.
+    """Make services, numbers and webhooks at Twilio what the tenants file declares.
 
     The changes are shown first; if one is refused, none is made. Done twice it changes nothing. Nothing is removed
     without --prune, which takes numbers out of declared services, and asks before it does. The SIDs of services that
@@ -105,9 +99,7 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
 @of_tenants
 @as_json
 def check(tenant: str | None, as_json: bool) -> None:
-    """Check the account (read-only).
-
-    Look for what bites people, by calls that only read. Exit 1 if something is found.
+    """Look for what bites people, by calls that only read. Exit 1 if something is found.
 
     Secret files, credentials, account, region, services, senders, webhooks, US A2P campaigns, toll-free verifications.
     Each finding has a name from a closed list, what is wrong, where, and what to do.

@@ -46,9 +46,7 @@ def list_services(tenant: str | None, as_json: bool) -> None:
 @raw
 @as_json
 def show_service(sid: str, tenant: str | None, as_json: bool) -> None:
-    """Show one service with its senders.
-
-    Show one with its webhooks, numbers, other senders and US A2P campaigns.
+    """Show one with its webhooks, numbers, other senders and US A2P campaigns.
 
     \b
     Example:
@@ -92,9 +90,7 @@ def list_numbers(tenant: str | None, reveal: bool, as_json: bool) -> None:
 @raw
 @as_json
 def show_number(number: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
-    """Show one number with its webhooks.
-
-    Show one, by its SID or in E.164, with its webhooks.
+    """Show one, by its SID or in E.164, with its webhooks.
 
     \b
     Examples:

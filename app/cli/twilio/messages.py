@@ -38,9 +38,7 @@ def _recipient(_context: click.Context, _parameter: click.Parameter, given: str)
 
 @click.group("messages")
 def messages() -> None:
-    """List, show, cancel and redact texts.
-
-    Texts as Twilio keeps them, sent and received. `heliograph explain` tells what became of a message of ours."""
+    """Texts as Twilio keeps them, sent and received. `heliograph explain` tells what became of a message of ours."""
 
 
 @messages.command("fetch")
@@ -51,9 +49,7 @@ def messages() -> None:
 @raw
 @as_json
 def fetch(sid: str, tenant: str | None, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one text as Twilio keeps it.
-
-    Show one text: status, error code, segments, price. That --reveal showed it is kept on notify.consent.
+    """Show one text: status, error code, segments, price. That --reveal showed it is kept on notify.consent.
 
     \b
     Example:
@@ -122,9 +118,7 @@ async def _list(line: "SdkClient", wish: "MessageChange", limit: int | None, rev
 @by_tenant
 @as_json
 def cancel(sid: str, tenant: str | None, as_json: bool) -> None:
-    """Cancel a text scheduled at Twilio.
-
-    Withdraw a text that is scheduled at Twilio; a message of ours is withdrawn by `heliograph cancel`.
+    """Withdraw a text that is scheduled at Twilio; a message of ours is withdrawn by `heliograph cancel`.
 
     \b
     Example:
@@ -141,9 +135,7 @@ def cancel(sid: str, tenant: str | None, as_json: bool) -> None:
 @yes
 @as_json
 def redact(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) -> None:
-    """Empty the body of texts at Twilio.
-
-    Empty the body of texts at Twilio; number, status and price stay. It cannot be undone.
+    """Empty the body of texts at Twilio; number, status and price stay. It cannot be undone.
 
     \b
     Example:
