@@ -19,10 +19,10 @@ from app.cli.options.timestamps import moment
 from app.cli.output import raw, say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, USAGE, give_up
 from app.cli.process.start import reaching_kafka, settings_or_exit
-from app.cli.queries.dead_letter_reproduction import Reproduction, escaped, produce, reproduction
+from app.cli.queries.dead_letter_reproduction import DeadLetterReproduction, escaped, produce, reproduction
 from app.cli.queries.dead_letters import (
-    Letter,
-    LetterLine,
+    DeadLetterProducer,
+    DeadLetterView,
     about,
     append,
     handled,
@@ -166,7 +166,7 @@ def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
     say_json({"dropped": dropped}) if as_json else say(f"dropped {len(dropped)}")
 
 
-async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
+async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[DeadLetterView]:
     """In the order asked for, each once; exit 1 naming those that are not there."""
     wanted = list(dict.fromkeys(letter_ids))
     letters = await read_letters(topic_of(settings), client_settings(settings), wanted=set(wanted))
@@ -175,7 +175,7 @@ async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
     return [letters[letter_id] for letter_id in wanted]
 
 
-def _again(settings: Settings, tenants: Iterable[str], letter: Letter) -> Reproduction:
+def _again(settings: Settings, tenants: Iterable[str], letter: DeadLetterView) -> DeadLetterReproduction:
     """The record to produce. Exit 1 for a letter that was handled, that is cut, or that came from no topic of ours."""
     known = {topic.name for topic in Topics(settings.topic_prefix, settings.group, tenants).all.values()}
     place = place_of(letter.record.source)
@@ -192,7 +192,7 @@ def _again(settings: Settings, tenants: Iterable[str], letter: Letter) -> Reprod
     return reproduction(*place, _opened(settings, letter), letter.record.source)
 
 
-def _opened(settings: Settings, letter: Letter) -> OpenedContent:
+def _opened(settings: Settings, letter: DeadLetterView) -> OpenedContent:
     if not settings.seal_keys:
         give_up("HELIOGRAPH_SEAL_KEYS: is required to open a letter", code=USAGE)
     try:
@@ -203,13 +203,13 @@ def _opened(settings: Settings, letter: Letter) -> OpenedContent:
 
 async def _retry(
     settings: Settings,
-    letters: Sequence[Letter],
-    records: Sequence[Reproduction],
+    letters: Sequence[DeadLetterView],
+    records: Sequence[DeadLetterReproduction],
     by: str,
     as_json: bool,
 ) -> None:
     """One after another: a record is acknowledged before its letter is marked, so a crash loses none."""
-    async with LetterLine(settings) as producer:
+    async with DeadLetterProducer(settings) as producer:
         for letter, record in zip(letters, records, strict=True):
             try:
                 await produce(producer, record)

@@ -72,11 +72,11 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
         prove=verify,
     )
     async with Logs(client) as logs:
-        offline = ReplayJob(logs, wanted, _Progress())
+        offline = ReplayJob(logs, wanted, _ReplayProgress())
         numbers = list(await logs.partitions(topics.contacts))
         if contact is not None:
             numbers = [await partition_of(topics.contacts, contact, client)]
-        summary = _Summary(verify)
+        summary = _ReplaySummary(verify)
         async for done in offline.run(numbers):
             shown = 0 if verify else _show(done, as_json)
             summary.add(done, shown, until)
@@ -84,7 +84,7 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
     return summary.code(must_be_there=contact is not None and until is None)
 
 
-class _Progress:
+class _ReplayProgress:
     """How far it is, on stderr, every `TELL_S`."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ def _views(done: PartitionReplay) -> Iterator[View]:
             yield message_view(done.partition, row)
 
 
-class _Summary:
+class _ReplaySummary:
     """What all partitions came to."""
 
     def __init__(self, verify: bool) -> None:
