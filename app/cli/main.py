@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="heliograph", message="%(version)s")
 def main() -> None:
-    """Tell this person, and learn what became of it: SMS and MMS through Twilio, event-sourced on Kafka.
+    """Send SMS and MMS through Twilio and track their outcome. Event-sourced on Kafka.
 
     Exit codes: 0 all well, 1 problems found, 2 wrong usage or settings. A process that runs on ends with 70 when
     starting it again may help, with 78 when an operator must act first.

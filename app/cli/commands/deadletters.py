@@ -54,7 +54,7 @@ _many = click.argument("letter_ids", nargs=-1, required=True, callback=_ids)
 
 @click.group("deadletters")
 def command() -> None:
-    """Look at dead letters, produce their records again, or mark them as done with."""
+    """List, show, retry and drop dead letters."""
 
 
 @command.command("list")
@@ -64,7 +64,7 @@ def command() -> None:
 @click.option("--all", "everything", is_flag=True, help="Those that were retried or dropped too.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 def list_letters(since: int | None, field: str | None, topic: str | None, everything: bool, as_json: bool) -> None:
-    """List letters, the newest first; nothing sealed is opened.
+    """List dead letters, newest first. Nothing sealed is opened.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def list_letters(since: int | None, field: str | None, topic: str | None, everyt
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(letter_id: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one letter, and with --reveal the record it is about, number and text and all.
+    """Show one dead letter. With --reveal also the record it is about, number and text and all.
 
     \b
     Examples:
@@ -123,7 +123,7 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One object per record.")
 def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> None:
-    """Produce the records of letters again, each to the topic it came from, with its key and headers.
+    """Produce the records again. Each goes to the topic it came from, with its key and headers.
 
     Nothing is sent twice by it: a request keeps the identity it had, with or without an idempotency key. All letters
     must be fit for it (there, whole, not handled, opened by HELIOGRAPH_SEAL_KEYS), or nothing is produced. A header
@@ -152,7 +152,7 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
-    """Mark letters as done with: `list` shows them no more. They stay on the topic for as long as it keeps them.
+    """Mark dead letters as handled. `list` shows them no more. They stay on the topic for as long as it keeps them.
 
     \b
     Example:

@@ -60,7 +60,7 @@ HIDDEN = (
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Print every input, decision, attempt and report of one message, with times and reasons.
+    """Print the history of one message. Covers every input, decision, attempt and report, with times.
 
     Idempotency key, campaign and metadata need HELIOGRAPH_SEAL_KEYS. With --reveal recipient and text, too; who opened
     them is a record on notify.consent, which is kept for ever.

@@ -51,7 +51,7 @@ class InboundView(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.group("inbound")
 def command() -> None:
-    """Look at a text that a person sent."""
+    """Show inbound texts."""
 
 
 @command.command("show")
@@ -61,7 +61,7 @@ def command() -> None:
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(sid: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one inbound text by its Twilio SID; with --reveal number, words, and every field of the webhook as it came.
+    """Show one inbound text by its Twilio SID. With --reveal number, words, and every field of the webhook as it came.
 
     The contact log keeps it for 30 days. Who opened it is a record on notify.consent, which is kept for ever.
 

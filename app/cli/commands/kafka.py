@@ -35,7 +35,7 @@ def _options(function: click.Command) -> click.Command:
 
 @click.group("kafka")
 def command() -> None:
-    """Run a real one-node Kafka for development: in a container if a Docker engine answers, else by Java."""
+    """Run a Kafka broker for development. One node: in a container if a Docker engine answers, else by Java."""
 
 
 @command.command("start")
@@ -132,7 +132,7 @@ def _console(name: str) -> click.Command:
         sys.exit(subprocess.run(command, env=os.environ).returncode)  # noqa: S603 - our own words
 
     tool, words = CONSOLE[name]
-    about = f"Kafka's own {name}, from the same jars; arguments are passed on."
+    about = f"Run Kafka's own {name}. Its arguments are passed on."
     servers = f"--bootstrap-server, if it is not among them, is KAFKA_BOOTSTRAP_SERVERS or {SERVERS}."
     run.help = f"{about}\n\n{servers}\n\n\b\nExample:\n  heliograph kafka {name} {words}"
     return run

@@ -39,7 +39,7 @@ TELL_S = 2.0
     "--json", "as_json", is_flag=True, help="One row per line, a summary last; with --verify the summary alone."
 )
 def command(verify: bool, contact_id: str | None, until: int | None, as_json: bool) -> None:
-    """Fold the contact log again, offline, and show the rows it leads to: no numbers, no texts.
+    """Replay the contact log offline. Folds it again and shows the rows it leads to: no numbers, no texts.
 
     With --verify each live row (tables contacts and messages) is compared with the folded one at the same watermark, so
     it holds beside running workers too. Rows whose part of the log is deleted are counted as not provable.

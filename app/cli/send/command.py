@@ -64,7 +64,7 @@ ONE_MESSAGE = ("to", "body", "media", "media_fallback", "key")
 def command(
     file: str | None, wait: bool, timeout: float, once: bool, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
-    """Send one message (--to, --body), or a CSV or JSON-lines FILE (- is stdin).
+    """Send one message or a file of messages. Takes --to and --body, or a CSV or JSON-lines FILE (- is stdin).
 
     CSV names its columns in the first line: to, body, media (URLs with blanks between), media_fallback, category,
     priority, sender, send_at, expires_at, campaign, idempotency_key, tenant, and metadata.NAME for each entry of
