@@ -120,7 +120,7 @@ def example() -> None:
 
 @command.command("table")
 def table() -> None:
-    """Print the settings table of the README.
+    """Print the table of all settings. `ops/guide/settings.md` holds it.
 
     \b
     Example:
