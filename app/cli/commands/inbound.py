@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from app import clock
-from app.cli.options.operator import by_option
+from app.cli.options.operator import by_option, operator_view
 from app.cli.output import raw, say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, USAGE, give_up
 from app.cli.process.start import reaching_kafka, settings_or_exit
@@ -103,7 +103,7 @@ async def find(settings: Settings, topics: Topics, sid: str) -> InboundView | No
     async with Logs(client) as logs:
         async for value, _ in _naming(logs, topics.consent, sid):
             if value.get("type") == "notify.inbound_opened.v1" and value["message_sid"] == sid:
-                opened.append({name: value.get(name, "") for name in ("by", "os_user", "sudo_user", "at")})
+                opened.append(operator_view(value))
         async for value, record in _naming(logs, topics.contacts, sid):
             if value.get("type") == "contact.texted.v1" and value["sid"] == sid:
                 place = f"{record.partition}-{record.offset}"

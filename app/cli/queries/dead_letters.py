@@ -7,7 +7,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from app import clock
-from app.cli.options.operator import recorded
+from app.cli.options.operator import operator_view, recorded
 from app.config.settings import Settings
 from app.kafka.client import client_settings
 from app.kafka.topic_io import follow
@@ -54,12 +54,8 @@ class DeadLetterView(msgspec.Struct, kw_only=True):
             "bytes": record.bytes,
             "cut": record.cut,
             "handled": None if handled is None else {"how": handled.how, "by": handled.by, "at": handled.at},
-            "opened": [_opened(opened) for opened in self.opened],
+            "opened": [operator_view(msgspec.structs.asdict(opened)) for opened in self.opened],
         }
-
-
-def _opened(mark: NotifyDeadletterOpened) -> View:
-    return {"by": mark.by, "os_user": mark.os_user, "sudo_user": mark.sudo_user, "at": mark.at}
 
 
 async def read_letters(
