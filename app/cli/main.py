@@ -32,7 +32,7 @@ COMMANDS = {
 }
 
 
-class Lazy(click.Group):
+class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -47,10 +47,10 @@ class Lazy(click.Group):
         return command
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="heliograph", message="%(version)s")
 def main() -> None:
-    """Tell this person, and learn what became of it: SMS and MMS through Twilio, event-sourced on Kafka.
+    """Send SMS and MMS through Twilio and track their outcome. Event-sourced on Kafka.
 
     Exit codes: 0 all well, 1 problems found, 2 wrong usage or settings. A process that runs on ends with 70 when
     starting it again may help, with 78 when an operator must act first.

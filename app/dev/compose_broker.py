@@ -16,7 +16,7 @@ FILE = Path(__file__).parents[2] / "docker-compose.yml"
 ENGINE_S, PULL_S = 10.0, 300.0
 
 
-class Broker(Protocol):
+class BrokerControl(Protocol):
     """What every dev broker can do."""
 
     def start(self) -> str:
@@ -70,12 +70,12 @@ class ComposeBroker:
             raise BrokerError(f"docker compose {arguments[0]} did not end within {PULL_S:.0f} s") from None
 
 
-class EitherBroker:
+class SelectedBroker:
     """The container, or the jars where it cannot be had; `why` says what went wrong with the container."""
 
     def __init__(self, container: ComposeBroker, jars: DevBroker) -> None:
         self._container, self._jars = container, jars
-        self._chosen: Broker = container
+        self._chosen: BrokerControl = container
         self.why = ""
 
     def start(self) -> str:
@@ -109,9 +109,9 @@ def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False, timeout=ENGINE_S).returncode == 0  # noqa: S603
 
 
-def dev_broker(port: int, directory: Path) -> Broker:
+def dev_broker(port: int, directory: Path) -> BrokerControl:
     """The broker to use on this machine. One that runs from `directory` already is kept."""
     jars = DevBroker(port, directory)
     if jars.running() is not None or not engine_answers():
         return jars
-    return EitherBroker(ComposeBroker(port), jars)
+    return SelectedBroker(ComposeBroker(port), jars)

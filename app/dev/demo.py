@@ -18,7 +18,7 @@ from app.dev.dev_cluster import SERVICE, ClusterPlan, DevCluster
 from app.errors import HeliographError
 from app.kafka.client import client_settings
 
-# Shares of calls and callbacks that misbehave; see `app.simulator.faults.Faults`.
+# Shares of calls and callbacks that misbehave; see `app.simulator.faults.FaultConfig`.
 FAULTS: dict[str, dict[str, float]] = {
     "none": {},
     "throttle": {"throttle": 0.05},

@@ -19,7 +19,7 @@ from app.config.settings import Settings
 from app.config.tenants import Tenant, load_tenants, read_tenants
 from app.dev import process_env
 from app.dev.broker import BrokerError, DevBroker, free_port
-from app.dev.compose_broker import Broker, dev_broker
+from app.dev.compose_broker import BrokerControl, dev_broker
 from app.dev.process import ChildProcess, ProcessError
 from app.dev.process_env import ACCOUNT, SERVICE
 from app.kafka import topic_plan
@@ -58,7 +58,7 @@ class DevCluster:
     def __init__(self, plan: ClusterPlan, env: Mapping[str, str]) -> None:
         self.plan = plan
         self._outside = dict(env)
-        self._broker: Broker | None = None
+        self._broker: BrokerControl | None = None
         self._lock = ExitStack()
         self.parts: dict[str, ChildProcess] = {}
         self.env: dict[str, str] = {}

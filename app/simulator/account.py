@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator.account_access import Guard, answered
-from app.simulator.account_data import Holdings, Seed
+from app.simulator.account_access import AccountAccess, answered
+from app.simulator.account_data import AccountSeed, SimulatedAccount
 from app.simulator.numbers import Numbers
 from app.simulator.services import Services
 
 
-def account_routes(sid: str, holdings: Holdings, guard: Guard) -> Sequence[Route]:
+def account_routes(sid: str, holdings: SimulatedAccount, guard: AccountAccess) -> Sequence[Route]:
     """Numbers, services, registrations, the account."""
     services, numbers = Services(sid, holdings, guard), Numbers(sid, holdings, guard)
     account, service = "/2010-04-01/Accounts/{account}", "/v1/Services/{sid}"
@@ -29,7 +29,7 @@ def account_routes(sid: str, holdings: Holdings, guard: Guard) -> Sequence[Route
         """POST puts in place, DELETE forgets; all is shown, how many requests came, how many writes were taken."""
         if request.method == "POST":
             try:
-                holdings.seed(msgspec.json.decode(await request.body(), type=Seed))
+                holdings.seed(msgspec.json.decode(await request.body(), type=AccountSeed))
             except (msgspec.MsgspecError, ValueError) as bad:
                 return answered(400, {"error": str(bad)})
         elif request.method == "DELETE":

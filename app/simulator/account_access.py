@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.account_data import Holdings
+from app.simulator.account_data import SimulatedAccount
 from app.simulator.config import SimulatorConfig
-from app.simulator.rules import Refusal
+from app.simulator.rules import CreateRejection
 
 DEFAULT_SIZE, MAX_SIZE = 50, 1000
 # Twilio: with test credentials every resource but a few creates answers so.
-TEST_ONLY = Refusal(20008, "Resource not accessible with Test Account Credentials", 403)
-MISSING = Refusal(20001, "A required parameter is missing")
+TEST_ONLY = CreateRejection(20008, "Resource not accessible with Test Account Credentials", 403)
+MISSING = CreateRejection(20001, "A required parameter is missing")
 
 
 def answered(status: int, content: Any) -> Response:
@@ -25,20 +25,20 @@ def answered(status: int, content: Any) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def refused(refusal: Refusal) -> Response:
+def refused(refusal: CreateRejection) -> Response:
     """Twilio's error, in its older form."""
     return answered(refusal.status, refusal.content())
 
 
-class Guard:
+class AccountAccess:
     """Basic auth. As with Twilio's standard API keys, a key may not read the account itself."""
 
-    def __init__(self, config: SimulatorConfig, holdings: Holdings) -> None:
+    def __init__(self, config: SimulatorConfig, holdings: SimulatedAccount) -> None:
         self._account, self._holdings = config.account_sid, holdings
         self._own = _basic(config.account_sid, config.auth_token)
         self._keys = {_basic(sid, secret) for sid, secret in config.api_keys.items()}
 
-    def refusal(self, request: Request, *, keys: bool = True) -> Refusal | None:
+    def refusal(self, request: Request, *, keys: bool = True) -> CreateRejection | None:
         """Why this request may not read or write; None if it may. `keys`: whether an API key is enough."""
         self._holdings.asked += 1
         given = request.headers.get("authorization", "")

@@ -64,7 +64,7 @@ class SimulatedVerification(msgspec.Struct, kw_only=True, forbid_unknown_fields=
     rejection_reason: str | None = None
 
 
-class Seed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class AccountSeed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What POST /_sim/account puts in place; a list that is not named stays as it is.
 
     `test`: the credentials are test credentials, which may read nothing (20008). `answers_as`: the SID that the account
@@ -83,7 +83,7 @@ class Seed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 Held = TypeVar("Held", SimulatedNumber, SimulatedService)
 
 
-class Holdings:
+class SimulatedAccount:
     """The memory. `asked`: requests that came, allowed or not; `changes`: writes taken. A test sees that none was.
     `described`: somebody said which numbers or services there are, so others are none of the account's."""
 
@@ -94,14 +94,14 @@ class Holdings:
 
     def clear(self) -> None:
         """As at first: the numbers are the senders, all in the service if one is named, and nothing is described."""
-        self.account = Seed()
+        self.account = AccountSeed()
         self.verifications: dict[str, SimulatedVerification] = {}
         self.numbers = _by_sid([SimulatedNumber(phone_number=number) for number in self._config.senders], "PN")
         first = _by_sid([_in_order(self._config, self.numbers)], "MG") if self._config.service else {}
         self.services: dict[str, SimulatedService] = first
         self.described = False
 
-    def seed(self, seed: Seed) -> None:
+    def seed(self, seed: AccountSeed) -> None:
         """Put in place. Raises ValueError, and puts nothing, when a service or verification names no number of the
         account."""
         numbers = self.numbers if seed.numbers is None else _by_sid(seed.numbers, "PN")

@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from app.simulator import rules
 from app.simulator.listing import PageError, page
-from app.simulator.message_life import Lives
-from app.simulator.rules import MAX_VALIDITY_S, CreateForm, Refusal, refusal, send_at, sender_of
-from app.simulator.state import State, new_sid
+from app.simulator.message_life import MessageLifecycles
+from app.simulator.rules import MAX_VALIDITY_S, CreateForm, CreateRejection, refusal, send_at, sender_of
+from app.simulator.state import SimulatorState, new_sid
 from app.simulator.text import StoredText, resource
 
 MAX_FIELDS = 1000
@@ -30,10 +30,10 @@ def answered(status: int, content: Any, headers: Mapping[str, str] | None = None
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-class Api:
+class MessagesApi:
     """Handlers of /2010-04-01/Accounts/{account}/Messages."""
 
-    def __init__(self, state: State, lives: Lives) -> None:
+    def __init__(self, state: SimulatorState, lives: MessageLifecycles) -> None:
         self._state, self._lives = state, lives
         self._open = 0
         config = state.config
@@ -70,7 +70,7 @@ class Api:
         self._state.counts["refused_20429"] += 1
         return self.refused(rules.THROTTLED, {"Retry-After": str(after)} if after else None)
 
-    def refused(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    def refused(self, refusal: CreateRejection, headers: Mapping[str, str] | None = None) -> Response:
         """Twilio's error, in the form that is configured."""
         if self._state.config.errors == "legacy":
             return answered(refusal.status, refusal.content(), headers)
@@ -146,12 +146,12 @@ class Api:
     async def fetch(self, request: Request) -> Response:
         """GET Messages/{sid}.json."""
         found = self._found(request)
-        return self.refused(found) if isinstance(found, Refusal) else self._shown(found)
+        return self.refused(found) if isinstance(found, CreateRejection) else self._shown(found)
 
     async def update(self, request: Request) -> Response:
         """POST Messages/{sid}.json: Status=canceled, or an empty Body to redact."""
         found = self._found(request)
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return self.refused(found)
         form = dict(await _form(request))
         if (form.get("Status"), form.get("Body")) not in (("canceled", None), (None, "")):
@@ -168,7 +168,7 @@ class Api:
     async def delete(self, request: Request) -> Response:
         """DELETE Messages/{sid}.json, of a text that has come to its end."""
         found = self._found(request)
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return self.refused(found)
         if found.status not in ENDED:
             return self.refused(rules.NOT_COMPLETE)
@@ -184,15 +184,15 @@ class Api:
         try:
             return answered(200, page(self._state, request.url.path, query))
         except PageError:
-            return self.refused(Refusal(20001, "Invalid page, page size or date"))
+            return self.refused(CreateRejection(20001, "Invalid page, page size or date"))
 
-    def _unknown(self, request: Request) -> Refusal | None:
+    def _unknown(self, request: Request) -> CreateRejection | None:
         """Why these credentials may not ask."""
         if request.headers.get("authorization", "") not in self._credentials:
             return rules.UNAUTHORISED
         return None if request.path_params["account"] == self._state.config.account_sid else rules.NOT_FOUND
 
-    def _found(self, request: Request) -> StoredText | Refusal:
+    def _found(self, request: Request) -> StoredText | CreateRejection:
         unknown = self._unknown(request)
         return unknown or self._state.texts.get(request.path_params["sid"]) or rules.NOT_FOUND
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from app.simulator.faults import Count, Milliseconds, Script
+from app.simulator.faults import Count, Milliseconds, RecipientScript
 from app.simulator.line_types import read_line
 from app.simulator.recipient import read_end
 
@@ -23,7 +23,7 @@ def _must_be_numbers(name: str, numbers: Iterable[str]) -> None:
         raise ValueError(f"{name}: {wrong[0]} is no number")
 
 
-class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChangeableConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What POST /_sim/config may set; see SimulatorConfig."""
 
     seed: int = 7
@@ -31,7 +31,7 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     countries: dict[str, dict[str, float]] = {}
     lines: dict[str, float] = msgspec.field(default_factory=lambda: {"mobile": 1.0})
     ends: dict[str, str] = {}
-    scripts: dict[str, Script] = {}
+    scripts: dict[str, RecipientScript] = {}
     reserved: bool = True
     step_ms: Milliseconds = 30.0
     latency_ms: Milliseconds = 0.0
@@ -78,7 +78,7 @@ class Changeable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return self.mps_of.get(sender, self.mps)
 
 
-class SimulatorConfig(Changeable, frozen=True, kw_only=True):
+class SimulatorConfig(ChangeableConfig, frozen=True, kw_only=True):
     """Behaviour of texts: `mix`: weight of each end (delivered, undelivered, failed, silent, read, stuck, corrected,
     contradicted; or with a Twilio code, as in `undelivered:30005`); `countries`: the mix of numbers by prefix; `ends`:
     the end of every text to a number; `scripts`: all that a number does (Script), beside those of `reserved` numbers;

@@ -25,7 +25,7 @@ def keyword(body: str) -> str:
     return "STOP" if word in STOP else "START" if word in START else "HELP" if word in HELP else ""
 
 
-class OptOuts:
+class OptOutRegistry:
     """Who said STOP to which service or number."""
 
     def __init__(self) -> None:

@@ -13,15 +13,15 @@ from starlette.routing import Route
 
 from app.simulator import rules
 from app.simulator.account import account_routes
-from app.simulator.account_access import Guard
-from app.simulator.account_data import Holdings
-from app.simulator.api import Api, answered
-from app.simulator.config import Changeable, SimulatorConfig
-from app.simulator.faults import Faults
-from app.simulator.inbound_people import InboundForm, People
-from app.simulator.lookup import Lookups
-from app.simulator.message_life import Lives
-from app.simulator.state import State
+from app.simulator.account_access import AccountAccess
+from app.simulator.account_data import SimulatedAccount
+from app.simulator.api import MessagesApi, answered
+from app.simulator.config import ChangeableConfig, SimulatorConfig
+from app.simulator.faults import FaultConfig
+from app.simulator.inbound_people import InboundForm, InboundSenders
+from app.simulator.lookup import LookupApi
+from app.simulator.message_life import MessageLifecycles
+from app.simulator.state import SimulatorState
 from app.simulator.text import created
 from app.simulator.webhooks import WebhookSender
 
@@ -37,10 +37,10 @@ class CreatesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
-class Control:
+class ControlApi:
     """Handlers of /_sim. What they cannot read is answered with 400 and why."""
 
-    def __init__(self, state: State, webhooks: WebhookSender, people: People) -> None:
+    def __init__(self, state: SimulatorState, webhooks: WebhookSender, people: InboundSenders) -> None:
         self._state, self._webhooks, self._people = state, webhooks, people
 
     async def creates(self, request: Request) -> Response:
@@ -81,9 +81,9 @@ class Control:
     async def faults(self, request: Request) -> Response:
         """GET shows, POST sets (what is not named is off), DELETE clears."""
         if request.method == "DELETE":
-            self._state.set_faults(Faults())
+            self._state.set_faults(FaultConfig())
         elif request.method == "POST":
-            return await _reading(request, Faults, self._set_faults)
+            return await _reading(request, FaultConfig, self._set_faults)
         return self._shown()
 
     async def config(self, request: Request) -> Response:
@@ -108,12 +108,12 @@ class Control:
         self._webhooks.forget()
         return answered(200, {})
 
-    def _set_faults(self, faults: Faults) -> Response:
+    def _set_faults(self, faults: FaultConfig) -> Response:
         self._state.set_faults(faults)
         return self._shown()
 
     def _configure(self, changes: dict[str, Any]) -> Response:
-        changed = msgspec.convert({**self._settings(), **changes}, Changeable)
+        changed = msgspec.convert({**self._settings(), **changes}, ChangeableConfig)
         self._state.configure(msgspec.structs.replace(self._state.config, **msgspec.structs.asdict(changed)))
         return self._configured()
 
@@ -122,7 +122,7 @@ class Control:
 
     def _settings(self) -> dict[str, Any]:
         known = msgspec.to_builtins(self._state.config)
-        return {name: known[name] for name in Changeable.__struct_fields__}
+        return {name: known[name] for name in ChangeableConfig.__struct_fields__}
 
     def _shown(self) -> Response:
         return answered(200, msgspec.structs.asdict(self._state.strikes.faults))
@@ -151,12 +151,15 @@ async def _healthz(_request: Request) -> Response:
 
 def build(config: SimulatorConfig) -> Starlette:
     """The ASGI app; it begins nothing before the first request."""
-    holdings = Holdings(config)
-    state, guard = State(config, holdings), Guard(config, holdings)
+    holdings = SimulatedAccount(config)
+    state, guard = SimulatorState(config, holdings), AccountAccess(config, holdings)
     webhooks = WebhookSender(lambda: state.config)
-    people = People(state, webhooks)
-    api, control = Api(state, Lives(state, webhooks, people.arrived)), Control(state, webhooks, people)
-    lookups = Lookups(state, api, guard)
+    people = InboundSenders(state, webhooks)
+    api, control = (
+        MessagesApi(state, MessageLifecycles(state, webhooks, people.arrived)),
+        ControlApi(state, webhooks, people),
+    )
+    lookups = LookupApi(state, api, guard)
     messages = "/2010-04-01/Accounts/{account}/Messages"
 
     @asynccontextmanager

@@ -21,7 +21,7 @@ LOOKUP_FAULTS = ("lookup_timeout", "lookup_throttle", "lookup_500", "lookup_503"
 ALL_FAULTS = ("slow", *CALL_FAULTS, *TEXT_FAULTS, *CALLBACK_FAULTS, *INBOUND_FAULTS, *LOOKUP_FAULTS)
 
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FaultConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Shares (0 to 1) of calls, texts and callbacks that misbehave.
 
     Calls that are not taken: `timeout` (never answered), `throttle` (429/20429, with Retry-After of `retry_after_s` if
@@ -69,7 +69,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     callbacks: Count = 0
 
 
-class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecipientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one number does, always or the first `times` times.
 
     `end`: of a text to it; `media_end`: of one with media; `faults`: what strikes its calls and callbacks (names of

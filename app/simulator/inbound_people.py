@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from app.simulator.consent import CONFIRMED, keyword
-from app.simulator.state import State, new_sid
+from app.simulator.state import SimulatorState, new_sid
 from app.simulator.text import StoredText, segments
 from app.simulator.webhook_client import WebhookResponse
 from app.simulator.webhooks import WebhookSender
@@ -47,10 +47,10 @@ class InboundAnswer(msgspec.Struct, kw_only=True):
     confirmed: str = ""
 
 
-class People:
+class InboundSenders:
     """See the module."""
 
-    def __init__(self, state: State, webhooks: WebhookSender) -> None:
+    def __init__(self, state: SimulatorState, webhooks: WebhookSender) -> None:
         self._state, self._webhooks = state, webhooks
         self._writing: set[asyncio.Task[InboundAnswer]] = set()
 

@@ -7,7 +7,7 @@ from itertools import dropwhile, islice
 from typing import Any
 from urllib.parse import urlencode
 
-from app.simulator.state import State
+from app.simulator.state import SimulatorState
 from app.simulator.text import StoredText, resource
 
 DEFAULT_SIZE, MAX_SIZE = 50, 1000
@@ -17,7 +17,7 @@ class PageError(Exception):
     """PageSize or Page is not a number that makes sense, PageToken names no text, or DateSent is no date."""
 
 
-def page(state: State, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+def page(state: SimulatorState, path: str, query: Mapping[str, str]) -> dict[str, Any]:
     """One page of what `query` asks for. Raises PageError."""
     size, number = _number(query, "PageSize", DEFAULT_SIZE), _number(query, "Page", 0)
     size, token = min(size, MAX_SIZE), query.get("PageToken", "")
@@ -47,7 +47,7 @@ def page(state: State, path: str, query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def listed(state: State, query: Mapping[str, str]) -> Iterator[StoredText]:
+def listed(state: SimulatorState, query: Mapping[str, str]) -> Iterator[StoredText]:
     """Newest first, by To, From, DateSent. As with Twilio, what was not sent yet has no DateSent to find it by.
 
     Raises PageError.

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.account_access import Guard
-from app.simulator.api import Api, answered, hold
+from app.simulator.account_access import AccountAccess
+from app.simulator.api import MessagesApi, answered, hold
 from app.simulator.faults import LOOKUP_FAULTS
 from app.simulator.line_types import intelligence
-from app.simulator.state import State
+from app.simulator.state import SimulatorState
 
 PACKAGE = "line_type_intelligence"
 # Twilio's other packages: known, never told.
@@ -45,10 +45,10 @@ UNREADABLE = {
 }
 
 
-class Lookups:
+class LookupApi:
     """The handler. Counts `lookups`, and `lookups_billed`: those that told a line type (the basic answer is free)."""
 
-    def __init__(self, state: State, api: Api, guard: Guard) -> None:
+    def __init__(self, state: SimulatorState, api: MessagesApi, guard: AccountAccess) -> None:
         self._state, self._api, self._guard = state, api, guard
 
     async def fetch(self, request: Request) -> Response:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from app.simulator.line_types import LANDLINE
-from app.simulator.recipient import OPTED_OUT, Fate, drawn, fate
+from app.simulator.recipient import OPTED_OUT, RecipientBehaviour, drawn, fate
 from app.simulator.seeded_chance import roll
-from app.simulator.state import State
+from app.simulator.state import SimulatorState
 from app.simulator.text import StoredText, parts
 from app.simulator.webhooks import WebhookSender
 
@@ -18,7 +18,7 @@ OVERFLOW, EXPIRED = 30001, 30036
 NO_HANDSET = "undelivered:30006"
 
 
-class Life(msgspec.Struct):
+class MessageLife(msgspec.Struct):
     """`told`: the statuses in the order they are called back; `at`: how many steps were taken; `leaves`: when its
     sender sends it (unix seconds)."""
 
@@ -30,32 +30,32 @@ class Life(msgspec.Struct):
     leaves: float = 0.0
 
 
-class Lives:
+class MessageLifecycles:
     """See the module. `arrived` is told of each text that a person has received."""
 
-    def __init__(self, state: State, webhooks: WebhookSender, arrived: Callable[[StoredText], None]) -> None:
+    def __init__(self, state: SimulatorState, webhooks: WebhookSender, arrived: Callable[[StoredText], None]) -> None:
         self._state, self._webhooks, self._arrived = state, webhooks, arrived
 
-    def begin(self, text: StoredText) -> Life:
+    def begin(self, text: StoredText) -> MessageLife:
         """A life that has not moved yet; `go` lets it."""
         steps, code = self._fate(text)
         told = self._another_order(text, steps) if self._state.strikes.strikes("reorder", text.to) else steps
-        return Life(text, steps, told, code)
+        return MessageLife(text, steps, told, code)
 
-    def go(self, life: Life) -> None:
+    def go(self, life: MessageLife) -> None:
         """Let it live, from SendAt on if it is scheduled."""
         if life.text.send_at:
             asyncio.get_running_loop().call_later(max(0.0, life.text.send_at - time.time()), self._due, life)
         else:
             self._enter(life)
 
-    async def first(self, life: Life) -> None:
+    async def first(self, life: MessageLife) -> None:
         """The first callback, answered, before anything else happens."""
         fields = self._move(life) if life.steps else None
         if fields is not None:
             await self._webhooks.ask(life.text.status_callback, fields)
 
-    def _due(self, life: Life) -> None:
+    def _due(self, life: MessageLife) -> None:
         """SendAt has come; whoever said STOP meanwhile is spared."""
         text = life.text
         if text.final:
@@ -65,7 +65,7 @@ class Lives:
             self._fail(life, OPTED_OUT)
         self._enter(life)
 
-    def _enter(self, life: Life) -> None:
+    def _enter(self, life: MessageLife) -> None:
         """The sender's queue, if it has a rate."""
         text, rate = life.text, self._state.config.rate_of(life.text.sender)
         if rate and "sending" in life.steps[life.at :]:
@@ -76,7 +76,7 @@ class Lives:
                 life.leaves = self._state.queues.enter(text.sender, parts(text), rate, now)
         self._later(life)
 
-    def _later(self, life: Life) -> None:
+    def _later(self, life: MessageLife) -> None:
         """The next step, when its time has come."""
         if life.at == len(life.steps):
             return
@@ -90,12 +90,12 @@ class Lives:
                 wait = max(0.0, until - now)
         asyncio.get_running_loop().call_later(wait, self._step, life)
 
-    def _fail(self, life: Life, code: int) -> None:
+    def _fail(self, life: MessageLife, code: int) -> None:
         """It will not be sent: what is left of its life is its failure."""
         life.steps = life.told = (*life.steps[: life.at], "failed")
         life.code = code
 
-    def _step(self, life: Life) -> None:
+    def _step(self, life: MessageLife) -> None:
         if life.text.final:
             return
         fields = self._move(life)
@@ -103,7 +103,7 @@ class Lives:
             self._call_back(life.text, fields)
         self._later(life)
 
-    def _move(self, life: Life) -> dict[str, str] | None:
+    def _move(self, life: MessageLife) -> dict[str, str] | None:
         """The next status; its callback's fields, None when nobody wants them."""
         text, status, told = life.text, life.steps[life.at], life.told[life.at]
         life.at += 1
@@ -127,17 +127,17 @@ class Lives:
             else:
                 loop.call_later(wait, self._webhooks.send, text.status_callback, fields)
 
-    def _pause(self, life: Life) -> float:
+    def _pause(self, life: MessageLife) -> float:
         """Seconds to the next step: half to one and a half of `step_ms`, the same in every run."""
         config, text = self._state.config, life.text
         return config.step_ms / 1000 * (0.5 + roll(config.seed, "pause", text.to, text.nth, life.at))
 
-    def _fate(self, text: StoredText) -> Fate:
+    def _fate(self, text: StoredText) -> RecipientBehaviour:
         state, config, service = self._state, self._state.config, bool(text.service)
         if state.blocked(text.service, text.sender, text.to):
-            return Fate(("failed",), OPTED_OUT)
+            return RecipientBehaviour(("failed",), OPTED_OUT)
         if service and state.strikes.strikes("overflow", text.to):
-            return Fate(("failed",), OVERFLOW)
+            return RecipientBehaviour(("failed",), OVERFLOW)
         if state.strikes.strikes("filtered", text.to):
             return fate("undelivered:30007", 0.0, service=service)
         who, script = (config.seed, text.to, text.nth), state.strikes.scripts.get(text.to)
@@ -157,7 +157,7 @@ class Lives:
         order = tuple(sorted(steps, key=lambda status: roll(seed, "order", text.to, text.nth, status)))
         return order if order != steps else order[::-1]
 
-    def _fields(self, life: Life, status: str) -> dict[str, str]:
+    def _fields(self, life: MessageLife, status: str) -> dict[str, str]:
         text = life.text
         fields = {
             "SmsSid": text.sid,

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.account_access import Guard, answered, form, legacy_page, page, refused
-from app.simulator.account_data import Holdings, SimulatedNumber
-from app.simulator.rules import Refusal
+from app.simulator.account_access import AccountAccess, answered, form, legacy_page, page, refused
+from app.simulator.account_data import SimulatedAccount, SimulatedNumber
+from app.simulator.rules import CreateRejection
 
 FIELDS = {
     "FriendlyName": "friendly_name",
@@ -23,7 +23,7 @@ FIELDS = {
 class Numbers:
     """Handlers of /2010-04-01/Accounts/{account} and its IncomingPhoneNumbers, and of /v1/Tollfree/Verifications."""
 
-    def __init__(self, account: str, holdings: Holdings, guard: Guard) -> None:
+    def __init__(self, account: str, holdings: SimulatedAccount, guard: AccountAccess) -> None:
         self._account, self._holdings, self._guard = account, holdings, guard
 
     async def account(self, request: Request) -> Response:
@@ -46,7 +46,7 @@ class Numbers:
         """GET reads, POST updates."""
         no = self._guard.refusal(request)
         found = no or self._holdings.numbers.get(request.path_params["sid"]) or rules.NOT_FOUND
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return refused(found)
         if request.method == "POST":
             self._holdings.changes += 1

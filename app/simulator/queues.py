@@ -6,7 +6,7 @@ from collections import OrderedDict
 MOST = 100_000
 
 
-class Queues:
+class SenderQueues:
     """`free`: when each sender has sent all that it was given (unix seconds)."""
 
     def __init__(self) -> None:

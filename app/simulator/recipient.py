@@ -32,7 +32,7 @@ BAD = {
 OPTED_OUT = 21610
 
 
-class Fate(NamedTuple):
+class RecipientBehaviour(NamedTuple):
     """`steps`: statuses called back in order; `code`: Twilio's error of the last one."""
 
     steps: tuple[str, ...]
@@ -54,14 +54,14 @@ def read_end(text: str) -> tuple[str, int | None]:
     return end, int(code) if code else None
 
 
-def fate(end: str, rolled: float, *, service: bool) -> Fate:
+def fate(end: str, rolled: float, *, service: bool) -> RecipientBehaviour:
     """The life of a text that comes to this end; `rolled` (0 to 1) draws the error if the end names none."""
     word, code = read_end(end)
     way = ("queued", "sending", "sent") if service else ("sending", "sent")
     if word in GOOD:
-        return Fate((*way, *GOOD[word]) if word != "stuck" else way[:-2], None)
+        return RecipientBehaviour((*way, *GOOD[word]) if word != "stuck" else way[:-2], None)
     code = code or int(drawn({str(known): weight for known, weight in CODES.items()}, rolled))
-    return Fate((*way[:-2], word) if word == "failed" else (*way, *BAD[word]), code)
+    return RecipientBehaviour((*way[:-2], word) if word == "failed" else (*way, *BAD[word]), code)
 
 
 def drawn(weights: Mapping[str, float], rolled: float) -> str:

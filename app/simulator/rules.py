@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.simulator.recipient import OPTED_OUT, TO_ERRORS, from_error
-from app.simulator.state import State
+from app.simulator.state import SimulatorState
 
 MAX_BODY, MAX_MEDIA, MAX_URL = 1600, 10, 4000
 CHANNELS = ("whatsapp", "rcs")
@@ -17,7 +17,7 @@ MAX_VALIDITY_S, MAX_AHEAD_S = 36_000, 35 * 86_400
 SERVICE = re.compile("MG[0-9a-fA-F]{32}")
 
 
-class Refusal(NamedTuple):
+class CreateRejection(NamedTuple):
     """Twilio's error, answered with HTTP 400 unless `status` says otherwise."""
 
     code: int
@@ -37,18 +37,18 @@ class Refusal(NamedTuple):
         return f"https://www.twilio.com/docs/errors/{self.code}"
 
 
-UNAUTHORISED = Refusal(20003, "Authenticate", 401)
-NOT_FOUND = Refusal(20404, "The requested resource was not found", 404)
-NOT_ALLOWED = Refusal(20004, "Method not allowed", 405)
-THROTTLED = Refusal(20429, "Too Many Requests", 429)
-BROKEN = Refusal(20500, "An internal server error has occurred", 500)
-UNAVAILABLE = Refusal(20503, "Service unavailable", 503)
-NOT_ACTIVE = Refusal(20005, "Account not active", 403)
-NOT_CANCELABLE = Refusal(30409, "This message cannot be canceled")
-BAD_UPDATE = Refusal(30400, "Parameters are not valid")
-NOT_COMPLETE = Refusal(20009, "Cannot delete this resource before it is complete", 409)
-STOPPED = Refusal(OPTED_OUT, "Attempt to send to unsubscribed recipient")
-FULL = Refusal(21611, "This 'From' number has exceeded the maximum number of queued messages")
+UNAUTHORISED = CreateRejection(20003, "Authenticate", 401)
+NOT_FOUND = CreateRejection(20404, "The requested resource was not found", 404)
+NOT_ALLOWED = CreateRejection(20004, "Method not allowed", 405)
+THROTTLED = CreateRejection(20429, "Too Many Requests", 429)
+BROKEN = CreateRejection(20500, "An internal server error has occurred", 500)
+UNAVAILABLE = CreateRejection(20503, "Service unavailable", 503)
+NOT_ACTIVE = CreateRejection(20005, "Account not active", 403)
+NOT_CANCELABLE = CreateRejection(30409, "This message cannot be canceled")
+BAD_UPDATE = CreateRejection(30400, "Parameters are not valid")
+NOT_COMPLETE = CreateRejection(20009, "Cannot delete this resource before it is complete", 409)
+STOPPED = CreateRejection(OPTED_OUT, "Attempt to send to unsubscribed recipient")
+FULL = CreateRejection(21611, "This 'From' number has exceeded the maximum number of queued messages")
 KNOWN = {r.code: r for r in (UNAUTHORISED, NOT_FOUND, THROTTLED, BROKEN, UNAVAILABLE, STOPPED, FULL)}
 
 
@@ -99,38 +99,38 @@ class CreateForm(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def refusal(wish: CreateForm, state: State, now: float) -> Refusal | None:
+def refusal(wish: CreateForm, state: SimulatorState, now: float) -> CreateRejection | None:
     """Why Twilio would not take this call; None if it would."""
     if state.holdings.account.status != "active":
         return NOT_ACTIVE
     return _form(wish) or _schedule(wish, now, state.config.schedule_min_s) or _numbers(wish, state, now)
 
 
-def _form(wish: CreateForm) -> Refusal | None:
+def _form(wish: CreateForm) -> CreateRejection | None:
     if not wish.to:
-        return Refusal(21604, "The destination 'To' phone number is required to send an SMS")
+        return CreateRejection(21604, "The destination 'To' phone number is required to send an SMS")
     if not (wish.body or wish.media or wish.content_sid):
-        return Refusal(21602, "Message body is required")
+        return CreateRejection(21602, "Message body is required")
     if len(wish.body) > MAX_BODY:
-        return Refusal(21617, "The concatenated message body exceeds the 1600 character limit")
+        return CreateRejection(21617, "The concatenated message body exceeds the 1600 character limit")
     if len(wish.media) > MAX_MEDIA:
-        return Refusal(21623, "Number of media files exceeds allowed limit")
+        return CreateRejection(21623, "Number of media files exceeds allowed limit")
     if not all(url.startswith(("http://", "https://")) for url in wish.media):
-        return Refusal(21620, "Invalid media URL(s)")
+        return CreateRejection(21620, "Invalid media URL(s)")
     if wish.validity and not (wish.validity.isdecimal() and 1 <= int(wish.validity[:9]) <= MAX_VALIDITY_S):
-        return Refusal(21624, "Invalid validity period value")
+        return CreateRejection(21624, "Invalid validity period value")
     if wish.status_callback and not _address(wish.status_callback):
-        return Refusal(21609, "Invalid 'StatusCallback'")
+        return CreateRejection(21609, "Invalid 'StatusCallback'")
     return _rare(wish)
 
 
-def _rare(wish: CreateForm) -> Refusal | None:
+def _rare(wish: CreateForm) -> CreateRejection | None:
     if wish.content_variables and not wish.content_sid:
-        return Refusal(21654, "ContentSid Required")
+        return CreateRejection(21654, "ContentSid Required")
     if wish.fallback_from and not wish.service:
-        return Refusal(21666, "'FallbackFrom' requires a 'MessagingServiceSid'")
+        return CreateRejection(21666, "'FallbackFrom' requires a 'MessagingServiceSid'")
     if wish.service and not SERVICE.fullmatch(wish.service):
-        return Refusal(21705, "The Messaging Service is invalid")
+        return CreateRejection(21705, "The Messaging Service is invalid")
     return None
 
 
@@ -143,18 +143,18 @@ def _address(url: str) -> bool:
         return False
 
 
-def _schedule(wish: CreateForm, now: float, min_s: float) -> Refusal | None:
+def _schedule(wish: CreateForm, now: float, min_s: float) -> CreateRejection | None:
     if not wish.schedule:
         return None
     if wish.schedule != "fixed":
-        return Refusal(35126, "The ScheduleType value provided is not supported for this channel")
+        return CreateRejection(35126, "The ScheduleType value provided is not supported for this channel")
     if not wish.send_at:
-        return Refusal(35111, "SendAt timestamp is missing")
+        return CreateRejection(35111, "SendAt timestamp is missing")
     at = send_at(wish)
     if at is None:
-        return Refusal(35114, "Scheduling does not support this timestamp")
+        return CreateRejection(35114, "Scheduling does not support this timestamp")
     if not min_s <= at - now <= MAX_AHEAD_S:
-        return Refusal(35115, "SendAt is outside the supported scheduling window")
+        return CreateRejection(35115, "SendAt is outside the supported scheduling window")
     return None
 
 
@@ -167,18 +167,18 @@ def send_at(wish: CreateForm) -> float | None:
     return at.timestamp() if at is not None and at.utcoffset() == timedelta() else None
 
 
-def _numbers(wish: CreateForm, state: State, now: float) -> Refusal | None:
+def _numbers(wish: CreateForm, state: SimulatorState, now: float) -> CreateRejection | None:
     if not wish.service and not wish.sender:
-        return Refusal(21603, "A 'From' or 'MessagingServiceSid' parameter is required to send a message")
+        return CreateRejection(21603, "A 'From' or 'MessagingServiceSid' parameter is required to send a message")
     known = from_error(wish.sender) or TO_ERRORS.get(wish.to)
     if known is not None:
-        return Refusal(*known)
+        return CreateRejection(*known)
     if (known := state.senders.fault(wish.service, wish.sender, wish.to, media=bool(wish.media))) is not None:
-        return Refusal(*known)
+        return CreateRejection(*known)
     if not _possible(wish.to):
-        return Refusal(*TO_ERRORS["+15005550001"])
+        return CreateRejection(*TO_ERRORS["+15005550001"])
     if code := state.strikes.refusal(wish.to):
-        return KNOWN.get(code, Refusal(code, "Refused as scripted"))
+        return KNOWN.get(code, CreateRejection(code, "Refused as scripted"))
     sender = sender_of(wish, state)
     if not (wish.service and state.config.advanced_opt_out) and state.blocked(wish.service, sender, wish.to):
         return STOPPED
@@ -186,7 +186,7 @@ def _numbers(wish: CreateForm, state: State, now: float) -> Refusal | None:
     return FULL if full else None
 
 
-def sender_of(wish: CreateForm, state: State) -> str:
+def sender_of(wish: CreateForm, state: SimulatorState) -> str:
     """The number that it names, or that its service sends it from."""
     return wish.sender or state.sender_for(wish.service, wish.to, media=bool(wish.media))
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from app.simulator.faults import ALL_FAULTS, CALL_FAULTS, CALLBACK_FAULTS, Faults, Script
+from app.simulator.faults import ALL_FAULTS, CALL_FAULTS, CALLBACK_FAULTS, FaultConfig, RecipientScript
 
 # So many pairs of a fault and a number are remembered (some 100 MB); then their counts begin anew.
 MAX_ASKED = 500_000
@@ -15,13 +15,15 @@ def roll(*what: object) -> float:
     return int.from_bytes(blake2b(repr(what).encode(), digest_size=7).digest()) / (1 << 56)
 
 
-class Strikes:
+class FaultSampler:
     """Which fault strikes whom. The n-th question about a fault and a number has the same answer in every run.
 
     `scripts`: numbers with a behaviour of their own, struck whatever the shares and limits of `faults` are.
     """
 
-    def __init__(self, seed: int, faults: Faults, scripts: Mapping[str, Script], most: int = MAX_ASKED) -> None:
+    def __init__(
+        self, seed: int, faults: FaultConfig, scripts: Mapping[str, RecipientScript], most: int = MAX_ASKED
+    ) -> None:
         self.faults, self.scripts, self._seed, self._most = faults, scripts, seed, most
         self._shares = {name: share for name in ALL_FAULTS if (share := getattr(faults, name))}
         self._calls = [name for name in CALL_FAULTS if name in self._shares]

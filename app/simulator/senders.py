@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.simulator.account_data import Holdings, SimulatedService
+from app.simulator.account_data import SimulatedAccount, SimulatedService
 from app.simulator.recipient import NO_SENDER
 
 Fault = tuple[int, str]
@@ -34,7 +34,7 @@ class Sender(NamedTuple):
 class Senders:
     """See the module."""
 
-    def __init__(self, holdings: Holdings) -> None:
+    def __init__(self, holdings: SimulatedAccount) -> None:
         self._holdings = holdings
 
     def service(self, sid: str) -> SimulatedService | None:

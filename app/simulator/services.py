@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.account_access import MISSING, Guard, answered, form, page, refused
-from app.simulator.account_data import Holdings, SimulatedService, new
-from app.simulator.rules import Refusal
+from app.simulator.account_access import MISSING, AccountAccess, answered, form, page, refused
+from app.simulator.account_data import SimulatedAccount, SimulatedService, new
+from app.simulator.rules import CreateRejection
 
-ALREADY_HERE = Refusal(21710, "Phone Number or Short Code is already in the Messaging Service", 409)
-ELSEWHERE = Refusal(21712, "Phone Number or Short Code is associated with another Messaging Service", 409)
+ALREADY_HERE = CreateRejection(21710, "Phone Number or Short Code is already in the Messaging Service", 409)
+ELSEWHERE = CreateRejection(21712, "Phone Number or Short Code is associated with another Messaging Service", 409)
 TEXTS = {
     "FriendlyName": "friendly_name",
     "InboundRequestUrl": "inbound_request_url",
@@ -37,7 +37,7 @@ SWITCHES = {
 class Services:
     """Handlers of /v1/Services."""
 
-    def __init__(self, account: str, holdings: Holdings, guard: Guard) -> None:
+    def __init__(self, account: str, holdings: SimulatedAccount, guard: AccountAccess) -> None:
         self._account, self._holdings, self._guard = account, holdings, guard
 
     async def every(self, request: Request) -> Response:
@@ -58,7 +58,7 @@ class Services:
     async def one(self, request: Request) -> Response:
         """GET reads, POST updates, DELETE deletes."""
         found = self._found(request)
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return refused(found)
         if request.method == "POST":
             return self._changed(found, await form(request), 200)
@@ -71,7 +71,7 @@ class Services:
     async def numbers(self, request: Request) -> Response:
         """GET lists those of a service, POST attaches one."""
         found = self._found(request)
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return refused(found)
         if request.method == "GET":
             return self._page(request, "phone_numbers", [self._number(found, sid) for sid in found.numbers])
@@ -88,8 +88,8 @@ class Services:
     async def number(self, request: Request) -> Response:
         """DELETE takes a number out of a service; the account keeps it."""
         found, sid = self._found(request), request.path_params["number"]
-        if isinstance(found, Refusal) or sid not in found.numbers:
-            return refused(found if isinstance(found, Refusal) else rules.NOT_FOUND)
+        if isinstance(found, CreateRejection) or sid not in found.numbers:
+            return refused(found if isinstance(found, CreateRejection) else rules.NOT_FOUND)
         self._holdings.changes += 1
         found.numbers.remove(sid)
         return Response(status_code=204)
@@ -105,18 +105,18 @@ class Services:
     async def campaigns(self, request: Request) -> Response:
         """GET lists the US A2P campaigns of a service."""
         found = self._found(request)
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return refused(found)
         rows = [{**_dict(campaign), "messaging_service_sid": found.sid} for campaign in found.campaigns]
         return self._page(request, "compliance", rows)
 
     def _listed(self, request: Request, name: str, field: str) -> Response:
         found = self._found(request)
-        if isinstance(found, Refusal):
+        if isinstance(found, CreateRejection):
             return refused(found)
         return self._page(request, name, [{"sid": f"SC{n:032}", field: s} for n, s in enumerate(getattr(found, name))])
 
-    def _found(self, request: Request) -> SimulatedService | Refusal:
+    def _found(self, request: Request) -> SimulatedService | CreateRejection:
         no = self._guard.refusal(request)
         return no or self._holdings.services.get(request.path_params["sid"]) or rules.NOT_FOUND
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import islice
 from sys import intern
 
-from app.simulator.account_data import Holdings
+from app.simulator.account_data import SimulatedAccount
 from app.simulator.config import SimulatorConfig
-from app.simulator.consent import OptOuts
-from app.simulator.faults import Faults
+from app.simulator.consent import OptOutRegistry
+from app.simulator.faults import FaultConfig
 from app.simulator.line_types import line_of
-from app.simulator.queues import Queues
+from app.simulator.queues import SenderQueues
 from app.simulator.scripts import RESERVED
-from app.simulator.seeded_chance import Strikes, roll
+from app.simulator.seeded_chance import FaultSampler, roll
 from app.simulator.senders import Senders, chosen
 from app.simulator.text import StoredText
 
@@ -23,23 +23,23 @@ MOST_SENDERS = 100_000
 BITE = 64
 
 
-class State:
+class SimulatorState:
     """`creates`: accepted create calls in order, the first `forgotten` of all left out."""
 
-    def __init__(self, config: SimulatorConfig, holdings: Holdings | None = None) -> None:
+    def __init__(self, config: SimulatorConfig, holdings: SimulatedAccount | None = None) -> None:
         self.config = config
-        self.holdings = holdings or Holdings(config)
+        self.holdings = holdings or SimulatedAccount(config)
         self.senders = Senders(self.holdings)
         self.texts: dict[str, StoredText] = {}
         self.creates: list[StoredText] = []
         self.forgotten = 0
         self.counts: Counter[str] = Counter()
-        self.opt_outs, self.queues = OptOuts(), Queues()
+        self.opt_outs, self.queues = OptOutRegistry(), SenderQueues()
         self._kept = 0
         self._to: dict[str, list[StoredText]] = {}
         self._sent_to: Counter[str] = Counter()
         self._service_of: dict[str, str] = {}
-        self.set_faults(Faults())
+        self.set_faults(FaultConfig())
 
     def reset(self) -> None:
         """Forget everything but the configuration; texts under way end where they are."""
@@ -50,7 +50,7 @@ class State:
         self.opt_outs.clear()
         self.queues.clear()
         self.forgotten = self._kept = 0
-        self.set_faults(Faults())
+        self.set_faults(FaultConfig())
 
     def configure(self, config: SimulatorConfig) -> None:
         """From now on. Another seed, or other scripts, begin the faults anew."""
@@ -58,10 +58,10 @@ class State:
         if (config.seed, config.scripts, config.reserved) != (before.seed, before.scripts, before.reserved):
             self.set_faults(self.strikes.faults)
 
-    def set_faults(self, faults: Faults) -> None:
+    def set_faults(self, faults: FaultConfig) -> None:
         """From now on, counted from zero."""
         scripts = {**(RESERVED if self.config.reserved else {}), **self.config.scripts}
-        self.strikes = Strikes(self.config.seed, faults, scripts)
+        self.strikes = FaultSampler(self.config.seed, faults, scripts)
 
     def keep(self, text: StoredText) -> None:
         """Any text, in or out."""

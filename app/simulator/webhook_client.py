@@ -32,7 +32,7 @@ class WebhookResponse(NamedTuple):
     body: bytes = b""
 
 
-class Poster:
+class WebhookClient:
     """Posts to http:// and https:// addresses."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ import orjson
 
 from app.simulator.config import SimulatorConfig
 from app.simulator.signature import sign, with_digest
-from app.simulator.webhook_client import Poster, PostError, WebhookResponse
+from app.simulator.webhook_client import PostError, WebhookClient, WebhookResponse
 
 AT_ONCE = 64
 BACKOFF_S, LONGEST_S = 0.2, 3.0
@@ -27,7 +27,7 @@ MOST_WAITING, REMEMBERED = 200_000, 1000
 FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 
 
-class Overrides(NamedTuple):
+class WebhookOverrides(NamedTuple):
     """`retries` after the first try, on failures in `policy` (4xx, 5xx, ct, rt, all); times in seconds."""
 
     retries: int
@@ -42,7 +42,7 @@ class Overrides(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def overrides(fragment: str) -> Overrides:
+def overrides(fragment: str) -> WebhookOverrides:
     """`rc=5&rp=all&ct=1000&rt=2000&tt=9000` (times in ms); what is no number within Twilio's range is the default."""
     given = dict(parse_qsl(fragment))
 
@@ -53,7 +53,7 @@ def overrides(fragment: str) -> Overrides:
     policy = frozenset(given.get("rp", "ct").split(","))
     connect, read = number("ct", 5000, 100, 10_000), number("rt", 15_000, 100, 15_000)
     total = number("tt", 15_000, 100, 15_000)
-    return Overrides(number("rc", 1, 0, 5), policy, connect / 1000, read / 1000, total / 1000)
+    return WebhookOverrides(number("rc", 1, 0, 5), policy, connect / 1000, read / 1000, total / 1000)
 
 
 def encoded(fields: Mapping[str, str]) -> bytes:
@@ -65,7 +65,7 @@ def encoded(fields: Mapping[str, str]) -> bytes:
     return "&".join(pairs).encode()
 
 
-class Post(msgspec.Struct):
+class ScheduledWebhook(msgspec.Struct):
     """A webhook on its way; its headers, the token among them, are the same for all tries of one event. `until`: when
     it is given up (0: not tried yet)."""
 
@@ -73,7 +73,7 @@ class Post(msgspec.Struct):
     fields: Mapping[str, str]
     body: bytes
     headers: Mapping[str, str]
-    overrides: Overrides
+    overrides: WebhookOverrides
     tries: int = 0
     until: float = 0.0
 
@@ -83,11 +83,11 @@ class WebhookSender:
     `posted`: the last tries, as GET /_sim/webhooks tells them."""
 
     def __init__(self, config: Callable[[], SimulatorConfig]) -> None:
-        self._config, self._poster = config, Poster()
-        self._waiting: deque[Post] = deque()
+        self._config, self._poster = config, WebhookClient()
+        self._waiting: deque[ScheduledWebhook] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
-        self.posted: deque[tuple[Post, int, int]] = deque(maxlen=REMEMBERED)
+        self.posted: deque[tuple[ScheduledWebhook, int, int]] = deque(maxlen=REMEMBERED)
 
     def send(self, url: str, fields: Mapping[str, str]) -> None:
         """Post in the background."""
@@ -122,7 +122,7 @@ class WebhookSender:
             worker.cancel()
         self._poster.close()
 
-    def _post(self, url: str, fields: Mapping[str, str]) -> Post:
+    def _post(self, url: str, fields: Mapping[str, str]) -> ScheduledWebhook:
         config, (base, _, fragment) = self._config(), url.partition("#")
         form = config.webhooks == "form"
         body = encoded(fields) if form else orjson.dumps(fields)
@@ -137,9 +137,9 @@ class WebhookSender:
         }
         if config.shared_key:
             headers["X-Twilio-Webhooks-Signature-Settings"] = f"key={config.shared_key},algorithm=HMAC_SHA256"
-        return Post(target, fields, body, headers, overrides(fragment))
+        return ScheduledWebhook(target, fields, body, headers, overrides(fragment))
 
-    def _queue(self, post: Post) -> None:
+    def _queue(self, post: ScheduledWebhook) -> None:
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self.counts["posts_dropped"] += 1
@@ -156,7 +156,7 @@ class WebhookSender:
             if _again(post, failure):
                 asyncio.get_running_loop().call_later(_backoff(post), self._queue, post)
 
-    async def _try(self, post: Post) -> tuple[WebhookResponse, str]:
+    async def _try(self, post: ScheduledWebhook) -> tuple[WebhookResponse, str]:
         """The answer, and how it failed: "" if it did not."""
         post.tries += 1
         given, now = post.overrides, time.monotonic()
@@ -174,10 +174,10 @@ class WebhookSender:
         return answer, failure
 
 
-def _again(post: Post, failure: str) -> bool:
+def _again(post: ScheduledWebhook, failure: str) -> bool:
     """Whether its URL asks for one more try, and its time allows one."""
     return post.overrides.again(failure, post.tries) and time.monotonic() + _backoff(post) < post.until
 
 
-def _backoff(post: Post) -> float:
+def _backoff(post: ScheduledWebhook) -> float:
     return min(BACKOFF_S * (1 << (post.tries - 1)), LONGEST_S)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_lab import Lab
+from tests.support.engine_lab import EngineLab
 
 
 @pytest.fixture
-def lab(kafka: str, tmp_path: Path) -> Iterator[Lab]:
+def lab(kafka: str, tmp_path: Path) -> Iterator[EngineLab]:
     """Fresh topics and toy workers, gone afterwards."""
-    made = Lab(kafka, tmp_path)
+    made = EngineLab(kafka, tmp_path)
     yield made
     made.close()
 

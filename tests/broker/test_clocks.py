@@ -12,7 +12,7 @@ from app.dev.dev_cluster import DevCluster
 from app.streams.engine.append_times import AppendTimes, observe_fetches
 from app.streams.engine.producer import partition_of
 from tests.support.cluster import event, prefix, produce, read, records, standing
-from tests.support.engine_lab import Lab, until
+from tests.support.engine_lab import EngineLab, until
 
 COUNT = 10
 
@@ -46,7 +46,7 @@ def test_a_broker_whose_clock_is_a_minute_behind_the_others_stops_nothing(kafka:
     assert len(json.loads(said)["creates"]) == COUNT
 
 
-async def test_what_was_there_before_has_no_known_age_and_what_came_later_has(lab: Lab) -> None:
+async def test_what_was_there_before_has_no_known_age_and_what_came_later_has(lab: EngineLab) -> None:
     topic, place = lab.prefix + "in", TopicPartition(lab.prefix + "in", partition_of(b"k", lab.partitions))
     lab.produce_to([b"k"] * 3)
     times = AppendTimes()

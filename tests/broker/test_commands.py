@@ -17,7 +17,7 @@ from app import clock
 from app.domain.model.identity import key_fingerprint
 from tests.support.commands import KEYS, ROOT, faults, heliograph
 from tests.support.engine_lab import until
-from tests.support.topics import Place
+from tests.support.topics import TopicEnvironment
 
 SECRETS = {
     **KEYS,
@@ -29,12 +29,12 @@ PK = key_fingerprint(bytes.fromhex(KEYS["HELIOGRAPH_PSEUDONYM_KEY"]))
 
 
 @pytest.fixture
-def place(kafka: str, tmp_path: Path) -> Place:
-    return Place(kafka, tmp_path)
+def place(kafka: str, tmp_path: Path) -> TopicEnvironment:
+    return TopicEnvironment(kafka, tmp_path)
 
 
 @pytest.mark.parametrize("process", ["worker", "ingress"])
-def test_a_contact_log_of_another_pseudonym_key_is_refused_with_78(place: Place, process: str) -> None:
+def test_a_contact_log_of_another_pseudonym_key_is_refused_with_78(place: TopicEnvironment, process: str) -> None:
     place.produce("contacts", "c" * 20, {"pk": "0123abcd"})
     done = place.run(process, *(["--port", "0"] if process == "ingress" else []))
     [told] = faults(done)
@@ -44,7 +44,7 @@ def test_a_contact_log_of_another_pseudonym_key_is_refused_with_78(place: Place,
     )
 
 
-def test_a_contact_log_of_an_older_build_is_refused_with_one_line_that_says_what_to_do(place: Place) -> None:
+def test_a_contact_log_of_an_older_build_is_refused_with_one_line_that_says_what_to_do(place: TopicEnvironment) -> None:
     place.produce("contacts", "c" * 20, {"pk": key_fingerprint(bytes.fromhex(KEYS["HELIOGRAPH_PSEUDONYM_KEY"]), 1)})
     done = place.run("worker")
     [told] = faults(done)
@@ -53,7 +53,7 @@ def test_a_contact_log_of_an_older_build_is_refused_with_one_line_that_says_what
     assert [seen["problem"] for seen in looked(place) if seen["what"] == "contact log"] == [told]
 
 
-def test_poison_at_the_end_of_the_contact_log_keeps_no_process_from_its_start(place: Place) -> None:
+def test_poison_at_the_end_of_the_contact_log_keeps_no_process_from_its_start(place: TopicEnvironment) -> None:
     poison = (b"{broken", b"[]", b"{}", b"\xff")
     for key in "abcdefgh":  # of both partitions
         for value in poison:
@@ -66,12 +66,12 @@ def test_poison_at_the_end_of_the_contact_log_keeps_no_process_from_its_start(pl
     assert done.returncode == 78 and "was written under another key (0123abcd" in faults(done)[0]
 
 
-def looked(place: Place) -> list[dict[str, str]]:
+def looked(place: TopicEnvironment) -> list[dict[str, str]]:
     return json.loads(place.run("doctor", "--json").stdout)["findings"]
 
 
 @pytest.mark.parametrize("process", ["worker", "ingress", "bridge"])
-def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: Place, process: str) -> None:
+def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: TopicEnvironment, process: str) -> None:
     port = [] if process == "worker" else ["--port", "0"]
     done = place.run(process, *port, HELIOGRAPH_TOPIC_PREFIX="nobody.")
     [told] = faults(done)
@@ -80,7 +80,9 @@ def test_missing_topics_are_named_with_what_to_run_and_end_with_78(place: Place,
 
 
 @pytest.mark.parametrize("process", ["worker", "ingress", "ingress inside", "bridge"])
-def test_a_port_that_is_taken_is_the_last_word_of_a_process_that_reached_kafka(place: Place, process: str) -> None:
+def test_a_port_that_is_taken_is_the_last_word_of_a_process_that_reached_kafka(
+    place: TopicEnvironment, process: str
+) -> None:
     """`up` shows the last line that a part said."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -92,7 +94,7 @@ def test_a_port_that_is_taken_is_the_last_word_of_a_process_that_reached_kafka(p
     assert done.stderr.splitlines()[-1] == f"error: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
-def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) -> None:
+def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: TopicEnvironment) -> None:
     told = {
         words: place.run(*words.split(), "--json", **SECRETS)
         for words in ("doctor", "config show", "config check", "topics plan")
@@ -113,7 +115,7 @@ def test_p8_doctor_and_config_answer_in_json_and_show_no_secret(place: Place) ->
     assert [name for name, secret in SECRETS.items() if secret.rpartition(":")[2] in everything] == []
 
 
-def test_every_command_that_says_something_says_it_in_json(place: Place) -> None:
+def test_every_command_that_says_something_says_it_in_json(place: TopicEnvironment) -> None:
     message, port = f"{'a' * 20}-{'b' * 20}", place.env["KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")[2]
     # An outcome and an input that are there already, so that nothing waits for a worker.
     place.produce("notify.outcomes", message, outcome(1) | {"message_id": message})
@@ -140,7 +142,7 @@ def test_every_command_that_says_something_says_it_in_json(place: Place) -> None
     assert said["kafka stop"] == {"stopped": False, "wiped": False}
 
 
-def test_records_that_nobody_can_read_keep_no_command_from_the_others(place: Place) -> None:
+def test_records_that_nobody_can_read_keep_no_command_from_the_others(place: TopicEnvironment) -> None:
     message = f"{'a' * 20}-{'b' * 20}"
     for poison in (b"{broken", b"[]", b"7", b'{"type":"contact.unheard_of.v1"}'):
         place.produce("contacts", "a" * 20, poison)
@@ -157,7 +159,7 @@ def contact_input(message: str) -> dict[str, Any]:
     return {"type": "contact.cancel_requested.v1", **given}
 
 
-def test_doctor_tells_of_a_spool_that_is_not_empty(place: Place) -> None:
+def test_doctor_tells_of_a_spool_that_is_not_empty(place: TopicEnvironment) -> None:
     (place.path / "spool").mkdir()
     (place.path / "spool" / "1.spool").write_bytes(b"12345")
     (place.path / "spool" / "0.aside").write_bytes(b"1")
@@ -180,7 +182,7 @@ def outcome(number: int) -> dict[str, Any]:
     }
 
 
-def test_outcomes_are_read_from_a_moment_on(place: Place) -> None:
+def test_outcomes_are_read_from_a_moment_on(place: TopicEnvironment) -> None:
     between = place.produce("notify.outcomes", "m1", outcome(1)) + 1
     until(lambda: clock.now_ms() > between)
     place.produce("notify.outcomes", "m2", outcome(2))
@@ -195,7 +197,7 @@ def test_outcomes_are_read_from_a_moment_on(place: Place) -> None:
     assert seen("--since", "2099-01-01T00:00:00Z") == []
 
 
-def test_an_outcome_is_a_line_with_its_reason_and_the_rule_that_was_broken(place: Place) -> None:
+def test_an_outcome_is_a_line_with_its_reason_and_the_rule_that_was_broken(place: TopicEnvironment) -> None:
     broken = {"outcome": "rejected", "reason": "invalid_request", "field": "to", "rule": "is required"}
     place.produce("notify.outcomes", "m1", outcome(1) | {"error_code": 30003})
     place.produce("notify.outcomes", "m2", outcome(2) | broken)
@@ -213,7 +215,7 @@ def test_a_moment_that_cannot_be_read_is_refused_with_its_rule(text: str) -> Non
 class Following:
     """`heliograph outcomes --follow` while it runs."""
 
-    def __init__(self, place: Place, *words: str) -> None:
+    def __init__(self, place: TopicEnvironment, *words: str) -> None:
         command = [sys.executable, "-u", "-m", "app", *words]
         self.process = subprocess.Popen(
             command,
@@ -243,7 +245,7 @@ class Following:
 
 
 @pytest.fixture
-def follow(place: Place) -> Iterator[Any]:
+def follow(place: TopicEnvironment) -> Iterator[Any]:
     made: list[Following] = []
 
     def begin(*words: str) -> Following:
@@ -255,7 +257,7 @@ def follow(place: Place) -> Iterator[Any]:
         one.close()
 
 
-def test_outcomes_are_followed_as_they_come_and_a_signal_ends_it_quietly(place: Place, follow: Any) -> None:
+def test_outcomes_are_followed_as_they_come_and_a_signal_ends_it_quietly(place: TopicEnvironment, follow: Any) -> None:
     place.produce("notify.outcomes", "m1", outcome(1))
     following = follow("outcomes", "--follow", "--since", "1h", "--json")
     until(lambda: len(following.lines) == 1)
@@ -265,7 +267,9 @@ def test_outcomes_are_followed_as_they_come_and_a_signal_ends_it_quietly(place: 
     assert following.process.wait(20) == 0 and following.errors == []
 
 
-def test_a_supervised_worker_that_was_killed_works_again_and_ends_when_told(place: Place, follow: Any) -> None:
+def test_a_supervised_worker_that_was_killed_works_again_and_ends_when_told(
+    place: TopicEnvironment, follow: Any
+) -> None:
     parent = follow("worker", "--supervised", "--json")
     until(lambda: len(parent.lines) == 1, 60)
     os.kill(parent.lines[0]["pid"], signal.SIGKILL)

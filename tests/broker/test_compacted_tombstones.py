@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_lab import Lab, until
+from tests.support.engine_lab import EngineLab, until
 
 KEYS = [b"k%d" % n for n in range(50)]
 KEPT = KEYS[40:]
@@ -20,20 +20,20 @@ EAGER = {
 
 
 @pytest.fixture
-def eager(kafka: str, tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(kafka, tmp_path, partitions=2, **EAGER)
+def eager(kafka: str, tmp_path: Path) -> Iterator[EngineLab]:
+    made = EngineLab(kafka, tmp_path, partitions=2, **EAGER)
     yield made
     made.close()
 
 
-def compacted(lab: Lab) -> bool:
+def compacted(lab: EngineLab) -> bool:
     """Whether the changelog has no word left of the keys that were deleted. Segments are rolled by what is appended."""
     lab.produce_to(KEPT)
     left = {key for _, _, key, _ in lab.read("app-state-changelog")}
     return not left & set(KEYS[:40])
 
 
-def rows_of(lab: Lab, name: str) -> dict[int, int]:
+def rows_of(lab: EngineLab, name: str) -> dict[int, int]:
     """By partition that the worker has now: how many rows it had when it got it."""
     had: dict[int, int] = {}
     for _, word, number, *more in (note for note in lab.notes("", name) if note[1] in ("assigned", "revoked")):
@@ -44,12 +44,14 @@ def rows_of(lab: Lab, name: str) -> dict[int, int]:
     return had
 
 
-def live_rows(lab: Lab) -> dict[int, int]:
+def live_rows(lab: EngineLab) -> dict[int, int]:
     last = {(number, key): value for number, _, key, value in sorted(lab.read("app-state-changelog"))}
     return {n: sum(1 for (number, _), value in last.items() if number == n and value) for n in range(lab.partitions)}
 
 
-def test_deleted_rows_come_back_neither_to_a_worker_that_lives_on_nor_to_an_old_data_directory(eager: Lab) -> None:
+def test_deleted_rows_come_back_neither_to_a_worker_that_lives_on_nor_to_an_old_data_directory(
+    eager: EngineLab,
+) -> None:
     lab = eager
     lab.produce_to(KEYS)
     old = lab.toy("old", session_s=2.0)

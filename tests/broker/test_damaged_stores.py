@@ -3,10 +3,10 @@
 import os
 
 from tests.broker.test_engine import counts, expected_counts, folded
-from tests.support.engine_lab import Lab, until
+from tests.support.engine_lab import EngineLab, until
 
 
-def test_a_store_that_cannot_be_opened_is_moved_aside_and_restored_in_full(lab: Lab) -> None:
+def test_a_store_that_cannot_be_opened_is_moved_aside_and_restored_in_full(lab: EngineLab) -> None:
     folded(lab, 400)
     assert until_idle(lab) == 0  # RocksDB writes the rows of its log to tables when it opens
     tables = sorted((lab.path / "a").rglob("*.sst"))
@@ -23,7 +23,7 @@ def test_a_store_that_cannot_be_opened_is_moved_aside_and_restored_in_full(lab: 
     assert {path.name for path in (lab.path / "a").rglob("*.damaged")} == {f"{name}.damaged" for name in damaged}
 
 
-def until_idle(lab: Lab) -> int:
+def until_idle(lab: EngineLab) -> int:
     """Its exit code."""
     toy = lab.toy("a")
     until(lambda: len(lab.notes("assigned")) == 2 * lab.partitions)

@@ -36,7 +36,7 @@ from tests.support.bridged import Site, metric
 from tests.support.engine_lab import until
 from tests.support.given import doubtful, given, requested, turn
 from tests.support.groups import FakeGroup, monitor
-from tests.support.ingress_server import ACME, PUBLIC, Door, FakeKafka, door
+from tests.support.ingress_server import ACME, PUBLIC, FakeKafka, IngressServer, door
 from tests.support.prometheus import Prometheus, running
 
 LABELS = {"tenant": "default", "country": "US", "lane": "default", "label": "lane"}
@@ -108,7 +108,9 @@ class Restarting(Collector):
         yield GaugeMetricFamily("process_start_time_seconds", "", value=time.time())
 
 
-async def troubled(ingress: Door, faults: Counter[str], aside: Counter[str], contained: ContainedFaults) -> None:
+async def troubled(
+    ingress: IngressServer, faults: Counter[str], aside: Counter[str], contained: ContainedFaults
+) -> None:
     """Kafka is away; a proxy strips /hooks, another drops signatures; strangers knock; and once neither Kafka nor the
     disk took a record."""
     misdirected = {"AccountSid": ACME}, "token-of-acme"

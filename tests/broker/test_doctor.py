@@ -18,11 +18,11 @@ from app.dev.process import ChildProcess
 from app.internal_server import InternalServer
 from app.provider.account.findings import Finding, Name
 from tests.support.commands import ROOT, heliograph
-from tests.support.simulated import ACCOUNT, TOKEN, Hook
-from tests.support.topics import Place
+from tests.support.simulated import ACCOUNT, TOKEN, WebhookReceiver
+from tests.support.topics import TopicEnvironment
 
 
-class Public(Place):
+class Public(TopicEnvironment):
     """A door of its own at the public URLs, and an account that is not looked at."""
 
     def __init__(self, kafka: str, path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_url_that_the_door_does_not_verify_is_found(public: Public) -> None:
 
 
 def test_an_answer_that_was_not_the_doors_is_missed_on_the_log(kafka: str, tmp_path: Path) -> None:
-    place, hook = Public(kafka, tmp_path), Hook()
+    place, hook = Public(kafka, tmp_path), WebhookReceiver()
 
     async def ask() -> list[Finding]:
         served = InternalServer(hook, "127.0.0.1", 0)

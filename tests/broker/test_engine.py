@@ -5,18 +5,18 @@ import signal
 
 import pytest
 
-from tests.support.engine_lab import Lab, until
+from tests.support.engine_lab import EngineLab, until
 
 
 def expected_counts(inputs: int, keys: int = 50) -> dict[bytes, int]:
     return {b"k%d" % k: len(range(k, inputs, keys)) for k in range(keys)}
 
 
-def counts(lab: Lab) -> dict[bytes, int]:
+def counts(lab: EngineLab) -> dict[bytes, int]:
     return {key: int(row.split(b"|")[1]) for key, row in lab.state().items()}
 
 
-def folded(lab: Lab, inputs: int) -> None:
+def folded(lab: EngineLab, inputs: int) -> None:
     """A worker folded so many inputs, committed them, and was stopped."""
     lab.produce(inputs)
     toy = lab.toy("a")
@@ -149,7 +149,7 @@ def test_a_process_that_makes_no_progress_ends_itself(lab):
 
 
 def test_a_record_whose_row_the_broker_refuses_is_set_aside_and_all_others_are_folded(kafka, tmp_path):
-    lab = Lab(kafka, tmp_path, **{"max.message.bytes": "4000"})
+    lab = EngineLab(kafka, tmp_path, **{"max.message.bytes": "4000"})
     lab.produce(400)
     toy = lab.toy(big=9000)
     until(lambda: lab.committed() >= 400)

@@ -2,20 +2,20 @@
 
 import pytest
 
-from tests.support.engine_lab import Lab, until
+from tests.support.engine_lab import EngineLab, until
 
 KEY, OLD = b"k3", b"3|1|3"
 
 
-def count_of(lab: Lab) -> int:
+def count_of(lab: EngineLab) -> int:
     return int(lab.state()[KEY].split(b"|")[1])
 
 
-def place_of(lab: Lab) -> int:
+def place_of(lab: EngineLab) -> int:
     return next(partition for partition, _, key, _ in lab.read("in") if key == KEY)
 
 
-def worked(lab: Lab, inputs: int) -> None:
+def worked(lab: EngineLab, inputs: int) -> None:
     until(lambda: lab.committed() >= inputs)
 
 

@@ -27,7 +27,7 @@ from tests.support.leak_story import (
     REPLY,
     STRANGER,
     TEXT,
-    Story,
+    LeakStory,
     bad_events,
     odd_callbacks,
     telling,
@@ -81,7 +81,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     yield Told(leaks, names, control, outcomes, letters, answers, [json.loads(line) for line in lines])
 
 
-def good_and_bad(story: Story) -> dict[str, dict[str, Any]]:
+def good_and_bad(story: LeakStory) -> dict[str, dict[str, Any]]:
     """What works, from topic and door, with what a person answers; between it what a producer gets wrong."""
     foreign = {"traceparent": STRANGER, "ce_source": STRANGER}
     story.produce(event(1, to=PERSON, body=TEXT, media=[MEDIA]), key=PERSON, headers=foreign)
@@ -97,7 +97,7 @@ def good_and_bad(story: Story) -> dict[str, dict[str, Any]]:
     return found | story.ended("k3")
 
 
-def named(story: Story) -> None:
+def named(story: LeakStory) -> None:
     """What a team names its requests by, on every way: taken, refused, with another payload, parked, over HTTP."""
     asked = event(10, to=PERSON, body=TEXT, **ALONG, idempotency_key=KEY)
     many = [f"+1212555{n:04d}" for n in range(200, 221)]
@@ -107,13 +107,13 @@ def named(story: Story) -> None:
     story.ended(*(f"{KEY}{way}" for way in ("", "-bad", "-many", "-http")))
 
 
-def at_the_door(story: Story) -> list[httpx.Response]:
+def at_the_door(story: LeakStory) -> list[httpx.Response]:
     """The same over HTTP, and two who are nobody."""
     asked = [story.ask(bad) for bad, *_ in bad_events()]
     return [*asked, story.ask(event(4, to=PERSON, body=TEXT), bearer=STRANGER), story.forged()]
 
 
-def crashes(story: Story, *searchers: Searcher) -> None:
+def crashes(story: LeakStory, *searchers: Searcher) -> None:
     """Faults of ours that raise what they were given; kills in the middle; a broker that hangs."""
     worker, ingress = story.stand.parts["worker-1"], story.stand.parts["ingress"]
     story.produce(event(5, to=PERSON, body=FOLD + TEXT), event(6, to=PERSON, body=CALL + TEXT))
@@ -138,7 +138,7 @@ def crashes(story: Story, *searchers: Searcher) -> None:
     worker.restart()
 
 
-def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
+def from_outside(story: LeakStory) -> Iterator[tuple[str, bytes]]:
     """Place and bytes: every topic, what commands and the API say, every process's metrics and first words, Twilio's
     callback URLs."""
     yield from records(story)
@@ -164,14 +164,14 @@ def from_outside(story: Story) -> Iterator[tuple[str, bytes]]:
     yield "callback URLs", "\n".join(create["status_callback"] for create in creates).encode()
 
 
-def known(story: Story, message: str) -> list[httpx.Response]:
+def known(story: LeakStory, message: str) -> list[httpx.Response]:
     """The API's answers about a message, by its id and by its key, once it has its outcome."""
     url, headers = f"{story.stand.addresses()['ingress']}/v1/messages", {"Authorization": f"Bearer {BEARER}"}
     found = [story.http.get(f"{url}{end}", headers=headers) for end in (f"/{message}", f"?idempotency_key={KEY}")]
     return found if found[0].status_code == 200 and found[0].json()["outcome"] else []
 
 
-def records(story: Story) -> Iterator[tuple[str, bytes]]:
+def records(story: LeakStory) -> Iterator[tuple[str, bytes]]:
     """Place and bytes of every key, header and value but the values and keys of what others produced."""
     consumer = Consumer({"bootstrap.servers": story.broker.address, "group.id": "leaks", "enable.partition.eof": True})
     named = consumer.list_topics(timeout=10).topics

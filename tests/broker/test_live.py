@@ -19,7 +19,7 @@ from app.dev.broker import free_port
 from tests.support.cluster import event, read_topic
 from tests.support.commands import ROOT
 from tests.support.engine_lab import until
-from tests.support.fake_twilio import ACCOUNT, INVALID, TOKEN, Forty
+from tests.support.fake_twilio import ACCOUNT, INVALID, TOKEN, FakeTwilioHandler
 
 NUMBER, SERVICE, KEY = "+15005550006", "MG" + "b" * 32, "SK" + "c" * 32
 MEDIA = "https://example.com/a.png"
@@ -32,10 +32,10 @@ BY_SERVICE = {
 
 
 @pytest.fixture
-def twilio() -> Iterator[type[Forty]]:
+def twilio() -> Iterator[type[FakeTwilioHandler]]:
     """Listens at `twilio.url`."""
 
-    class Fresh(Forty):
+    class Fresh(FakeTwilioHandler):
         asked, answered, url = [], [], ""  # type: ignore[misc]
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fresh)
@@ -108,7 +108,9 @@ class Up:
 
 
 @pytest.fixture
-def up(one_up: None, kafka: str, tmp_path: Path, twilio: type[Forty], request: pytest.FixtureRequest) -> Iterator[Up]:
+def up(
+    one_up: None, kafka: str, tmp_path: Path, twilio: type[FakeTwilioHandler], request: pytest.FixtureRequest
+) -> Iterator[Up]:
     made = Up(kafka, tmp_path, twilio.url, request.param)  # type: ignore[attr-defined]
     yield made
     if made.process.poll() is None:
@@ -129,7 +131,7 @@ def basic(user: str, password: str) -> str:
     ids=["number", "service and API key"],
 )
 def test_up_live_asks_what_twilio_documents_and_follows_its_signed_reports(
-    up: Up, twilio: type[Forty], sender: tuple[str, str], credentials: str
+    up: Up, twilio: type[FakeTwilioHandler], sender: tuple[str, str], credentials: str
 ) -> None:
     up.produce(event(1, media=[MEDIA]), event(2, to=INVALID))
     told = up.outcomes(2)

@@ -1,7 +1,7 @@
 """Commits that Kafka forgot, and topics that are others of the same name: what a real broker does, and what a start does."""
 
 from tests.broker.test_engine import counts, expected_counts, folded
-from tests.support.engine_lab import Lab, Toy, until
+from tests.support.engine_lab import EngineLab, Toy, until
 
 
 def refused(toy: Toy) -> str:
@@ -10,7 +10,7 @@ def refused(toy: Toy) -> str:
     return toy.output.read_text()
 
 
-def test_a_worker_whose_commits_are_lost_goes_on_behind_what_was_folded(lab: Lab) -> None:
+def test_a_worker_whose_commits_are_lost_goes_on_behind_what_was_folded(lab: EngineLab) -> None:
     """It neither skips nor folds again: this toy has no guard, and would count twice."""
     folded(lab, 500)
     lab.forget_commits()
@@ -22,7 +22,7 @@ def test_a_worker_whose_commits_are_lost_goes_on_behind_what_was_folded(lab: Lab
     assert '"event":"commit.lost"' in toy.output.read_text()
 
 
-def test_inputs_that_were_deleted_after_the_commits_were_lost_end_the_start(lab: Lab) -> None:
+def test_inputs_that_were_deleted_after_the_commits_were_lost_end_the_start(lab: EngineLab) -> None:
     folded(lab, 200)
     read = lab.ends("in")
     lab.forget_commits()
@@ -31,7 +31,7 @@ def test_inputs_that_were_deleted_after_the_commits_were_lost_end_the_start(lab:
     assert "were deleted before they were read" in refused(lab.toy("a"))
 
 
-def test_a_topic_that_was_created_again_and_filled_beyond_its_former_end_is_refused(lab: Lab) -> None:
+def test_a_topic_that_was_created_again_and_filled_beyond_its_former_end_is_refused(lab: EngineLab) -> None:
     folded(lab, 400)
     lab.recreate("in")
     lab.produce(2000)
@@ -39,7 +39,7 @@ def test_a_topic_that_was_created_again_and_filled_beyond_its_former_end_is_refu
         assert "the topic was re-created, and rows know the offsets of the former one" in refused(lab.toy(name))
 
 
-def test_a_changelog_that_was_created_again_and_filled_is_refused(lab: Lab) -> None:
+def test_a_changelog_that_was_created_again_and_filled_is_refused(lab: EngineLab) -> None:
     """By a worker with the former rows on its disk, and by one without."""
     folded(lab, 400)
     lab.recreate("app-state-changelog", **{"cleanup.policy": "compact"})
@@ -49,7 +49,7 @@ def test_a_changelog_that_was_created_again_and_filled_is_refused(lab: Lab) -> N
     assert "the changelog was re-created" in refused(lab.toy("b"))
 
 
-def test_an_operator_who_set_the_offsets_to_the_beginning_has_the_log_folded_again(lab: Lab) -> None:
+def test_an_operator_who_set_the_offsets_to_the_beginning_has_the_log_folded_again(lab: EngineLab) -> None:
     """As the runbook of a changelog that was created again says; a commit of a tool has no topic id in its metadata."""
     folded(lab, 400)
     lab.recreate("app-state-changelog", **{"cleanup.policy": "compact"})

@@ -1,11 +1,11 @@
 """A record that ends the process again and again is set aside; nothing else is, and nothing is lost."""
 
-from tests.support.engine_lab import Lab, until
+from tests.support.engine_lab import EngineLab, until
 
 DEATHS = 3
 
 
-def deaths_until_it_lives(lab: Lab, inputs: int, **given: object) -> int:
+def deaths_until_it_lives(lab: EngineLab, inputs: int, **given: object) -> int:
     """Start the worker over and over, as a supervisor does, until it has committed so many inputs."""
     for deaths in range(2 * DEATHS + 2):
         toy = lab.toy("a", **given)

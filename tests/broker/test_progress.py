@@ -25,7 +25,7 @@ from tests.support.bridged import Samples
 from tests.support.engine_lab import until
 from tests.support.keyring import DEFAULT_KEY, api_key, store_of
 from tests.support.simulated import ACCOUNT, TOKEN
-from tests.support.topics import Place
+from tests.support.topics import TopicEnvironment
 
 NONE, STOPPED = "no worker makes progress since 20", ": none is running"
 SETTINGS = {
@@ -40,7 +40,7 @@ SETTINGS = {
 }
 
 
-class Site(Place):
+class Site(TopicEnvironment):
     """An ingress and a worker of a test."""
 
     def __init__(self, kafka: str, path: Path) -> None:
@@ -127,7 +127,7 @@ def test_that_no_worker_makes_progress_is_told_within_the_stall_timeout_and_take
 
 
 def test_what_transactions_leave_on_the_log_is_told_apart_from_records_that_wait(kafka: str, tmp_path: Path) -> None:
-    place = Place(kafka, tmp_path)
+    place = TopicEnvironment(kafka, tmp_path)
     topic, group = f"{place.prefix}notify.requests", f"{place.prefix}heliograph"
     producer = Producer({"bootstrap.servers": kafka, "transactional.id": place.prefix})
     producer.init_transactions(20)
@@ -167,7 +167,7 @@ def test_what_transactions_leave_on_the_log_is_told_apart_from_records_that_wait
 def test_doctor_names_records_set_aside_and_contacts_that_are_frozen_until_they_are_retried(
     kafka: str, tmp_path: Path
 ) -> None:
-    place, sealer = Place(kafka, tmp_path), Sealer({"k1": bytes.fromhex("22" * 32)})
+    place, sealer = TopicEnvironment(kafka, tmp_path), Sealer({"k1": bytes.fromhex("22" * 32)})
     lost = [
         (f"{place.prefix}notify.requests", f"{SET_ASIDE}the process died here three times"),
         (f"{place.prefix}contacts", f"{SET_ASIDE}the process died here three times"),

@@ -10,8 +10,8 @@ from aiokafka.protocol.produce import ProduceRequest
 from confluent_kafka import Producer
 
 from app.kafka.partition_reader import PartitionReader
-from tests.support.batches import Produced, batch, inflating
-from tests.support.engine_lab import Lab, until
+from tests.support.batches import ProducedBatch, batch, inflating
+from tests.support.engine_lab import EngineLab, until
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 
@@ -29,17 +29,17 @@ class Values:
         return made
 
 
-def send(producer: Producer, lab: Lab, values: list[bytes], **given: Any) -> None:
+def send(producer: Producer, lab: EngineLab, values: list[bytes], **given: Any) -> None:
     for n, value in enumerate(values):
         producer.produce(lab.prefix + "in", key=b"k%d" % n, value=value, **given)
     assert producer.flush(30) == 0
 
 
-def client(lab: Lab, **given: Any) -> Producer:
+def client(lab: EngineLab, **given: Any) -> Producer:
     return Producer({"bootstrap.servers": lab.servers, "linger.ms": 20, "partitioner": "murmur2_random", **given})
 
 
-def transactions(lab: Lab, values: Values) -> None:
+def transactions(lab: EngineLab, values: Values) -> None:
     """Two that interleave: one is committed, one aborted."""
     one, two = (client(lab, **{"transactional.id": f"{lab.prefix}{n}", "compression.type": "lz4"}) for n in range(2))
     for producer in (one, two):
@@ -52,7 +52,7 @@ def transactions(lab: Lab, values: Values) -> None:
     two.abort_transaction(30)
 
 
-def aborted(lab: Lab, values: Values) -> None:
+def aborted(lab: EngineLab, values: Values) -> None:
     """A transaction that was aborted, and nothing after it."""
     producer = client(lab, **{"transactional.id": f"{lab.prefix}aborted"})
     producer.init_transactions(30)
@@ -61,7 +61,7 @@ def aborted(lab: Lab, values: Values) -> None:
     producer.abort_transaction(30)
 
 
-async def raw(lab: Lab, *batches: bytes) -> None:
+async def raw(lab: EngineLab, *batches: bytes) -> None:
     """Batches that no client makes, to partition 0, each in a request of its own."""
     kafka = AIOKafkaClient(bootstrap_servers=lab.servers)
     await kafka.bootstrap()
@@ -73,16 +73,16 @@ async def raw(lab: Lab, *batches: bytes) -> None:
         await kafka.close()
 
 
-def lag(lab: Lab) -> int:
+def lag(lab: EngineLab) -> int:
     return sum(lab.ends("in").values()) - lab.committed()
 
 
-def headers(lab: Lab) -> Iterator[tuple[str, str]]:
+def headers(lab: EngineLab) -> Iterator[tuple[str, str]]:
     for _, _, value, *text in lab.notes("headers"):
         yield value.partition(".")[0], " ".join(text)
 
 
-def test_all_that_producers_write_is_read_and_nothing_stops_the_worker(lab: Lab) -> None:
+def test_all_that_producers_write_is_read_and_nothing_stops_the_worker(lab: EngineLab) -> None:
     values = Values()
     toy = lab.toy("a")
     for codec in CODECS:
@@ -98,7 +98,7 @@ def test_all_that_producers_write_is_read_and_nothing_stops_the_worker(lab: Lab)
     send(client(lab), lab, [last], headers=[("h", None), ("h", b"1"), ("h", b"")])
     [named] = values.some("bytes", 1)
     lab.configure("in", "compression.type", "producer")
-    asyncio.run(raw(lab, batch(0, [Produced(b"k0", named, [("h\udcff", b"1")])]), inflating(0, 100)))
+    asyncio.run(raw(lab, batch(0, [ProducedBatch(b"k0", named, [("h\udcff", b"1")])]), inflating(0, 100)))
     send(client(lab), lab, values.some("after"))
     until(lambda: lag(lab) == 0)
     assert lab.outputs() == values.expected
@@ -108,7 +108,7 @@ def test_all_that_producers_write_is_read_and_nothing_stops_the_worker(lab: Lab)
     assert not toy.ended()
 
 
-def test_an_open_transaction_holds_back_its_partition_and_no_other(lab: Lab) -> None:
+def test_an_open_transaction_holds_back_its_partition_and_no_other(lab: EngineLab) -> None:
     lab.toy("a")
     values = Values()
     producer = client(lab, **{"transactional.id": lab.prefix})
@@ -127,7 +127,7 @@ def test_an_open_transaction_holds_back_its_partition_and_no_other(lab: Lab) -> 
     assert len(asyncio.run(committed(lab))) == 5
 
 
-async def committed(lab: Lab) -> list[Any]:
+async def committed(lab: EngineLab) -> list[Any]:
     """What our own tools read of partition 0."""
     async with PartitionReader({"bootstrap_servers": lab.servers}) as logs:
         topic = lab.prefix + "in"

@@ -28,7 +28,7 @@ from tests.support.commands import ROOT
 from tests.support.engine_lab import until
 from tests.support.fuzz_accounts import PARTITIONS, Accounts
 from tests.support.fuzz_lots import write_lots
-from tests.support.fuzz_producers import Written
+from tests.support.fuzz_producers import WrittenRecord
 from tests.support.fuzzed_internal import FAMILIES
 from tests.support.fuzzed_record import CANARY, NUMBERS
 from tests.support.leaks import Canary, Searcher, of_number
@@ -95,7 +95,7 @@ def test_no_random_record_stops_the_worker_or_another_team(stand: DevCluster) ->
     assert verified(stand)
 
 
-def judge_requests(accounts: Accounts, requests: list[Written], sealer: Sealer) -> None:
+def judge_requests(accounts: Accounts, requests: list[WrittenRecord], sealer: Sealer) -> None:
     assert accounts.raised(requests) == []
     assert accounts.miscounted(requests) == []
     assert accounts.unlettered() == []
@@ -123,7 +123,7 @@ def caught_up(settings: Settings) -> bool:
     return all(max(0, place.offset) == end for place, end in zip(committed, ends, strict=True))
 
 
-def described(accounts: Accounts, requests: list[Written]) -> str:
+def described(accounts: Accounts, requests: list[WrittenRecord]) -> str:
     lost, late = accounts.lost(requests), accounts.without_outcome(now_ms())
     return f"{len(lost)} lost: {str(lost[:2])[:2000]}; {len(late)} messages without an outcome: {late[:5]}"
 

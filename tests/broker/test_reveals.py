@@ -21,7 +21,7 @@ from app.records.seal import Content, Sealer
 from app.records.webhooks import RawWebhook
 from tests.support.commands import KEYS
 from tests.support.given import CONTACT, MESSAGE, given, requested, turn
-from tests.support.topics import Place
+from tests.support.topics import TopicEnvironment
 
 HOSTILE = "\x1b[2J\x9b31m\x07Hi\r\nnow  delivered\u202egnp.\u2028\x7f"
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
@@ -71,8 +71,8 @@ def doubtful() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def place(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    made = Place(kafka, tmp_path_factory.mktemp("reveals"))
+def place(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> TopicEnvironment:
+    made = TopicEnvironment(kafka, tmp_path_factory.mktemp("reveals"))
     made.env["HELIOGRAPH_STALL_TIMEOUT_S"] = "1"  # for so long `explain` watches whether workers make progress
     for record in (request(), text()):
         made.produce("contacts", CONTACT, msgspec.json.encode(record))
@@ -83,11 +83,11 @@ def place(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return made
 
 
-def letter(place: Place) -> str:
+def letter(place: TopicEnvironment) -> str:
     return str(json.loads(place.run("deadletters", "list", "--json").stdout)["id"])
 
 
-def commands(place: Place) -> dict[str, list[str]]:
+def commands(place: TopicEnvironment) -> dict[str, list[str]]:
     """Every command that prints what a person or a producer wrote."""
     return {
         "outcomes": ["outcomes"],
@@ -103,7 +103,7 @@ def commands(place: Place) -> dict[str, list[str]]:
 SHOWN = {"outcomes", "explain", "doubts", "list", "show", "inbound"}
 
 
-def test_nothing_that_a_stranger_wrote_acts_on_a_terminal_or_makes_a_line(place: Place) -> None:
+def test_nothing_that_a_stranger_wrote_acts_on_a_terminal_or_makes_a_line(place: TopicEnvironment) -> None:
     for name, words in commands(place).items():
         plain, told = place.run(*words), place.run(*words, "--json")
         for done in (plain, told):
@@ -114,13 +114,13 @@ def test_nothing_that_a_stranger_wrote_acts_on_a_terminal_or_makes_a_line(place:
         assert all(json.loads(line) for line in told.stdout.splitlines())
 
 
-def test_texts_are_printed_as_they_are_where_that_is_asked_for(place: Place) -> None:
+def test_texts_are_printed_as_they_are_where_that_is_asked_for(place: TopicEnvironment) -> None:
     asked = commands(place)
     for name in ("outcomes", "explain", "show", "inbound"):
         assert HOSTILE.replace("\r\n", "\n") in place.run(*asked[name], "--raw").stdout, name
 
 
-def audit(place: Place, topic: str, kind: str) -> list[dict[str, Any]]:
+def audit(place: TopicEnvironment, topic: str, kind: str) -> list[dict[str, Any]]:
     """Records of a type on a topic, oldest first."""
     reader = Consumer({"bootstrap.servers": place.env["KAFKA_BOOTSTRAP_SERVERS"], "group.id": "none"})
     found = []
@@ -143,7 +143,9 @@ OPENED = {
 
 
 @pytest.mark.parametrize("name", OPENED)
-def test_every_reveal_is_recorded_with_the_name_given_and_the_users_of_the_system(place: Place, name: str) -> None:
+def test_every_reveal_is_recorded_with_the_name_given_and_the_users_of_the_system(
+    place: TopicEnvironment, name: str
+) -> None:
     topic, kind, (field, value) = OPENED[name]
     words = commands(place)[name]
     before = len(audit(place, topic, kind))
@@ -157,7 +159,7 @@ def test_every_reveal_is_recorded_with_the_name_given_and_the_users_of_the_syste
     assert PERSON not in json.dumps(record)
 
 
-def test_a_name_that_is_none_is_kept_out_of_the_record(place: Place) -> None:
+def test_a_name_that_is_none_is_kept_out_of_the_record(place: TopicEnvironment) -> None:
     done = place.run(*commands(place)["explain"], SUDO_USER=HOSTILE.replace("\x00", ""), USER="DOMAIN\\ada b")
     record = audit(place, "notify.consent", "notify.message_opened.v1")[-1]
     assert done.returncode == 0 and (record["by"], record["sudo_user"]) == ("DOMAIN_ada_b", "")

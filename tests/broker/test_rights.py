@@ -13,12 +13,12 @@ from app.kafka.authorized_operations import Operation
 from app.kafka.rights import Right, rights_of
 from tests.support.commands import faults, heliograph
 from tests.support.engine_lab import until
-from tests.support.guarded import TOPICS, Guarded, guarded
+from tests.support.guarded import TOPICS, GuardedWorker, guarded
 from tests.support.keyring import DEFAULT_KEY, api_key, store_of
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedWorker]:
     """Its topics are made by who may make them and may do nothing else."""
     with guarded(tmp_path_factory.mktemp("guarded")) as made:
         done = heliograph("topics", "apply", **made.env("topics"))
@@ -27,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         yield made
 
 
-def test_the_declared_rights_are_enough_from_a_request_to_its_outcome(site: Guarded) -> None:
+def test_the_declared_rights_are_enough_from_a_request_to_its_outcome(site: GuardedWorker) -> None:
     port, twilio = free_port(), free_port()
     more = simulated(port, twilio) | {"HELIOGRAPH_RATE": "0"}
     with ExitStack() as parts:
@@ -58,7 +58,7 @@ def test_the_declared_rights_are_enough_from_a_request_to_its_outcome(site: Guar
             until(lambda url=f"{part['internal']}/readyz": httpx.get(url).text == "ok", 20)
 
 
-def test_an_ingress_that_must_not_read_the_contact_log_says_so_and_does_not_spool_for_ever(site: Guarded) -> None:
+def test_an_ingress_that_must_not_read_the_contact_log_says_so_and_does_not_spool_for_ever(site: GuardedWorker) -> None:
     lacking = Right("topic", TOPICS.contacts, Operation.READ)
     site.allow("blind-ingress", [right for right in rights_of(TOPICS, "ingress") if right != lacking])
     done = heliograph("ingress", "--port", "0", **site.env("blind-ingress"))
@@ -69,14 +69,16 @@ def test_an_ingress_that_must_not_read_the_contact_log_says_so_and_does_not_spoo
 @pytest.mark.parametrize(
     ("words", "process"), [("bridge", "bridge"), ("read-model run", "read-model"), ("worker", "worker")]
 )
-def test_a_process_without_rights_ends_with_78_and_a_line_for_each(site: Guarded, words: str, process: str) -> None:
+def test_a_process_without_rights_ends_with_78_and_a_line_for_each(
+    site: GuardedWorker, words: str, process: str
+) -> None:
     done = heliograph(*words.split(), **site.env("stranger", simulated(1, 1)))
     told = [line.partition(":")[0] for line in faults(done)]
     assert (done.returncode, told) == (78, [f"no right to {right.words}" for right in rights_of(TOPICS, process)])
 
 
 def test_whoever_may_not_make_topics_is_told_so_and_a_command_that_is_refused_says_what_to_do(
-    site: Guarded, tmp_path: Path
+    site: GuardedWorker, tmp_path: Path
 ) -> None:
     done = heliograph("topics", "apply", **site.env("stranger"))
     assert done.returncode == 1 and faults(done)[0].startswith("no right to create topic guarded.notify.requests")

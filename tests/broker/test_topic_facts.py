@@ -6,10 +6,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import TopicCollection
 
 from app.kafka.topic_facts import tombstones_kept_ms, topic_ids
-from tests.support.engine_lab import Lab
+from tests.support.engine_lab import EngineLab
 
 
-async def test_a_topic_has_an_id_of_its_own_and_says_how_long_it_keeps_tombstones(lab: Lab) -> None:
+async def test_a_topic_has_an_id_of_its_own_and_says_how_long_it_keeps_tombstones(lab: EngineLab) -> None:
     names = [lab.prefix + name for name in ("in", "out", "app-state-changelog")]
     lab.configure("app-state-changelog", "delete.retention.ms", "123")
     told = lab.admin.describe_topics(TopicCollection(names))

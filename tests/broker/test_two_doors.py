@@ -18,7 +18,7 @@ from app.provider.webhooks import signature
 from tests.broker.test_ingress import ACCOUNT, PUBLIC, TOKEN, Door, spooled
 from tests.broker.test_ingress import door as door
 from tests.support.engine_lab import until
-from tests.support.given import Log
+from tests.support.given import ContactLog
 
 OUT, BACK = "+12125550101", "+12125550102"
 SIDS = [f"SM{n:032x}" for n in range(5)]
@@ -69,7 +69,7 @@ def first(texts: list[TextArrived]) -> list[str]:
 
 
 def opted_out(texts: list[TextArrived]) -> bool:
-    log = Log().then(*texts)
+    log = ContactLog().then(*texts)
     assert log.contact is not None
     return log.contact.consent.opted_out
 

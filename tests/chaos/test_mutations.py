@@ -11,7 +11,7 @@ import pytest
 from ops.chaos import checker, evidence_file, sight
 from ops.chaos.evidence import Evidence
 from tests.support import chaos_notice_mutations, chaos_outcome_mutations, chaos_text_mutations
-from tests.support.chaos_changes import Changed
+from tests.support.chaos_changes import ChangedStory
 from tests.support.chaos_mutations import Mutation
 
 MUTATIONS = [
@@ -34,7 +34,7 @@ def test_the_recorded_evidence_is_right():
 
 @pytest.mark.parametrize(("mutation", "rules"), MUTATIONS, ids=[mutation.__name__ for mutation, _ in MUTATIONS])
 def test_whatever_is_wrong_is_found(mutation: Mutation, rules: tuple[str, ...]):
-    changed = Changed(recorded())
+    changed = ChangedStory(recorded())
     mutation(changed)
     found = checker.judge(changed.evidence(), rules)
     assert [name for name, problems in found.items() if problems] == list(found)

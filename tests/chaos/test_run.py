@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from ops.chaos import checker, evidence_file
-from tests.support.chaos_changes import Changed
+from tests.support.chaos_changes import ChangedStory
 from tests.support.chaos_notice_mutations import all_consent_lost, all_inbound_lost, all_metrics_lost, all_updates_lost
 from tests.support.chaos_outcome_mutations import (
     every_outcome_delivered,
@@ -50,6 +50,6 @@ def test_every_promise_holds_under_faults_and_the_evidence_shows_whatever_is_cha
     seen = evidence_file.load(tmp_path)
     assert not any(checker.judge(seen).values())
     for mutation, rule in WRONG.items():
-        changed = Changed(seen)
+        changed = ChangedStory(seen)
         mutation(changed)
         assert checker.judge(changed.evidence(), (rule,))[rule], mutation.__name__

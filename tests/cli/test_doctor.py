@@ -15,7 +15,7 @@ from app.domain.content.phone import mask
 from app.internal_server import InternalServer
 from app.provider.account.findings import Name
 from tests.support.commands import KEYS, heliograph
-from tests.support.simulated import ACCOUNT, TOKEN, Hook
+from tests.support.simulated import ACCOUNT, TOKEN, WebhookReceiver
 
 NOBODY = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 TWILIO = {
@@ -113,7 +113,7 @@ def tenant(url: str) -> Tenant:
 async def test_what_answers_at_a_public_url_instead_of_the_door_is_found(
     answer: tuple[int, str, bytes], name: Name, problem: str
 ) -> None:
-    hook = Hook()
+    hook = WebhookReceiver()
     served = InternalServer(hook, "127.0.0.1", 0)
     hook.url, hook.answers = served.url, [answer, answer]
     await served.listening()

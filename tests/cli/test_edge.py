@@ -15,7 +15,7 @@ from app.provider.error_enrichment import INVALID_AFTER
 from app.provider.status_mapping import ERRORS, entries, error_class
 from app.provider.webhooks import body_hash
 from tests.support.commands import faults, heliograph
-from tests.support.given import START_MS, Log, given, pictured, refused, report, requested, taken, turn
+from tests.support.given import START_MS, ContactLog, given, pictured, refused, report, requested, taken, turn
 from tests.support.words import leaves
 
 URL = "https://hooks.example.com/twilio/status?m=1&a=2"
@@ -38,7 +38,7 @@ def test_the_meaning_of_a_code_is_what_happened_not_what_is_done_about_it() -> N
     assert {row["code"]: row["meaning"] for row in every()}[30610] == "Quiet hours at the recipient's place"
 
 
-def told(error: ErrorClass) -> Log:
+def told(error: ErrorClass) -> ContactLog:
     """A request with media and a link; its call was taken, then it failed by a code of this class."""
     stamped = {"invalid_after": 1 if error is ErrorClass.NUMBER_INVALID else 0, "hold_until_ms": START_MS + 60_000}
     return given(pictured(), turn(), taken(), report(DeliveryStatus.FAILED, code=1, error=error, **stamped))

@@ -9,7 +9,7 @@ import pytest
 from app.config.environment import TOLERATED
 from app.config.reference import settings_example
 from app.config.settings import FIELDS, Settings
-from tests.support.words import code, fault, leaves, told
+from tests.support.words import code, commands, fault, leaves, told
 
 ROOT = Path(__file__).parents[2]
 LEAVES = dict(leaves())
@@ -23,6 +23,14 @@ def test_a_command_says_what_it_does_and_shows_an_example_that_click_takes(words
     examples = [line for line in told(shown) if " ".join(line).startswith(words)]
     assert said and (examples or "./ops/demo" in shown)
     assert [(line, fault(line)) for line in told(shown) if fault(line)] == []
+
+
+@pytest.mark.parametrize(("words", "command"), list(commands()))
+def test_the_first_sentence_of_a_help_text_fits_the_list_of_commands(words: str, command: click.Command) -> None:
+    paragraph = " ".join((command.help or "").strip().partition("\n\n")[0].split())
+    first = re.split(r"(?<=[.:;])\s", paragraph)[0]
+    assert 1 <= len(first) <= 45, f"heliograph {words}: {first}"
+    assert first.endswith("."), f"heliograph {words}: {first}"
 
 
 @pytest.mark.parametrize("words", LEAVES)

@@ -4,10 +4,10 @@ import msgspec
 
 from app.cli.queries.row_view import contact_view, lines, message_view
 from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass
-from tests.support.given import CONTACT, Log, due, given, pictured, refused, report, requested, taken, turn
+from tests.support.given import CONTACT, ContactLog, due, given, pictured, refused, report, requested, taken, turn
 
 
-def seen(log: Log) -> dict:
+def seen(log: ContactLog) -> dict:
     return contact_view(CONTACT, 0, msgspec.json.encode(log.contact))
 
 

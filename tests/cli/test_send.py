@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli.send.file import asked, read_lines
-from app.cli.send.line_checks import DROPPED, REPEATED, Repeat, repeats, without
+from app.cli.send.line_checks import DROPPED, REPEATED, RepeatedNumber, repeats, without
 from tests.support.commands import faults, heliograph
 
 BAD = {
@@ -219,7 +219,7 @@ def test_a_line_of_several_people_loses_those_who_get_its_text_already_and_keeps
     ]
     lines = read_lines("people", "\n".join(map(json.dumps, events)).encode(), {})
     found = repeats(asked(lines))
-    assert found == [Repeat(2, "+14155550123")], "the third line is the same message as the second"
+    assert found == [RepeatedNumber(2, "+14155550123")], "the third line is the same message as the second"
     kept = list(without(found, lines))
     assert [(line.event["to"], line.event["idempotency_key"]) for line in kept] == [
         ("+14155550123", "a"),

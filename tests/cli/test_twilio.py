@@ -20,7 +20,7 @@ from app.internal_server import InternalServer
 from app.provider.account import account_reader
 from app.provider.account.sdk_client import UnansweredCallError
 from app.records.consent import NotifyTextsOpened
-from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, RunningSimulator, eventually, simulating
 
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+14155550102"
 HEAD = """\
@@ -51,7 +51,7 @@ TEXTING = {
 class Account(NamedTuple):
     """A simulated account and a tenants file that leads to it."""
 
-    simulated: Simulated
+    simulated: RunningSimulator
     file: Path
 
     def declare(self, rest: str) -> None:

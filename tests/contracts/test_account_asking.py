@@ -8,7 +8,7 @@ from app.internal_server import InternalServer
 from app.provider.account.account_reader import read_account, read_held, read_service, read_services
 from app.provider.account.messages_api import MessageChange, listed
 from app.provider.account.sdk_client import SdkClient, UnansweredCallError
-from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
+from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, WebhookReceiver
 
 JSON, PROBLEM, NUMBER = "application/json", "application/problem+json", "+14155550123"
 LEGACY = b'{"code": 21211, "message": "The \'To\' number +14155550123 is not valid", "status": 400}'
@@ -29,7 +29,7 @@ ANSWERS: list[tuple[tuple[int, str, bytes], int, int]] = [
 
 
 async def refusal(answer: tuple[int, str, bytes], read: Any) -> UnansweredCallError:
-    hook = Hook()
+    hook = WebhookReceiver()
     hook.answers = [answer]
     served = InternalServer(hook, "127.0.0.1", 0)
     await served.listening()

@@ -19,7 +19,7 @@ from app.provider.account.findings import TODO, Finding, Name, shown
 from app.provider.account.sdk_client import SdkClient, UnansweredCallError
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
-from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, Hook
+from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, WebhookReceiver
 
 HOOKS = "https://hooks.example.com/twilio/acme"
 LONG, FREE, OTHER = "+14155550100", "+18885550100", "+14155550101"
@@ -369,7 +369,7 @@ async def test_a_server_that_is_not_there_is_found_once_for_each_token() -> None
 
 
 async def test_a_fault_of_twilios_is_told_by_its_code() -> None:
-    hook = Hook()
+    hook = WebhookReceiver()
     hook.answers = [(500, "application/json", b'{"code": 20500, "message": "oops", "status": 500}')]
     served = InternalServer(hook, "127.0.0.1", 0)
     await served.listening()

@@ -7,7 +7,7 @@ import pytest
 
 from app.records.topics import Topic, declared
 from tests.support.judged import FOLDER, asyncapi
-from tests.support.references import Dangling, references, resolved
+from tests.support.references import DanglingReferenceError, references, resolved
 
 TOPICS = {topic.name.replace("<app>-", "").replace("<tenant>", "tenant"): topic for topic in declared()}
 
@@ -21,7 +21,7 @@ def test_every_reference_leads_somewhere_in_this_file_or_in_a_schema_beside_it()
 
 def test_a_reference_that_leads_nowhere_is_noticed() -> None:
     for reference in ("#/channels/nowhere", "./events/notify.guessed.v1.json", "./events/notify.outcome.v1.json#/x"):
-        with pytest.raises(Dangling):
+        with pytest.raises(DanglingReferenceError):
             resolved(FOLDER / "asyncapi.yaml", reference)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass, Stage
 from app.provider.status_mapping import entries, error_class
-from tests.support.given import START_MS, Log, given, pictured, refused, report, taken, turn
+from tests.support.given import START_MS, ContactLog, given, pictured, refused, report, taken, turn
 
 OF_TEXTS = [entry for entry in entries() if entry["stage"] in ("C", "D", "C/D")]
 WORDS = {"never", "delayed", "held", "once", "probed", "as text"}
@@ -17,7 +17,7 @@ CLAIMED = re.compile(r"\b(retry|retries|resend|re-queue|hold until)\b")
 by_code = {"ids": lambda entry: str(entry["code"])}
 
 
-def ended(entry: dict[str, Any], stage: str) -> Log:
+def ended(entry: dict[str, Any], stage: str) -> ContactLog:
     """A message whose attempt met the code: in the answer to the call (C), or in a report (D)."""
     error = error_class(entry["code"])
     if stage == "C":
@@ -26,7 +26,7 @@ def ended(entry: dict[str, Any], stage: str) -> Log:
     return given(pictured(), turn(), taken(), report(DeliveryStatus.FAILED, code=entry["code"], error=error, **stamped))
 
 
-def wait_ms(log: Log) -> int:
+def wait_ms(log: ContactLog) -> int:
     """Until the next attempt, from the input that told of the failure."""
     return log.message().due_ms - log.now_ms
 

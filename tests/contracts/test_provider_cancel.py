@@ -9,8 +9,8 @@ import pytest
 from app.provider.http import Timeouts
 from app.provider.provider_api import CancelResult, CreateAccepted, CreateRequest, CreateUnknown
 from app.provider.twilio import TwilioProvider
-from tests.support.scripted import HANG, Scripted, Seen, http, scripted
-from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+from tests.support.scripted import HANG, RecordedCall, ScriptedServer, http, scripted
+from tests.support.simulated import ACCOUNT, PERSON, SERVICE, TOKEN, RunningSimulator, eventually, simulating
 
 SID = "SM" + "a" * 32
 SOON = Timeouts(5.0, 5.0, 5.0)
@@ -20,7 +20,7 @@ def provider(url: str, timeouts: Timeouts = SOON) -> TwilioProvider:
     return TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url, timeouts, 5)
 
 
-async def scheduled(simulated: Simulated, made: TwilioProvider, ahead_ms: int) -> str:
+async def scheduled(simulated: RunningSimulator, made: TwilioProvider, ahead_ms: int) -> str:
     """The SID of a text that Twilio sends so much later."""
     call = CreateRequest(
         to=PERSON, body="hello", media=(), status_callback=f"{simulated.hook.url}/status", messaging_service_sid=SERVICE,
@@ -108,7 +108,7 @@ async def test_without_twilios_word_on_the_text_it_is_to_be_asked_again(name: st
 async def test_a_refusal_is_looked_into_for_a_cancel_before_may_have_lost_its_answer(
     answer: bytes, expected: Any
 ) -> None:
-    def said(seen: Seen) -> bytes:
+    def said(seen: RecordedCall) -> bytes:
         return answer if seen.line.startswith("GET") else error(400, 30409)
 
     async with scripted(said) as server:
@@ -119,5 +119,5 @@ async def test_a_refusal_is_looked_into_for_a_cancel_before_may_have_lost_its_an
     assert _asked(server)[:2] == ["POST", "GET"] and _asked(server).count("POST") == 1
 
 
-def _asked(server: Scripted) -> list[str]:
+def _asked(server: ScriptedServer) -> list[str]:
     return [seen.line.partition(" ")[0] for seen in server.seen]

@@ -24,7 +24,7 @@ from app.provider.provider_api import (
     Result,
 )
 from app.provider.twilio import OPTIONAL, TwilioProvider
-from tests.support.scripted import HANG, Scripted, Seen, http, scripted
+from tests.support.scripted import HANG, RecordedCall, ScriptedServer, http, scripted
 
 ACCOUNT, SID, SERVICE = "AC" + "1" * 32, "SM" + "a" * 32, "MG" + "2" * 32
 TO, BODY = "+14155550123", "Build 742 deployed."
@@ -299,7 +299,7 @@ async def test_a_pinned_sender_and_every_optional_parameter_go_by_twilios_names_
 
 
 async def test_each_of_many_calls_at_once_gets_its_own_answer_over_few_connections() -> None:
-    def own(seen: Seen) -> bytes:
+    def own(seen: RecordedCall) -> bytes:
         return http(201, message(sid="SM" + dict(seen.form)["Body"].rjust(32, "0")))
 
     async with scripted(own) as server:
@@ -333,7 +333,7 @@ async def test_the_last_check_is_asked_when_the_connection_is_in_hand_not_before
     def noted(name: str) -> Any:
         return lambda: order.append(name)
 
-    script = Scripted(lambda _: http(201, message()))
+    script = ScriptedServer(lambda _: http(201, message()))
     server = await asyncio.start_server(slow, "127.0.0.1", 0)
     made = provider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", concurrency=1)
     first = asyncio.create_task(made.create(call(), noted("first")))

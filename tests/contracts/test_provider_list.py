@@ -11,12 +11,12 @@ from app.provider import message_list
 from app.provider.http import Timeouts
 from app.provider.message_list import ListedMessage, MessagePage, PageUnavailable, Query, ask_page
 from app.provider.twilio import TwilioProvider
-from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, RunningSimulator, eventually, simulating
 
 OTHER = "+14155550124"
 
 
-async def ask(simulated: Simulated, query: Query, token: str = TOKEN) -> list[MessagePage | PageUnavailable]:
+async def ask(simulated: RunningSimulator, query: Query, token: str = TOKEN) -> list[MessagePage | PageUnavailable]:
     """Every page."""
     provider = TwilioProvider(ACCOUNT, (ACCOUNT, token), simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
     try:
@@ -28,11 +28,11 @@ async def ask(simulated: Simulated, query: Query, token: str = TOKEN) -> list[Me
         await provider.close()
 
 
-async def found(simulated: Simulated, **query: Any) -> list[ListedMessage]:
+async def found(simulated: RunningSimulator, **query: Any) -> list[ListedMessage]:
     return [text for page in await ask(simulated, Query(**query)) for text in page.texts]
 
 
-async def all_over(simulated: Simulated, count: int) -> None:
+async def all_over(simulated: RunningSimulator, count: int) -> None:
     await eventually(lambda: simulated.hook.statuses.count("delivered") >= count)
 
 

@@ -9,7 +9,7 @@ from app.provider.http import Timeouts
 from app.provider.provider_api import CreateAccepted, CreateRejected, CreateRequest, CreateUnknown, Result
 from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import variants, verified
-from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, RunningSimulator, eventually, simulating
 
 # Twilio's test credentials page: what these numbers answer.
 MAGIC_TO = {
@@ -27,7 +27,7 @@ MAGIC_FROM = {
 }
 
 
-async def send(simulated: Simulated, token: str = TOKEN, timeout_s: float = 5.0, **given: Any) -> Result:
+async def send(simulated: RunningSimulator, token: str = TOKEN, timeout_s: float = 5.0, **given: Any) -> Result:
     defaults = {
         "to": PERSON,
         "body": "Build 742 deployed.",
@@ -44,7 +44,7 @@ async def send(simulated: Simulated, token: str = TOKEN, timeout_s: float = 5.0,
         await provider.close()
 
 
-async def creates(simulated: Simulated) -> list[dict[str, Any]]:
+async def creates(simulated: RunningSimulator) -> list[dict[str, Any]]:
     return (await simulated.get("/_sim/creates"))["creates"]
 
 

@@ -12,7 +12,7 @@ from app.domain.rules.retry import FRAUD_MS, LONGEST_STOPPED_MS
 from app.records.caller_fields import CallerFields
 from app.records.envelope import Cause
 from app.streams.agents.outcome_record import outcome_record
-from tests.support.given import Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
+from tests.support.given import ContactLog, abandoned, doubtful, due, given, refused, report, requested, taken, turn
 
 CAUSE = Cause(partition=0, offset=9, index=0)
 LONG_MS = 10_000_000_000
@@ -24,7 +24,7 @@ def lasting(**more: object):
     return requested(expires_ms=first_ms + LONG_MS, outcome_ms=first_ms + 2 * LONG_MS, **more)
 
 
-def wait_ms(log: Log) -> int:
+def wait_ms(log: ContactLog) -> int:
     """How long the message waits for its next attempt, 0 if it asked for it at once; the wait is over then."""
     message = log.message()
     if message.stage is Stage.WAITING:
@@ -39,7 +39,7 @@ def wait_ms(log: Log) -> int:
     return waits_ms
 
 
-def made(log: Log, *answers) -> list[int]:
+def made(log: ContactLog, *answers) -> list[int]:
     """One attempt for each of these answers, by number; how long the message waited after each."""
     waits = []
     for answer in answers:

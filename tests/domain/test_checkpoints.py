@@ -9,7 +9,7 @@ from app.domain.model.inputs import CheckpointWritten, TimerDue
 from app.domain.model.vocabulary import DueKind, Intent
 from app.streams.timers.checkpoints import AT_ONCE, PartitionCheckpoints, base_of
 from app.streams.timers.timers import RESEND_S
-from tests.support.given import BASE, CONTACT, START_MS, Log, cancel, given, requested, text, turn
+from tests.support.given import BASE, CONTACT, START_MS, ContactLog, cancel, given, requested, text, turn
 
 DAY_MS = 86_400_000
 
@@ -18,7 +18,7 @@ def checkpoint_due(based: int) -> TimerDue:
     return TimerDue(**BASE, message_id="", kind=DueKind.CHECKPOINT, due_ms=START_MS + 14 * DAY_MS, based=based)
 
 
-def checkpoint(log: Log) -> CheckpointWritten:
+def checkpoint(log: ContactLog) -> CheckpointWritten:
     assert log.contact is not None
     return CheckpointWritten(**BASE, row=log.contact)
 
@@ -48,7 +48,7 @@ def test_p6_a_checkpoint_alone_gives_the_row_that_the_whole_log_gives():
     log = given(text(Intent.STOP), requested(), turn(), checkpoint_due(0))
     kept = checkpoint(log)
     log.then(kept)
-    alone = Log()
+    alone = ContactLog()
     alone.offset, alone.now_ms = log.offset - 1, log.now_ms - 1000
     alone.then(kept)
     assert msgspec.json.encode(alone.contact) == msgspec.json.encode(log.contact)
@@ -60,7 +60,7 @@ def test_p3_a_table_built_anew_from_what_is_left_of_the_log_has_its_stop_from_th
     log = given(text(Intent.STOP), requested(), cancel("b" * 20), checkpoint_due(0))
     inputs = (text(Intent.STOP), requested(), cancel("b" * 20), checkpoint_due(0), checkpoint(log))
     log.then(inputs[-1])
-    left = Log()
+    left = ContactLog()
     left.offset, left.now_ms = gone - 1, START_MS + 1000 * gone
     left.then(*inputs[gone:])
     assert left.contact.consent.opted_out

@@ -6,12 +6,24 @@ from app.domain.lanes.circuit_breaker import FIRST_HOLD_MS, LONGEST_HOLDS, UNDEC
 from app.domain.lanes.lane import REGRANT_MS, Lane
 from app.domain.model.effects import LaneProved, LaneSlowed, PermitRequest
 from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Priority, Proof
-from tests.support.given import START_MS, Log, abandoned, doubtful, due, given, refused, report, requested, taken, turn
+from tests.support.given import (
+    START_MS,
+    ContactLog,
+    abandoned,
+    doubtful,
+    due,
+    given,
+    refused,
+    report,
+    requested,
+    taken,
+    turn,
+)
 
 CONFIG = ErrorClass.CONFIGURATION
 
 
-def effects(log: Log, kind: type) -> list[object]:
+def effects(log: ContactLog, kind: type) -> list[object]:
     return [effect for effect in log.effects if isinstance(effect, kind)]
 
 
@@ -27,7 +39,7 @@ def test_a_set_up_that_fails_after_acceptance_stops_it_until_a_carrier_takes_a_t
     assert [(e.proof, e.code) for e in effects(log, LaneSlowed)] == [(Proof.SENT, 30034)]
 
 
-def probed(proof: Proof) -> Log:
+def probed(proof: Proof) -> ContactLog:
     return given(requested(), turn(1, probe=proof))
 
 

@@ -26,7 +26,7 @@ from tests.support.given import (
     HOUR_MS,
     KEY,
     START_MS,
-    Log,
+    ContactLog,
     abandoned,
     cancel,
     doubtful,
@@ -47,12 +47,12 @@ TWIN = "b" * 20
 AT_ONCE = {"priority": Priority.URGENT}
 
 
-def in_doubt_twice() -> Log:
+def in_doubt_twice() -> ContactLog:
     """The same text to the same person twice, both calls without an answer."""
     return given(requested(), requested(TWIN, **AT_ONCE), turn(), turn(1, TWIN), doubtful(), doubtful(1, TWIN))
 
 
-def bound(log: Log, key: str = KEY) -> list[str]:
+def bound(log: ContactLog, key: str = KEY) -> list[str]:
     return [attempt.sid for attempt in log.message(key).attempts]
 
 
@@ -170,7 +170,7 @@ def test_by_default_a_doubt_is_only_reported_and_ends_in_doubt_at_its_deadline()
     assert [(e.word, e.reason) for e in log.said(OutcomeGiven)] == [(OutcomeWord.IN_DOUBT, Reason.NO_ANSWER)]
 
 
-def resent() -> Log:
+def resent() -> ContactLog:
     log = given(requested(resend_after_ms=5000, category=Category.ALERT), turn(), doubtful())
     return log.then(due(DueKind.RETRY, log.message().due_ms), turn(2))
 

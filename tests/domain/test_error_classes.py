@@ -11,7 +11,7 @@ from tests.support.given import (
     HOUR_MS,
     MESSAGE,
     START_MS,
-    Log,
+    ContactLog,
     abandoned,
     cancel,
     doubtful,
@@ -36,16 +36,16 @@ def failed(error: ErrorClass, n: int = 1, code: int = 30000, **stamped: int):
     return report(DeliveryStatus.UNDELIVERED, n, f"SM{n}", code, error, **stamped)
 
 
-def sent(*before: object, asking=None) -> Log:
+def sent(*before: object, asking=None) -> ContactLog:
     """One attempt, taken by Twilio."""
     return given(*before, asking or requested(), turn(), taken())
 
 
-def outcome(log: Log) -> list[tuple[OutcomeWord, Reason]]:
+def outcome(log: ContactLog) -> list[tuple[OutcomeWord, Reason]]:
     return [(event.word, event.reason) for event in log.said(OutcomeGiven)]
 
 
-def retried(log: Log, n: int = 2) -> Log:
+def retried(log: ContactLog, n: int = 2) -> ContactLog:
     """The time of the retry has come, and its turn."""
     log.then(due(DueKind.RETRY, log.message().due_ms))
     assert [effect.attempt for effect in log.effects if isinstance(effect, PermitRequest)] == [n]

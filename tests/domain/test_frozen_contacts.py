@@ -8,12 +8,12 @@ from app.domain.model.events import InputRefused
 from app.domain.model.frozen_contact import MOST, freeze
 from app.domain.model.inputs import InputSkipped, LogPosition
 from app.domain.model.vocabulary import DueKind, OutcomeWord, Stage
-from tests.support.given import BASE, CONTACT, KEY, Log, due, given, requested, turn
+from tests.support.given import BASE, CONTACT, KEY, ContactLog, due, given, requested, turn
 
 OTHER = "bbbbbbbbbbbbbbbbbbbb"
 
 
-def frozen(log: Log, *offsets: int) -> Log:
+def frozen(log: ContactLog, *offsets: int) -> ContactLog:
     """The log goes on after inputs at these offsets were not folded."""
     assert log.contact is not None
     for offset in offsets:
@@ -22,7 +22,7 @@ def frozen(log: Log, *offsets: int) -> Log:
     return log
 
 
-def retried(log: Log, record, offset: int) -> Log:
+def retried(log: ContactLog, record, offset: int) -> ContactLog:
     """An operator has the input at `offset` produced again."""
     log.offset += 1
     log.now_ms += 1000
@@ -30,7 +30,7 @@ def retried(log: Log, record, offset: int) -> Log:
     return log
 
 
-def asked(log: Log) -> list[tuple[str, int]]:
+def asked(log: ContactLog) -> list[tuple[str, int]]:
     return [(effect.message_id, effect.attempt) for effect in log.effects if isinstance(effect, PermitRequest)]
 
 
@@ -67,7 +67,7 @@ def test_given_a_frozen_contact_when_another_input_is_produced_again_then_it_sta
 
 
 def test_given_a_contact_that_is_frozen_by_its_first_input_when_a_request_comes_then_it_is_its_tenants():
-    log = Log()
+    log = ContactLog()
     log.contact, log.offset = freeze(Contact(tenant=""), "SetAsideError", 0), 0
     log.then(requested())
     assert log.contact.tenant == "acme" and log.contact.frozen_by == (0,)
@@ -81,7 +81,7 @@ def test_given_word_that_an_input_was_set_aside_then_the_row_stays_as_it_was_fro
 
 
 def test_given_word_that_a_contacts_first_input_was_set_aside_when_its_tenant_is_known_by_then_it_is_not_refused():
-    log = Log()
+    log = ContactLog()
     log.contact, log.offset = freeze(Contact(tenant=""), "SetAsideError", 0), 0
     log.then(requested()).then(InputSkipped(**{**BASE, "tenant": ""}, offset=0))
     assert not any(isinstance(event, InputRefused) for event in log.events)

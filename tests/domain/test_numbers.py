@@ -18,7 +18,7 @@ from app.domain.model.vocabulary import (
 )
 from tests.support.given import (
     START_MS,
-    Log,
+    ContactLog,
     due,
     given,
     listed,
@@ -39,18 +39,18 @@ def key(n: int) -> str:
     return f"{n:020x}"
 
 
-def fail(log: Log, n: int, after: int, error: ErrorClass = UNREACHABLE, code: int = 30003) -> Log:
+def fail(log: ContactLog, n: int, after: int, error: ErrorClass = UNREACHABLE, code: int = 30003) -> ContactLog:
     """Message `n` goes out and does not arrive."""
     asked = requested(key(n), digest="", expires_ms=NEVER, outcome_ms=NEVER + 1)
     log.then(asked, turn(1, key(n)), taken(1, f"SM{n}", key(n)))
     return log.then(report(DeliveryStatus.UNDELIVERED, 1, f"SM{n}", code, error, key(n), invalid_after=after))
 
 
-def invalid() -> Log:
+def invalid() -> ContactLog:
     return given(requested(), turn(), refused(INVALID, code=21211, invalid_after=1))
 
 
-def changes(log: Log) -> list[tuple[ErrorClass | None, str]]:
+def changes(log: ContactLog) -> list[tuple[ErrorClass | None, str]]:
     return [(event.why, event.by) for event in log.said(NumberChanged)]
 
 
@@ -62,7 +62,7 @@ def test_a_number_refused_as_impossible_is_invalid_at_once(code: int) -> None:
 
 
 def test_a_landline_told_by_a_report_is_invalid_at_once() -> None:
-    assert changes(fail(Log(), 1, 1, INVALID, 30006)) == [(INVALID, "number_invalid")]
+    assert changes(fail(ContactLog(), 1, 1, INVALID, 30006)) == [(INVALID, "number_invalid")]
 
 
 def test_a_message_to_an_invalid_number_is_suppressed_with_that_reason_and_asks_for_no_turn() -> None:
@@ -79,7 +79,7 @@ def test_what_waits_for_a_number_that_turns_out_invalid_is_suppressed() -> None:
 
 @pytest.mark.parametrize("after", [3, 5])
 def test_a_number_not_reached_by_so_many_messages_is_invalid(after: int) -> None:
-    log = Log()
+    log = ContactLog()
     for n in range(1, after):
         assert changes(fail(log, n, after)) == []
         assert log.contact.number.why is None
@@ -88,13 +88,13 @@ def test_a_number_not_reached_by_so_many_messages_is_invalid(after: int) -> None
 
 
 def test_a_failure_that_weighs_more_counts_among_those_that_weigh_less() -> None:
-    log = fail(fail(fail(fail(Log(), 1, 5), 2, 5), 3, 3), 4, 3)
+    log = fail(fail(fail(fail(ContactLog(), 1, 5), 2, 5), 3, 3), 4, 3)
     assert log.contact.number.why is None
     assert changes(fail(log, 5, 5)) == [(UNREACHABLE, "number_unreachable")]
 
 
 def test_the_failures_of_one_message_count_once() -> None:
-    log = Log()
+    log = ContactLog()
     fail(log, 1, 2)
     log.then(report(DeliveryStatus.FAILED, 1, "SM1", 30003, UNREACHABLE, key(1), invalid_after=2))
     assert changes(log) == [] and len(log.contact.number.failures) == 1
@@ -102,7 +102,7 @@ def test_the_failures_of_one_message_count_once() -> None:
 
 
 def test_of_the_failures_of_one_message_the_one_that_weighs_most_is_kept() -> None:
-    log = fail(Log(), 1, 5)
+    log = fail(ContactLog(), 1, 5)
     log.then(report(DeliveryStatus.FAILED, 1, "SM1", 30005, UNREACHABLE, key(1), invalid_after=3))
     assert [failure.invalid_after for failure in log.contact.number.failures] == [3]
     log.then(report(DeliveryStatus.FAILED, 1, "SM1", 30003, UNREACHABLE, key(1), invalid_after=5))
@@ -110,13 +110,13 @@ def test_of_the_failures_of_one_message_the_one_that_weighs_most_is_kept() -> No
 
 
 def test_a_failure_of_a_month_ago_counts_no_more() -> None:
-    log = fail(Log(), 1, 2)
+    log = fail(ContactLog(), 1, 2)
     log.now_ms += FAILURES_KEPT_MS + 1
     assert changes(fail(log, 2, 2)) == [] and len(log.contact.number.failures) == 1
 
 
 def test_a_delivery_between_begins_the_count_anew() -> None:
-    log = fail(Log(), 1, 2)
+    log = fail(ContactLog(), 1, 2)
     log.then(requested(key(7), digest=""), turn(1, key(7)), taken(1, "SM7", key(7)))
     log.then(report(DeliveryStatus.DELIVERED, 1, "SM7", key=key(7)))
     assert len(log.said(FailuresForgotten)) == 1

@@ -18,7 +18,7 @@ from tests.support.given import (
     HOUR_MS,
     KEY,
     START_MS,
-    Log,
+    ContactLog,
     abandoned,
     cancel,
     doubtful,
@@ -39,7 +39,7 @@ def handed_over(key: str = KEY) -> Input:
     return requested(key, handed_over=True, **LIMITS)
 
 
-def outcomes(log: Log) -> list[tuple[OutcomeWord, Reason]]:
+def outcomes(log: ContactLog) -> list[tuple[OutcomeWord, Reason]]:
     return [(told.word, told.reason) for told in log.said(OutcomeGiven)]
 
 

@@ -8,7 +8,7 @@ from app.domain.rules.schedule import dues
 from tests.support.given import (
     HOUR_MS,
     START_MS,
-    Log,
+    ContactLog,
     doubtful,
     due,
     given,
@@ -25,11 +25,11 @@ MINUTE_MS = 60_000
 LONG = {"expires_ms": START_MS + 90 * HOUR_MS, "outcome_ms": START_MS + 99 * HOUR_MS}
 
 
-def look_ms(log: Log) -> int | None:
+def look_ms(log: ContactLog) -> int | None:
     return next((at for kind, at in dues(log.message()) if kind is DueKind.LOOK), None)
 
 
-def looks_after_the_claim(log: Log) -> list[int]:
+def looks_after_the_claim(log: ContactLog) -> list[int]:
     """When each look comes due, each made in time and finding nothing; minutes after the claim."""
     found, claimed = [], log.message().attempts[0].claimed_ms
     while (at := look_ms(log)) is not None:

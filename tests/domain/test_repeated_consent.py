@@ -6,7 +6,7 @@ from app.domain.model.events import ConsentChanged, TextReceived
 from app.domain.model.inputs import TextArrived
 from app.domain.model.row_limits import KEPT_CONSENT_TEXTS, KEPT_TEXTS
 from app.domain.model.vocabulary import ErrorClass, Intent, OutcomeWord, Provenance
-from tests.support.given import START_MS, Log, given, refused, requested, text, turn
+from tests.support.given import START_MS, ContactLog, given, refused, requested, text, turn
 
 STOP, START, NONE = Intent.STOP, Intent.START, Intent.NONE
 
@@ -20,7 +20,7 @@ def listed(seconds: int, intent: Intent, sid: str) -> TextArrived:
     return replace(at(seconds, intent, sid), provenance=Provenance.RECONCILED)
 
 
-def opted_out(log: Log) -> bool:
+def opted_out(log: ContactLog) -> bool:
     assert log.contact is not None
     return log.contact.consent.opted_out
 

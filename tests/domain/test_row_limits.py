@@ -27,7 +27,7 @@ from tests.support.given import (
     BASE,
     KEY,
     START_MS,
-    Log,
+    ContactLog,
     cancel,
     doubtful,
     given,
@@ -53,7 +53,7 @@ def test_a_cancel_kept_ahead_goes_with_the_next_one_after_24_hours():
 
 def test_of_1000_cancels_kept_ahead_all_hold_and_one_more_is_refused():
     """What `notify.updates` said is kept is kept; whoever invents ids is told."""
-    log = Log()
+    log = ContactLog()
     for n in range(MOST_CANCELS_AHEAD):
         log.then(cancel(key(n)), after_ms=10)
     assert log.said(CancelKept) and len(log.contact.canceled_ahead) == 1000
@@ -129,9 +129,9 @@ def padded(n: int, size: int) -> MessageRequested:
     return replace(short, sealed_caller_fields="x" * (size - content_bytes(given(short).message(key(n)))))
 
 
-def filled(size: int) -> Log:
+def filled(size: int) -> ContactLog:
     """A contact whose active messages have so much content."""
-    log, count = Log(), size // 16_000
+    log, count = ContactLog(), size // 16_000
     for n in range(count):
         log.then(padded(n, size // count + (size % count if n == 0 else 0)))
     assert sum(map(content_bytes, log.contact.messages.values())) == size
@@ -173,7 +173,7 @@ def test_of_200_active_messages_the_last_is_taken_and_one_more_is_rejected():
 
 def test_texts_that_wait_for_their_receipts_are_not_active_and_keep_out_no_code():
     """A carrier without receipts: none of 400 texts has one, and a code still leaves at once."""
-    log = Log()
+    log = ContactLog()
     for n in range(400):
         log.then(requested(key(n)), turn(key=key(n)), taken(sid=f"SM{n}", key=key(n)), after_ms=10)
     assert log.contact.messages == {} and {row.stage for row in log.rows.values()} == {Stage.FLYING}

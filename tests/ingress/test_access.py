@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.config.api_keys import ApiKeys, Scope
-from tests.support.ingress_server import ACME, MESSAGE, PERSON, Door, door, tenant
+from tests.support.ingress_server import ACME, MESSAGE, PERSON, IngressServer, door, tenant
 from tests.support.keyring import ACME_KEY, API_KEYS, BETA_KEY, WRONG_KEY, api_key
 
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
@@ -13,7 +13,7 @@ EVENT = {"to": PERSON, "body": "Build 742 deployed."}
 ONE_A_KEY, ONE_AN_ADDRESS = {"HELIOGRAPH_API_RATE": "0.001"}, {"HELIOGRAPH_API_ADDRESS_RATE": "0.001"}
 
 
-async def cancel(made: Door, key: str, **headers: str) -> int:
+async def cancel(made: IngressServer, key: str, **headers: str) -> int:
     given = {"Authorization": f"Bearer {key}", **{name.replace("_", "-"): value for name, value in headers.items()}}
     return (await made.http.delete(f"/v1/messages/{MESSAGE}", headers=given)).status_code
 

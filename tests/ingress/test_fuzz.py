@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from app.provider.webhook_forms import WebhookFormError, read_form
 from app.provider.webhooks import signature
-from tests.support.ingress_client import Doorway, Said, doorway
+from tests.support.ingress_client import IngressClient, IngressResponse, doorway
 from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID
 from tests.support.keyring import ACME_KEY
 from tests.support.openapi import PATH
@@ -72,12 +72,12 @@ HEADER_BYTES = st.binary(max_size=40).map(lambda raw: bytes(b for b in raw if 32
 
 
 @pytest.fixture(scope="module")
-def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorway]:
+def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IngressClient]:
     with doorway(tmp_path_factory.mktemp("fuzz"), shared_keys={"k1": "shared"}) as made:
         yield made
 
 
-def judged(said: Said) -> None:
+def judged(said: IngressResponse) -> None:
     assert said.status < 500 and said.status != 429, said
     if said.status >= 400:
         assert said.kind == "application/problem+json", said
@@ -91,7 +91,14 @@ def judged(said: Said) -> None:
     st.none() | HEADER_BYTES, HEADER_BYTES,
 )  # fmt: skip
 def test_whatever_nobody_signed_is_refused_by_name(
-    way: Doorway, method: str, target: str, query: str, kind: bytes, body: bytes, sent: bytes | None, settings: bytes
+    way: IngressClient,
+    method: str,
+    target: str,
+    query: str,
+    kind: bytes,
+    body: bytes,
+    sent: bytes | None,
+    settings: bytes,
 ) -> None:
     headers = {"Content-Type": kind, "X-Twilio-Webhooks-Signature-Settings": settings}
     if sent is not None:
@@ -107,7 +114,7 @@ def test_whatever_nobody_signed_is_refused_by_name(
 @fuzzed(4)
 @given(st.sampled_from(KINDS), QUERIES, FIELDS, st.booleans(), HEADER_BYTES)
 def test_whatever_twilio_signed_is_taken_or_refused_by_name(
-    way: Doorway, kind: str, query: str, form: list, as_json: bool, token: bytes
+    way: IngressClient, kind: str, query: str, form: list, as_json: bool, token: bytes
 ) -> None:
     form = [(name, value) for name, value in form if (name + value).isprintable() or not as_json]
     headers = {"I-Twilio-Idempotency-Token": token}
@@ -134,7 +141,7 @@ API = schemathesis.openapi.from_path(PATH).include(path_regex="^/(v1|twilio)/")
 API.config.phases.coverage.enabled = CASES > 200
 
 
-def call(way: Doorway, case: schemathesis.Case, *, sign: bool) -> requests.Response:
+def call(way: IngressClient, case: schemathesis.Case, *, sign: bool) -> requests.Response:
     """As schemathesis writes it, with the signature of acme over what is really sent, and its key."""
     made = requests.Request(**case.as_transport_kwargs(base_url=way.url)).prepare()
     if sign:
@@ -155,7 +162,7 @@ def signed(made: requests.PreparedRequest) -> str:
     return signature("token-of-acme", f"{PUBLIC}/twilio/{route}" + path[path.find("?") :] * ("?" in path), form)
 
 
-def test_what_is_signed_here_is_signed_as_twilio_would(way: Doorway) -> None:
+def test_what_is_signed_here_is_signed_as_twilio_would(way: IngressClient) -> None:
     url, form = f"{way.url}/twilio/acme/status?m={MESSAGE}&a=1", {"MessageSid": SID, "MessageStatus": "sent"}
     made = requests.Request("POST", url, data=form).prepare()
     made.headers["X-Twilio-Signature"] = signed(made)
@@ -166,10 +173,10 @@ def test_what_is_signed_here_is_signed_as_twilio_would(way: Doorway) -> None:
 @fuzzed(32)
 @pytest.mark.parametrize("sign", [False, True])
 def test_what_openapi_says_may_be_asked_is_answered_as_it_says(
-    way: Doorway, case: schemathesis.Case, sign: bool
+    way: IngressClient, case: schemathesis.Case, sign: bool
 ) -> None:
     said = call(way, case, sign=sign)
-    judged(Said(said.status_code, said.headers.get("content-type", ""), said.content))
+    judged(IngressResponse(said.status_code, said.headers.get("content-type", ""), said.content))
     case.validate_response(said, checks=CHECKS)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.ingress.http.request_head import READ
 from app.provider.webhooks import signature
-from tests.support.ingress_server import ACME, MESSAGE, PERSON, PUBLIC, SID, Door, door, eventually
+from tests.support.ingress_server import ACME, MESSAGE, PERSON, PUBLIC, SID, IngressServer, door, eventually
 from tests.support.keyring import ACME_KEY
 from tests.support.raw_ingress_client import cut, lines
 from tests.support.wire import exchange, head
@@ -30,7 +30,7 @@ def signed(more: bytes = b"", *, before: bytes = b"", chunked: bool = False, ver
     return first + b"\r\n" + before + rest.removesuffix(b"\r\n") + more + b"\r\n" + (CHUNKED if chunked else BODY)
 
 
-async def answered(made: Door, request: bytes) -> tuple[int, str]:
+async def answered(made: IngressServer, request: bytes) -> tuple[int, str]:
     """Status and title."""
     answer = await exchange(made.http.base_url, request)
     assert answer is not None

@@ -29,9 +29,9 @@ from tests.support.ingress_server import (
     PUBLIC,
     SID,
     UNLIMITED,
-    Door,
     FakeKafka,
     FakeLine,
+    IngressServer,
     door,
 )
 from tests.support.keyring import ACME_KEY, api_key
@@ -42,7 +42,7 @@ from tests.support.wire import exchange, head
 
 EVENT = {"to": PERSON, "body": "Build 742 deployed."}
 AT = "2026-03-03T10:00:00.000Z"
-Send = Callable[[Door], Awaitable[httpx.Response]]
+Send = Callable[[IngressServer], Awaitable[httpx.Response]]
 Case = tuple[tuple[str, str], int, Send]
 
 
@@ -68,7 +68,7 @@ class FaultyModel(ReadModel):
 
 
 @asynccontextmanager
-async def behind(status: int, path: Path, scope: str = "") -> AsyncIterator[Door]:
+async def behind(status: int, path: Path, scope: str = "") -> AsyncIterator[IngressServer]:
     """The door in front of what makes it answer so: a fault of ours, neither Kafka nor disk, or all well. `scope`: the
     one that the key lacks where that is 403."""
     kafka = FaultyKafka() if status == 500 else FakeKafka()
@@ -202,14 +202,14 @@ def hook(kind: str, path: str) -> list[Case]:
     ]
 
 
-async def unfinished(made: Door, target: str, headers: dict[str, str]) -> httpx.Response:
+async def unfinished(made: IngressServer, target: str, headers: dict[str, str]) -> httpx.Response:
     """A body of which the end never comes."""
     answer = await exchange(made.http.base_url, head("POST", target, {**headers, "Content-Length": "10"}), b"Body=")
     assert answer is not None
     return answer
 
 
-async def too_long(made: Door, method: str, target: str) -> httpx.Response:
+async def too_long(made: IngressServer, method: str, target: str) -> httpx.Response:
     """A head beyond what may wait in memory."""
     answer = await exchange(made.http.base_url, head(method, target, {"X-Long": "x" * 2 * MOST_BYTES}))
     assert answer is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from app.domain.model.inputs import TextArrived
-from tests.support.given import Log as Contact
+from tests.support.given import ContactLog as Contact
 from tests.support.ingress_server import PUBLIC, FakeKafka, door
 
 OLD_START, STOP, NEW_START = ("SM" + digit * 32 for digit in "123")

@@ -22,7 +22,7 @@ from app.provider.twilio import TwilioProvider
 from app.provider.webhooks import signature
 from tests.support.engine_lab import until
 from tests.support.ingress_server import ACME, MESSAGE, SID
-from tests.support.scripted import Seen, http, scripted
+from tests.support.scripted import RecordedCall, http, scripted
 
 PUBLIC = "https://hooks.example.com/twilio/status"
 TENANT = """
@@ -151,7 +151,7 @@ async def test_p2_a_rotation_under_load_has_no_call_refused() -> None:
     """The new token logs in before it is promoted, as Twilio takes both until then."""
     good = {"old", "new"}
 
-    def answer(seen: Seen) -> bytes:
+    def answer(seen: RecordedCall) -> bytes:
         given = base64.b64decode(seen.headers["authorization"].partition(" ")[2]).decode().partition(":")[2]
         if given not in good:
             return http(401, json.dumps({"code": 20003, "message": "no", "status": 401}))

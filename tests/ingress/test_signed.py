@@ -11,7 +11,7 @@ from app.domain.model.vocabulary import DeliveryStatus
 from app.provider.webhook_forms import read_form
 from app.provider.webhooks import signature, variants, verified
 from app.records.webhooks import RawWebhook
-from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID, Door, door
+from tests.support.ingress_server import ACME, BETA, MESSAGE, NUMBER, PERSON, PUBLIC, SID, IngressServer, door
 from tests.support.wire import exchange, head
 
 KEY = bytes.fromhex("11" * 32)
@@ -21,7 +21,7 @@ SERVICE = "MG" + "d" * 32
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 
 
-async def sent(made: Door, secret: str, settings: str = "", digest: str = "sha1", **fields: str) -> int:
+async def sent(made: IngressServer, secret: str, settings: str = "", digest: str = "sha1", **fields: str) -> int:
     form = {**FORM, **fields}
     headers = {"X-Twilio-Signature": signature(secret, f"{PUBLIC}/twilio/status{QUERY}", list(form.items()), digest)}
     answer = await made.post(
@@ -96,7 +96,7 @@ async def test_p7_a_sender_never_outweighs_the_account_of_another_tenant(tmp_pat
 TOKEN = {"I-Twilio-Idempotency-Token": "0d9a-1"}
 
 
-async def text(made: Door, body: str, **headers: str) -> httpx.Response:
+async def text(made: IngressServer, body: str, **headers: str) -> httpx.Response:
     form = {"MessageSid": SID, "From": PERSON, "To": NUMBER, "Body": body, "AccountSid": ACME}
     return await made.post("/twilio/inbound", form, headers=headers)
 

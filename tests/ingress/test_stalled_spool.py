@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from app import clock
 from app.ingress.durable.record import LogRecord
 from app.ingress.durable.spool_progress import SpoolProgress
-from tests.support.ingress_server import UNLIMITED, Door, FakeKafka, FakeLine, door, eventually
+from tests.support.ingress_server import UNLIMITED, FakeKafka, FakeLine, IngressServer, door, eventually
 
 SOON = UNLIMITED | {"HELIOGRAPH_STALL_TIMEOUT_S": "0.05"}
 
@@ -30,12 +30,12 @@ class ForbiddingKafka(FakeKafka):
         return Forbidden(self)
 
 
-async def ready(made: Door) -> tuple[int, str]:
+async def ready(made: IngressServer) -> tuple[int, str]:
     answer = await made.http.get(made.internal + "/readyz")
     return answer.status_code, answer.text
 
 
-async def until_said(made: Door, status: int, text: str) -> None:
+async def until_said(made: IngressServer, status: int, text: str) -> None:
     """Webhooks are taken all the while."""
     while (said := await ready(made))[0] != status or text not in said[1]:
         assert (await made.report()).status_code == 204

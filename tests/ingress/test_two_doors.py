@@ -15,7 +15,7 @@ from app.ingress.durable.spool import Spool
 from app.ingress.durable.writer import LogWriter
 from app.records.seal import Sealer
 from tests.support.given import START_MS, text
-from tests.support.given import Log as Contact
+from tests.support.given import ContactLog as Contact
 from tests.support.ingress_server import FakeKafka, FakeLine, eventually
 
 # Where each text goes, what it says, how long after the one before it.

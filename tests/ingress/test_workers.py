@@ -7,7 +7,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
 from app.kafka.group_progress import Offsets
 from tests.support.bridged import Samples
 from tests.support.groups import FakeGroup, monitor
-from tests.support.ingress_server import MESSAGE, Door, door, eventually
+from tests.support.ingress_server import MESSAGE, IngressServer, door, eventually
 from tests.support.keyring import ACME_KEY, WRONG_KEY
 from tests.support.openapi import answer_faults, operations
 
@@ -16,7 +16,7 @@ OPERATIONS = {(method, path): operation for method, path, operation in operation
 IDLE, LAGGING = Offsets(5, 5, 5), Offsets(5, 9, 9)
 
 
-async def documented(made: Door, method: str, path: str) -> str:
+async def documented(made: IngressServer, method: str, path: str) -> str:
     """The body of a page of the internal port, which answers 200 as documented."""
     answer = await made.http.request(method, made.internal + path)
     assert (answer.status_code, answer_faults(OPERATIONS[method, path], answer)) == (200, [])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.domain.model.attempt_retention import KEPT_ATTEMPTS, may_drop
 from app.domain.model.contact import Contact, last_attempt_no
 from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Stage
-from tests.support.given import START_MS, Log, abandoned, doubtful, due, refused, report, requested, taken, turn
+from tests.support.given import START_MS, ContactLog, abandoned, doubtful, due, refused, report, requested, taken, turn
 
 LONG_MS = 10_000_000_000
 ASKED = requested(
@@ -40,7 +40,7 @@ RUNS = st.lists(st.tuples(st.sampled_from([*["abandoned"] * 3, *ANSWERS]), st.in
 @example([("doubt", 19), ("fraud", 2)])
 @cases(RUNS)
 def test_a_row_is_bounded_keeps_what_may_have_arrived_and_folds_again_to_the_same(runs):
-    log, other = Log().then(ASKED), Log().then(ASKED)
+    log, other = ContactLog().then(ASKED), ContactLog().then(ASKED)
     undroppable: set[int] = set()
     for answer in [ANSWERS[word] for word, times in runs for _ in range(times)]:
         if log.message().stage is Stage.RETRYING:
@@ -59,7 +59,7 @@ def test_a_row_is_bounded_keeps_what_may_have_arrived_and_folds_again_to_the_sam
     assert msgspec.json.encode(log.contact) == msgspec.json.encode(other.contact)
 
 
-def step(log: Log, other: Log, record) -> None:
+def step(log: ContactLog, other: ContactLog, record) -> None:
     """Fold it; in the other log into a row that was written and read again, as by the next owner, and twice."""
     for each in (log, other):
         each.now_ms = max(each.now_ms, getattr(record, "due_ms", 0))

@@ -14,7 +14,7 @@ from app.domain.rules.schedule import dues
 from tests.support.given import (
     KEY,
     START_MS,
-    Log,
+    ContactLog,
     abandoned,
     cancel,
     doubtful,
@@ -83,7 +83,7 @@ def asked():
     )
 
 
-def state(log: Log) -> tuple[object, ...]:
+def state(log: ContactLog) -> tuple[object, ...]:
     """Also whether the person may be texted, and this text to them."""
     message, contact = log.message(), log.contact
     attempts = [(a.progress, a.code, a.error, a.sid) for a in message.attempts]
@@ -95,8 +95,8 @@ def state(log: Log) -> tuple[object, ...]:
 @cases(asked(), st.lists(reports(), min_size=1, max_size=6), st.data())
 def test_p5_shuffled_and_repeated_reports_end_in_the_same_place(asking, history, data):
     shuffled = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=4))))
-    one = Log().then(asking, turn(), taken(), *history)
-    other = Log().then(asking, turn(), taken(), *shuffled)
+    one = ContactLog().then(asking, turn(), taken(), *history)
+    other = ContactLog().then(asking, turn(), taken(), *shuffled)
     assert state(one) == state(other)
 
 
@@ -104,8 +104,8 @@ def test_p5_shuffled_and_repeated_reports_end_in_the_same_place(asking, history,
 @cases(asked(), st.lists(reports(), min_size=1, max_size=4), st.integers(0, 4))
 def test_p5_the_answer_may_come_at_any_place_among_the_reports(asking, history, at):
     at = min(at, len(history))
-    one = Log().then(asking, turn(), taken(), *history)
-    other = Log().then(asking, turn(), *history[:at], taken(), *history[at:])
+    one = ContactLog().then(asking, turn(), taken(), *history)
+    other = ContactLog().then(asking, turn(), *history[:at], taken(), *history[at:])
     assert state(one) == state(other)
 
 
@@ -154,7 +154,7 @@ def inputs(draw):
     )
 
 
-def fire(log: Log, pick: int) -> None:
+def fire(log: ContactLog, pick: int) -> None:
     """One of the timers that are armed now, as the owner would send it."""
     log.events, log.effects, log.last = [], [], None
     messages = [*log.contact.messages.values(), *log.rows.values()]
@@ -177,7 +177,7 @@ def unresolved(message: Message) -> int:
 @settings(max_examples=400, deadline=None)
 @cases(asked(), st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=25))
 def test_p2_a_claim_begins_only_when_nothing_earlier_may_be_on_its_way(asking, history):
-    log = Log().then(asking)
+    log = ContactLog().then(asking)
     for step in history:
         before = log.contact
         fire(log, step) if isinstance(step, int) else log.then(step)
@@ -195,7 +195,7 @@ ANOTHER = st.sampled_from(
 @settings(max_examples=400, deadline=None)
 @cases(asked(), st.lists(st.one_of(ANOTHER, inputs(), st.integers(0, 9)), max_size=25))
 def test_p3_no_claim_begins_while_the_person_is_opted_out(asking, history):
-    log = Log().then(asking)
+    log = ContactLog().then(asking)
     for step in history:
         before = log.contact
         fire(log, step) if isinstance(step, int) else log.then(step)
@@ -205,7 +205,7 @@ def test_p3_no_claim_begins_while_the_person_is_opted_out(asking, history):
 @settings(max_examples=200, deadline=None)
 @cases(asked(), st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=12))
 def test_p2_the_same_request_again_opens_nothing_asks_for_nothing_and_is_no_conflict(asking, history):
-    log = Log().then(asking)
+    log = ContactLog().then(asking)
     for step in history:
         fire(log, step) if isinstance(step, int) else log.then(step)
         log.then(asking)
@@ -216,7 +216,7 @@ def test_p2_the_same_request_again_opens_nothing_asks_for_nothing_and_is_no_conf
 @settings(max_examples=300, deadline=None)
 @cases(asked(), st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=25))
 def test_p1_every_message_ends_with_one_first_outcome_once_its_timers_fired(asking, history):
-    log = Log().then(asking)
+    log = ContactLog().then(asking)
     firsts: dict[str, int] = {}
 
     def count() -> None:
@@ -244,7 +244,7 @@ def test_p1_every_message_ends_with_one_first_outcome_once_its_timers_fired(aski
 @settings(max_examples=200, deadline=None)
 @cases(st.lists(inputs(), min_size=1, max_size=20))
 def test_p6_folding_again_gives_the_same_bytes_and_a_redelivery_changes_nothing(history):
-    one, other = Log().then(*history), Log()
+    one, other = ContactLog().then(*history), ContactLog()
     for offset, record in enumerate(history):
         place = LogPosition(0, offset, START_MS + 1000 * (offset + 1))
         other.fold(record, place)
@@ -263,7 +263,7 @@ def test_p6_folding_again_gives_the_same_bytes_and_a_redelivery_changes_nothing(
 def test_p3_stop_and_start_end_the_same_in_any_order_of_arrival(texts, data):
     shuffled = data.draw(st.permutations(texts))
     ends = [
-        Log().then(*(text(intent, START_MS + at, f"IN{at}") for intent, at in order)).contact.consent.opted_out
+        ContactLog().then(*(text(intent, START_MS + at, f"IN{at}") for intent, at in order)).contact.consent.opted_out
         for order in (texts, shuffled)
     ]
     assert ends[0] == ends[1]

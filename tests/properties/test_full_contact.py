@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.domain.model.contact import Message, last_attempt_no
 from app.domain.model.row_limits import ACTIVE_BYTES, GROWTH_BYTES, MOST_CANCELS_AHEAD, content_bytes, row_bytes
 from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Stage
-from tests.support.given import Log, cancel, doubtful, due, listed, refused, report, requested, seen, turn
+from tests.support.given import ContactLog, cancel, doubtful, due, listed, refused, report, requested, seen, turn
 
 MOST = 200
 KEYS = tuple(f"{n:020x}" for n in range(MOST))
@@ -19,10 +19,10 @@ LONG = {"fingerprint": "f" * 64, "traceparent": "t" * 55}
 
 
 @cache
-def full() -> Log:
+def full() -> ContactLog:
     """200 active messages with 256 kB of content, and as many cancels of unknown messages as are kept."""
-    log, short = Log(), replace(requested(), **LONG, sealed_caller_fields="")
-    pad = ACTIVE_BYTES // MOST - content_bytes(Log().then(short).message())
+    log, short = ContactLog(), replace(requested(), **LONG, sealed_caller_fields="")
+    pad = ACTIVE_BYTES // MOST - content_bytes(ContactLog().then(short).message())
     for key in KEYS:
         asked = requested(key, expires_ms=log.now_ms + 90_000_000, retry_delays_ms=(1000,) * 3)
         log.then(replace(asked, **LONG, sealed_caller_fields="x" * pad), after_ms=1)
@@ -32,13 +32,13 @@ def full() -> Log:
     return log
 
 
-def copy(log: Log) -> Log:
-    other = Log()
+def copy(log: ContactLog) -> ContactLog:
+    other = ContactLog()
     other.contact, other.rows, other.offset, other.now_ms = log.contact, dict(log.rows), log.offset, log.now_ms
     return other
 
 
-def fate(log: Log, key: str, kind: str) -> None:
+def fate(log: ContactLog, key: str, kind: str) -> None:
     """One more attempt of the message, if it may have one, and what becomes of it."""
     message: Message = log.message(key)
     if message.stage is Stage.RETRYING:

@@ -13,17 +13,17 @@ from app.domain.model.vocabulary import Stage
 from app.domain.rules.lifecycle import FINAL, TRANSITIONS, input_kind, is_allowed
 from tests.histories.test_histories import PATHS
 from tests.properties.test_fold import asked, fire, inputs
-from tests.support.given import Log
+from tests.support.given import ContactLog
 from tests.support.histories import History
 from tests.support.lifecycle_diagram import MAP, block
 
 
-def stages(log: Log) -> dict[str, Stage]:
+def stages(log: ContactLog) -> dict[str, Stage]:
     active = log.contact.messages if log.contact else {}
     return {key: message.stage for key, message in {**log.rows, **active}.items()}
 
 
-def unlisted(log: Log, before: dict[str, Stage], remembered: bool) -> list[tuple[str, str, str]]:
+def unlisted(log: ContactLog, before: dict[str, Stage], remembered: bool) -> list[tuple[str, str, str]]:
     """Transitions of the last input that the table lacks. Texts that are remembered from Twilio's list are settled
     after any input, as if they were listed then."""
     if log.last is None:
@@ -40,7 +40,7 @@ def unlisted(log: Log, before: dict[str, Stage], remembered: bool) -> list[tuple
 @settings(max_examples=1000, deadline=None)
 @cases(asked(), st.lists(st.one_of(inputs(), st.integers(0, 9)), max_size=25))
 def test_p5_a_message_moves_along_the_transition_table_only(asking, history) -> None:
-    log = Log()
+    log = ContactLog()
     for step in [asking, *history]:
         before, remembered = stages(log), bool(log.contact and log.contact.listed)
         fire(log, step) if isinstance(step, int) else log.then(step)
@@ -49,7 +49,7 @@ def test_p5_a_message_moves_along_the_transition_table_only(asking, history) -> 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_p5_recorded_histories_move_along_the_transition_table_only(path: Path) -> None:
-    log = Log()
+    log = ContactLog()
     for offset, step in enumerate(History.read(path).steps):
         before, remembered = stages(log), bool(log.contact and log.contact.listed)
         log.fold(msgspec.json.decode(step.input, type=Input), LogPosition(0, offset, step.log_ms))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.domain.model.contact import may_arrive
 from app.domain.model.vocabulary import Category, DeliveryStatus, DueKind, ErrorClass, Stage
-from tests.support.given import KEY, Log, doubtful, due, listed, report, requested, seen, taken, turn
+from tests.support.given import KEY, ContactLog, doubtful, due, listed, report, requested, seen, taken, turn
 
 TWIN = "b" * 20
 NEWS = [p for p in DeliveryStatus if p > DeliveryStatus.CLAIMED]
@@ -21,7 +21,7 @@ def coded(progress: DeliveryStatus) -> dict[str, object]:
     return {"code": code, "error": error}
 
 
-def ends(log: Log, *keys: str) -> list[object]:
+def ends(log: ContactLog, *keys: str) -> list[object]:
     messages = [log.message(key) for key in keys]
     return [(m.word, [(a.progress, a.code, a.error, a.sid) for a in m.attempts]) for m in messages]
 
@@ -36,7 +36,7 @@ def test_p5_answer_reports_and_list_in_any_order_end_in_the_same_place(news, on_
     evidence = [report(p, **coded(p)) for p in news] + [listed(seen("SM1", on_list, **coded(on_list)))]
     evidence += [taken()] * answers
     began = [requested(), turn(), doubtful()]
-    one, other = Log().then(*began, *evidence), Log().then(*began, *in_any_order(data, evidence))
+    one, other = ContactLog().then(*began, *evidence), ContactLog().then(*began, *in_any_order(data, evidence))
     assert ends(one, KEY) == ends(other, KEY)
 
 
@@ -53,7 +53,7 @@ def test_p5_of_twins_in_doubt_each_gets_its_own_text_whatever_the_order(on_list,
     evidence = [listed(*whole, keys=(KEY, TWIN))]
     evidence += [report(p, 1, sids[key], **coded(p), key=key) for key, p in zip(told, reported, strict=False)]
     began = [requested(), requested(TWIN), turn(), doubtful(), turn(1, TWIN), doubtful(1, TWIN)]
-    one, other = Log().then(*began, *evidence), Log().then(*began, *in_any_order(data, evidence))
+    one, other = ContactLog().then(*began, *evidence), ContactLog().then(*began, *in_any_order(data, evidence))
     assert ends(one, KEY, TWIN) == ends(other, KEY, TWIN)
     assert [log.message(key).attempts[0].sid for log in (one, other) for key in sids] == ["SM1", "SM2"] * 2
 
@@ -62,7 +62,7 @@ def test_p5_of_twins_in_doubt_each_gets_its_own_text_whatever_the_order(on_list,
 @cases(st.lists(st.builds(seen, st.sampled_from(["SM1", "SM2"]), st.sampled_from(NEWS)), max_size=4), st.integers(1, 3))
 def test_p2_a_list_never_gives_one_text_to_two_attempts(texts, doubts):
     keys = [str(n) * 20 for n in range(doubts)]
-    log = Log().then(*(step for key in keys for step in (requested(key), turn(1, key), doubtful(1, key))))
+    log = ContactLog().then(*(step for key in keys for step in (requested(key), turn(1, key), doubtful(1, key))))
     log.then(*(listed(text, keys=tuple(keys)) for text in texts))
     sids = [a.sid for key in keys for a in log.message(key).attempts if a.sid]
     assert len(sids) == len(set(sids)) and (doubts == 1 or not sids)
@@ -71,7 +71,7 @@ def test_p2_a_list_never_gives_one_text_to_two_attempts(texts, doubts):
 @settings(max_examples=300, deadline=None)
 @cases(st.lists(st.one_of(st.sampled_from(NEWS), st.none()), max_size=12), st.data())
 def test_p2_an_alert_in_doubt_is_sent_again_no_oftener_than_it_may_be_retried(steps, data):
-    log = Log().then(requested(resend_after_ms=1000, category=Category.ALERT, retry_delays_ms=(1000, 2000)))
+    log = ContactLog().then(requested(resend_after_ms=1000, category=Category.ALERT, retry_delays_ms=(1000, 2000)))
     for step in steps:
         message, n = log.message(), len(log.message().attempts)
         if message.stage is Stage.WAITING:

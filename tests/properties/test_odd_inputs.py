@@ -37,7 +37,7 @@ from app.streams.monitoring.stopped_lanes import StoppedLanes
 from app.streams.sending.create_request import CreateRequestBuilder
 from tests.properties.test_fold import inputs
 from tests.support.counted import update
-from tests.support.crashing import Kept
+from tests.support.crashing import MemoryStore
 from tests.support.given import (
     BASE,
     CONTACT,
@@ -94,7 +94,7 @@ class Owned:
     """A partition of an agent, with rows in memory."""
 
     def __init__(self, agent: Agent) -> None:
-        self.agent, self.rows = agent, {spec.name: Kept() for spec in agent.tables}
+        self.agent, self.rows = agent, {spec.name: MemoryStore() for spec in agent.tables}
         self.next = 0
         self.assign()
 

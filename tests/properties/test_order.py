@@ -11,7 +11,7 @@ from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Int
 from app.domain.rules.schedule import dues
 from app.records.lanes import PermitRequested
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
-from tests.support.crashing import TOPICS, Crashing
+from tests.support.crashing import TOPICS, CrashingWorker
 from tests.support.given import abandoned, cancel, doubtful, due, refused, report, requested, taken, text, turn
 
 KEYS = tuple(f"{n:020x}" for n in range(8))
@@ -22,7 +22,7 @@ class Person:
     """One contact of a worker that may die, and lanes that grant what it asks for in any order."""
 
     def __init__(self) -> None:
-        self.worker = Crashing()
+        self.worker = CrashingWorker()
         self.asked: list[tuple[str, int]] = []
         self.opened = 0
 

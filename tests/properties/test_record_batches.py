@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kafka.partition_batches import BatchPart
-from tests.support.batches import TRANSACTIONAL, Produced, batch, batches, marker, take_all
+from tests.support.batches import TRANSACTIONAL, ProducedBatch, batch, batches, marker, take_all
 
 names = st.one_of(st.text(max_size=5), st.binary(max_size=5).map(lambda raw: raw.decode("utf-8", "surrogateescape")))
 encodable = names.filter(lambda name: _roundtrips(name))
 fields = st.none() | st.binary(max_size=40) | st.integers(100, 9000).map(lambda n: b"\0" * n)
-records = st.builds(Produced, fields, fields, st.lists(st.tuples(encodable, fields), max_size=3))
+records = st.builds(ProducedBatch, fields, fields, st.lists(st.tuples(encodable, fields), max_size=3))
 
 
 def _roundtrips(name: str) -> bool:
@@ -27,7 +27,7 @@ class Step(NamedTuple):
     """A batch of a producer; `end`: a marker follows it, True commits. Producer 0 makes no transactions."""
 
     producer: int
-    records: list[Produced]
+    records: list[ProducedBatch]
     codec: int
     end: bool | None
 
@@ -35,7 +35,7 @@ class Step(NamedTuple):
 steps = st.builds(
     Step,
     st.integers(0, 2),
-    st.lists(records, min_size=1, max_size=12) | st.lists(st.just(Produced(None, b"")), min_size=60, max_size=90),
+    st.lists(records, min_size=1, max_size=12) | st.lists(st.just(ProducedBatch(None, b"")), min_size=60, max_size=90),
     st.integers(0, 4),
     st.none() | st.booleans(),
 )
@@ -46,7 +46,7 @@ class Log(NamedTuple):
 
     frames: list[tuple[int, bytes]]
     aborted: list[tuple[int, int, int]]
-    committed: dict[int, Produced]
+    committed: dict[int, ProducedBatch]
     end: int
 
 
@@ -55,11 +55,11 @@ def log_of(script: Sequence[Step]) -> Log:
     frames, aborted, committed, offset = (
         list[tuple[int, bytes]](),
         list[tuple[int, int, int]](),
-        dict[int, Produced](),
+        dict[int, ProducedBatch](),
         0,
     )
     open_at: dict[int, int] = {}
-    held: dict[int, dict[int, Produced]] = {}
+    held: dict[int, dict[int, ProducedBatch]] = {}
     last = [Step(producer, [], 0, False) for producer in (1, 2)]
     for step in (*script, *last):
         placed = {offset + n: one for n, one in enumerate(step.records)}
@@ -91,7 +91,7 @@ def fetched(log: Log, position: int, cut: int) -> bytes:
     """What a broker answers: from the batch that holds the position, and a part of one more at the end."""
     ends = [first for first, _ in log.frames[1:]] + [log.end]
     data = b"".join(frame for (_, frame), end in zip(log.frames, ends, strict=True) if end > position)
-    return data + batch(log.end, [Produced(b"next", b"x" * 50)])[:cut]
+    return data + batch(log.end, [ProducedBatch(b"next", b"x" * 50)])[:cut]
 
 
 def joined(turns: Sequence[BatchPart]) -> list[tuple[int, int]]:
@@ -105,7 +105,7 @@ def test_exactly_the_committed_records_come_in_order_and_their_ranges_cover_the_
     most, size = data.draw(st.integers(1, 100)), data.draw(st.integers(1, 20_000))
     reader = batches(fetched(log, position, data.draw(st.integers(0, 60))), position, named(log, position))
     turns = take_all(reader, most, size)
-    got = {r.offset: Produced(r.key, r.value, r.headers) for turn in turns for r in turn.records}
+    got = {r.offset: ProducedBatch(r.key, r.value, r.headers) for turn in turns for r in turn.records}
     assert got == {offset: one for offset, one in log.committed.items() if offset >= position}
     assert [r.offset for turn in turns for r in turn.records] == sorted(got)
     assert all(not r.unreadable and r.timestamp == 1000 + r.offset for turn in turns for r in turn.records)
@@ -126,7 +126,7 @@ def test_a_batch_that_is_missing_is_a_gap_between_two_turns_and_in_a_compacted_l
     assert joined(take_all(batches(left, consecutive=False), 10_000, 1 << 30)) == [(0, log.end)]
 
 
-plain = st.builds(Produced, fields, fields, st.lists(st.tuples(st.text("abcé", max_size=4), fields), max_size=3))
+plain = st.builds(ProducedBatch, fields, fields, st.lists(st.tuples(st.text("abcé", max_size=4), fields), max_size=3))
 
 
 @given(st.lists(plain, min_size=1, max_size=20), st.integers(0, 4), st.booleans())
@@ -135,4 +135,4 @@ def test_what_aiokafkas_own_builder_makes_is_read(made, codec, transactional) ->
     for n, one in enumerate(made):
         builder.append(n, 1000 + n, one.key, one.value, one.headers)
     turns = take_all(batches(bytes(builder.build())))
-    assert [Produced(r.key, r.value, r.headers) for turn in turns for r in turn.records] == made
+    assert [ProducedBatch(r.key, r.value, r.headers) for turn in turns for r in turn.records] == made

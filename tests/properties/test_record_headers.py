@@ -8,12 +8,12 @@ from app.kafka.record_batches import SMALL_BYTES
 from app.kafka.record_format import HEADER_BYTES, MAX_HEADERS
 from app.streams.engine.agent import Input
 from app.streams.engine.budget import Budget, Limits
-from tests.support.batches import Produced, batch, batches, record, take_all
+from tests.support.batches import ProducedBatch, batch, batches, record, take_all
 
 headers = st.sampled_from([[("", b"")], [("h", None)], [("\udcff", b"1")]])
 counts = st.sampled_from([0, 1, 40, MAX_HEADERS - 1, MAX_HEADERS, MAX_HEADERS + 1, 5 * MAX_HEADERS])
 records = st.builds(
-    lambda value, header, count: Produced(None, value, header * count), st.binary(max_size=2500), headers, counts
+    lambda value, header, count: ProducedBatch(None, value, header * count), st.binary(max_size=2500), headers, counts
 )
 
 

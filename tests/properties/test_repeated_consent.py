@@ -10,7 +10,7 @@ from app.domain.model.consent_texts import REOPEN_MS
 from app.domain.model.inputs import TextArrived
 from app.domain.model.row_limits import KEPT_CONSENT_TEXTS
 from app.domain.model.vocabulary import Intent, Provenance
-from tests.support.given import START_MS, Log, text
+from tests.support.given import START_MS, ContactLog, text
 
 INTENTS = st.sampled_from([Intent.STOP, Intent.START])
 # When the first delivery was received, and how much later others were.
@@ -44,7 +44,7 @@ def deliveries(draw: st.DrawFn) -> tuple[bool, list[TextArrived]]:
 @given(deliveries())
 def test_p3_the_latest_distinct_text_as_received_decides(case: tuple[bool, list[TextArrived]]) -> None:
     opted_out, history = case
-    log = Log().then(*history)
+    log = ContactLog().then(*history)
     assert log.contact is not None
     assert log.contact.consent.opted_out is opted_out
 
@@ -53,7 +53,7 @@ def test_p3_the_latest_distinct_text_as_received_decides(case: tuple[bool, list[
 @given(st.integers(KEPT_CONSENT_TEXTS, 90), st.data())
 def test_p3_with_more_texts_than_are_remembered_no_repeat_by_webhook_reopens(count: int, data: st.DataObject) -> None:
     history = [text(data.draw(INTENTS), START_MS + 10_000 * n, f"IN{n}") for n in range(count)]
-    log = Log().then(*history, text(Intent.STOP, START_MS + 10_000 * count, "LAST"))
+    log = ContactLog().then(*history, text(Intent.STOP, START_MS + 10_000 * count, "LAST"))
     repeats = data.draw(st.lists(st.sampled_from(history), max_size=6))
     log.then(*(replace(one, at=START_MS + 10_000 * (count + 1 + n)) for n, one in enumerate(repeats)))
     assert log.contact is not None and log.contact.consent.opted_out

@@ -15,7 +15,7 @@ from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Output
 from app.streams.replay.verification import RowVerification
 from tests.properties.test_fold import inputs
-from tests.support.crashing import TOPICS, Crashing
+from tests.support.crashing import TOPICS, CrashingWorker
 from tests.support.given import (
     CONTACT,
     HOUR_MS,
@@ -60,8 +60,8 @@ steps = st.one_of(
 )
 
 
-def ran(history: list[tuple[str, object]]) -> Crashing:
-    worker = Crashing()
+def ran(history: list[tuple[str, object]]) -> CrashingWorker:
+    worker = CrashingWorker()
     worker.write(requested())
     for what, given in history:
         getattr(worker, what)(given)
@@ -69,7 +69,7 @@ def ran(history: list[tuple[str, object]]) -> Crashing:
     return worker
 
 
-def proved(worker: Crashing, start: int = 0) -> RowVerification:
+def proved(worker: CrashingWorker, start: int = 0) -> RowVerification:
     with tempfile.TemporaryDirectory() as directory:
         return worker.prove(Path(directory), start)
 
@@ -94,7 +94,7 @@ def outcomes(outputs: list[Output]) -> dict[str, set[bytes]]:
 @settings(max_examples=100, deadline=None)
 @cases(st.lists(steps, max_size=30))
 def test_p1_p6_rows_and_outcomes_are_those_of_a_worker_that_never_died(history):
-    worker, other = Crashing(), Crashing()
+    worker, other = CrashingWorker(), CrashingWorker()
     worker.write(requested())
     told = []
     for what, given in history:
@@ -151,7 +151,7 @@ def test_a_row_that_nobody_wrote_for_a_committed_input_is_missing():
 
 
 def test_p3_an_opt_out_told_by_the_report_of_a_message_in_its_own_row_outlives_a_death_between_its_two_rows():
-    worker = Crashing()
+    worker = CrashingWorker()
     for record in (requested(), turn(), taken(), report(DeliveryStatus.SENT), report(DeliveryStatus.DELIVERED)):
         worker.write(record)
     worker.cycle()
@@ -167,7 +167,7 @@ def test_p1_p6_a_death_between_the_two_rows_of_a_message_that_ends_at_once_gives
     dies_after,
 ):
     """Canceled ahead, suppressed, refused: and a cancel before the request, folded again, finds no message yet."""
-    worker = Crashing()
+    worker = CrashingWorker()
     for record in (cancel("b" * 20), requested("b" * 20), text(Intent.STOP), requested("c" * 20), rejected("d" * 20)):
         worker.write(record)
     worker.write(requested("b" * 20))
@@ -182,9 +182,9 @@ def test_p1_p6_a_death_between_the_two_rows_of_a_message_that_ends_at_once_gives
     assert said == ["conflicted"], "the first is the same request again"
 
 
-def delivered_and_checkpointed() -> tuple[Crashing, int]:
+def delivered_and_checkpointed() -> tuple[CrashingWorker, int]:
     """A message delivered before its contact's checkpoint; the worker, and where the checkpoint stands."""
-    worker = Crashing()
+    worker = CrashingWorker()
     for record in (requested(), turn(), taken(), report(DeliveryStatus.DELIVERED)):
         worker.write(record)
     worker.cycle()
@@ -219,7 +219,7 @@ def test_p6_a_repeat_of_a_request_whose_message_is_forgotten_since_is_not_differ
 @pytest.mark.parametrize("rows", range(4))
 def test_p1_a_repeat_that_is_folded_again_after_its_message_was_forgotten_opens_none(rows):
     """The repeat, which changed no row, and the forgetting are not committed when the worker dies."""
-    worker = Crashing()
+    worker = CrashingWorker()
     worker.write(requested())
     worker.cycle()
     worker.fire(0)  # expire

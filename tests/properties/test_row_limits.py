@@ -19,8 +19,8 @@ from app.streams.agents import row_guard
 from app.streams.agents.contact_fold import CONTACTS
 from app.streams.agents.row_guard import RowGuard
 from tests.properties.test_fold import fire, inputs
-from tests.support.crashing import TOPICS, Crashing
-from tests.support.given import START_MS, Log, cancel, doubtful, listed, rejected, report, requested, seen, turn
+from tests.support.crashing import TOPICS, CrashingWorker
+from tests.support.given import START_MS, ContactLog, cancel, doubtful, listed, rejected, report, requested, seen, turn
 
 KEYS = st.integers(0, 3).map("{:020x}".format)
 # Small limits, that a few inputs reach.
@@ -57,7 +57,7 @@ growing = st.one_of(
 @settings(max_examples=150, deadline=None)
 @cases(st.lists(growing, max_size=40))
 def test_the_bound_of_a_row_is_never_below_its_length(history):
-    log, guard = Log(), RowGuard()
+    log, guard = ContactLog(), RowGuard()
     for step in [requested(), *history]:
         before = log.contact
         fire(log, step) if isinstance(step, int) else log.then(step)
@@ -93,7 +93,7 @@ steps = st.one_of(
 @settings(max_examples=60, deadline=None)
 @cases(st.lists(steps, min_size=15, max_size=40))
 def test_p6_no_row_is_longer_than_its_limit_and_a_replay_refuses_the_same_wherever_the_worker_died(history):
-    worker = Crashing()
+    worker = CrashingWorker()
     for record in (requested(), turn(), doubtful()):
         worker.write(record)
     with small(), tempfile.TemporaryDirectory() as directory:
@@ -110,7 +110,7 @@ def test_p6_no_row_is_longer_than_its_limit_and_a_replay_refuses_the_same_wherev
 @settings(max_examples=60, deadline=None)
 @cases(st.lists(sized(), min_size=8, max_size=25), st.data())
 def test_p1_every_request_has_one_outcome_or_is_open_however_full_the_row_is(asked, data):
-    worker = Crashing()
+    worker = CrashingWorker()
     outcomes: dict[str, set[bytes]] = {}
     with small():
         for record in asked:

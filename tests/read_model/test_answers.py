@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app.read_model.reader import ReadModel
 from app.read_model.tables import database_url, messages, open_engine, read_models
-from tests.support.ingress_server import PERSON, Door, door
+from tests.support.ingress_server import PERSON, IngressServer, door
 from tests.support.keyring import ACME_KEY, BETA_KEY
 from tests.support.projected import SID, put, state
 
@@ -23,7 +23,7 @@ WARNING = "heliograph-warning"
 
 
 @asynccontextmanager
-async def reading(path: Path, url: sa.URL, **given: Any) -> AsyncIterator[Door]:
+async def reading(path: Path, url: sa.URL, **given: Any) -> AsyncIterator[IngressServer]:
     """A door that reads this database."""
     engine = open_engine(url, 0.25, read_only=True)
     async with door(path, read_model=ReadModel(engine, **given)) as made:
@@ -31,7 +31,7 @@ async def reading(path: Path, url: sa.URL, **given: Any) -> AsyncIterator[Door]:
     engine.dispose()
 
 
-async def get(made: Door, path: str, key: str = ACME_KEY) -> httpx.Response:
+async def get(made: IngressServer, path: str, key: str = ACME_KEY) -> httpx.Response:
     return await made.http.get(path, headers={"Authorization": f"Bearer {key}"})
 
 
@@ -113,7 +113,7 @@ async def test_several_recipients_are_answered_with_a_state_each_once_all_are_kn
     assert [half_known.status_code, without_digest.status_code] == [202, 202]
 
 
-async def taken_with(made: Door, problem: str) -> None:
+async def taken_with(made: IngressServer, problem: str) -> None:
     """A request is taken at once and says so; health says it too and stays well; a state is not to be had."""
     answer = await asyncio.wait_for(made.ask(EVENT, Idempotency_Key="k1"), 5)
     assert (answer.status_code, len(made.kafka.of("notify.requests.acme"))) == (202, 1)

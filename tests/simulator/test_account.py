@@ -10,13 +10,13 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from tests.support.simulated import ACCOUNT, NUMBER, SERVICE, Simulated, simulating
+from tests.support.simulated import ACCOUNT, NUMBER, SERVICE, RunningSimulator, simulating
 
 FIRST, SECOND = "+14155550100", "+14155550101"
 
 
 @asynccontextmanager
-async def holding(**seed: Any) -> AsyncIterator[tuple[Simulated, Client]]:
+async def holding(**seed: Any) -> AsyncIterator[tuple[RunningSimulator, Client]]:
     """With an account as seeded, and the SDK pointed at it for every product."""
     async with simulating() as simulated:
         simulated.sdk.messaging.base_url = simulated.url

@@ -13,14 +13,14 @@ from app.simulator.config import SimulatorConfig
 from app.simulator.line_types import LINE_TYPES, intelligence
 from app.simulator.lookup import read
 from app.simulator.scripts import RESERVED
-from app.simulator.state import State
-from tests.support.simulated import ACCOUNT, PERSON, TOKEN, Simulated, eventually, simulating
+from app.simulator.state import SimulatorState
+from tests.support.simulated import ACCOUNT, PERSON, TOKEN, RunningSimulator, eventually, simulating
 
 AT, PACKAGE = "+150055501", "line_type_intelligence"
 HALF = {"mobile": 1.0, "landline": 1.0}
 
 
-async def looked_up(sim: Simulated, number: str, **given: Any) -> Any:
+async def looked_up(sim: RunningSimulator, number: str, **given: Any) -> Any:
     sim.sdk.lookups.base_url = sim.url
     return await asyncio.to_thread(sim.sdk.lookups.v2.phone_numbers(number).fetch, **{"fields": PACKAGE, **given})
 
@@ -119,7 +119,7 @@ def test_a_mix_gives_each_number_one_line_type_by_the_seed() -> None:
     numbers = [f"+1415555{n:04}" for n in range(1000)]
 
     def lines(seed: int) -> list[str]:
-        known = State(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, seed=seed, lines=HALF))
+        known = SimulatorState(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, seed=seed, lines=HALF))
         return [known.line_of(number) for number in numbers]
 
     assert lines(7) == lines(7) != lines(8)

@@ -15,7 +15,7 @@ import pytest
 from app.internal_server import InternalServer
 from app.simulator.recipient import FROM_ERRORS, TO_ERRORS, VALID_FROM
 from app.simulator.scripts import RESERVED
-from tests.support.simulated import Hook, eventually
+from tests.support.simulated import WebhookReceiver, eventually
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "app" / "simulator" / "README.md").read_text()
@@ -46,7 +46,7 @@ async def run(*command: str, **env: str) -> tuple[int, str]:
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("bash"), reason="the examples are for bash and curl")
 async def test_every_curl_example_answers_as_the_page_says(url):
-    hook = Hook()
+    hook = WebhookReceiver()
     served = InternalServer(hook, "127.0.0.1", 0)
     await served.listening()
     sid, wrong = "", []

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.base.exceptions import TwilioRestException
 
-from app.simulator.consent import OptOuts
+from app.simulator.consent import OptOutRegistry
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, eventually, simulating
 
 OTHER = "+14155550124"
@@ -220,7 +220,7 @@ SAID = st.tuples(
 
 @given(st.lists(SAID, max_size=12))
 def test_the_last_stop_or_start_in_a_scope_decides(history):
-    known = OptOuts()
+    known = OptOutRegistry()
     for service, number, word in history:
         known.heard(service, number, PERSON, word)
     for number in (NUMBER, "+14155550199"):

@@ -12,9 +12,9 @@ from twilio.base.exceptions import TwilioRestException
 
 from app.simulator.config import SimulatorConfig
 from app.simulator.listing import page
-from app.simulator.queues import Queues
+from app.simulator.queues import SenderQueues
 from app.simulator.rules import CreateForm, refusal
-from app.simulator.state import State
+from app.simulator.state import SimulatorState
 from app.simulator.text import StoredText
 from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, eventually, simulating
 
@@ -37,7 +37,7 @@ async def fetched(sim, sid):
 
 @given(st.lists(st.tuples(st.integers(1, 10), st.floats(0, 5)), max_size=30), st.floats(0.1, 100))
 def test_a_sender_never_sends_faster_than_its_rate_nor_rests_while_texts_wait(texts, rate):
-    queue, now, leaves, parts = Queues(), 1000.0, [], []
+    queue, now, leaves, parts = SenderQueues(), 1000.0, [], []
     for segments, pause in texts:
         now += pause
         left = queue.enter(NUMBER, segments, rate, now)
@@ -153,8 +153,8 @@ async def test_what_the_caller_wants_forgotten_is_hidden_once_the_text_has_ended
     assert (kept.body, kept.to) == ("", PERSON[:-4] + "XXXX")
 
 
-def state(keep: int) -> State:
-    return State(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, keep=keep))
+def state(keep: int) -> SimulatorState:
+    return SimulatorState(SimulatorConfig(account_sid=ACCOUNT, auth_token=TOKEN, keep=keep))
 
 
 def some_text(number: int) -> StoredText:

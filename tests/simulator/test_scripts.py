@@ -8,15 +8,15 @@ import pytest
 from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 
 from app.simulator.config import SimulatorConfig
-from app.simulator.faults import Faults
+from app.simulator.faults import FaultConfig
 from app.simulator.scripts import RESERVED
-from app.simulator.seeded_chance import Strikes
-from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, Simulated, eventually, simulating
+from app.simulator.seeded_chance import FaultSampler
+from tests.support.simulated import ACCOUNT, NUMBER, PERSON, SERVICE, TOKEN, RunningSimulator, eventually, simulating
 
 AT = "+150055501"
 
 
-async def raw(sim: Simulated, to: str, **more: str) -> httpx.Response:
+async def raw(sim: RunningSimulator, to: str, **more: str) -> httpx.Response:
     """A create without the SDK."""
     path, form = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", {"To": to, "From": NUMBER, "Body": "x", **more}
     return await sim.http.post(path, data=form, auth=(ACCOUNT, TOKEN))
@@ -181,7 +181,7 @@ async def test_a_slow_number_is_slow_and_others_are_not():
 
 
 def test_what_was_asked_is_forgotten_before_it_fills_the_memory():
-    strikes = Strikes(7, Faults(lost=0.5), {}, most=10)
+    strikes = FaultSampler(7, FaultConfig(lost=0.5), {}, most=10)
     kept = []
     for n in range(100):
         strikes.strikes("lost", f"+1{n}")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from tests.support.simulated import NUMBER, PERSON, SERVICE, Simulated, eventually, simulating
+from tests.support.simulated import NUMBER, PERSON, SERVICE, RunningSimulator, eventually, simulating
 
 MAIN, SECOND, PLAIN, MUTE, STRANGE = (f"+1415555010{n}" for n in range(5))
 BRITON, PICTURE = "+447700900123", ["https://example.com/a.png"]
@@ -36,14 +36,14 @@ SERVICES = [
 
 
 @asynccontextmanager
-async def described(*services: dict[str, Any], **seed: Any) -> AsyncIterator[Simulated]:
+async def described(*services: dict[str, Any], **seed: Any) -> AsyncIterator[RunningSimulator]:
     async with simulating() as sim:
         sim.sdk.messaging.base_url = sim.url
         await sim.post("/_sim/account", numbers=NUMBERS, services=services or SERVICES, **seed)
         yield sim
 
 
-async def code(sim: Simulated, **given: Any) -> int:
+async def code(sim: RunningSimulator, **given: Any) -> int:
     """201, or the code of the refusal."""
     try:
         await sim.create(**given)
@@ -52,7 +52,7 @@ async def code(sim: Simulated, **given: Any) -> int:
     return 201
 
 
-async def froms(sim: Simulated) -> list[str]:
+async def froms(sim: RunningSimulator) -> list[str]:
     return [create["from"] for create in (await sim.get("/_sim/creates"))["creates"]]
 
 
@@ -163,7 +163,7 @@ async def test_a_number_of_the_persons_area_code_is_preferred(geomatch: bool, ex
         assert {*await froms(sim)} == expected
 
 
-async def counted(sim: Simulated, **given: Any) -> str:
+async def counted(sim: RunningSimulator, **given: Any) -> str:
     made = await sim.create(**given)
     # Until its first callback a text of a service has no sender, and so no segments.
     await eventually(lambda: [post for post in sim.hook.posted if post.fields["MessageSid"] == made.sid])

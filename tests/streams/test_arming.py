@@ -10,7 +10,7 @@ from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Sta
 from app.streams.timers.checkpoints import PartitionCheckpoints
 from app.streams.timers.recovery import TimerRecovery
 from app.streams.timers.timers import Entry, PartitionTimers
-from tests.support.given import CONTACT, KEY, START_MS, Log, given, report, requested, taken, turn
+from tests.support.given import CONTACT, KEY, START_MS, ContactLog, given, report, requested, taken, turn
 
 NOW, FAR_S = (START_MS + 1000, 5000.0), 1e9
 KEYS = tuple(f"{n:020x}" for n in range(4))
@@ -19,7 +19,7 @@ KEYS = tuple(f"{n:020x}" for n in range(4))
 class Owned:
     """A partition that became ours with these rows, and its durable changes since."""
 
-    def __init__(self, logs: dict[str, Log]) -> None:
+    def __init__(self, logs: dict[str, ContactLog]) -> None:
         self.timers, self.checkpoints = PartitionTimers(), PartitionCheckpoints(1000)
         self.seen, self.odd = list[str](), list[str]()
         contacts = [(cid.encode(), log.contact) for cid, log in logs.items()]
@@ -50,7 +50,7 @@ class Owned:
         return set(self.timers.due(FAR_S))
 
 
-def people(steps: list[int]) -> dict[str, Log]:
+def people(steps: list[int]) -> dict[str, ContactLog]:
     """Contacts each with one message, so far along."""
     life = (lambda key: turn(key=key), lambda key: taken(key=key), lambda key: report(DeliveryStatus.SENT, key=key))
     return {
@@ -59,14 +59,14 @@ def people(steps: list[int]) -> dict[str, Log]:
     }
 
 
-def entries(log: Log) -> set[Entry]:
+def entries(log: ContactLog) -> set[Entry]:
     timers = PartitionTimers()
     for message in {**log.rows, **log.contact.messages}.values():
         timers.arm(message, NOW)
     return set(timers.due(FAR_S))
 
 
-def delivered() -> tuple[Log, Message]:
+def delivered() -> tuple[ContactLog, Message]:
     log = given(requested(), turn(), taken(), report(DeliveryStatus.DELIVERED))
     return log, log.message()
 

@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 from app.kafka.batch_fetching import FETCHES, HELD_BYTES, TURN_BYTES, BatchFetching, ReadPosition, fetched_records
 from app.kafka.partition_batches import BatchPart
 from app.kafka.record_format import HEADER_BYTES, MAX_HEADERS
-from tests.support.batches import Produced, batch
+from tests.support.batches import ProducedBatch, batch
 
 PLACES = [TopicPartition("in", n) for n in range(6)]
 ZSTD = 4
@@ -72,7 +72,7 @@ def run(story: Callable[[Fetcher, BatchFetching], Any], records: int = 10) -> No
 
 
 def plain(many: int, size: int = 10, codec: int = 0) -> bytes:
-    return batch(0, [Produced(b"k", bytes(size))] * many, codec)
+    return batch(0, [ProducedBatch(b"k", bytes(size))] * many, codec)
 
 
 def spans(taken: dict[TopicPartition, BatchPart]) -> dict[int, tuple[int, int]]:
@@ -150,7 +150,7 @@ def test_a_large_batch_that_had_to_wait_is_the_next_when_there_is_room() -> None
 
 def test_records_with_many_headers_of_some_partitions_leave_the_others_their_turns() -> None:
     async def story(fetcher: Fetcher, fetching: BatchFetching) -> None:
-        heavy = batch(0, [Produced(None, b"{", [("", b"")] * MAX_HEADERS)] * 300, ZSTD)
+        heavy = batch(0, [ProducedBatch(None, b"{", [("", b"")] * MAX_HEADERS)] * 300, ZSTD)
         await fetcher.fetch(**{f"p{n}": heavy for n in range(5)}, p5=plain(3))
         met = 0
         while PLACES[5] in fetcher._records:

@@ -9,13 +9,13 @@ from app.kafka.partition_batches import BatchPart, PartitionBatches
 from app.streams.engine.batch_guard import BatchGuard
 from app.streams.engine.crash_marker import CrashMarker, Death, DeathCause, Work, WorkStage
 from app.streams.engine.poison_guard import DEATHS, PoisonGuard
-from tests.support.batches import TRANSACTIONAL, Produced, batch
+from tests.support.batches import TRANSACTIONAL, ProducedBatch, batch
 
 PLACE, ZSTD = TopicPartition("in", 3), 4
 
 
 def batches() -> bytes:
-    made = [[Produced(b"k", b"%d" % (10 * n + m), []) for m in range(3)] for n in range(3)]
+    made = [[ProducedBatch(b"k", b"%d" % (10 * n + m), []) for m in range(3)] for n in range(3)]
     return b"".join(batch(3 * n, records, codec=ZSTD) for n, records in enumerate(made))
 
 
@@ -62,7 +62,7 @@ def test_a_batch_whose_reading_ended_the_process_three_times_is_one_record_that_
 def test_a_batch_of_an_aborted_transaction_leaves_no_dead_letter_even_if_its_reading_ended_the_process(tmp_path):
     marker, guard = CrashMarker(tmp_path), PoisonGuard(tmp_path)
     told = Watched(marker.reading, guard)
-    produced = [Produced(b"k", b"v", [])]
+    produced = [ProducedBatch(b"k", b"v", [])]
     data = batch(0, produced, codec=ZSTD, attributes=TRANSACTIONAL, producer=7) + batch(1, produced, codec=ZSTD)
 
     def read_on() -> BatchPart:

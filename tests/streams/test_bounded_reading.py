@@ -13,7 +13,7 @@ from app.kafka.decompression import GZIP, LZ4, SNAPPY, ZSTD, DecompressionError,
 from app.kafka.partition_batches import FREE_BYTES, KEPT_BYTES
 from app.kafka.record_batches import MAX_INFLATED_BYTES
 from app.kafka.record_format import MAX_HEADERS, MAX_RECORD_BYTES
-from tests.support.batches import CRC_AT, ENCODERS, Produced, batch, batches, framed, read, take_all
+from tests.support.batches import CRC_AT, ENCODERS, ProducedBatch, batch, batches, framed, read, take_all
 
 ROOT = Path(__file__).parents[2]
 CODECS = {"gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
@@ -84,7 +84,11 @@ def bomb(codec: int) -> bytes:
 
 @by_codec
 def test_a_batch_over_the_limit_is_one_record_for_its_range_and_the_log_goes_on(codec: int) -> None:
-    data = batch(0, [Produced(b"a", b"1")]) + framed(1, 1000, bomb(codec), codec) + batch(1001, [Produced(b"b", b"2")])
+    data = (
+        batch(0, [ProducedBatch(b"a", b"1")])
+        + framed(1, 1000, bomb(codec), codec)
+        + batch(1001, [ProducedBatch(b"b", b"2")])
+    )
     (first, middle, last), ends = read(data), [turn.end for turn in take_all(batches(data))]
     assert (first.value, last.value, last.offset, ends[-1]) == (b"1", b"2", 1001, 1002)
     assert (middle.offset, middle.key, middle.headers) == (1, None, [])
@@ -108,7 +112,10 @@ def test_batches_that_inflate_far_before_their_fault_are_inflated_in_several_tur
 
 @by_codec
 def test_while_others_hold_too_much_a_small_batch_is_inflated_a_large_one_waits_and_nothing_is_lost(codec: int) -> None:
-    small, large = batch(0, [Produced(b"a", b"1")], codec), batch(1, [Produced(b"b", bytes(FREE_BYTES))] * 2, codec)
+    small, large = (
+        batch(0, [ProducedBatch(b"a", b"1")], codec),
+        batch(1, [ProducedBatch(b"b", bytes(FREE_BYTES))] * 2, codec),
+    )
     reader = batches(small + large)
     held = reader.take(9, MEGABYTE, lambda: False)
     assert ([r.value for r in held.records], held.end, held.more) == ([b"1"], 1, True)
@@ -118,7 +125,7 @@ def test_while_others_hold_too_much_a_small_batch_is_inflated_a_large_one_waits_
 
 
 def test_an_inflated_batch_is_held_only_while_it_is_read() -> None:
-    reader = batches(batch(0, [Produced(b"k", bytes(1000))] * 100, ZSTD))
+    reader = batches(batch(0, [ProducedBatch(b"k", bytes(1000))] * 100, ZSTD))
     reader.take(10, MEGABYTE, lambda: True)
     assert reader.inflated_bytes > 100_000
     assert take_all(reader)[-1].end == 100 and reader.inflated_bytes == 0
@@ -126,29 +133,29 @@ def test_an_inflated_batch_is_held_only_while_it_is_read() -> None:
 
 @by_codec
 def test_a_record_that_is_too_large_is_cut_and_those_around_it_are_read(codec: int) -> None:
-    large = Produced(b"k" * 5000, b"v" * MAX_RECORD_BYTES, [("trace", b"1")])
-    first, cut, last = read(batch(0, [Produced(b"a", b"1"), large, Produced(b"b", b"2")], codec))
+    large = ProducedBatch(b"k" * 5000, b"v" * MAX_RECORD_BYTES, [("trace", b"1")])
+    first, cut, last = read(batch(0, [ProducedBatch(b"a", b"1"), large, ProducedBatch(b"b", b"2")], codec))
     assert (first.value, last.value, first.unreadable, last.unreadable) == (b"1", b"2", "", "")
     assert (cut.offset, cut.key, cut.value, cut.headers) == (1, b"k" * 1024, b"v" * 1024, [])
     assert f"more than {MAX_RECORD_BYTES}" in cut.unreadable
 
 
 def test_a_large_record_below_the_limit_is_whole() -> None:
-    (whole,) = read(batch(0, [Produced(b"k", b"v" * (MAX_RECORD_BYTES - 100), [("a", None)])], ZSTD))
+    (whole,) = read(batch(0, [ProducedBatch(b"k", b"v" * (MAX_RECORD_BYTES - 100), [("a", None)])], ZSTD))
     assert (len(whole.value), whole.headers, whole.unreadable) == (MAX_RECORD_BYTES - 100, [("a", None)], "")
 
 
 def test_a_record_of_very_many_headers_is_cut() -> None:
-    many = Produced(b"k", b"v" * 5000, [("", None)] * (4 * MAX_HEADERS))
-    first, cut = read(batch(0, [Produced(b"a", b"1", [("\udcff", None)]), many], ZSTD))
+    many = ProducedBatch(b"k", b"v" * 5000, [("", None)] * (4 * MAX_HEADERS))
+    first, cut = read(batch(0, [ProducedBatch(b"a", b"1", [("\udcff", None)]), many], ZSTD))
     assert (first.headers, cut.headers, cut.value) == ([("\udcff", None)], [], b"v" * 5000)
     assert f"more than {MAX_HEADERS}" in cut.unreadable
 
 
 def test_a_damaged_batch_is_fetched_again_and_then_set_aside_with_its_range() -> None:
-    damaged = bytearray(batch(5, [Produced(b"a", b"1")] * 3))
+    damaged = bytearray(batch(5, [ProducedBatch(b"a", b"1")] * 3))
     damaged[-1] ^= 0xFF
-    data = bytes(damaged) + batch(8, [Produced(b"b", b"2")])
+    data = bytes(damaged) + batch(8, [ProducedBatch(b"b", b"2")])
     reader = batches(data, 5, refetches=1)
     again = reader.take(9, 999, lambda: True)
     assert (again.refetch, again.records, again.end, again.more) == (True, [], 5, False)
@@ -161,7 +168,7 @@ def test_a_damaged_batch_is_fetched_again_and_then_set_aside_with_its_range() ->
 def test_a_damaged_batch_whose_header_does_not_say_its_range_is_set_aside_offset_by_offset(
     place: int, end: int
 ) -> None:
-    damaged = bytearray(batch(0, [Produced(b"a", b"1")] * 3))
+    damaged = bytearray(batch(0, [ProducedBatch(b"a", b"1")] * 3))
     damaged[place] ^= 0x80
     turns = take_all(batches(bytes(damaged), 1))
     assert [(turn.first, turn.end, len(turn.records)) for turn in turns] == [(1, end, 1)]
@@ -180,7 +187,7 @@ def test_a_damaged_batch_whose_header_does_not_say_its_range_is_set_aside_offset
     ],
 )
 def test_what_has_the_right_checksum_and_cannot_be_parsed_is_set_aside_at_once(body, codec, rule) -> None:
-    data = framed(0, 1, body, codec) + batch(1, [Produced(b"b", b"2")])
+    data = framed(0, 1, body, codec) + batch(1, [ProducedBatch(b"b", b"2")])
     lost, after = read(data)
     assert rule in lost.unreadable and lost.value in data and after.value == b"2"
 

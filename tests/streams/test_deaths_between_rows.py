@@ -3,13 +3,13 @@
 import pytest
 
 from app.domain.model.vocabulary import DeliveryStatus, ErrorClass
-from tests.support.crashing import Crashing
+from tests.support.crashing import CrashingWorker
 from tests.support.given import report, requested, taken, turn
 
 
-def opted_out_by_a_report(*later: DeliveryStatus) -> Crashing:
+def opted_out_by_a_report(*later: DeliveryStatus) -> CrashingWorker:
     """A message that was accepted; in the log behind it a report that the person opted out, and `later` ones of it."""
-    worker = Crashing()
+    worker = CrashingWorker()
     for record in (requested(), turn(), taken()):
         worker.write(record)
     worker.cycle()

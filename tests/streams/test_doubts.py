@@ -4,7 +4,7 @@ from structlog.testing import capture_logs
 
 from app.domain.model.vocabulary import DeliveryStatus, DueKind
 from app.streams.monitoring.in_doubt import AttemptsInDoubt
-from tests.support.given import Log, doubtful, due, given, report, requested, turn
+from tests.support.given import ContactLog, doubtful, due, given, report, requested, turn
 
 
 def gauge(doubts: AttemptsInDoubt) -> dict[tuple[str, str], float]:
@@ -12,7 +12,7 @@ def gauge(doubts: AttemptsInDoubt) -> dict[tuple[str, str], float]:
     return {(sample.labels["tenant"], sample.labels["lane"]): sample.value for sample in family.samples}
 
 
-def seen(*logs: Log, log_new: bool = True) -> AttemptsInDoubt:
+def seen(*logs: ContactLog, log_new: bool = True) -> AttemptsInDoubt:
     doubts = AttemptsInDoubt()
     for number, log in enumerate(logs):
         doubts.assigned(number)

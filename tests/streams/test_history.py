@@ -7,7 +7,7 @@ from app.records.topics import Topics
 from app.streams.engine.agent import Input
 from app.streams.replay.history import History, HistoryStep, told
 from app.streams.replay.replay import skipped_by
-from tests.support.crashing import Crashing
+from tests.support.crashing import CrashingWorker
 from tests.support.given import BASE, CONTACT, requested
 
 A, B, PK = "a" * 20, "b" * 20, str(BASE["pk"])
@@ -20,7 +20,7 @@ def history(*log: Input) -> tuple[History, list[HistoryStep]]:
 
 
 def log_of(*keys: str) -> list[Input]:
-    crashing = Crashing()
+    crashing = CrashingWorker()
     for key in keys:
         crashing.write(requested(key))
     return crashing.log

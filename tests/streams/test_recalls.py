@@ -17,7 +17,19 @@ from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.reconcile.scheduled_cancels import ScheduledCancels
 from tests.support.calling import settled
-from tests.support.given import CONTACT, HOUR_MS, KEY, MESSAGE, START_MS, Log, given, requested, taken, text, turn
+from tests.support.given import (
+    CONTACT,
+    HOUR_MS,
+    KEY,
+    MESSAGE,
+    START_MS,
+    ContactLog,
+    given,
+    requested,
+    taken,
+    text,
+    turn,
+)
 
 AT_MS = START_MS + 2 * HOUR_MS
 LIMITS = {"start_ms": AT_MS, "expires_ms": AT_MS + HOUR_MS, "outcome_ms": AT_MS + 2 * HOUR_MS}
@@ -26,7 +38,7 @@ LIMITS = {"start_ms": AT_MS, "expires_ms": AT_MS + HOUR_MS, "outcome_ms": AT_MS 
 class Office:
     """Recalls over one contact's log. `said`: what Twilio says in turn, the last for ever; `asked`: SIDs."""
 
-    def __init__(self, log: Log, *said: CancelResult | CreateUnknown) -> None:
+    def __init__(self, log: ContactLog, *said: CancelResult | CreateUnknown) -> None:
         self.log, self.said, self.asked = log, list(said), list[str]()
         self.faults = ContainedFaults()
         self.told: list[ScheduledCancelReturned] = []
@@ -57,7 +69,7 @@ class Office:
         return self
 
 
-def wanted() -> Log:
+def wanted() -> ContactLog:
     return given(requested(handed_over=True, **LIMITS), turn(), taken(), text(Intent.STOP))
 
 

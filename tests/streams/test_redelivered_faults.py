@@ -8,7 +8,7 @@ from app.streams.agents.contact_fold import CONTACTS
 from app.streams.engine.agent import Input
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
-from tests.support.crashing import Crashing, Kept
+from tests.support.crashing import CrashingWorker, MemoryStore
 from tests.support.given import CONTACT, requested
 
 RULE = "set aside: ended the process 3 times"
@@ -18,7 +18,7 @@ class Log:
     """The log of one contact, folded record by record into rows that are durable at once."""
 
     def __init__(self) -> None:
-        self.crashing, self.types = Crashing(), list[str]()
+        self.crashing, self.types = CrashingWorker(), list[str]()
 
     def write(self, key: str) -> Input:
         self.crashing.write(requested(key * 20))
@@ -34,7 +34,7 @@ class Log:
         values = [output.value for output in overlay.outputs]
         self.types += [msgspec.json.decode(value)["type"] if value else "dead letter" for value in values]
         for table, changed in overlay.encoded():
-            rows[table] = Kept({**rows[table], **{key: row for key, row in changed if row is not None}})
+            rows[table] = MemoryStore({**rows[table], **{key: row for key, row in changed if row is not None}})
 
     @property
     def contact(self) -> Contact:

@@ -9,7 +9,7 @@ from app.domain.model.inputs import CheckpointWritten
 from app.domain.model.row_limits import GROWTH_BYTES, ROW_BYTES, row_bytes
 from app.domain.model.vocabulary import DeliveryStatus, DueKind, ErrorClass, Intent, OutcomeWord, Priority
 from app.streams.agents.contact_fold import CONTACTS, MAX_INPUT_BYTES, MESSAGES
-from tests.support.crashing import TOPICS, Crashing
+from tests.support.crashing import TOPICS, CrashingWorker
 from tests.support.given import (
     BASE,
     CONTACT,
@@ -37,15 +37,15 @@ def row_of(size: int) -> Contact:
     return replace(row, messages={**row.messages, OTHER: longer})
 
 
-def worker(size: int) -> Crashing:
+def worker(size: int) -> CrashingWorker:
     """One whose contact's row has so many bytes."""
-    made = Crashing()
+    made = CrashingWorker()
     made.write(CheckpointWritten(**BASE, row=row_of(size)))
     assert said(made) == [] and len(made.rows[CONTACTS][CONTACT.encode()]) == size
     return made
 
 
-def said(made: Crashing, *more) -> list[str]:
+def said(made: CrashingWorker, *more) -> list[str]:
     """Of what was put out the events, outcomes and consent; "refused" for a dead letter."""
     for record in more:
         made.write(record)
@@ -57,7 +57,7 @@ def said(made: Crashing, *more) -> list[str]:
 
 
 @pytest.fixture
-def full() -> Crashing:
+def full() -> CrashingWorker:
     return worker(GROWTH_BYTES)
 
 
@@ -86,7 +86,7 @@ def test_p1_a_timer_passes_and_so_does_what_a_report_says_of_the_person(full):
 
 
 def test_beyond_the_last_limit_nothing_passes_that_makes_the_row_longer():
-    made = Crashing()
+    made = CrashingWorker()
     made.write(CheckpointWritten(**BASE, row=row_of(ROW_BYTES + 1)))
     assert said(made) == ["refused"] and made.contacts() == []
     assert said(made, requested()) == ["opened", "stage"], "and the contact goes on"
@@ -99,7 +99,7 @@ def test_a_row_that_is_full_takes_what_makes_it_shorter(full):
 
 
 def test_an_input_longer_than_any_of_ours_is_refused():
-    made = Crashing()
+    made = CrashingWorker()
     at = replace(rejected(), sealed_caller_fields="")
     room = MAX_INPUT_BYTES - len(msgspec.json.encode(at))
     assert "refused" not in said(made, replace(at, sealed_caller_fields="x" * room))

@@ -13,7 +13,7 @@ from tests.support.given import (
     HOUR_MS,
     MESSAGE,
     START_MS,
-    Log,
+    ContactLog,
     cancel,
     doubtful,
     due,
@@ -29,7 +29,7 @@ BOOT_S = 5000.0
 NOW = (START_MS + 1000, BOOT_S)
 
 
-def armed(log: Log, now: tuple[int, float] = NOW) -> PartitionTimers:
+def armed(log: ContactLog, now: tuple[int, float] = NOW) -> PartitionTimers:
     timers = PartitionTimers()
     timers.arm(log.message(), now)
     return timers

@@ -16,7 +16,7 @@ from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole, set_aside
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.monitoring.in_doubt import AttemptsInDoubt
-from tests.support.crashing import Kept
+from tests.support.crashing import MemoryStore
 from tests.support.given import KEY
 from tests.support.histories import Table
 
@@ -73,7 +73,7 @@ def test_a_key_that_is_no_contact_id_is_refused_and_freezes_nothing(key: bytes |
 def fold_over(row: bytes, *values: bytes) -> tuple[Overlay, list[Output]]:
     """Folded as in a cycle, where the contact's row is this."""
     agent = ContactFold(OutputBuilder(Topics("", ""), without_key), _letter, "11111111")
-    overlay = Overlay(agent.tables, {CONTACTS: Kept({b"a" * 20: row}), MESSAGES: Kept()})
+    overlay = Overlay(agent.tables, {CONTACTS: MemoryStore({b"a" * 20: row}), MESSAGES: MemoryStore()})
     for offset, value in enumerate(values, 10):
         record = Input("contacts", 0, offset, 1, b"a" * 20, value, [])
         overlay.preload(agent.row_keys(record))

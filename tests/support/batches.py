@@ -20,13 +20,13 @@ TRANSACTIONAL, CONTROL = 0x10, 0x20
 CRC_AT, CRC_FROM = 17, 21
 
 
-class Produced(NamedTuple):
+class ProducedBatch(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = []
 
 
-def record(n: int, made: Produced) -> bytes:
+def record(n: int, made: ProducedBatch) -> bytes:
     """The record of this number in a batch whose records are a millisecond apart."""
     content = bytearray(1)
     encode_varint(n, content.append)
@@ -47,7 +47,9 @@ def _bytes(into: bytearray, field: bytes | None) -> None:
     into += field or b""
 
 
-def batch(base: int, records: Sequence[Produced], codec: int = 0, attributes: int = 0, producer: int = -1) -> bytes:
+def batch(
+    base: int, records: Sequence[ProducedBatch], codec: int = 0, attributes: int = 0, producer: int = -1
+) -> bytes:
     """A batch as the broker stores it, its first record at offset `base`."""
     body = ENCODERS[codec](b"".join(record(n, one) for n, one in enumerate(records)))
     return framed(base, len(records), body, codec | attributes, producer)
@@ -62,7 +64,7 @@ def framed(base: int, count: int, body: bytes, attributes: int = 0, producer: in
     return bytes(whole)
 
 
-def members(records: Sequence[Produced]) -> bytes:
+def members(records: Sequence[ProducedBatch]) -> bytes:
     """A batch in gzip in which each record is a member of its own, as from a client that appends streams."""
     body = b"".join(gzip_encode(record(n, one)) for n, one in enumerate(records))
     return framed(0, len(records), body, GZIP)
@@ -83,7 +85,7 @@ def inflating(base: int, megabytes: int) -> bytes:
 
 def marker(base: int, producer: int, *, commit: bool) -> bytes:
     """The batch that ends a transaction."""
-    ends = Produced(struct.pack(">HH", 0, int(commit)), struct.pack(">HI", 0, 0))
+    ends = ProducedBatch(struct.pack(">HH", 0, int(commit)), struct.pack(">HI", 0, 0))
     return batch(base, [ends], attributes=CONTROL | TRANSACTIONAL, producer=producer)
 
 

@@ -37,7 +37,7 @@ BEYOND = {"up": {"job", "instance"}}
 FROM_SCRAPE = {"job", "instance"}
 
 
-class Asked(NamedTuple):
+class PanelQuery(NamedTuple):
     """One expression, as written, and where it stands."""
 
     where: str
@@ -56,11 +56,11 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
-def asked() -> list[Asked]:
+def asked() -> list[PanelQuery]:
     """Every expression of every panel, variable and rule."""
-    of_panels = [Asked(panel["title"], target["expr"]) for panel in panels() for target in panel["targets"]]
-    of_rules = [Asked(rule["alert"], rule["expr"]) for rule in rules()]
-    return of_panels + of_rules + [Asked(f"variable {name}", selector) for name, selector, _ in variables()]
+    of_panels = [PanelQuery(panel["title"], target["expr"]) for panel in panels() for target in panel["targets"]]
+    of_rules = [PanelQuery(rule["alert"], rule["expr"]) for rule in rules()]
+    return of_panels + of_rules + [PanelQuery(f"variable {name}", selector) for name, selector, _ in variables()]
 
 
 def variables() -> Iterator[tuple[str, str, str]]:

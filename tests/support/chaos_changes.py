@@ -32,7 +32,7 @@ def rewritten(record: Record, value: dict[str, Any]) -> Record:
     return record._replace(raw=orjson.dumps(value), value=value)
 
 
-class Changed:
+class ChangedStory:
     """A copy of evidence that changes. `most`: so many at most, in order."""
 
     def __init__(self, seen: Evidence) -> None:

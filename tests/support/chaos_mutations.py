@@ -6,9 +6,9 @@ A mutation is a function over `Changed`; its name says what is wrong.
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.chaos_changes import Changed
+from tests.support.chaos_changes import ChangedStory
 
-Mutation = Callable[[Changed], None]
+Mutation = Callable[[ChangedStory], None]
 Mutations = list[tuple[Mutation, tuple[str, ...]]]
 
 
@@ -25,7 +25,7 @@ def registering(mutations: Mutations) -> Callable[..., Callable[[Mutation], Muta
     return caught_by
 
 
-def message_of(changed: Changed, test: Callable[[dict[str, Any]], bool]) -> str:
+def message_of(changed: ChangedStory, test: Callable[[dict[str, Any]], bool]) -> str:
     """The first message with such an outcome."""
     return str(changed.values("outcomes", test)[0]["message_id"])
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from ops.chaos.evidence import attempt_of
-from tests.support.chaos_changes import Changed, anything, having, rewritten, setting
+from tests.support.chaos_changes import ChangedStory, anything, having, rewritten, setting
 from tests.support.chaos_mutations import Mutations, message_of, registering
 
 MUTATIONS: Mutations = []
@@ -13,41 +13,41 @@ caught_by = registering(MUTATIONS)
 
 
 @caught_by("wrong_texts")
-def texts_to_the_wrong_person(changed: Changed) -> None:
+def texts_to_the_wrong_person(changed: ChangedStory) -> None:
     other = {create["to"]: before["to"] for create, before in zip(changed.creates[1:], changed.creates, strict=False)}
     changed.take(anything, lambda create: {**create, "to": other.get(create["to"], create["to"])})
 
 
 @caught_by("wrong_texts")
-def one_call_to_the_wrong_person(changed: Changed) -> None:
+def one_call_to_the_wrong_person(changed: ChangedStory) -> None:
     person = changed.told("called")[0]["to"]
     changed.tell(lambda entry: entry["did"] == "called" and entry["to"] != person, setting(to=person), 1)
 
 
 @caught_by("wrong_texts")
-def one_wrong_text(changed: Changed) -> None:
+def one_wrong_text(changed: ChangedStory) -> None:
     changed.take(anything, setting(body="Build 0 is deployed."), 1)
 
 
 @caught_by("wrong_texts")
-def a_text_that_nobody_asked_for(changed: Changed) -> None:
+def a_text_that_nobody_asked_for(changed: ChangedStory) -> None:
     callback = changed.creates[0]["status_callback"]
     asked_for, _ = attempt_of(changed.creates[0])
     changed.creates.append({**changed.creates[0], "status_callback": callback.replace(asked_for, asked_for[::-1])})
 
 
 @caught_by("wrong_texts")
-def a_text_after_its_message_had_expired(changed: Changed) -> None:
+def a_text_after_its_message_had_expired(changed: ChangedStory) -> None:
     changed.tell(having(did="asking"), lambda entry: {**entry, "expires_ms": entry["expires_ms"] - 3_600_000}, 1)
 
 
 @caught_by("wrong_texts")
-def a_text_before_its_time(changed: Changed) -> None:
+def a_text_before_its_time(changed: ChangedStory) -> None:
     changed.tell(having(did="asking"), lambda entry: {**entry, "start_ms": entry["at"] + 3_600_000}, 1)
 
 
 @caught_by("wrong_texts")
-def an_attempt_after_a_cancel(changed: Changed) -> None:
+def an_attempt_after_a_cancel(changed: ChangedStory) -> None:
     claimed = changed.values("updates", having(event="claimed"))[0]
     first = next(r for r in changed.topics["contacts"] if r.attempt[0] == claimed["message_id"])
     cancel = rewritten(first, {"type": "contact.cancel_requested.v1", "message_id": claimed["message_id"]})
@@ -55,7 +55,7 @@ def an_attempt_after_a_cancel(changed: Changed) -> None:
 
 
 @caught_by("lost_acknowledged")
-def answers_lost_around_a_workers_death(changed: Changed) -> None:
+def answers_lost_around_a_workers_death(changed: ChangedStory) -> None:
     """38 of them, each passed on to the worker shortly before it died."""
     death = changed.told("died")[-1]
     answered = [e for e in changed.told("answered") if e["status"] == 201 and e["at"] <= death["at"]][-38:]
@@ -67,7 +67,7 @@ def answers_lost_around_a_workers_death(changed: Changed) -> None:
     changed.drop("updates", lambda value: value.get("event") == "taken" and value.get("message_sid") in gone)
 
 
-def two_calls_of_one_contact(changed: Changed) -> tuple[dict[str, Any], dict[str, Any]]:
+def two_calls_of_one_contact(changed: ChangedStory) -> tuple[dict[str, Any], dict[str, Any]]:
     """First calls of two messages of equal priority: of all such the two with the least time between them."""
     priorities = {r["message_id"]: e["priority"] for e in changed.told("asking") for r in e["recipients"]}
     alike: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -78,13 +78,13 @@ def two_calls_of_one_contact(changed: Changed) -> tuple[dict[str, Any], dict[str
 
 
 @caught_by("reversed_calls")
-def two_calls_of_one_contact_reversed(changed: Changed) -> None:
+def two_calls_of_one_contact_reversed(changed: ChangedStory) -> None:
     first, second = two_calls_of_one_contact(changed)
     changed.tell(lambda entry: entry is first, setting(at=second["at"] + 1))
 
 
 @caught_by("reversed_calls")
-def a_turn_granted_before_the_message_before_has_its_result(changed: Changed) -> None:
+def a_turn_granted_before_the_message_before_has_its_result(changed: ChangedStory) -> None:
     first, second = two_calls_of_one_contact(changed)
     claims = {value["message_id"]: value for value in changed.values("updates", having(event="claimed", attempt=1))}
     before, after = (claims[call["message_id"]] for call in (first, second))
@@ -92,7 +92,7 @@ def a_turn_granted_before_the_message_before_has_its_result(changed: Changed) ->
 
 
 @caught_by("reversed_calls")
-def two_requests_of_one_producer_reversed_on_the_log(changed: Changed) -> None:
+def two_requests_of_one_producer_reversed_on_the_log(changed: ChangedStory) -> None:
     produced = list(changed.told("requested", way="topic"))
     people = {e["key"]: e["recipients"][0]["to"] for e in changed.told("asking")}
     once = Counter(entry["key"] for entry in changed.told("requested"))
@@ -108,7 +108,7 @@ def two_requests_of_one_producer_reversed_on_the_log(changed: Changed) -> None:
 
 
 @caught_by("sends_after_stop")
-def a_stop_not_honoured(changed: Changed) -> None:
+def a_stop_not_honoured(changed: ChangedStory) -> None:
     """A message that was suppressed is called after all."""
     contact = message_of(changed, having(outcome="suppressed", reason="opted_out"))
     at = max(entry["at"] for entry in changed.diary)
@@ -118,22 +118,22 @@ def a_stop_not_honoured(changed: Changed) -> None:
 
 
 @caught_by("duplicate_creates")
-def a_text_sent_twice(changed: Changed) -> None:
+def a_text_sent_twice(changed: ChangedStory) -> None:
     changed.creates.append({**changed.creates[0], "sid": "SM" + "0" * 32})
 
 
 @caught_by("lost_acknowledged")
-def a_report_lost_on_the_log(changed: Changed) -> None:
+def a_report_lost_on_the_log(changed: ChangedStory) -> None:
     changed.drop("contacts", having(type="contact.reported.v1", status="delivered"), 1)
 
 
 @caught_by("lost_acknowledged")
-def a_row_that_went_back(changed: Changed) -> None:
+def a_row_that_went_back(changed: ChangedStory) -> None:
     last = [record for record in changed.topics["contacts-changelog"] if record.value][-1]
     assert last.value is not None
     changed.topics["contacts-changelog"].append(rewritten(last, {**last.value, "watermark": 0}))
 
 
 @caught_by("unasked_exits")
-def a_worker_that_ended_by_itself(changed: Changed) -> None:
+def a_worker_that_ended_by_itself(changed: ChangedStory) -> None:
     changed.tell(having(did="died"), setting(code=1), 1)

@@ -24,20 +24,20 @@ CHECKPOINT_AFTER_MS = 3_600_000
 TOPICS = Topics("", "heliograph")
 
 
-class Kept(dict[bytes, bytes]):
+class MemoryStore(dict[bytes, bytes]):
     """Rows in memory."""
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]
 
 
-class Crashing:
+class CrashingWorker:
     """`log`: what was written; `rows`: what the changelogs say; `committed`: inputs below it are done."""
 
     def __init__(self) -> None:
         self.fold = contact_fold(TOPICS, str(BASE["pk"]))
         self.log: list[Input] = []
-        self.rows: dict[str, Kept] = {CONTACTS: Kept(), MESSAGES: Kept()}
+        self.rows: dict[str, MemoryStore] = {CONTACTS: MemoryStore(), MESSAGES: MemoryStore()}
         self.committed, self._folded, self.now_ms = 0, 0, START_MS
 
     def write(self, record: ContactInput | bytes, contact: str = CONTACT) -> None:

@@ -48,7 +48,7 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
 class Toy:
     """One toy worker process. `die_at`: the point at which it is killed (see `app.streams.engine.failpoints`)."""
 
-    def __init__(self, lab: "Lab", name: str, die_at: str = "", **given: Any) -> None:
+    def __init__(self, lab: "EngineLab", name: str, die_at: str = "", **given: Any) -> None:
         self._output = (lab.path / f"{name}.out").open("a")
         self.output = lab.path / f"{name}.out"
         toy = {
@@ -83,7 +83,7 @@ class Toy:
         return self.process.poll() is not None
 
 
-class Lab:
+class EngineLab:
     """Fresh topics under a prefix of their own."""
 
     def __init__(self, servers: str, path: Path, partitions: int = 4, **changelog: str) -> None:

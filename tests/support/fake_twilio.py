@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 ACCOUNT, TOKEN, INVALID = "AC" + "a" * 32, "token-of-forty", "+15005550001"
 
 
-class Forty(BaseHTTPRequestHandler):
+class FakeTwilioHandler(BaseHTTPRequestHandler):
     asked: list[tuple[str, dict[str, str], list[tuple[str, str]]]] = []  # request line, headers, form
     answered: list[int] = []  # with what HTTP status each report was
 

@@ -11,20 +11,20 @@ from app.kafka.batch_watch import SET_ASIDE
 from app.records.codec import InvalidFieldError, decode
 from app.records.dead_letters import FAULT, NotifyDeadletter, open_letter
 from app.records.seal import Sealer
-from tests.support.fuzz_producers import Written
+from tests.support.fuzz_producers import WrittenRecord
 
 PARTITIONS = 8
 READ = ("contacts", "bulk", "notify.deadletters", "notify.outcomes")
 INPUTS = ("contact.requested.v1", "contact.rejected.v1", "contact.cancel_requested.v1")
 
 
-class Times(msgspec.Struct):
+class PolicyTimes(msgspec.Struct):
     """Of a policy."""
 
     start_ms: int = 0
 
 
-class Seen(msgspec.Struct):
+class ObservedRecord(msgspec.Struct):
     """What is read of a record of ours."""
 
     type: str
@@ -35,10 +35,10 @@ class Seen(msgspec.Struct):
     outcome: str = ""
     reason: str = ""
     rule: str = ""
-    policy: Times | None = None
+    policy: PolicyTimes | None = None
 
 
-_seen = msgspec.json.Decoder(Seen)
+_seen = msgspec.json.Decoder(ObservedRecord)
 _letter = msgspec.json.Decoder(NotifyDeadletter)
 
 
@@ -55,7 +55,7 @@ class Accounts:
             [TopicPartition(prefix + topic, n, OFFSET_BEGINNING) for topic in READ for n in range(PARTITIONS)]
         )
         self.letters: dict[str, bytes] = {}
-        self.faults: list[Seen] = []
+        self.faults: list[ObservedRecord] = []
         self.messages: dict[str, Counter[str]] = {}
         self.rejected: set[str] = set()
         self.canceled: set[str] = set()
@@ -76,7 +76,7 @@ class Accounts:
 
     def _take(self, record: Message) -> None:
         try:
-            seen: Seen = decode(_seen, record.value())
+            seen: ObservedRecord = decode(_seen, record.value())
         except InvalidFieldError:
             return  # one of the random ones, on a topic of ours
         source = seen.source or seen.id
@@ -94,7 +94,7 @@ class Accounts:
     def _is_request(self, source: str) -> bool:
         return source.startswith(f"{self._prefix}notify.requests-")
 
-    def _take_input(self, kind: str, source: str, seen: Seen) -> None:
+    def _take_input(self, kind: str, source: str, seen: ObservedRecord) -> None:
         if kind == "contact.cancel_requested.v1":
             self.canceled.add(source)
             return
@@ -108,15 +108,15 @@ class Accounts:
 
     # -- judging
 
-    def lost(self, written: Sequence[Written]) -> list[Written]:
+    def lost(self, written: Sequence[WrittenRecord]) -> list[WrittenRecord]:
         """Committed records of which nothing came: no input of a contact and no dead letter."""
         return [one for one in written if one.committed and not self._came(one)]
 
-    def raised(self, written: Sequence[Written]) -> list[Written]:
+    def raised(self, written: Sequence[WrittenRecord]) -> list[WrittenRecord]:
         """Records of aborted transactions of which something came."""
         return [one for one in written if not one.committed and (self._came(one) or one.place in self.parked)]
 
-    def miscounted(self, written: Sequence[Written]) -> list[tuple[Written, int]]:
+    def miscounted(self, written: Sequence[WrittenRecord]) -> list[tuple[WrittenRecord, int]]:
         """Requests that break no rule and became another number of messages, or a dead letter (-1)."""
         sure = [one for one in written if one.committed and one.record.messages is not None]
         found = [(one, -1 if one.place in self.letters else self._count(one)) for one in sure]
@@ -131,20 +131,20 @@ class Accounts:
         """Sources of requests that were rejected and have no dead letter."""
         return [s for s in self.rejected if s not in self.letters]
 
-    def unopened(self, written: Sequence[Written], sealer: Sealer) -> Iterator[Written]:
+    def unopened(self, written: Sequence[WrittenRecord], sealer: Sealer) -> Iterator[WrittenRecord]:
         """Records whose dead letter does not hold them."""
         for one in written:
             if (letter := self.letters.get(one.place)) is not None and not _holds(letter, one, sealer):
                 yield one
 
-    def _came(self, one: Written) -> bool:
+    def _came(self, one: WrittenRecord) -> bool:
         return one.place in self.letters or one.place in self.messages or one.place in self.canceled
 
-    def _count(self, one: Written) -> int:
+    def _count(self, one: WrittenRecord) -> int:
         return self.messages.get(one.place, Counter()).total()
 
 
-def _holds(letter: bytes, one: Written, sealer: Sealer) -> bool:
+def _holds(letter: bytes, one: WrittenRecord, sealer: Sealer) -> bool:
     read = _letter.decode(letter)
     opened, record = open_letter(sealer, read), one.record
     if read.rule.startswith("the record has"):  # too large to be read at all

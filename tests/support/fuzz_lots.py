@@ -5,15 +5,22 @@ from random import Random
 
 from app.config.settings import Settings
 from app.domain.model.identity import key_fingerprint
-from tests.support.fuzz_producers import CODECS, FuzzProducers, Way, Written
+from tests.support.fuzz_producers import CODECS, FuzzProducers, WriteMethod, WrittenRecord
 from tests.support.fuzzed_internal import FAMILIES, FuzzedInternal
 from tests.support.fuzzed_requests import FuzzedRequests
 
 SIZES = [1, 1, 2, 5, 20, 60, 200]
-WAYS = {Way.PLAIN: 3, Way.IDEMPOTENT: 2, Way.COMMITTED: 3, Way.ABORTED: 2, Way.LEFT_OPEN: 0.4, Way.BYTES: 2}
-INTERNAL_WAYS = [Way.PLAIN, Way.COMMITTED, Way.ABORTED, Way.BYTES]
+WAYS = {
+    WriteMethod.PLAIN: 3,
+    WriteMethod.IDEMPOTENT: 2,
+    WriteMethod.COMMITTED: 3,
+    WriteMethod.ABORTED: 2,
+    WriteMethod.LEFT_OPEN: 0.4,
+    WriteMethod.BYTES: 2,
+}
+INTERNAL_WAYS = [WriteMethod.PLAIN, WriteMethod.COMMITTED, WriteMethod.ABORTED, WriteMethod.BYTES]
 # A large record goes alone: what is too large must not take others with it.
-LARGE_WAYS, LEAST_LARGE, LARGE_SHARE = [Way.PLAIN, Way.IDEMPOTENT, Way.BYTES], 4, 200
+LARGE_WAYS, LEAST_LARGE, LARGE_SHARE = [WriteMethod.PLAIN, WriteMethod.IDEMPOTENT, WriteMethod.BYTES], 4, 200
 
 
 class FuzzLots:
@@ -24,13 +31,13 @@ class FuzzLots:
         self._producers = FuzzProducers(settings.kafka, settings.topic_prefix, self._rng)
         self._requests = FuzzedRequests(self._rng, tenant, datetime.now(UTC))
         self._own = FuzzedInternal(self._rng, key_fingerprint(settings.pseudonym_key))
-        self.written, self.internal = list[Written](), list[Written]()
+        self.written, self.internal = list[WrittenRecord](), list[WrittenRecord]()
 
     def write(self, most: int) -> int:
         """A lot of at most so many requests; how many it has."""
         rng, topic = self._rng, self._prefix + "notify.requests"
         [way], size = rng.choices(list(WAYS), list(WAYS.values())), min(most, rng.choice(SIZES))
-        lot = [self._requests.next(any_name=way is Way.BYTES) for _ in range(size)]
+        lot = [self._requests.next(any_name=way is WriteMethod.BYTES) for _ in range(size)]
         self.written += self._producers.write(topic, lot, rng.choice(CODECS), way)
         return size
 
@@ -52,7 +59,9 @@ class FuzzLots:
         self._producers.fence()
 
 
-def write_lots(settings: Settings, tenant: str, count: int, seed: int) -> tuple[list[Written], list[Written]]:
+def write_lots(
+    settings: Settings, tenant: str, count: int, seed: int
+) -> tuple[list[WrittenRecord], list[WrittenRecord]]:
     """Produce so many random requests of this tenant, some large ones more, and some for the topics of ours."""
     lots, rng, done = FuzzLots(settings, tenant, seed), Random(seed), 0
     while done < count:

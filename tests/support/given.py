@@ -184,7 +184,7 @@ def due(kind: DueKind, due_ms: int, key: str = KEY) -> TimerDue:
     return TimerDue(**BASE, message_id=f"{CONTACT}-{key}", kind=kind, due_ms=due_ms)
 
 
-class Log:
+class ContactLog:
     """A contact's log, folded as it grows. Each input is logged one second after the one before."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class Log:
         self.effects: list[Effect] = []
         self.last: tuple[Input, Folded] | None = None
 
-    def then(self, *inputs: Input, after_ms: int = 1000) -> "Log":
+    def then(self, *inputs: Input, after_ms: int = 1000) -> "ContactLog":
         for record in inputs:
             self.offset += 1
             self.now_ms += after_ms
@@ -221,5 +221,5 @@ class Log:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-def given(*inputs: Input) -> Log:
-    return Log().then(*inputs)
+def given(*inputs: Input) -> ContactLog:
+    return ContactLog().then(*inputs)

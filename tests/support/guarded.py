@@ -36,7 +36,7 @@ listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain
 """
 
 
-class Guarded:
+class GuardedWorker:
     """See the module. Whoever comes over the plain listener may do everything."""
 
     def __init__(self, path: Path) -> None:
@@ -94,9 +94,9 @@ def _binding(user: str, right: Right) -> AclBinding:
 
 
 @contextmanager
-def guarded(path: Path) -> Iterator[Guarded]:
+def guarded(path: Path) -> Iterator[GuardedWorker]:
     """The broker, started; the users of our processes have the rights that are declared."""
-    made = Guarded(path)
+    made = GuardedWorker(path)
     made.broker.start()
     try:
         for user in ("topics", "worker", "ingress", "bridge", "read-model"):

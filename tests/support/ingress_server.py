@@ -121,7 +121,7 @@ def tenant(name: str, account: str, **given: Any) -> Tenant:
     return Tenant(**{**defaults, **given})
 
 
-class Door:
+class IngressServer:
     """One door. `post` signs a form as the tenant named; `api` asks /v1 with its key."""
 
     def __init__(self, ingress: Ingress, kafka: FakeKafka, client: httpx.AsyncClient, internal: str) -> None:
@@ -173,7 +173,7 @@ async def door(
     keys: ApiKeys = API_KEYS,
     extra: Mapping[str, str] = UNLIMITED,
     **acme: Any,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[IngressServer]:
     """Tenants acme and beta; topics without prefix. `extra`: further settings."""
     kafka = kafka or FakeKafka()
     tenants = {"acme": tenant("acme", ACME, **acme), "beta": tenant("beta", BETA)}
@@ -186,7 +186,7 @@ async def door(
     await public.listening()
     await internal.listening()
     async with httpx.AsyncClient(base_url=public.url) as client:
-        yield Door(ingress, kafka, client, internal.url)
+        yield IngressServer(ingress, kafka, client, internal.url)
     await asyncio.gather(public.stop(), internal.stop())
     await ingress.stop()
     assert faults == []

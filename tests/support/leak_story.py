@@ -55,7 +55,7 @@ SETTINGS = {
 ENDS_S = 40
 
 
-class Story:
+class LeakStory:
     """A stand on a broker of its own, and what is said to it. `http` is anybody; `path` holds all they keep."""
 
     def __init__(self, stand: DevCluster, broker: DevBroker, path: Path) -> None:
@@ -134,7 +134,7 @@ class Story:
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[Story]:
+def telling(path: Path) -> Iterator[LeakStory]:
     """Everything up; all of it down at the end, what it kept stays under `path`."""
     broker = DevBroker(free_port(), path / "kafka")
     broker.start()
@@ -149,7 +149,7 @@ def telling(path: Path) -> Iterator[Story]:
             "simulator": delivered,
         }
         with standing(broker.address, path, **given) as stand:
-            story = Story(stand, broker, path)
+            story = LeakStory(stand, broker, path)
             yield story
             story.http.close()
     finally:

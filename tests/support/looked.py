@@ -25,8 +25,8 @@ from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.reconcile.inbox import InboundReconciliation
 from app.streams.reconcile.pager import Pager
 from app.streams.reconcile.status import StatusChecks
-from tests.support.given import Log, doubtful, requested, taken, turn
-from tests.support.simulated import ACCOUNT, NUMBER, TOKEN, Simulated, simulating
+from tests.support.given import ContactLog, doubtful, requested, taken, turn
+from tests.support.simulated import ACCOUNT, NUMBER, TOKEN, RunningSimulator, simulating
 
 KEY, TENANT = b"k" * 32, "acme"
 HOUR_MS = 3_600_000
@@ -35,12 +35,12 @@ HOUR_MS = 3_600_000
 class House:
     """`people`: the log of each contact by id; `looked`: what topic `lanes` was told; `put`: every output."""
 
-    def __init__(self, simulated: Simulated, *, few: int, shared: bool, url: str, **tenant: Any) -> None:
+    def __init__(self, simulated: RunningSimulator, *, few: int, shared: bool, url: str, **tenant: Any) -> None:
         self.simulated, self.sealer = simulated, Sealer({"k1": b"s" * 32})
         self.tenant = Tenant(
             **{"name": TENANT, "account_sid": ACCOUNT, "lanes": {"main": LaneConfig(from_number=NUMBER)}, **tenant}
         )
-        self.people: dict[str, Log] = {}
+        self.people: dict[str, ContactLog] = {}
         self.looked: list[int] = []
         self.outputs: list[Output] = []
         self.provider = TwilioProvider(ACCOUNT, (ACCOUNT, TOKEN), url or simulated.url, Timeouts(5.0, 5.0, 5.0), 5)
@@ -68,7 +68,7 @@ class House:
             if output.topic == "lanes":
                 self.looked.append(msgspec.json.decode(output.value, type=InboundPolled).until_ms)
                 continue
-            log = self.people.setdefault(output.key.decode(), Log())
+            log = self.people.setdefault(output.key.decode(), ContactLog())
             log.offset += 1
             log.now_ms = max(log.now_ms, int(time.time() * 1000))
             log.fold(msgspec.json.decode(output.value, type=Input), LogPosition(0, log.offset, log.now_ms))
@@ -79,7 +79,7 @@ class House:
     def sends(self, person: str, body: str, sid: str = "", ago_ms: int = 2000, look_after_ms: int = 1000) -> str:
         """A message claimed so long ago: taken under `sid`, else in doubt. Its look is due. Returns its id."""
         contact = self.contact(person)
-        log = self.people.setdefault(contact, Log())
+        log = self.people.setdefault(contact, ContactLog())
         message = f"{contact}-{len(log.contact.messages) if log.contact else 0:020x}"
         log.now_ms = int(time.time() * 1000) - ago_ms - 2
         limits = {"expires_ms": log.now_ms + HOUR_MS, "outcome_ms": log.now_ms + 2 * HOUR_MS}

@@ -17,14 +17,14 @@ FOLD, CALL, DOOR = "raise in the fold ", "raise in the call ", "raise at the doo
 WAY = "raise on the way "
 
 
-class Planted(Exception):
+class PlantedFaultError(Exception):
     """Says what it was given, as an exception of ours must not."""
 
 
 def _raising(inner: Callable[..., Any], mark: str, texts: Callable[..., str]) -> Callable[..., Any]:
     def outer(*given: Any, **named: Any) -> Any:
         if (text := texts(*given)).startswith(mark):
-            raise Planted(f"{text} {given!r}")
+            raise PlantedFaultError(f"{text} {given!r}")
         return inner(*given, **named)
 
     return outer

@@ -5,10 +5,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.support.ingress_server import Door
+from tests.support.ingress_server import IngressServer
 
 
-class Line:
+class RawConnection:
     """One connection by hand: what is sent, and all that comes back until the door closes it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,7 +47,7 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def lines(made: Door, count: int = 1, first: bytes = b"") -> AsyncIterator[list[Line]]:
+async def lines(made: IngressServer, count: int = 1, first: bytes = b"") -> AsyncIterator[list[RawConnection]]:
     """Connections that say `first` as soon as they are there."""
     where, pairs = made.http.base_url, []
     for _ in range(count):
@@ -55,13 +55,13 @@ async def lines(made: Door, count: int = 1, first: bytes = b"") -> AsyncIterator
         pairs[-1][1].write(first)
     try:
         async with asyncio.timeout(60):
-            yield [Line(*pair) for pair in pairs]
+            yield [RawConnection(*pair) for pair in pairs]
     finally:
         for _, writer in pairs:
             writer.close()
 
 
-def cut(made: Door) -> dict[str, int]:
+def cut(made: IngressServer) -> dict[str, int]:
     return {why.value: count for why, count in made.ingress.connections.cut.items() if count}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 
-class Dangling(Exception):
+class DanglingReferenceError(Exception):
     """The reference leads nowhere."""
 
 
@@ -33,7 +33,7 @@ def resolved(path: Path, reference: str) -> Any:
         try:
             found = found[int(name) if isinstance(found, list) else name]
         except (LookupError, TypeError, ValueError):
-            raise Dangling(f"{path.name}: {reference}") from None
+            raise DanglingReferenceError(f"{path.name}: {reference}") from None
     return found
 
 
@@ -41,5 +41,5 @@ def resolved(path: Path, reference: str) -> Any:
 def _read(path: Path) -> Any:
     """JSON is YAML."""
     if not path.exists():
-        raise Dangling(str(path))
+        raise DanglingReferenceError(str(path))
     return yaml.safe_load(path.read_text())

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 HANG = b"hang"
 
 
-class Seen(NamedTuple):
+class RecordedCall(NamedTuple):
     """One request."""
 
     line: str
@@ -17,10 +17,10 @@ class Seen(NamedTuple):
     form: list[tuple[str, str]]
 
 
-class Scripted:
+class ScriptedServer:
     """`answer` turns a request into the bytes of the response: b"" closes, HANG never answers."""
 
-    def __init__(self, answer: Callable[[Seen], bytes]) -> None:
+    def __init__(self, answer: Callable[[RecordedCall], bytes]) -> None:
         self.answer, self.seen, self.url, self.connections = answer, [], "", 0
         self.open = 0
 
@@ -40,18 +40,18 @@ class Scripted:
             self.open -= 1
             writer.close()
 
-    async def _read(self, reader: asyncio.StreamReader) -> Seen:
+    async def _read(self, reader: asyncio.StreamReader) -> RecordedCall:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        seen = Seen(head[0], headers, parse_qsl(body.decode(), keep_blank_values=True))
+        seen = RecordedCall(head[0], headers, parse_qsl(body.decode(), keep_blank_values=True))
         self.seen.append(seen)
         return seen
 
 
 @asynccontextmanager
-async def scripted(answer: Callable[[Seen], bytes]) -> AsyncIterator[Scripted]:
-    script = Scripted(answer)
+async def scripted(answer: Callable[[RecordedCall], bytes]) -> AsyncIterator[ScriptedServer]:
+    script = ScriptedServer(answer)
     server = await asyncio.start_server(script.handle, "127.0.0.1", 0)
     script.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

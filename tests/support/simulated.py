@@ -31,7 +31,7 @@ async def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
     return seen
 
 
-class Posted(NamedTuple):
+class PostedWebhook(NamedTuple):
     """A webhook received: `valid` is the validator's word on its signature."""
 
     path: str
@@ -40,13 +40,13 @@ class Posted(NamedTuple):
     valid: bool
 
 
-class Hook:
+class WebhookReceiver:
     """A webhook. `answers` are used up first; then it answers 204. `posted`: all it was sent, answered or not.
     `secret`: what it believes that posts are signed with."""
 
     def __init__(self) -> None:
         self.secret = TOKEN
-        self.posted: list[Posted] = []
+        self.posted: list[PostedWebhook] = []
         self.answers: list[tuple[int, str, bytes]] = []
         self.url = ""
 
@@ -73,14 +73,14 @@ class Hook:
         algorithm = get_signature_algorithm(headers.get("x-twilio-webhooks-signature-settings"))
         signed = body.decode() if in_json else fields
         valid = RequestValidator(self.secret).validate(self.url + path, signed, given, algorithm)
-        self.posted.append(Posted(path, fields, headers, valid))
+        self.posted.append(PostedWebhook(path, fields, headers, valid))
 
 
-class Simulated(NamedTuple):
+class RunningSimulator(NamedTuple):
     """`sdk`: Twilio's own client; `http`: for /_sim."""
 
     url: str
-    hook: Hook
+    hook: WebhookReceiver
     http: httpx.AsyncClient
     sdk: Client
 
@@ -100,9 +100,9 @@ class Simulated(NamedTuple):
 
 
 @asynccontextmanager
-async def simulating(**config: Any) -> AsyncIterator[Simulated]:
+async def simulating(**config: Any) -> AsyncIterator[RunningSimulator]:
     """Both servers up. The steps of a life are 1 ms, everything is delivered unless `config` says otherwise."""
-    hook = Hook()
+    hook = WebhookReceiver()
     hooked = InternalServer(hook, "127.0.0.1", 0)
     hook.url = hooked.url
     told = {"mix": {"delivered": 1.0}, "step_ms": 1.0, "inbound_url": f"{hook.url}/inbound", **config}
@@ -113,6 +113,6 @@ async def simulating(**config: Any) -> AsyncIterator[Simulated]:
     sdk = Client(ACCOUNT, TOKEN, http_client=TwilioHttpClient(timeout=20))
     sdk.api.base_url = served.url
     async with httpx.AsyncClient(base_url=served.url, timeout=20) as http:
-        yield Simulated(served.url, hook, http, sdk)
+        yield RunningSimulator(served.url, hook, http, sdk)
     sdk.http_client.session.close()
     await asyncio.gather(served.stop(), hooked.stop())

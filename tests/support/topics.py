@@ -13,7 +13,7 @@ from app.dev.dev_cluster import apply_topics
 from tests.support.commands import KEYS, heliograph
 
 
-class Place:
+class TopicEnvironment:
     """Topics of a test's own, and the environment that names them."""
 
     def __init__(self, kafka: str, path: Path) -> None:

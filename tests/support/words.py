@@ -33,20 +33,25 @@ def _descend(group: click.Group, context: click.Context) -> None:
             _descend(command, below)
 
 
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command and group below `heliograph`, by its words."""
+    yield from _below("", main)
+
+
 def leaves() -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by its words."""
-    yield from _leaves("", main)
+    """Every command that is not a group, by its words."""
+    return ((words, command) for words, command in commands() if not isinstance(command, click.Group))
 
 
-def _leaves(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield words.strip(), command
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        below = command.get_command(context, name)
-        assert below is not None
-        yield from _leaves(f"{words} {name}", below)
+def _below(words: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        path = f"{words} {name}".strip()
+        yield path, command
+        if isinstance(command, click.Group):
+            yield from _below(path, command)
 
 
 def told(text: str) -> list[list[str]]:

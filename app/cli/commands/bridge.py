@@ -29,7 +29,7 @@ COUNTRIES = ("US", "other")
 @click.option("--port", type=PORT, default=None, help="Default: HELIOGRAPH_BRIDGE_PORT; 0: any free port.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(port: int | None, as_json: bool) -> None:
-    """Serve notify.metrics as Prometheus counters and histograms on /metrics.
+    """Serve metrics to Prometheus. Publishes notify.metrics as Prometheus counters and histograms on /metrics.
 
     \b
     Example:

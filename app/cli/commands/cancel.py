@@ -22,7 +22,7 @@ from app.records.topics import Topics
 @click.option("--tenant", help="Whose message; needed when there are several and none is called default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(message_id: str, tenant: str | None, as_json: bool) -> None:
-    """Withdraw a message that has not left. What became of it is its outcome.
+    """Cancel a message that was not sent yet. The outcome record states the result.
 
     \b
     Example:

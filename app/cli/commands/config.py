@@ -36,7 +36,7 @@ def command() -> None:
 @command.command("show")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(as_json: bool) -> None:
-    """Settings in force; secrets hidden, whom a sandbox may text masked.
+    """Show the effective settings. Secrets are hidden; numbers that a sandbox may text are masked.
 
     \b
     Example:
@@ -58,7 +58,7 @@ def show(as_json: bool) -> None:
 @command.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(as_json: bool) -> None:
-    """Exit 2 on what would stop a worker from starting or sending, 1 on what may be meant so.
+    """Check settings and tenants. Exit 2 on what would stop a worker from starting or sending, 1 on warnings.
 
     Notes tell what is unusual and holds: tenants that are sandboxes, from which topics requests are taken, after
     how many messages that fail a number is invalid (invalid_after, 5 for 30003 and 3 for 30005 if it is not set),
@@ -117,7 +117,7 @@ def _hidden(secret: bool, value: Any) -> Any:
 
 @command.command("example")
 def example() -> None:
-    """Every setting with its default, as .env.example holds it.
+    """Print every setting with its default. This is the content of .env.example.
 
     \b
     Example:
@@ -128,7 +128,7 @@ def example() -> None:
 
 @command.command("table")
 def table() -> None:
-    """The table of settings, as `ops/guide/settings.md` holds it.
+    """Print the table of all settings. `ops/guide/settings.md` holds it.
 
     \b
     Example:

@@ -19,10 +19,10 @@ from app.cli.options.timestamps import moment
 from app.cli.output import raw, say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, USAGE, give_up
 from app.cli.process.start import reaching_kafka, settings_or_exit
-from app.cli.queries.dead_letter_reproduction import Reproduction, escaped, produce, reproduction
+from app.cli.queries.dead_letter_reproduction import DeadLetterReproduction, escaped, produce, reproduction
 from app.cli.queries.dead_letters import (
-    Letter,
-    LetterLine,
+    DeadLetterProducer,
+    DeadLetterView,
     about,
     append,
     handled,
@@ -54,7 +54,7 @@ _many = click.argument("letter_ids", nargs=-1, required=True, callback=_ids)
 
 @click.group("deadletters")
 def command() -> None:
-    """Look at dead letters, produce their records again, or mark them as done with."""
+    """List, show, retry and drop dead letters."""
 
 
 @command.command("list")
@@ -64,7 +64,7 @@ def command() -> None:
 @click.option("--all", "everything", is_flag=True, help="Those that were retried or dropped too.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 def list_letters(since: int | None, field: str | None, topic: str | None, everything: bool, as_json: bool) -> None:
-    """List letters, the newest first; nothing sealed is opened.
+    """List dead letters, newest first. Nothing sealed is opened.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def list_letters(since: int | None, field: str | None, topic: str | None, everyt
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(letter_id: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one letter, and with --reveal the record it is about, number and text and all.
+    """Show one dead letter. With --reveal also the record it is about, number and text and all.
 
     \b
     Examples:
@@ -123,7 +123,7 @@ async def _show(settings: Settings, letter_id: str, reveal: bool, by: str, as_js
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One object per record.")
 def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> None:
-    """Produce the records of letters again, each to the topic it came from, with its key and headers.
+    """Produce the records again. Each goes to the topic it came from, with its key and headers.
 
     Nothing is sent twice by it: a request keeps the identity it had, with or without an idempotency key. All letters
     must be fit for it (there, whole, not handled, opened by HELIOGRAPH_SEAL_KEYS), or nothing is produced. A header
@@ -152,7 +152,7 @@ def retry(letter_ids: tuple[str, ...], yes: bool, by: str, as_json: bool) -> Non
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
-    """Mark letters as done with: `list` shows them no more. They stay on the topic for as long as it keeps them.
+    """Mark dead letters as handled. `list` shows them no more. They stay on the topic for as long as it keeps them.
 
     \b
     Example:
@@ -166,7 +166,7 @@ def drop(letter_ids: tuple[str, ...], by: str, as_json: bool) -> None:
     say_json({"dropped": dropped}) if as_json else say(f"dropped {len(dropped)}")
 
 
-async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
+async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[DeadLetterView]:
     """In the order asked for, each once; exit 1 naming those that are not there."""
     wanted = list(dict.fromkeys(letter_ids))
     letters = await read_letters(topic_of(settings), client_settings(settings), wanted=set(wanted))
@@ -175,7 +175,7 @@ async def _found(settings: Settings, letter_ids: Sequence[str]) -> list[Letter]:
     return [letters[letter_id] for letter_id in wanted]
 
 
-def _again(settings: Settings, tenants: Iterable[str], letter: Letter) -> Reproduction:
+def _again(settings: Settings, tenants: Iterable[str], letter: DeadLetterView) -> DeadLetterReproduction:
     """The record to produce. Exit 1 for a letter that was handled, that is cut, or that came from no topic of ours."""
     known = {topic.name for topic in Topics(settings.topic_prefix, settings.group, tenants).all.values()}
     place = place_of(letter.record.source)
@@ -192,7 +192,7 @@ def _again(settings: Settings, tenants: Iterable[str], letter: Letter) -> Reprod
     return reproduction(*place, _opened(settings, letter), letter.record.source)
 
 
-def _opened(settings: Settings, letter: Letter) -> OpenedContent:
+def _opened(settings: Settings, letter: DeadLetterView) -> OpenedContent:
     if not settings.seal_keys:
         give_up("HELIOGRAPH_SEAL_KEYS: is required to open a letter", code=USAGE)
     try:
@@ -203,13 +203,13 @@ def _opened(settings: Settings, letter: Letter) -> OpenedContent:
 
 async def _retry(
     settings: Settings,
-    letters: Sequence[Letter],
-    records: Sequence[Reproduction],
+    letters: Sequence[DeadLetterView],
+    records: Sequence[DeadLetterReproduction],
     by: str,
     as_json: bool,
 ) -> None:
     """One after another: a record is acknowledged before its letter is marked, so a crash loses none."""
-    async with LetterLine(settings) as producer:
+    async with DeadLetterProducer(settings) as producer:
         for letter, record in zip(letters, records, strict=True):
             try:
                 await produce(producer, record)

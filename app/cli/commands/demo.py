@@ -34,7 +34,7 @@ from app.dev.process_env import bare
 @click.option("--keep", is_flag=True, help="Keep data and logs, and say where.")
 @click.option("--json", "as_json", is_flag=True, help="The last line is a summary object.")
 def command(messages: int, seed: int, faults: str, workers: int, keep: bool, as_json: bool) -> None:
-    """Everything up, N notify events through it, a table of outcomes; exit 0 only if every promise held.
+    """Run an end-to-end demo. Start everything, send N messages, print outcomes; exit 0 only if every promise held.
 
     \b
     Examples:

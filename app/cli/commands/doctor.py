@@ -40,7 +40,7 @@ Seen = dict[str, str]
 @click.option("--public", is_flag=True, help="Send a signed probe through the public URLs and find it on the log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(live: bool, public: bool, as_json: bool) -> None:
-    """Check that everything works; exit 1 if something does not.
+    """Check that everything works. Exit 1 if something does not.
 
     Looks at broker, topics, keys, disk, stopped lanes, workers, dead letters of faults, secret files and accounts;
     at the read model, too: what is wrong with it is a warning, for no text waits for it, and the exit code stays 0.

@@ -30,7 +30,7 @@ _contact, _message = msgspec.json.Decoder(Contact).decode, msgspec.json.Decoder(
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per attempt and line.")
 def command(tenant: str | None, since: int | None, as_json: bool) -> None:
-    """List attempts in doubt: since when, and what was tried. The oldest come first.
+    """List attempts in doubt. Prints the start of the doubt and the lookups made, oldest first.
 
     A message that ended `in_doubt` is listed for as long as it is kept (30 days).
 

@@ -14,7 +14,7 @@ from app.cli.process.exit_codes import PROBLEMS, give_up
 @click.option("--class", "kind", default="", help="Only codes of this class, such as configuration.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(code: int | None, kind: str, as_json: bool) -> None:
-    """Explain a Twilio error code, or list all that a text can meet.
+    """Explain Twilio error codes. Without a code, list all that a text message can get.
 
     Of a code on no list here it tells what becomes of a message that meets it, and exits 1.
 

@@ -60,7 +60,7 @@ HIDDEN = (
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Print every input, decision, attempt and report of one message, with times and reasons.
+    """Print the history of one message. Covers every input, decision, attempt and report, with times.
 
     Idempotency key, campaign and metadata need HELIOGRAPH_SEAL_KEYS. With --reveal recipient and text, too; who opened
     them is a record on notify.consent, which is kept for ever.
@@ -76,7 +76,7 @@ def command(message_id: str, reveal: bool, by: str, as_json: bool) -> None:
     if reveal and not settings.seal_keys:
         say("error: HELIOGRAPH_SEAL_KEYS: is required to reveal", err=True)
         sys.exit(USAGE)
-    seals = Seals(Sealer(settings.seal_keys) if settings.seal_keys else None, reveal)
+    seals = SealAccess(Sealer(settings.seal_keys) if settings.seal_keys else None, reveal)
     with reaching_kafka(settings):
         workers = partial(stopped_workers, settings, tenants, silent if as_json else say_watching)
         steps, now = asyncio.run(_explained(message_id, settings, seals, by, workers))
@@ -97,7 +97,7 @@ Steps = list[dict[str, Any]]
 OTHER_KEY = "sealed by a key that is not here"
 
 
-class Seals(NamedTuple):
+class SealAccess(NamedTuple):
     """`sealer`: opens what the caller sent along for itself, None without HELIOGRAPH_SEAL_KEYS; `reveal`: number and
     text are opened, too."""
 
@@ -106,7 +106,7 @@ class Seals(NamedTuple):
 
 
 async def _explained(
-    message_id: str, settings: Settings, seals: Seals, by: str, stopped: Callable[[], Awaitable[str]]
+    message_id: str, settings: Settings, seals: SealAccess, by: str, stopped: Callable[[], Awaitable[str]]
 ) -> tuple[Steps, str]:
     """Every step, and what the message waits for now; of a message without steps, why it may have none.
 
@@ -145,7 +145,7 @@ async def _unknown(topics: Topics, client: dict[str, Any]) -> str:
 
 
 async def _steps(
-    message_id: str, topics: Topics, pk: str, client: dict[str, Any], seals: Seals
+    message_id: str, topics: Topics, pk: str, client: dict[str, Any], seals: SealAccess
 ) -> tuple[Steps, History]:
     records = await _records(message_id.partition("-")[0].encode(), topics.contacts, client)
     skipped = {offset for record in records if (offset := skipped_by(record)) is not None}
@@ -161,7 +161,7 @@ async def _records(contact: bytes, topic: str, client: dict[str, Any]) -> list[I
     return [input_of(record) async for record, _ in found if record.key == contact]
 
 
-def _told(one: HistoryStep, message_id: str, seals: Seals) -> dict[str, Any] | None:
+def _told(one: HistoryStep, message_id: str, seals: SealAccess) -> dict[str, Any] | None:
     """The step of an input that is about this message, or that was not folded: whom that was about cannot be told."""
     if one.folded is None:
         return _skipped(one.record)
@@ -177,7 +177,7 @@ def _skipped(record: Input) -> dict[str, Any]:
     return step | {"given": {}, "decided": [], "effects": []}
 
 
-def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, seals: Seals) -> dict[str, Any]:
+def _step(parsed: Any, record: Input, events: list[Any], folded: Folded, seals: SealAccess) -> dict[str, Any]:
     given = _shown(msgspec.to_builtins(parsed))
     if isinstance(parsed, MessageRequested | RequestRejected):
         given |= _shown(_caller_fields(parsed, seals.sealer))

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from app import clock
-from app.cli.options.operator import by_option
+from app.cli.options.operator import by_option, operator_view
 from app.cli.output import raw, say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, USAGE, give_up
 from app.cli.process.start import reaching_kafka, settings_or_exit
@@ -51,7 +51,7 @@ class InboundView(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.group("inbound")
 def command() -> None:
-    """Look at a text that a person sent."""
+    """Show inbound texts."""
 
 
 @command.command("show")
@@ -61,7 +61,7 @@ def command() -> None:
 @raw
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(sid: str, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one inbound text by its Twilio SID; with --reveal number, words, and every field of the webhook as it came.
+    """Show one inbound text by its Twilio SID. With --reveal number, words, and every field of the webhook as it came.
 
     The contact log keeps it for 30 days. Who opened it is a record on notify.consent, which is kept for ever.
 
@@ -103,7 +103,7 @@ async def find(settings: Settings, topics: Topics, sid: str) -> InboundView | No
     async with PartitionReader(client) as logs:
         async for value, _ in _naming(logs, topics.consent, sid):
             if value.get("type") == "notify.inbound_opened.v1" and value["message_sid"] == sid:
-                opened.append({name: value.get(name, "") for name in ("by", "os_user", "sudo_user", "at")})
+                opened.append(operator_view(value))
         async for value, record in _naming(logs, topics.contacts, sid):
             if value.get("type") == "contact.texted.v1" and value["sid"] == sid:
                 place = f"{record.partition}-{record.offset}"

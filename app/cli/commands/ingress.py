@@ -32,7 +32,7 @@ log = telemetry.logger(__name__)
 @click.option("--internal-port", type=PORT, default=None, help="Default: HELIOGRAPH_INTERNAL_PORT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(host: str, port: int | None, internal_port: int | None, as_json: bool) -> None:
-    """Take Twilio's webhooks and /v1/messages; answer once the record is on the log, or fsynced in the spool.
+    """Serve webhooks and the HTTP API. A request is answered once its record is on the log, or fsynced in the spool.
 
     SIGHUP reads secrets in files (NAME_FILE), the tenants file and the API keys again; a new tenant's requests need a
     restart.

@@ -13,7 +13,7 @@ import click
 from app.cli.output import say, say_json
 from app.cli.process.exit_codes import OK, PROBLEMS, give_up
 from app.dev.broker import BrokerError, DevBroker, java_here
-from app.dev.compose_broker import Broker, ComposeBroker, dev_broker, engine_answers
+from app.dev.compose_broker import BrokerControl, ComposeBroker, dev_broker, engine_answers
 
 SERVERS = "127.0.0.1:19092"
 CONSOLE = {
@@ -35,7 +35,7 @@ def _options(function: click.Command) -> click.Command:
 
 @click.group("kafka")
 def command() -> None:
-    """Run a real one-node Kafka for development: in a container if a Docker engine answers, else by Java."""
+    """Run a Kafka broker for development. One node: in a container if a Docker engine answers, else by Java."""
 
 
 @command.command("start")
@@ -57,7 +57,7 @@ def start(port: int, directory: str, as_json: bool, ephemeral: bool) -> None:
         _started(dev_broker(port, Path(directory).absolute()), as_json)
 
 
-def _started(broker: Broker, as_json: bool) -> None:
+def _started(broker: BrokerControl, as_json: bool) -> None:
     try:
         address = broker.start()
     except BrokerError as fault:
@@ -66,7 +66,7 @@ def _started(broker: Broker, as_json: bool) -> None:
     say_json({"kafka": address}) if as_json else say(f"kafka on {address}")
 
 
-def _until_told(broker: Broker, as_json: bool) -> None:
+def _until_told(broker: BrokerControl, as_json: bool) -> None:
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
@@ -132,7 +132,7 @@ def _console(name: str) -> click.Command:
         sys.exit(subprocess.run(command, env=os.environ).returncode)  # noqa: S603 - our own words
 
     tool, words = CONSOLE[name]
-    about = f"Kafka's own {name}, from the same jars; arguments are passed on."
+    about = f"Run Kafka's own {name}. Its arguments are passed on."
     servers = f"--bootstrap-server, if it is not among them, is KAFKA_BOOTSTRAP_SERVERS or {SERVERS}."
     run.help = f"{about}\n\n{servers}\n\n\b\nExample:\n  heliograph kafka {name} {words}"
     return run

@@ -27,7 +27,7 @@ from app.records.topics import Topics
 def command(
     forever: bool, tenant: str | None, message_id: str | None, since: int | None, new: bool, as_json: bool
 ) -> None:
-    """Read notify.outcomes; recipients are masked.
+    """Read notify.outcomes. Recipients are masked.
 
     \b
     Examples:

@@ -39,7 +39,7 @@ TELL_S = 2.0
     "--json", "as_json", is_flag=True, help="One row per line, a summary last; with --verify the summary alone."
 )
 def command(verify: bool, contact_id: str | None, until: int | None, as_json: bool) -> None:
-    """Fold the contact log again, offline, and show the rows it leads to: no numbers, no texts.
+    """Replay the contact log offline. Folds it again and shows the rows it leads to: no numbers, no texts.
 
     With --verify each live row (tables contacts and messages) is compared with the folded one at the same watermark, so
     it holds beside running workers too. Rows whose part of the log is deleted are counted as not provable.
@@ -72,11 +72,11 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
         prove=verify,
     )
     async with PartitionReader(client) as logs:
-        offline = ReplayJob(logs, wanted, _Progress())
+        offline = ReplayJob(logs, wanted, _ReplayProgress())
         numbers = list(await logs.partitions(topics.contacts))
         if contact is not None:
             numbers = [await partition_of(topics.contacts, contact, client)]
-        summary = _Summary(verify)
+        summary = _ReplaySummary(verify)
         async for done in offline.run(numbers):
             shown = 0 if verify else _show(done, as_json)
             summary.add(done, shown, until)
@@ -84,7 +84,7 @@ async def _run(settings: Settings, contact: bytes | None, until: int | None, ver
     return summary.code(must_be_there=contact is not None and until is None)
 
 
-class _Progress:
+class _ReplayProgress:
     """How far it is, on stderr, every `TELL_S`."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ def _views(done: PartitionReplay) -> Iterator[View]:
             yield message_view(done.partition, row)
 
 
-class _Summary:
+class _ReplaySummary:
     """What all partitions came to."""
 
     def __init__(self, verify: bool) -> None:

@@ -19,7 +19,8 @@ SIGNS = {"same": " ", "written": "+", "differs": "~", "missing": "!", "stray": "
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(check: bool, folder: Path | None, as_json: bool) -> None:
-    """Write events/<type>.json (JSON Schema 2020-12) of every record, and asyncapi.yaml over the topics.
+    """Write the schemas of all records. One events/<type>.json (JSON Schema 2020-12) per record type,
+    and asyncapi.yaml for the topics.
 
     Nothing is deleted: exit 1 if a file is left over of a type that no topic has.
 

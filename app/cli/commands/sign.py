@@ -33,7 +33,8 @@ def command(
     sha256: bool,
     as_json: bool,
 ) -> None:
-    """Print the headers that make a webhook to URL with these form fields, or this JSON body, valid.
+    """Sign a webhook for testing. Prints the headers that make a webhook to URL valid with these
+    form fields or this JSON body.
 
     URL is the public one that Twilio is told (its query included), whatever address curl then talks to. The first auth
     token of the tenant signs: TWILIO_AUTH_TOKEN, or auth_tokens of the tenants file. The token itself is never shown.

@@ -60,7 +60,8 @@ from app.simulator.control import build
 @click.option("--keep", type=click.IntRange(1), default=1_000_000, show_default=True, help="Texts that are remembered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(host: str, port: int, as_json: bool, **given: Any) -> None:
-    """Speak the part of Twilio's REST API that heliograph uses, sign webhooks, misbehave on purpose.
+    """Run the Twilio simulator. It implements the part of Twilio's REST API that heliograph uses,
+    signs webhooks and can inject faults.
 
     \b
     Examples:

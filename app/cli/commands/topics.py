@@ -19,7 +19,7 @@ from app.kafka.client import client_settings
 
 @click.group("topics")
 def command() -> None:
-    """Create and check topics as schemas/topics.yaml declares them. Nothing is ever deleted."""
+    """Create and check the declared Kafka topics. schemas/topics.yaml declares them. Nothing is ever deleted."""
 
 
 @command.command("plan")
@@ -39,7 +39,7 @@ def plan(as_json: bool) -> None:
 @command.command("apply")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def apply(as_json: bool) -> None:
-    """Create what is missing, alter what differs; stop before anything if a change is refused.
+    """Create missing topics and alter others. Nothing is changed if any change is refused.
 
     Each tenant has a request topic, notify.requests.TENANT: run it after a tenant came into the tenants file, then
     restart workers and ingresses.
@@ -59,7 +59,7 @@ def apply(as_json: bool) -> None:
 @click.option("--tenant", help="Of `teams`: whose; needed when there are several and none is called default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per right.")
 def rights(process: str, principal: str | None, tenant: str | None, as_json: bool) -> None:
-    """Print the rights on Kafka that a process needs.
+    """Print the Kafka ACLs that a process needs.
 
     PROCESS is worker, ingress, bridge, read-model, topics (whoever runs `topics apply`), or one of operators (the other
     commands), teams and auditors. They follow from schemas/topics.yaml; no broker is asked. A team writes the request

@@ -35,7 +35,8 @@ INTERNAL_PORT, WORKER_PORT, BRIDGE_PORT, READ_MODEL_PORT = 9101, 9102, 9103, 909
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses when ready.")
 def command(workers: int, directory: str, live: bool, port: int | None, as_json: bool) -> None:
-    """Kafka, simulator, ingress, workers, bridge and read model in the foreground; a part that dies is started again.
+    """Run the whole system in the foreground. Starts Kafka, simulator, ingress, workers, bridge and read model;
+    a process that exits is restarted.
 
     Without --live any TWILIO_* and HELIOGRAPH_CONFIG of the environment is ignored: all goes to the simulator, and
     up.env beside the logs holds the settings of the parts, for `doctor`, `explain` and the other commands.

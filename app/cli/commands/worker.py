@@ -24,7 +24,7 @@ from app.kafka.client import client_settings
 @click.option("--supervised", is_flag=True, help="Start it again when it ended itself (exit 70, a signal).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 def command(live: bool, supervised: bool, as_json: bool) -> None:
-    """Run one worker: agents intake, contacts, lanes, timers and metrics.
+    """Run one worker. It runs the agents intake, contacts, lanes, timers and metrics.
 
     Each worker needs a HELIOGRAPH_DATA_DIR of its own; several share the work. SIGTERM waits for open calls;
     SIGHUP reads the credentials of its tenants again, so that a token is rotated without a stop.

@@ -3,6 +3,8 @@
 import os
 import pwd
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -28,6 +30,11 @@ def recorded(by: str) -> dict[str, str]:
     """
     sudo = os.environ.get("SUDO_USER", "")
     return {"by": by, "os_user": _os_user(), "sudo_user": sudo if _NAME.fullmatch(sudo) else ""}
+
+
+def operator_view(record: Mapping[str, Any]) -> dict[str, str]:
+    """Who opened content and when, from the fields of a `*_opened` record; "" for a field that an old record lacks."""
+    return {name: record.get(name, "") for name in ("by", "os_user", "sudo_user", "at")}
 
 
 def _os_user() -> str:

@@ -7,7 +7,7 @@ from app.records.dead_letters import again
 from app.records.envelope import Headers
 
 
-class Reproduction(NamedTuple):
+class DeadLetterReproduction(NamedTuple):
     """A record to produce. `left_out`: names, escaped, of headers that the client cannot write."""
 
     topic: str
@@ -18,7 +18,7 @@ class Reproduction(NamedTuple):
     left_out: list[str]
 
 
-def reproduction(topic: str, partition: int, opened: OpenedContent, source: str) -> Reproduction:
+def reproduction(topic: str, partition: int, opened: OpenedContent, source: str) -> DeadLetterReproduction:
     """The record a letter is about, with the header that says what it is a retry of. `source`: the letter's.
 
     aiokafka writes names of headers as UTF-8 and takes nothing but text, so those that were other bytes are left out.
@@ -26,10 +26,10 @@ def reproduction(topic: str, partition: int, opened: OpenedContent, source: str)
     headers = again(opened, source)
     kept = [(name, value) for name, value in headers if _is_text(name)]
     left_out = [escaped(name) for name, _ in headers if not _is_text(name)]
-    return Reproduction(topic, partition, opened.key, opened.value, kept, left_out)
+    return DeadLetterReproduction(topic, partition, opened.key, opened.value, kept, left_out)
 
 
-async def produce(producer: Any, record: Reproduction) -> None:
+async def produce(producer: Any, record: DeadLetterReproduction) -> None:
     """Returns once it is acknowledged. Raises KafkaError.
 
     As a batch of its own: `send` refuses a record with neither key nor value, which Kafka does not.

@@ -7,7 +7,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from app import clock
-from app.cli.options.operator import recorded
+from app.cli.options.operator import operator_view, recorded
 from app.config.settings import Settings
 from app.kafka.client import client_settings
 from app.kafka.topic_io import follow
@@ -26,7 +26,7 @@ View = dict[str, Any]
 TYPES = {kind.__struct_config__.tag for kind in (NotifyDeadletter, NotifyDeadletterHandled, NotifyDeadletterOpened)}
 
 
-class Letter(msgspec.Struct, kw_only=True):
+class DeadLetterView(msgspec.Struct, kw_only=True):
     """`letter_id`: its partition-offset on the topic; `record`: the letter, `handled` and `opened` what came later."""
 
     letter_id: str
@@ -54,19 +54,15 @@ class Letter(msgspec.Struct, kw_only=True):
             "bytes": record.bytes,
             "cut": record.cut,
             "handled": None if handled is None else {"how": handled.how, "by": handled.by, "at": handled.at},
-            "opened": [_opened(opened) for opened in self.opened],
+            "opened": [operator_view(msgspec.structs.asdict(opened)) for opened in self.opened],
         }
-
-
-def _opened(mark: NotifyDeadletterOpened) -> View:
-    return {"by": mark.by, "os_user": mark.os_user, "sudo_user": mark.sudo_user, "at": mark.at}
 
 
 async def read_letters(
     topic: str, client: dict[str, Any], since_ms: int | None = None, wanted: Collection[str] | None = None
-) -> dict[str, Letter]:
+) -> dict[str, DeadLetterView]:
     """Letters by id, oldest first; all, or those `wanted`, whose payloads alone are kept."""
-    letters: dict[str, Letter] = {}
+    letters: dict[str, DeadLetterView] = {}
     async for record, value in follow(topic, client, from_start=True, forever=False, since_ms=since_ms):
         if value.get("type") in TYPES:  # a later build may append more than this one knows
             letter_id = f"{record.partition}-{record.offset}"
@@ -74,25 +70,27 @@ async def read_letters(
     return letters
 
 
-def _note(letters: dict[str, Letter], said: Any, record: Any, letter_id: str, wanted: Collection[str] | None) -> None:
+def _note(
+    letters: dict[str, DeadLetterView], said: Any, record: Any, letter_id: str, wanted: Collection[str] | None
+) -> None:
     match said:
         case NotifyDeadletter():
             if wanted is None or letter_id in wanted:
                 kept = said if wanted is not None else msgspec.structs.replace(said, payload="", envelope="")
                 place = {"letter_id": letter_id, "partition": record.partition, "key": record.key}
-                letters[letter_id] = Letter(record=kept, **place)
+                letters[letter_id] = DeadLetterView(record=kept, **place)
         case NotifyDeadletterHandled() if said.letter in letters:
             letters[said.letter].handled = said
         case NotifyDeadletterOpened() if said.letter in letters:
             letters[said.letter].opened.append(said)
 
 
-def newest_first(letters: dict[str, Letter]) -> list[Letter]:
+def newest_first(letters: dict[str, DeadLetterView]) -> list[DeadLetterView]:
     """By the time of the record each is about."""
     return sorted(letters.values(), key=lambda letter: letter.record.at, reverse=True)
 
 
-def line(letter: Letter) -> str:
+def line(letter: DeadLetterView) -> str:
     """One letter as text."""
     record, handled = letter.record, letter.handled
     done = f"  {handled.how} by {handled.by} {handled.at}" if handled else ""
@@ -101,21 +99,21 @@ def line(letter: Letter) -> str:
     return f"{letter.letter_id:>10}  {record.at}  {record.source}  {field}{record.rule}  ({size}){done}"
 
 
-async def append(settings: Settings, records: Sequence[tuple[Letter, Mark]]) -> None:
+async def append(settings: Settings, records: Sequence[tuple[DeadLetterView, Mark]]) -> None:
     """Marks beside their letters, each acknowledged."""
-    async with LetterLine(settings) as producer:
+    async with DeadLetterProducer(settings) as producer:
         for letter, record in records:
             await mark(producer, settings, letter, record)
 
 
-async def mark(producer: Any, settings: Settings, letter: Letter, record: Mark) -> None:
+async def mark(producer: Any, settings: Settings, letter: DeadLetterView, record: Mark) -> None:
     """Beside its letter: same key, same partition."""
     where = {"key": letter.key, "partition": letter.partition}
     made = headers(str(record.__struct_config__.tag), record.id, record.at)
     await producer.send_and_wait(topic_of(settings), msgspec.json.encode(record), headers=made, **where)
 
 
-class LetterLine:
+class DeadLetterProducer:
     """A producer as an async context."""
 
     def __init__(self, settings: Settings) -> None:
@@ -133,12 +131,12 @@ class LetterLine:
         await self._producer.stop()
 
 
-def handled(letter: Letter, how: Literal["retried", "dropped"], by: str) -> NotifyDeadletterHandled:
+def handled(letter: DeadLetterView, how: Literal["retried", "dropped"], by: str) -> NotifyDeadletterHandled:
     """The mark of a letter that somebody is done with."""
     return NotifyDeadletterHandled(**about(letter), how=how, **recorded(by))
 
 
-def about(letter: Letter) -> dict[str, str]:
+def about(letter: DeadLetterView) -> dict[str, str]:
     """What every mark says of its letter."""
     at = clock.iso(clock.now_ms())
     return {"id": clock.new_id(), "at": at, "letter": letter.letter_id, "source": letter.record.source}

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from app import clock
-from app.cli.queries.dead_letters import Letter, append, handled, topic_of
+from app.cli.queries.dead_letters import DeadLetterView, append, handled, topic_of
 from app.config.settings import Settings
 from app.config.tenants import Tenant
 from app.kafka.client import client_settings
@@ -30,7 +30,7 @@ BACK_MS = 300_000
 MARK = "HeliographProbe"
 
 
-class Probe(NamedTuple):
+class ProbeResult(NamedTuple):
     """One webhook of a tenant; `nonce` is in its form. `status`: the door answers it 204, the others TwiML."""
 
     tenant: str
@@ -40,12 +40,12 @@ class Probe(NamedTuple):
     status: bool
 
 
-def probes(tenant: Tenant) -> list[Probe]:
+def probes(tenant: Tenant) -> list[ProbeResult]:
     """One for each URL that is configured."""
     urls = webhooks(tenant)
     given = (("status_callback_url", urls.status), ("inbound_url", urls.inbound), ("fallback_url", urls.fallback))
     return [
-        Probe(tenant.name, field, urldefrag(url)[0], clock.new_id(), field == "status_callback_url")
+        ProbeResult(tenant.name, field, urldefrag(url)[0], clock.new_id(), field == "status_callback_url")
         for field, url in given
         if url
     ]
@@ -67,7 +67,7 @@ async def probe(settings: Settings, tenants: Sequence[Tenant], found_s: float = 
     ]
 
 
-async def _answer(tenant: Tenant, one: Probe) -> Finding | None:
+async def _answer(tenant: Tenant, one: ProbeResult) -> Finding | None:
     """What is wrong with the answer; None if it is the door's."""
     form = {"AccountSid": tenant.account_sid, "MessageSid": "SM" + one.nonce, MARK: one.nonce}
     form |= {"MessageStatus": "sent"} if one.status else {"Body": ""}
@@ -83,7 +83,7 @@ async def _answer(tenant: Tenant, one: Probe) -> Finding | None:
         return _finding(one, Name.PROBE_UNREACHABLE, f"could not be reached ({type(error).__name__})")
 
 
-def _judged(one: Probe, status: int, kind: str) -> Finding | None:
+def _judged(one: ProbeResult, status: int, kind: str) -> Finding | None:
     if 300 <= status < 400:
         return _finding(one, Name.PROBE_REFUSED, f"is redirected ({status}), which turns Twilio's POST into a GET")
     if status == 403:
@@ -95,13 +95,13 @@ def _judged(one: Probe, status: int, kind: str) -> Finding | None:
     return None
 
 
-def _finding(one: Probe, name: Name, problem: str) -> Finding:
+def _finding(one: ProbeResult, name: Name, problem: str) -> Finding:
     return Finding(name=name, tenant=one.tenant, where=one.field, problem=problem)
 
 
-async def _letters(settings: Settings, nonces: set[str], since_ms: int, found_s: float) -> dict[str, Letter]:
+async def _letters(settings: Settings, nonces: set[str], since_ms: int, found_s: float) -> dict[str, DeadLetterView]:
     """By nonce, as soon as all are there, or when it has taken too long."""
-    found: dict[str, Letter] = {}
+    found: dict[str, DeadLetterView] = {}
     end = clock.boot_s() + found_s
     while found.keys() < nonces and clock.boot_s() < end:
         async for nonce, letter in _read(settings, nonces, since_ms):
@@ -111,7 +111,7 @@ async def _letters(settings: Settings, nonces: set[str], since_ms: int, found_s:
     return found
 
 
-async def _read(settings: Settings, nonces: set[str], since_ms: int) -> AsyncIterator[tuple[str, Letter]]:
+async def _read(settings: Settings, nonces: set[str], since_ms: int) -> AsyncIterator[tuple[str, DeadLetterView]]:
     sealer = Sealer(settings.seal_keys)
     read = follow(topic_of(settings), client_settings(settings), from_start=True, forever=False, since_ms=since_ms)
     async for record, value in read:
@@ -119,7 +119,7 @@ async def _read(settings: Settings, nonces: set[str], since_ms: int) -> AsyncIte
             kept = msgspec.convert(value, NotifyDeadletter)
             if nonce := next((nonce for nonce in nonces if nonce.encode() in _payload(sealer, kept)), ""):
                 place: dict[str, Any] = {"partition": record.partition, "key": record.key}
-                yield nonce, Letter(letter_id=f"{record.partition}-{record.offset}", record=kept, **place)
+                yield nonce, DeadLetterView(letter_id=f"{record.partition}-{record.offset}", record=kept, **place)
 
 
 def _payload(sealer: Sealer, letter: NotifyDeadletter) -> bytes:

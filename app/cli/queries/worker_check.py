@@ -6,7 +6,7 @@ from typing import Any
 
 from app.cli.options.plural import plural
 from app.cli.output import say
-from app.cli.queries.dead_letters import Letter, read_letters
+from app.cli.queries.dead_letters import DeadLetterView, read_letters
 from app.config.settings import Settings
 from app.kafka.batch_watch import SET_ASIDE
 from app.kafka.group_progress import Assessment, StopCause
@@ -86,27 +86,27 @@ async def letter_findings(topics: Topics, client: dict[str, Any]) -> AsyncIterat
     yield "frozen contacts", _told(frozen, "input of a frozen contact", LETTERS, "inputs of frozen contacts")
 
 
-def _by_source(letters: list[Letter]) -> list[Letter]:
+def _by_source(letters: list[DeadLetterView]) -> list[DeadLetterView]:
     """One letter for each record: a start that sets a record aside again repeats its letter, and what was done with one
     of them was done with the record."""
-    found: dict[str, Letter] = {}
+    found: dict[str, DeadLetterView] = {}
     for letter in letters:
         if (before := found.get(letter.record.source)) is None or before.handled is None:
             found[letter.record.source] = letter
     return list(found.values())
 
 
-def _aside(letter: Letter) -> bool:
+def _aside(letter: DeadLetterView) -> bool:
     return letter.handled is None and letter.record.rule.startswith(SET_ASIDE)
 
 
-def _freezes(letter: Letter, contacts: str) -> bool:
+def _freezes(letter: DeadLetterView, contacts: str) -> bool:
     """A letter that was dropped leaves its contact frozen; one that was retried does not."""
     retried = letter.handled is not None and letter.handled.how == "retried"
     return letter.topic == contacts and not retried and letter.record.rule.startswith((FAULT, SET_ASIDE))
 
 
-def _told(letters: list[Letter], one: str, runbook: str, many: str = "") -> str:
+def _told(letters: list[DeadLetterView], one: str, runbook: str, many: str = "") -> str:
     if not letters:
         return ""
     named = ", ".join(letter.letter_id for letter in letters[-NAMED:])

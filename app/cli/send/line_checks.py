@@ -12,7 +12,7 @@ REPEATED = "the same text goes to the same person as by an earlier line; --once-
 DROPPED = "the same text goes to the same person as by an earlier line; it is dropped"
 
 
-class Repeat(NamedTuple):
+class RepeatedNumber(NamedTuple):
     """A recipient, as written, on a `line` that repeats an earlier line's text to them."""
 
     line: int
@@ -29,7 +29,7 @@ def bad_numbers(asked: Iterable[ParsedFile], tenants: Mapping[str, Tenant]) -> I
                 yield line, f"{field}: {problem}"
 
 
-def repeats(asked: Iterable[ParsedFile]) -> list[Repeat]:
+def repeats(asked: Iterable[ParsedFile]) -> list[RepeatedNumber]:
     """Recipients who get the same content at the same time from an earlier line.
 
     A line with the key of the earlier one is the same message, and no repeat.
@@ -42,12 +42,12 @@ def repeats(asked: Iterable[ParsedFile]) -> list[Repeat]:
         for raw in recipients_of(request):
             keys = seen.setdefault((*content, read_address(raw).canonical), set())
             if keys and key not in keys:
-                found.append(Repeat(line, raw))
+                found.append(RepeatedNumber(line, raw))
             keys.add(key)
     return found
 
 
-def without(repeated: Iterable[Repeat], lines: Iterable[FileLine]) -> Iterator[FileLine]:
+def without(repeated: Iterable[RepeatedNumber], lines: Iterable[FileLine]) -> Iterator[FileLine]:
     """The lines without those recipients; a line that names nobody else is left out."""
     dropped: dict[int, set[str]] = {}
     for line, recipient in repeated:

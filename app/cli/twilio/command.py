@@ -29,7 +29,7 @@ prune = click.option(
 
 @click.group("twilio")
 def command() -> None:
-    """Set up, check and look at the Twilio account of a tenant.
+    """Set up and check a tenant's Twilio account.
 
     These commands ask Twilio itself, or the server that TWILIO_API_BASE_URL (or api_base_url) names.
     """
@@ -46,7 +46,7 @@ command.add_command(numbers)
 @reveal
 @as_json
 def plan(tenant: str | None, prune: bool, reveal: bool, as_json: bool) -> None:
-    """Show what `apply` would change at Twilio, field by field. Exit 1 if something is refused.
+    """Show what `apply` would change. Lists every field. Exit 1 if something is refused.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def plan(tenant: str | None, prune: bool, reveal: bool, as_json: bool) -> None:
 @reveal
 @as_json
 def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: bool) -> None:
-    """Make services, numbers and webhooks at Twilio what the tenants file declares.
+    """Apply the tenants file to Twilio. Services, numbers and webhooks are set as declared.
 
     The changes are shown first; if one is refused, none is made. Done twice it changes nothing. Nothing is removed
     without --prune, which takes numbers out of declared services, and asks before it does. The SIDs of services that
@@ -99,7 +99,7 @@ def apply(tenant: str | None, prune: bool, yes: bool, reveal: bool, as_json: boo
 @of_tenants
 @as_json
 def check(tenant: str | None, as_json: bool) -> None:
-    """Look for what bites people, by calls that only read. Exit 1 if something is found.
+    """Find common account misconfigurations. All calls are read-only. Exit 1 if something is found.
 
     Secret files, credentials, account, region, services, senders, webhooks, US A2P campaigns, toll-free verifications.
     Each finding has a name from a closed list, what is wrong, where, and what to do.

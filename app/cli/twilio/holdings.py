@@ -25,7 +25,7 @@ def services() -> None:
 @raw
 @as_json
 def list_services(tenant: str | None, as_json: bool) -> None:
-    """List them with their numbers' SIDs.
+    """List services with the SIDs of their numbers.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def list_services(tenant: str | None, as_json: bool) -> None:
 @raw
 @as_json
 def show_service(sid: str, tenant: str | None, as_json: bool) -> None:
-    """Show one with its webhooks, numbers, other senders and US A2P campaigns.
+    """Show one Messaging Service. Shows its webhooks, numbers, other senders and US A2P campaigns.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def numbers() -> None:
 @raw
 @as_json
 def list_numbers(tenant: str | None, reveal: bool, as_json: bool) -> None:
-    """List them, masked.
+    """List the numbers, masked.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def list_numbers(tenant: str | None, reveal: bool, as_json: bool) -> None:
 @raw
 @as_json
 def show_number(number: str, tenant: str | None, reveal: bool, as_json: bool) -> None:
-    """Show one, by its SID or in E.164, with its webhooks.
+    """Show one number with its webhooks. Identify it by SID or in E.164.
 
     \b
     Examples:

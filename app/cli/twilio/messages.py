@@ -38,7 +38,7 @@ def _recipient(_context: click.Context, _parameter: click.Parameter, given: str)
 
 @click.group("messages")
 def messages() -> None:
-    """Texts as Twilio keeps them, sent and received. `heliograph explain` tells what became of a message of ours."""
+    """Manage message resources at Twilio. Use `heliograph explain` for messages of heliograph."""
 
 
 @messages.command("fetch")
@@ -49,7 +49,7 @@ def messages() -> None:
 @raw
 @as_json
 def fetch(sid: str, tenant: str | None, reveal: bool, by: str, as_json: bool) -> None:
-    """Show one text: status, error code, segments, price. That --reveal showed it is kept on notify.consent.
+    """Show one text. Prints status, error code, segments, price. That --reveal showed it is kept on notify.consent.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def list_texts(
     by: str,
     as_json: bool,
 ) -> None:
-    """List texts, the newest first, as they come. That --reveal showed them is kept on notify.consent.
+    """List texts, newest first. That --reveal showed them is kept on notify.consent.
 
     \b
     Examples:
@@ -118,7 +118,7 @@ async def _list(line: "SdkClient", wish: "MessageChange", limit: int | None, rev
 @by_tenant
 @as_json
 def cancel(sid: str, tenant: str | None, as_json: bool) -> None:
-    """Withdraw a text that is scheduled at Twilio; a message of ours is withdrawn by `heliograph cancel`.
+    """Cancel a text scheduled at Twilio. Use `heliograph cancel` for a message of heliograph.
 
     \b
     Example:
@@ -135,7 +135,7 @@ def cancel(sid: str, tenant: str | None, as_json: bool) -> None:
 @yes
 @as_json
 def redact(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) -> None:
-    """Empty the body of texts at Twilio; number, status and price stay. It cannot be undone.
+    """Empty the body of texts at Twilio. Number, status and price stay. It cannot be undone.
 
     \b
     Example:
@@ -152,7 +152,7 @@ def redact(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) 
 @yes
 @as_json
 def delete(sids: tuple[str, ...], tenant: str | None, yes: bool, as_json: bool) -> None:
-    """Delete texts at Twilio. It cannot be undone, and what became of them can no longer be looked up there.
+    """Delete texts at Twilio. This cannot be undone, and what became of them can no longer be looked up there.
 
     \b
     Example:
