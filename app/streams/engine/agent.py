@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from app.errors import HeliographError
 from app.kafka.record_format import HEADER_BYTES
 
 R = TypeVar("R")
@@ -66,7 +67,7 @@ class TableSpec(Generic[R]):
     vital: bool = False
 
 
-class UnreadableRecordError(Exception):
+class UnreadableRecordError(HeliographError):
     """The input cannot be read or breaks a rule: it goes to the dead letters, and the log moves on."""
 
     def __init__(self, field: str, rule: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from app.errors import HeliographError
 from app.streams.engine.agent import FoldStep, Input, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
 from app.telemetry import frames_of
@@ -17,7 +18,7 @@ _log = structlog.get_logger("app.streams.engine")
 Steps = Iterator[float]
 
 
-class SetAsideError(Exception):
+class SetAsideError(HeliographError):
     """Stands for the fault of a record that is not folded."""
 
 

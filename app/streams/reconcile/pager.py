@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from app import clock, telemetry
+from app.errors import HeliographError
 from app.provider.message_list import MessageList, MessagePage, PageUnavailable, Query
 
 log = telemetry.logger(__name__)
@@ -16,7 +17,7 @@ MOST_PAGES = 1000
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 10.0, 300.0
 
 
-class ListUnavailableError(Exception):
+class ListUnavailableError(HeliographError):
     """Twilio gave no page: nothing can be said now."""
 
 
