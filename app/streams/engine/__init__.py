@@ -14,6 +14,5 @@ The engine replaces, with the file that does it and the reason:
 - silent ends: `watchdog.py` and `process_exit.py` end a stalled or faulty process with an exit code.
 
 This relies on private names of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0 (pinned in
-pyproject.toml). `USED` in `tests/contracts/test_private_names.py` lists them and fails first where a new version
-renames one.
+pyproject.toml). `tests/contracts/test_private_names.py` lists them and fails first where a new version renames one.
 """
