@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.errors import HeliographError
 
-class ListenError(Exception):
+
+class ListenError(HeliographError):
     """The address is taken or not ours; the text names it."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from app.config.api_keys import ApiKey, ApiKeys, faults_of, is_stale
+from app.errors import HeliographError
 
 VERSION = 1
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -22,7 +23,7 @@ class ApiKeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[ApiKey, ...] = ()
 
 
-class ApiKeyFileError(Exception):
+class ApiKeyFileError(HeliographError):
     """The store cannot be read or written; the text says why, and names the entry and field."""
 
 

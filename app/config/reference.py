@@ -1,4 +1,4 @@
-"""The settings as documentation: `.env.example` and the table of the README."""
+"""The settings as documentation: `.env.example` and the table of `ops/guide/settings.md`."""
 
 from app.config.settings import FIELDS
 
@@ -31,7 +31,7 @@ def settings_example() -> str:
 
 
 def settings_table() -> str:
-    """The README's table, from the fields."""
+    """The table of `ops/guide/settings.md`, from the fields."""
     rows = ["| name | default | meaning |", "|---|---|---|"]
     for field in FIELDS:
         default = f"`{field.shown}`" if field.shown else ""

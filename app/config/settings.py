@@ -12,9 +12,10 @@ import msgspec
 
 from app.config import environment, parsers
 from app.config.parsers import Field, Secret
+from app.errors import HeliographError
 
 
-class SettingsError(Exception):
+class SettingsError(HeliographError):
     """`faults`: one line per fault, each naming the setting."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from app.dev.private_files import UMASK, append_to
+from app.errors import HeliographError
 
 READY_S, STOP_S = 30.0, 15.0
 LEAST_DISK_BYTES = 300 << 20
@@ -43,7 +44,7 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-class BrokerError(Exception):
+class BrokerError(HeliographError):
     """The broker cannot be had; the text is one clear line."""
 
 

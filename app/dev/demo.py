@@ -15,6 +15,7 @@ from app.config.settings import Settings
 from app.dev import demo_checks
 from app.dev.demo_data import DemoData, DemoMessage, cast, request
 from app.dev.dev_cluster import SERVICE, ClusterPlan, DevCluster
+from app.errors import HeliographError
 from app.kafka.client import client_settings
 
 # Shares of calls and callbacks that misbehave; see `app.simulator.faults.Faults`.
@@ -45,7 +46,7 @@ class DemoProgress(msgspec.Struct):
     outcomes: int = 0
 
 
-class DemoError(Exception):
+class DemoError(HeliographError):
     """The demo could not end: what was missing for how long."""
 
 

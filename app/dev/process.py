@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 
 from app.dev.private_files import UMASK, append_to
+from app.errors import HeliographError
 
 READY_S, STOP_S = 60.0, 20.0
 # Deaths in a row are answered 0.2, 0.4, 0.8 ... 10 s later; a part that lived this long has not died in a row.
 FIRST_WAIT_S, LAST_WAIT_S, SETTLED_S = 0.2, 10.0, 60.0
 
 
-class ProcessError(Exception):
+class ProcessError(HeliographError):
     """A part did not become ready, or died; the text says which, why, and where its log is."""
 
 

@@ -9,6 +9,7 @@ from aiokafka.errors import IncompatibleBrokerVersion
 
 from app import clock
 from app.domain.model.identity import is_older_form, key_fingerprint
+from app.errors import HeliographError
 from app.kafka.authorized_operations import topic_operations
 from app.kafka.fingerprint import foreign_fingerprint
 from app.kafka.rights import missing_rights, rights_of
@@ -19,7 +20,7 @@ SPREAD_S, LOOK_S = 3.0, 0.1
 _RIGHTS = "heliograph topics rights prints what each process and command needs"
 
 
-class ClusterMismatchError(Exception):
+class ClusterMismatchError(HeliographError):
     """This process must not work on this Kafka; each line of the text says why and what to do."""
 
 

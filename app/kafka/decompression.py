@@ -10,6 +10,8 @@ from typing import Any
 
 import cramjam
 
+from app.errors import HeliographError
+
 # Numbers of the codecs in a batch's attributes (Kafka protocol, "Record Batch").
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 NAMES = {NONE: "none", GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
@@ -26,11 +28,11 @@ _XERIAL_MAGIC, _XERIAL_HEADER = b"\x82SNAPPY\x00", 16
 _TOO_SMALL = "failed to write whole buffer"  # cramjam, of an output buffer
 
 
-class DecompressionError(Exception):
+class DecompressionError(HeliographError):
     """These bytes are not what the codec makes, or the codec is none of Kafka's."""
 
 
-class InflationLimitError(Exception):
+class InflationLimitError(HeliographError):
     """The data inflates to more than the limit."""
 
 

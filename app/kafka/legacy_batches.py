@@ -7,10 +7,11 @@ transactions.
 from aiokafka.errors import KafkaError
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
+from app.errors import HeliographError
 from app.kafka.record_format import ParsedRecord
 
 
-class LegacyFormatError(Exception):
+class LegacyFormatError(HeliographError):
     """These bytes are no message set."""
 
 

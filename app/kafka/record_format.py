@@ -7,6 +7,8 @@ times faster, but takes a record whole and raises UnicodeDecodeError for a heade
 import struct
 from typing import NamedTuple
 
+from app.errors import HeliographError
+
 Headers = list[tuple[str, bytes | None]]
 
 BATCH = struct.Struct(">qiibIhiqqqhii")
@@ -27,7 +29,7 @@ PREFIX_BYTES = 1 << 10
 MAX_HEADERS, HEADER_BYTES = 1_000, 128
 
 
-class RecordFormatError(Exception):
+class RecordFormatError(HeliographError):
     """These bytes are no record."""
 
 

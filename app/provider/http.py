@@ -18,6 +18,7 @@ from aiohttp.tracing import Trace
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
+from app.errors import HeliographError
 from app.provider.concurrency_limiter import ConcurrencyLimiter
 from app.provider.provider_api import LastCheck
 from app.provider.request_url import address
@@ -29,7 +30,7 @@ KEEPALIVE_S = 3.0
 MOST_BYTES = 32 << 20
 
 
-class ForbiddenRequestError(Exception):
+class ForbiddenRequestError(HeliographError):
     """The last check refused: no byte left."""
 
 

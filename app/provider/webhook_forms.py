@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from app.domain.content.surrogates import replace_lone_surrogates, valid_text
+from app.errors import HeliographError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FIELDS = 100
@@ -23,7 +24,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 Form = Sequence[tuple[str, str]]
 
 
-class WebhookFormError(Exception):
+class WebhookFormError(HeliographError):
     """The body is none that Twilio would send; `status` is the HTTP answer."""
 
     def __init__(self, status: int, rule: str) -> None:

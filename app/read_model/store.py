@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.errors import HeliographError
 from app.read_model.state import AttemptState, MessageState
 from app.read_model.tables import messages, offsets, read_models
 
@@ -41,7 +42,7 @@ class StoredOffset(NamedTuple):
     partition: int
 
 
-class OtherWriterError(Exception):
+class OtherWriterError(HeliographError):
     """Another process writes this read model."""
 
 

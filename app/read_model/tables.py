@@ -9,6 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.errors import HeliographError
+
 SCHEMA_VERSION = 1
 # Seconds: to reach a database; for a writer, to wait for the lock of SQLite's one writer.
 CONNECT_S, LOCK_S = 5, 30
@@ -66,7 +68,7 @@ messages = sa.Table(
 _COUNT = sa.select(sa.func.count()).select_from(read_models)
 
 
-class SchemaError(Exception):
+class SchemaError(HeliographError):
     """The database has tables that this build does not know; the text says what to do."""
 
 

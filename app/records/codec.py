@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.domain.content import surrogates
+from app.errors import HeliographError
 
 T = TypeVar("T")
 # A path or a rule may repeat what a producer nested; both travel in records.
@@ -20,7 +21,7 @@ _PATH = re.compile(r" - at (?P<key>`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _QUOTING = ("invalid enum value ", "invalid value ")
 
 
-class InvalidFieldError(Exception):
+class InvalidFieldError(HeliographError):
     """`field`: a path such as `to[3]`, "value" for the whole value; `rule` says what it breaks, without its content."""
 
     def __init__(self, field: str, rule: str) -> None:

@@ -13,10 +13,12 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from app.errors import HeliographError
+
 NONCE = 12
 
 
-class UnsealError(Exception):
+class UnsealError(HeliographError):
     """The text is not sealed by a key we hold, or not for this tenant and subject."""
 
 

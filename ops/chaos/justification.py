@@ -47,6 +47,7 @@ class _Matter:
         cause = view.inputs.get(self.place)
         self.at_ms = cause.at_ms if cause else 0
         self.texts: list[Text] = view.texts.get(self.message, [])
+        self.clock_ms = CLOCK_MS + _clock_ahead_ms(view, self.asked.at_ms, self.at_ms)
 
     def reported(self, *words: str) -> list[Text]:
         """Texts that Twilio's side gave such a status, as reports or its list had told by then."""
@@ -64,6 +65,15 @@ class _Matter:
         """Answers of this kind on the log by then."""
         answered = [record.value or {} for record in self.known if record.kind == "contact.answered.v1"]
         return [value for value in answered if value["answer"] == answer]
+
+
+def _clock_ahead_ms(view: View, begin_ms: int, end_ms: int) -> int:
+    """How far the clock of a worker was ahead at most between two times, ms: a timer that is armed then fires so much
+    early, as it waits on the boot clock from then on."""
+    steps = [*view.seen.told("clock_stepped")]
+    ends = [*(step["at"] for step in steps[1:]), end_ms]
+    met = (step["off_ms"] for step, end in zip(steps, ends, strict=False) if step["at"] <= end_ms and end >= begin_ms)
+    return max(0, *met, 0)
 
 
 def _status(record: Record) -> str:
@@ -123,7 +133,7 @@ def _barred(matter: _Matter) -> str:
 
 
 def _expired(matter: _Matter) -> str:
-    if matter.at_ms + CLOCK_MS < matter.asked.expires_ms:
+    if matter.at_ms + matter.clock_ms < matter.asked.expires_ms:
         return f"{matter.asked.expires_ms - matter.at_ms} ms before its time"
     return "a text of it may still arrive" if matter.arriving() else ""
 
@@ -131,7 +141,7 @@ def _expired(matter: _Matter) -> str:
 def _closed(matter: _Matter, wanted: str) -> str:
     """Of the words that say that the time for reports is over."""
     until_ms = matter.asked.expires_ms + int(matter.view.seen.grace_s * 1000)
-    if matter.outcome["revision"] == 1 and matter.at_ms + CLOCK_MS < until_ms:
+    if matter.outcome["revision"] == 1 and matter.at_ms + matter.clock_ms < until_ms:
         return f"{until_ms - matter.at_ms} ms before the time for reports is over"
     if matter.reported("delivered", "read"):
         return "it was delivered"

@@ -37,7 +37,10 @@ def test_what_a_command_says_can_be_read_by_a_program(words: str) -> None:
     assert "--json" in [name for option in LEAVES[words].params for name in option.opts]
 
 
-@pytest.mark.parametrize("page", ["README.md", "app/README.md", "CONTRIBUTING.md"])
+GUIDE = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "ops" / "guide").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "app/README.md", "CONTRIBUTING.md", *GUIDE])
 def test_the_commands_of_a_page_exist(page: str) -> None:
     assert [(line, fault(line)) for line in told(code((ROOT / page).read_text())) if fault(line)] == []
 

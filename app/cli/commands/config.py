@@ -120,7 +120,7 @@ def example() -> None:
 
 @command.command("table")
 def table() -> None:
-    """The table of settings, as the README holds it.
+    """The table of settings, as `ops/guide/settings.md` holds it.
 
     \b
     Example:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from app.errors import HeliographError
+
 Event = dict[str, Any]
 COLUMNS = (
     "to",
@@ -27,7 +29,7 @@ LISTED = f"{', '.join(COLUMNS)}, {METADATA}NAME"
 _SHOWN = re.compile(r"[A-Za-z](?!.*\d{4})[\w .-]{0,39}", re.ASCII)
 
 
-class FileError(ValueError):
+class FileError(HeliographError, ValueError):
     """What is wrong with the file, with its line where there is one. Quotes nothing of it."""
 
 

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from app import telemetry
+from app.errors import HeliographError
 from app.ingress.durable.producer import BROKEN, ProducerConnection
 from app.ingress.durable.record import LogRecord
 from app.ingress.durable.refused_records import REFUSED, RefusedRecords
@@ -36,7 +37,7 @@ FSYNC_S = 0.002
 LAST_BYTES, SOON_S = 256 << 10, 0.4
 
 
-class LogUnavailableError(Exception):
+class LogUnavailableError(HeliographError):
     """Neither Kafka nor the disk took the record."""
 
 

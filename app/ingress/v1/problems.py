@@ -5,10 +5,11 @@ from types import MappingProxyType
 
 from starlette.responses import Response
 
+from app.errors import HeliographError
 from app.ingress.http.responses import problem
 
 
-class ProblemError(Exception):
+class ProblemError(HeliographError):
     """RFC 9457: `status`, `title`, the field and rule that were broken, and `headers` of the answer."""
 
     def __init__(

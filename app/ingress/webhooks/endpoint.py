@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from app.errors import HeliographError
 from app.ingress.durable.record import LogRecord
 from app.ingress.durable.writer import LogUnavailableError, LogWriter
 from app.ingress.http.responses import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
@@ -40,7 +41,7 @@ TOLD = (b"host", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix"
 Headers = Mapping[bytes, bytes]
 
 
-class ClientGoneError(Exception):
+class ClientGoneError(HeliographError):
     """The connection ended, or was ended (`connections`), before its request was whole: nobody is left to answer."""
 
 

@@ -9,6 +9,7 @@ import orjson
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
+from app.errors import HeliographError
 from app.provider.http import API, Flight, PooledHttpClient, Timeouts, current_flight
 from app.provider.twilio import NO_ENVIRONMENT
 
@@ -18,7 +19,7 @@ AT_ONCE = 4
 T = TypeVar("T")
 
 
-class UnansweredCallError(Exception):
+class UnansweredCallError(HeliographError):
     """Twilio refused, or did not answer in its own form. `status` 0: no status line came; `code` 0: none was given.
 
     It holds nothing that Twilio said in words, which may quote a number.

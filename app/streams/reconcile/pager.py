@@ -22,7 +22,7 @@ class ListUnavailableError(HeliographError):
 
 
 class Pager:
-    """Pages of one tenant. `line`: the concurrency limit, shared with its create calls; `backoff_s`: the first backoff."""
+    """Pages of one tenant. `line`: the concurrency limit, shared with its create calls."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Limits the permits of one tenant to as many as can still start their call in time.
 
-A claim that cannot start its call within `claim_ttl` of its permit being logged is abandoned and requests another permit:
+A claim that cannot start its call within `claim_ttl` of its permit being logged is abandoned and asks again:
 four records of waste. The limit follows measurements: how late a permit was folded (the log's backlog), how many claims
 wait, how long a call takes.
 """
@@ -13,7 +13,7 @@ LEAST_CALL_S = 0.001
 
 
 class PermitLimiter:
-    """Permits of one tenant. `at_once`: the calls allowed at once now. Plans with a quarter of `claim_ttl_s`: calls may slow."""
+    """Permits of one tenant. `at_once`: the calls allowed at once now. A quarter of `claim_ttl_s` is planned with."""
 
     def __init__(self, claim_ttl_s: float, at_once: Callable[[], int]) -> None:
         self._planned_s, self._at_once = claim_ttl_s / 4, at_once
