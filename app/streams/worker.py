@@ -46,7 +46,7 @@ from app.streams.monitoring.lag import LagCollector, PoisonCollector
 from app.streams.monitoring.stopped_lanes import StoppedLanes
 from app.streams.reconcile.reconciler import Reconciler
 from app.streams.reconcile.scheduled_cancels import ScheduledCancels
-from app.streams.sending.calls import Calls
+from app.streams.sending.calls import CallRunner
 from app.streams.sending.create_request import CreateRequestBuilder
 from app.streams.sending.result_journal import ResultJournal
 
@@ -152,8 +152,8 @@ class Worker:
         for tenant in self._tenants:
             self._beside(self._lister.run(tenant), f"lister {tenant}")
 
-    def _calls(self, answers: ResultJournal) -> Calls:
-        return Calls(
+    def _calls(self, answers: ResultJournal) -> CallRunner:
+        return CallRunner(
             self._providers,
             self.lines,
             answers.put,

@@ -20,7 +20,7 @@ from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
 from app.streams.monitoring.in_doubt import AttemptsInDoubt
-from app.streams.sending.calls import Calls
+from app.streams.sending.calls import CallRunner
 from tests.support.given import BASE, CONTACT, HOUR_MS, requested, text, turn
 
 TTL_S = 5.0
@@ -97,7 +97,7 @@ async def called(
     notices = Raising(Topics("", "app"), without_key)
     agent = ContactsAgent("contacts", notices, Composer(), lambda *_: letter, BASE["pk"], AttemptsInDoubt(), 10**9)
     lines = {"acme": ConcurrencyLimiter(5).line("acme")}
-    agent.calls = Calls({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
+    agent.calls = CallRunner({"acme": twilio}, lines, put, Leased(), fail, pk=BASE["pk"], claim_ttl_s=TTL_S)
     now = clock.now_ms()
     asked = []
 

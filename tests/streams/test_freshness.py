@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from app import clock
 from app.streams.engine import freshness
-from app.streams.engine.freshness import ASKED, Facts, Freshness, followed_ms, why_in_full
+from app.streams.engine.freshness import ASKED, Freshness, StoreFacts, followed_ms, why_in_full
 from app.streams.engine.producer import AppendResult
 from app.streams.engine.store import FollowedRows, followed_of, is_new, offset_of, wipe, write_rows
 
 PLACE, DAY_MS, NOW_MS = ("changelog", 3), 86_400_000, 1_800_000_000_000
-FACTS = Facts({"changelog": "id1"}, {"changelog": DAY_MS})
+FACTS = StoreFacts({"changelog": "id1"}, {"changelog": DAY_MS})
 
 
 class Broker:
@@ -44,7 +44,7 @@ def filled(db: Any, age_ms: int, log_id: str = "id1", offset: int = 7) -> Any:
     return db
 
 
-async def look(db: Any, end: int, facts: Facts = FACTS) -> tuple[list[Any], Freshness, Broker]:
+async def look(db: Any, end: int, facts: StoreFacts = FACTS) -> tuple[list[Any], Freshness, Broker]:
     broker = Broker()
     made = Freshness(broker)  # type: ignore[arg-type] # all that is used
     return await made.look({PLACE: db}, {PLACE: end}, facts), made, broker
@@ -75,7 +75,7 @@ async def test_a_new_one_is_read_from_the_beginning_and_notes_since_when(db: Any
 
 async def test_one_of_an_older_build_and_one_whose_retention_kafka_does_not_tell_are_wiped(db: Any) -> None:
     filled(db, 0)
-    assert (await look(db, 12, Facts({}, {})))[0] == [PLACE]
+    assert (await look(db, 12, StoreFacts({}, {})))[0] == [PLACE]
     filled(db, 0)
     db.delete(b"__faust\0followed__")
     assert (await look(db, 12))[0] == [PLACE]

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import httpx
 
 from app.streams.engine.crash_marker import CrashMarker
-from app.streams.engine.engine import PROGRESS_ROWS, Engine, Health
+from app.streams.engine.engine import PROGRESS_ROWS, Engine, EngineHealth
 from app.streams.engine.poison_guard import PoisonGuard
 from app.streams.engine.process_context import ProcessContext
 from app.streams.engine.watchdog import Pulse, Stall
 from app.streams.monitoring import health as worker_health
 
 
-def _health(*, waiting: int = 0, progress: int = 7, restoring: bool = False, lease_s: float = 8.0) -> Health:
-    return Health(
+def _health(*, waiting: int = 0, progress: int = 7, restoring: bool = False, lease_s: float = 8.0) -> EngineHealth:
+    return EngineHealth(
         assigned=8,
         recovering=restoring,
         restoring=restoring,
@@ -26,7 +26,7 @@ def _health(*, waiting: int = 0, progress: int = 7, restoring: bool = False, lea
     )
 
 
-def _looks(stall: Stall, seen: Sequence[Health], from_s: float = 0.0) -> list[bool]:
+def _looks(stall: Stall, seen: Sequence[EngineHealth], from_s: float = 0.0) -> list[bool]:
     return [stall.look(from_s + second, health) for second, health in enumerate(seen)]
 
 

@@ -19,7 +19,7 @@ from app.domain.metrics.series import beforehand
 from app.ingress.app import Ingress, IngressCollector
 from app.ingress.worker_metrics import WorkersCollector
 from app.read_model.collector import ProjectionCollector
-from app.streams.engine.engine import Health
+from app.streams.engine.engine import EngineHealth
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.monitoring.health import EngineCollector, FaultCollector
 from app.streams.monitoring.in_doubt import AttemptsInDoubt
@@ -88,7 +88,7 @@ def filled(expr: str, interval: str = "5m", span: str = "1h") -> str:
 
 def worker(**given: Any) -> EngineCollector:
     """The worker's collector over an engine that stands as told."""
-    quiet = Health(assigned=8, recovering=False, restoring=False, waiting=0, lease_s=8.0, progress=5, idle_s=0.1)
+    quiet = EngineHealth(assigned=8, recovering=False, restoring=False, waiting=0, lease_s=8.0, progress=5, idle_s=0.1)
     told = replace(quiet, **given)
     engine = SimpleNamespace(app=object(), health=lambda: told)
     return EngineCollector(SimpleNamespace(engine=engine))  # type: ignore[arg-type] # all of a runtime that is read

@@ -8,7 +8,7 @@ from app.domain.model.inputs import CreateReturned
 from app.domain.model.vocabulary import DeliveryStatus, LineType
 from app.provider.concurrency_limiter import ConcurrencyLimiter
 from app.provider.provider_api import CreateAccepted, CreateNotSent, CreateRequest, LastCheck, Result
-from app.streams.sending.calls import Calls, Claim
+from app.streams.sending.calls import CallRunner, Claim
 
 CREATE = CreateRequest(
     to="+14155550123", body="x", media=(), status_callback="", messaging_service_sid="", from_number="", validity_s=1
@@ -64,7 +64,7 @@ class Exchange:
         self.failed: list[str] = []
         self.gates = {name: ConcurrencyLimiter(concurrency) for name in self.wires}
         lines = {name: gate.line(name) for name, gate in self.gates.items()}
-        self.calls = Calls(self.wires, lines, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
+        self.calls = CallRunner(self.wires, lines, self._put, self, self.failed.append, pk="11111111", claim_ttl_s=5.0,
                            lookups=self.lookups, faults=self.faults,
                            now=lambda: self.boot_s)  # type: ignore[arg-type] # fmt: skip
 

@@ -15,7 +15,7 @@ from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input, Output
 from app.streams.engine.overlay import Overlay
 from app.streams.engine.record_fold import fold_whole
-from app.streams.replay.replay import Bases, Replay, contact_fold
+from app.streams.replay.replay import ContactBases, Replay, contact_fold
 from app.streams.replay.row_store import RowStore
 from app.streams.replay.verification import RowVerification, based_offset
 from tests.support.given import BASE, CONTACT, START_MS, due
@@ -98,7 +98,7 @@ class CrashingWorker:
 
     def bases(self, start: int) -> dict[bytes, int] | None:
         """Where a replay begins when what lies before `start` is deleted."""
-        bases = Bases(start)
+        bases = ContactBases(start)
         for record in self.log[start:]:
             bases.look(record)
         for key, row in self.rows[CONTACTS].items():

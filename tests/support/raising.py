@@ -10,7 +10,7 @@ from app.ingress.v1 import messages
 from app.provider.twilio import TwilioProvider
 from app.records.requests import NotifyRequested
 from app.streams.agents.expansion import RequestExpansion
-from app.streams.sending.calls import Calls
+from app.streams.sending.calls import CallRunner
 
 FOLD, CALL, DOOR = "raise in the fold ", "raise in the call ", "raise at the door "
 # Where no one message can be told apart any more, so that the process ends.
@@ -36,7 +36,7 @@ def plant() -> None:
     intake._accepted = _raising(intake._accepted, FOLD, lambda _expansion, _record, request, _warnings: request.body)
     provider: Any = TwilioProvider
     provider.create = _raising(provider.create, CALL, lambda _provider, call, _check: call.body)
-    calls: Any = Calls
+    calls: Any = CallRunner
     calls._answered = _raising(calls._answered, WAY, lambda _calls, claim, _result: claim.compose().body)
     door: Any = messages
     door._check = _raising(door._check, DOOR, lambda given, _tenant: _body(given))

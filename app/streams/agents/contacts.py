@@ -24,7 +24,7 @@ from app.streams.engine.agent import FoldScope, Input, UnreadableRecordError
 from app.streams.monitoring.contained_faults import ContainedFaults
 from app.streams.monitoring.frozen_contacts import FrozenContacts
 from app.streams.monitoring.in_doubt import AttemptsInDoubt
-from app.streams.sending.calls import Calls, Claim
+from app.streams.sending.calls import CallRunner, Claim
 from app.streams.sending.create_request import CreateRequestBuilder
 from app.streams.timers.checkpoints import PartitionCheckpoints
 from app.streams.timers.recovery import TimerRecovery
@@ -58,7 +58,7 @@ class ContactsAgent(ContactFold):
         self._checkpoint_after_ms = checkpoint_after_ms
         self.timers: dict[int, PartitionTimers] = {}
         self.checkpoints: dict[int, PartitionCheckpoints] = {}
-        self.calls: Calls | None = None
+        self.calls: CallRunner | None = None
         self.frozen_contacts = FrozenContacts()
         self.appended_after: Callable[[int, int], float | None] = lambda partition, offset: None
 

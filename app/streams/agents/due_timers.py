@@ -13,7 +13,7 @@ from app.domain.model.vocabulary import DueKind
 from app.streams.agents.contacts import ContactsAgent
 from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.timers.checkpoints import Base, PartitionCheckpoints
+from app.streams.timers.checkpoints import CheckpointBase, PartitionCheckpoints
 from app.streams.timers.timers import ALL_READ, Entry, Now, PartitionTimers
 
 _encode = msgspec.json.Encoder().encode
@@ -110,7 +110,7 @@ class DueTimers:
         )
         return Output(self._topic, contact.encode(), _encode(value), partition)
 
-    def _checkpoint(self, partition: int, contact: str, base: Base, due_ms: int) -> Output:
+    def _checkpoint(self, partition: int, contact: str, base: CheckpointBase, due_ms: int) -> Output:
         value = TimerDue(
             id=f"checkpoint@{due_ms}",
             tenant=base.tenant,

@@ -61,7 +61,7 @@ class Transport(driver.Transport):  # type: ignore[misc] # faust is Any here
     Consumer = Consumer
 
 
-class Table(faust.Table):  # type: ignore[misc] # faust is Any here
+class EngineTable(faust.Table):  # type: ignore[misc] # faust is Any here
     """Faust's table, which leaves the restoring of rows to our consumer."""
 
     def apply_changelog_batch(self, batch: Any) -> None:
@@ -69,7 +69,7 @@ class Table(faust.Table):  # type: ignore[misc] # faust is Any here
         over later rows of the same keys."""
 
 
-class Tables(faust.tables.TableManager):  # type: ignore[misc] # faust is Any here
+class EngineTableManager(faust.tables.TableManager):  # type: ignore[misc] # faust is Any here
     """Faust's tables, which start at once."""
 
     async def on_start(self) -> None:
@@ -79,7 +79,7 @@ class Tables(faust.tables.TableManager):  # type: ignore[misc] # faust is Any he
             await self.recovery.start()
 
 
-class App(faust.App):  # type: ignore[misc] # faust is Any here
+class EngineApp(faust.App):  # type: ignore[misc] # faust is Any here
     """Faust's app with our transport and engine."""
 
     engine: Engine
@@ -110,10 +110,10 @@ class Runtime:
         self.started: list[Callable[[], Awaitable[None]]] = []
         self.stopping: list[Callable[[], Awaitable[None]]] = []
 
-    def build(self) -> App:
+    def build(self) -> EngineApp:
         """The app, its tables and its agents. Call inside the running loop."""
         agents = self._agents()
-        app = App(**_settings(self.config, self.data, [agent.topic for agent in agents]))
+        app = EngineApp(**_settings(self.config, self.data, [agent.topic for agent in agents]))
         shared = ProcessContext(
             producer=self.producer,
             marker=self.marker,
@@ -168,7 +168,7 @@ class Runtime:
         for hook in self.stopping:
             await hook()
 
-    async def _end(self, app: App) -> None:
+    async def _end(self, app: EngineApp) -> None:
         """Cycles first: one that ran on would open tables that Faust has closed. What they did is committed after."""
         await until_not(lambda: app.rebalancing and not app.crashed)
         await self.engine.let_go()
@@ -179,7 +179,7 @@ class Runtime:
         await self.engine.let_go()
         await self.producer.stop()
 
-    async def _until(self, app: App, tasks: "Sequence[asyncio.Task[None]]", stop: asyncio.Event) -> None:
+    async def _until(self, app: EngineApp, tasks: "Sequence[asyncio.Task[None]]", stop: asyncio.Event) -> None:
         """Told to end, also while it starts. Raises what one of the tasks raised: the start, the watchdog."""
         while not stop.is_set():
             for task in tasks:
@@ -193,7 +193,7 @@ class Runtime:
                 continue
 
 
-def _crashed(app: App) -> None:
+def _crashed(app: EngineApp) -> None:
     reason = app.crash_reason
     if isinstance(reason, ConsistencyError):
         die("a table is ahead of its changelog: the changelog topic was re-created", CONFIG)
@@ -205,8 +205,8 @@ def _settings(config: EngineConfig, data: DataDir, topics: Sequence[str]) -> dic
         "id": config.app_id,
         "broker": [f"kafka://{server}" for server in config.servers.split(",")],
         "store": "rocksdb://",
-        "Table": Table,
-        "TableManager": Tables,
+        "Table": EngineTable,
+        "TableManager": EngineTableManager,
         "datadir": str(data.tables),
         "topic_partitions": config.partitions,
         "processing_guarantee": "at_least_once",
@@ -227,7 +227,7 @@ def _settings(config: EngineConfig, data: DataDir, topics: Sequence[str]) -> dic
     }
 
 
-def _attach(app: App, agent: Agent) -> None:
+def _attach(app: EngineApp, agent: Agent) -> None:
     topic = app.topic(agent.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     async def body(stream: Any) -> None:

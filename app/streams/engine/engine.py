@@ -30,7 +30,7 @@ _log = structlog.get_logger("app.streams.engine")
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class EngineHealth:
     """How the process stands. `idle_s`: since the last progress (a slice acked, a changelog slice restored).
 
     `recovering`: a rebalance or a recovery is on; `restoring`: partitions are ours, and their rows not there yet.
@@ -107,9 +107,9 @@ class Engine:
         """Whether the partition is assigned to us, recovered and running."""
         return (topic, partition) in self._partitions
 
-    def health(self) -> Health:
+    def health(self) -> EngineHealth:
         """See `Health`."""
-        return Health(
+        return EngineHealth(
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
             restoring=self.app is not None and bool(self.app.consumer.taking_over),

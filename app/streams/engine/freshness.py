@@ -31,14 +31,14 @@ _log = structlog.get_logger("app.streams.engine")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StoreFacts:
     """What Kafka says of topics: ids by name, and how long tombstones are kept, ms. What it does not say is missing."""
 
     ids: Mapping[str, str] = field(default_factory=dict)
     kept_ms: Mapping[str, int] = field(default_factory=dict)
 
 
-async def facts_of(client: dict[str, Any], topics: Iterable[str], compacted: Iterable[str]) -> Facts:
+async def facts_of(client: dict[str, Any], topics: Iterable[str], compacted: Iterable[str]) -> StoreFacts:
     """Ask Kafka. `client`: arguments of an aiokafka client. Raises KafkaError without a broker."""
     admin = AIOKafkaAdminClient(**client)
     try:
@@ -47,7 +47,7 @@ async def facts_of(client: dict[str, Any], topics: Iterable[str], compacted: Ite
             ids = await topic_ids(admin, [*topics, *compacted])
         except (NotImplementedError, IncompatibleBrokerVersion):
             ids = {}
-        return Facts(ids, await tombstones_kept_ms(admin, compacted))
+        return StoreFacts(ids, await tombstones_kept_ms(admin, compacted))
     finally:
         await admin.close()
 
@@ -90,7 +90,7 @@ class Freshness:
         self._producer = producer
         self.read_ms: dict[Place, int] = {}
 
-    async def look(self, stores: Mapping[Place, Any], ends: Mapping[Place, int], facts: Facts) -> list[Place]:
+    async def look(self, stores: Mapping[Place, Any], ends: Mapping[Place, int], facts: StoreFacts) -> list[Place]:
         """Look at the stores of changelog partitions (opened, by place) before anything is read into them. Returns
         those that were wiped. Ends the process if a store is of another changelog of the same name."""
         self.read_ms = {}

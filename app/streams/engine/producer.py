@@ -58,7 +58,7 @@ class LeasedProducer:
         self._producer: AIOKafkaProducer | None = None
         self._rows: AIOKafkaProducer | None = None
         self._counts: dict[str, int] = {}
-        self._lines: dict[tuple[str, int], _Line] = {}
+        self._lines: dict[tuple[str, int], _PartitionQueue] = {}
 
     async def start(self) -> None:
         """Connect; call inside the running loop.
@@ -125,18 +125,18 @@ class LeasedProducer:
     ) -> AppendResult:
         line = self._lines.get((topic, partition))
         if line is None:
-            line = self._lines[topic, partition] = _Line(producer or self._producer, topic, partition)
+            line = self._lines[topic, partition] = _PartitionQueue(producer or self._producer, topic, partition)
         return await line.put(records)
 
 
-class _Put(NamedTuple):
+class _PendingAppend(NamedTuple):
     """Records that one caller waits for."""
 
     records: Records
     acked: "asyncio.Future[AppendResult]"
 
 
-class _Line:
+class _PartitionQueue:
     """What goes to one partition: what gathers while a request is under way leaves as one batch.
 
     aiokafka's own queue of whole batches takes one at a time and counts every waiter's time twice.
@@ -144,14 +144,14 @@ class _Line:
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
         self._producer, self._topic, self._partition = producer, topic, partition
-        self._pending: list[_Put] = []
+        self._pending: list[_PendingAppend] = []
         self._running: asyncio.Task[None] | None = None
 
     def put(self, records: Records) -> "asyncio.Future[AppendResult]":
         """Where the last record is, once acknowledged. Raises RecordRefusedError."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[AppendResult] = loop.create_future()
-        self._pending.append(_Put(records, future))
+        self._pending.append(_PendingAppend(records, future))
         if self._running is None:
             self._running = loop.create_task(self._run())
         return future
@@ -165,7 +165,7 @@ class _Line:
             die(f"produce to {self._topic}-{self._partition} failed: {type(error).__name__}")
         self._running = None
 
-    async def _send(self, taken: list[_Put]) -> None:
+    async def _send(self, taken: list[_PendingAppend]) -> None:
         """All of them together; where one is refused, each by itself, so that it alone fails."""
         last = None
         try:
@@ -183,15 +183,15 @@ class _Line:
                 if not put.acked.done():
                     await self._send([put])
 
-    def _batches(self, taken: list[_Put]) -> tuple[list[Any], dict[int, list["_End"]]]:
+    def _batches(self, taken: list[_PendingAppend]) -> tuple[list[Any], dict[int, list["_BatchEnd"]]]:
         """Whole batches, and by their number the puts whose last record each of them holds."""
-        batches, ends = [self._producer.create_batch()], defaultdict[int, list[_End]](list)
+        batches, ends = [self._producer.create_batch()], defaultdict[int, list[_BatchEnd]](list)
         for put in taken:
             for record in put.records:
                 if not _append(batches[-1], record):
                     batches.append(self._producer.create_batch())
                     _append(batches[-1], record)
-            ends[len(batches) - 1].append(_End(put, batches[-1].record_count() - 1))
+            ends[len(batches) - 1].append(_BatchEnd(put, batches[-1].record_count() - 1))
         return batches, ends
 
     async def _acked(self, batch: Any) -> AppendResult:
@@ -208,10 +208,10 @@ class _Line:
         return AppendResult(metadata.offset + count - 1, at_ms)
 
 
-class _End(NamedTuple):
+class _BatchEnd(NamedTuple):
     """Where in a batch the last record of a put stands."""
 
-    put: _Put
+    put: _PendingAppend
     place: int
 
 
@@ -226,11 +226,11 @@ def _append(batch: Any, record: tuple[bytes | None, bytes | None, Headers]) -> b
         raise RecordRefusedError(f"cannot be encoded: {type(error).__name__}") from error
 
 
-def _resolve(put: _Put, appended: AppendResult) -> None:
+def _resolve(put: _PendingAppend, appended: AppendResult) -> None:
     if not put.acked.done():
         put.acked.set_result(appended)
 
 
-def _fail(put: _Put, refused: RecordRefusedError) -> None:
+def _fail(put: _PendingAppend, refused: RecordRefusedError) -> None:
     if not put.acked.done():
         put.acked.set_exception(refused)

@@ -9,7 +9,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types.tuples import TP
 
-from app.streams.engine.freshness import Facts, Freshness, facts_of
+from app.streams.engine.freshness import Freshness, StoreFacts, facts_of
 from app.streams.engine.log_checks import refuse_deleted, refuse_recreated
 from app.streams.engine.positions import Commit, Position, Source, begin_at, refusal
 from app.streams.engine.process_exit import CONFIG, die
@@ -27,7 +27,7 @@ class Takeover:
 
     def __init__(self, consumer: Any) -> None:
         self._consumer, self._engine = consumer, consumer.app.engine
-        self.freshness, self.facts = Freshness(self._engine.producer), Facts()
+        self.freshness, self.facts = Freshness(self._engine.producer), StoreFacts()
 
     # -- before the recovery
 

@@ -12,7 +12,7 @@ import structlog
 
 from app import clock
 from app.streams.engine.crash_marker import DeathCause
-from app.streams.engine.engine import Engine, Health
+from app.streams.engine.engine import Engine, EngineHealth
 from app.streams.engine.process_exit import die
 
 _log = structlog.get_logger("app.streams.engine")
@@ -32,7 +32,7 @@ class Stall:
         self.limit_s, self.lasted_s = limit_s, 0.0
         self._seen, self._progress = 0.0, -1
 
-    def look(self, now_s: float, health: Health) -> bool:
+    def look(self, now_s: float, health: EngineHealth) -> bool:
         """Whether the process is stalled. `now_s`: boot clock."""
         since, self._seen = min(now_s - self._seen, 2 * LOOK_S), now_s
         works = bool(health.waiting or health.restoring) and health.lease_s > 0

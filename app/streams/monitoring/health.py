@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from app.internal_server import InternalServer, internal_app
 from app.provider.concurrency_limiter import TenantQueue
 from app.streams.engine.app import Runtime
-from app.streams.engine.engine import Health
+from app.streams.engine.engine import EngineHealth
 
 
 class EngineCollector(Collector):
@@ -83,7 +83,7 @@ class GateCollector(Collector):
         yield from (limit, inside)
 
 
-def health_of(runtime: Runtime) -> Health | None:
+def health_of(runtime: Runtime) -> EngineHealth | None:
     """None before the engine is built."""
     engine = getattr(runtime, "engine", None)
     return None if engine is None or engine.app is None else engine.health()

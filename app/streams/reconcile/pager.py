@@ -1,6 +1,6 @@
-"""Asking Twilio's list for one tenant: within its limit of requests at once, one after another, backing off on failure.
+"""Reads Twilio's message list for one tenant, page by page, with a backoff after a failure.
 
-What goes wrong here is told once per failure and tried again by whoever asked: a look stays due until it was made.
+A failure is logged once and raised. The caller retries: a reconciliation stays due until it is complete.
 """
 
 from collections.abc import AsyncIterator
@@ -18,11 +18,11 @@ FIRST_BACKOFF_S, LAST_BACKOFF_S = 10.0, 300.0
 
 
 class ListUnavailableError(HeliographError):
-    """Twilio gave no page: nothing can be said now."""
+    """Twilio returned no page, or a list without end; the result is incomplete."""
 
 
 class Pager:
-    """See the module. `line`: to Twilio, which the tenant's calls wait in too."""
+    """Pages of one tenant. `line`: the concurrency limit, shared with its create calls."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Pager:
 
     @property
     def open(self) -> bool:
-        """Whether it makes sense to ask now."""
+        """True unless a backoff is running."""
         return clock.boot_s() >= self._not_before_s
 
     async def of(self, query: Query) -> AsyncIterator[MessagePage]:

@@ -17,7 +17,7 @@ from app.kafka.partition_reader import PartitionReader
 from app.records.topics import Topics
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.agent import Input
-from app.streams.replay.replay import Bases, NoWatch, Replay, contact_fold, skipped_by
+from app.streams.replay.replay import ContactBases, NoObserver, Replay, contact_fold, skipped_by
 from app.streams.replay.row_store import RowStore
 from app.streams.replay.verification import DifferentRow, RowVerification, based_offset
 
@@ -76,7 +76,7 @@ class ReplayJob:
         fold = contact_fold(wanted.topics, wanted.fingerprint)
         bases, skipped = await self._look_ahead(number, start, end, live)
         proof = RowVerification(fold, live, rows, committed, start)
-        watch = proof if wanted.prove else NoWatch()
+        watch = proof if wanted.prove else NoObserver()
         bases_known = bases if start else None
         replay = Replay(fold, rows, watch, bases_known, live[MESSAGES], wanted.until_ms, skipped)
         begins_ms = await self._fold(number, start, end, replay)
@@ -105,7 +105,7 @@ class ReplayJob:
 
     async def _look_ahead(self, number: int, start: int, end: int, live: Rows) -> tuple[dict[bytes, int], set[int]]:
         """Where to begin with each contact, and which inputs the log says were set aside, after they stood there."""
-        bases, skipped = Bases(start), set[int]()
+        bases, skipped = ContactBases(start), set[int]()
         async for records in self._read(self._wanted.topics.contacts, number, start, end):
             for record in map(input_of, records):
                 bases.look(record)

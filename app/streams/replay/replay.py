@@ -23,7 +23,7 @@ from app.streams.engine.record_fold import fold_whole, set_aside
 from app.streams.replay.row_store import RowStore
 
 
-class Watch(Protocol):
+class ReplayObserver(Protocol):
     """Looks on while rows change."""
 
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
@@ -36,7 +36,7 @@ class Watch(Protocol):
         ...
 
 
-class NoWatch:
+class NoObserver:
     """Nobody looks on."""
 
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
@@ -59,7 +59,7 @@ class Replay:
         self,
         fold: ContactFold,
         rows: Mapping[str, RowStore],
-        watch: Watch,
+        watch: ReplayObserver,
         bases: Mapping[bytes, int] | None = None,
         live: RowStore | None = None,
         until_ms: int | None = None,
@@ -67,7 +67,7 @@ class Replay:
     ) -> None:
         self._fold, self.rows, self._watch, self._skipped = fold, rows, watch, skipped
         self._bases, self._until_ms = bases, until_ms
-        self._messages = _Leaning(rows[MESSAGES], None if bases is None else live, fold, watch)
+        self._messages = _PartialLogRows(rows[MESSAGES], None if bases is None else live, fold, watch)
         self.inputs = 0
 
     def take(self, records: Iterable[Input]) -> bool:
@@ -124,7 +124,7 @@ def skipped_by(record: Any) -> int | None:
     return _skip(record.value).offset if record.value is not None and record.value.startswith(_SET_ASIDE) else None
 
 
-class Bases:
+class ContactBases:
     """Where the replay of a log begins whose part before `start` is deleted: with each contact at the first input that
     a row names as its base (live rows, and those that checkpoints carry). Only what is named is proved to be one: the
     first input that is left of a contact may have had others before it, a checkpoint may have been void.
@@ -145,19 +145,19 @@ class Bases:
             self.offsets[contact] = min(offset, self.offsets.get(contact, offset))
 
 
-class _Named(msgspec.Struct):
+class _BasedRow(msgspec.Struct):
     based_offset: int = -1
 
 
-class _Carrying(msgspec.Struct):
-    row: _Named
+class _CheckpointRecord(msgspec.Struct):
+    row: _BasedRow
 
 
-class _Skipping(msgspec.Struct):
+class _SetAsideRecord(msgspec.Struct):
     offset: int = -1
 
 
-class _Fallen(msgspec.Struct):
+class _DueRecord(msgspec.Struct):
     message_id: str = ""
     kind: str = ""
     due_ms: int = 0
@@ -166,18 +166,18 @@ class _Fallen(msgspec.Struct):
 # The type is what msgspec writes first.
 _CHECKPOINT, _DUE = b'{"type":"contact.checkpointed.v1"', b'{"type":"contact.due.v1"'
 _SET_ASIDE = b'{"type":"contact.set_aside.v1"'
-_carried = msgspec.json.Decoder(_Carrying).decode
-_skip = msgspec.json.Decoder(_Skipping).decode
-_due = msgspec.json.Decoder(_Fallen).decode
+_carried = msgspec.json.Decoder(_CheckpointRecord).decode
+_skip = msgspec.json.Decoder(_SetAsideRecord).decode
+_due = msgspec.json.Decoder(_DueRecord).decode
 
 
-class _Leaning:
+class _PartialLogRows:
     """Message rows as replayed; what the replay does not know but the live table had before `offset` is taken as is.
 
     One that shows later inputs already does not tell what this one said of the contact, whose row is unsure from here.
     """
 
-    def __init__(self, replayed: RowStore, live: RowStore | None, fold: ContactFold, watch: Watch) -> None:
+    def __init__(self, replayed: RowStore, live: RowStore | None, fold: ContactFold, watch: ReplayObserver) -> None:
         self._replayed, self._live, self._watch = replayed, live, watch
         self._decode = next(spec.decode for spec in fold.tables if spec.name == MESSAGES)
         self.offset = 0

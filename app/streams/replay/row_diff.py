@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]{7,}")
 _NONE = object()
 
 
-class Difference(NamedTuple):
+class RowDifference(NamedTuple):
     """`field`: a path such as `messages.<key>.attempts[0].progress`; both values as words."""
 
     field: str
@@ -21,21 +21,21 @@ class Difference(NamedTuple):
     live: str
 
 
-def first_difference(folded: bytes, live: bytes) -> Difference | None:
+def first_difference(folded: bytes, live: bytes) -> RowDifference | None:
     """None if they are the same bytes."""
     if folded == live:
         return None
     try:
         told = msgspec.json.decode(live)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Difference("row", "a row", "not JSON")
+        return RowDifference("row", "a row", "not JSON")
     ours = msgspec.json.decode(folded)
     found = next(_differing("", ours, told), None)
     if found is None:
-        return Difference("row", f"{len(folded)} bytes", f"{len(live)} bytes with the same content in another form")
+        return RowDifference("row", f"{len(folded)} bytes", f"{len(live)} bytes with the same content in another form")
     path, one, other = found
     hidden = bool(HIDDEN & set(re.split(r"[.\[]", path)))
-    return Difference(path or "row", _words(one, hidden), _words(other, hidden))
+    return RowDifference(path or "row", _words(one, hidden), _words(other, hidden))
 
 
 def _differing(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:

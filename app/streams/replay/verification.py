@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.streams.agents.contact_fold import CONTACTS, MESSAGES, ContactFold, stand_of
-from app.streams.replay.row_diff import Difference, first_difference
+from app.streams.replay.row_diff import RowDifference, first_difference
 from app.streams.replay.row_store import RowStore
 
 TOLD = 20  # differences told in words; the others are counted
@@ -47,7 +47,7 @@ class RowVerification:
         self.not_provable = {CONTACTS: 0, MESSAGES: 0}
         self._unsure: set[bytes] = set()
         self._doubted: set[tuple[str, bytes]] = set()
-        self._wrong: dict[tuple[str, bytes], Difference] = {}
+        self._wrong: dict[tuple[str, bytes], RowDifference] = {}
 
     @property
     def told(self) -> list[DifferentRow]:
@@ -68,12 +68,12 @@ class RowVerification:
             return
         stands = -1 if live == _COMPARED else _watermark(live)
         if stands is None:
-            self._differs(table, key, Difference("row", "a row", "not readable"))
+            self._differs(table, key, RowDifference("row", "a row", "not readable"))
         elif stands == offset and row is not None:
             self._compare(table, key, row, live)
         elif stands < offset < self._committed:
-            dropped = Difference("row", "dropped by the log", "still there")
-            stale = Difference("watermark", str(offset), "an earlier input")
+            dropped = RowDifference("row", "dropped by the log", "still there")
+            stale = RowDifference("watermark", str(offset), "an earlier input")
             self._differs(table, key, dropped if row is None else stale)
 
     def unsure(self, key: bytes) -> None:
@@ -90,7 +90,7 @@ class RowVerification:
         elif offset < self._committed and key not in self._missing:
             self._missing[key] = offset
             if table == CONTACTS:
-                self._differs(table, key, Difference("row", "a row", "nothing"))
+                self._differs(table, key, RowDifference("row", "a row", "nothing"))
 
     def _compare(self, table: str, key: bytes, row: Any, live: bytes) -> None:
         self._live[table].put(key, _COMPARED)
@@ -102,7 +102,7 @@ class RowVerification:
         """The log is folded to its end: what was not met is missing, unfounded, or not to be proved."""
         for key in self._missing:
             if b"-" in key and key not in self._unsure:
-                self._differs(MESSAGES, key, Difference("row", "a row", "nothing"))
+                self._differs(MESSAGES, key, RowDifference("row", "a row", "nothing"))
         for table in (CONTACTS, MESSAGES):
             for key, live in self._live[table].items():
                 if live != _COMPARED and (table, key) not in self._doubted:
@@ -113,13 +113,13 @@ class RowVerification:
             self.not_provable[table] += 1
         else:
             words = f"offset {_watermark(live)}, where the log has no input that leads to this row"
-            self._differs(table, key, Difference("watermark", "another", words))
+            self._differs(table, key, RowDifference("watermark", "another", words))
 
     def _whole(self, table: str, key: bytes, live: bytes) -> bool:
         """Whether what a row follows from is on the log still; for a message, if the replay led to such a row."""
         return self._rows[table].get(key) is not None or (table == CONTACTS and based_offset(live) >= self._start)
 
-    def _differs(self, table: str, key: bytes, found: Difference) -> None:
+    def _differs(self, table: str, key: bytes, found: RowDifference) -> None:
         if key in self._unsure:
             self._doubt(table, key)
         else:

@@ -69,7 +69,7 @@ class Claim:
     started_ms: int = 0
 
 
-class Calls:
+class CallRunner:
     """Starts calls, each through its tenant's line to Twilio, and hands each answer to `put` (journal first, then the
     log). `now`: boot s; `lookups`: how often Lookup was asked, by tenant and what it said."""
 

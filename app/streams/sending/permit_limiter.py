@@ -1,8 +1,8 @@
-"""The pace of one tenant's calls: how many turns would still find their call in time.
+"""Limits the permits of one tenant to as many as can still start their call in time.
 
-A claim that cannot start its call within `claim_ttl` of its turn being logged is abandoned and asks again: four records
-for nothing. When more is granted than can be called, most work is of that kind. So turns follow what was seen of the
-calls: how late a turn was folded (the log's backlog), how many claims wait, how long a call takes.
+A claim that cannot start its call within `claim_ttl` of its permit being logged is abandoned and asks again:
+four records of waste. The limit follows measurements: how late a permit was folded (the log's backlog), how many claims
+wait, how long a call takes.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ LEAST_CALL_S = 0.001
 
 
 class PermitLimiter:
-    """See the module. `at_once`: calls at once, now. Only a quarter of `claim_ttl_s` is planned with, as calls slow."""
+    """Permits of one tenant. `at_once`: the calls allowed at once now. A quarter of `claim_ttl_s` is planned with."""
 
     def __init__(self, claim_ttl_s: float, at_once: Callable[[], int]) -> None:
         self._planned_s, self._at_once = claim_ttl_s / 4, at_once

@@ -17,7 +17,7 @@ from app.streams.timers.timers import ALL_READ, RESEND_S, Now
 AT_ONCE = 100
 
 
-class Base(NamedTuple):
+class CheckpointBase(NamedTuple):
     """Where a contact's row can be folded from. `grown_ms`: its log time (of the last input, for a row without one)."""
 
     grown_ms: int
@@ -25,24 +25,24 @@ class Base(NamedTuple):
     tenant: str
 
 
-def base_of(contact: Contact) -> Base:
+def base_of(contact: Contact) -> CheckpointBase:
     """The base that a row names."""
-    return Base(contact.based_ms or contact.touched_ms, contact.based_offset, intern(contact.tenant))
+    return CheckpointBase(contact.based_ms or contact.touched_ms, contact.based_offset, intern(contact.tenant))
 
 
 class PartitionCheckpoints:
     """The bases of one partition. `after_ms`: how old one may get."""
 
-    def __init__(self, after_ms: int, bases: Iterable[tuple[Base, str]] = ()) -> None:
+    def __init__(self, after_ms: int, bases: Iterable[tuple[CheckpointBase, str]] = ()) -> None:
         self._after_ms = after_ms
         self._waiting = OrderedDict((contact_id, base) for base, contact_id in sorted(bases))
-        self._sent: OrderedDict[str, tuple[float, Base]] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[float, CheckpointBase]] = OrderedDict()
         self._offsets: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
 
-    def learn(self, bases: Iterable[tuple[Base, str]]) -> None:
+    def learn(self, bases: Iterable[tuple[CheckpointBase, str]]) -> None:
         """Bases older than any armed so far, in whatever order."""
         older = ((contact_id, base) for base, contact_id in sorted(bases))
         self._waiting = OrderedDict((*older, *self._waiting.items()))
@@ -59,7 +59,7 @@ class PartitionCheckpoints:
         base = base_of(contact)
         self._waiting[contact_id] = base._replace(grown_ms=max(base.grown_ms, now_ms))
 
-    def due(self, now: Now, folded_to: int = ALL_READ) -> Iterator[tuple[str, Base, int]]:
+    def due(self, now: Now, folded_to: int = ALL_READ) -> Iterator[tuple[str, CheckpointBase, int]]:
         """Contact, base and due time (ms) of what came due, `AT_ONCE` at most; each again `RESEND_S` later, unless its
         record was not folded yet. `folded_to`: first offset of the log that is not folded."""
         for _ in range(AT_ONCE):
@@ -75,7 +75,7 @@ class PartitionCheckpoints:
         if contact_id in self._sent:
             self._offsets[contact_id] = offset
 
-    def _next(self, wall_ms: int, boot_s: float) -> tuple[str, Base] | None:
+    def _next(self, wall_ms: int, boot_s: float) -> tuple[str, CheckpointBase] | None:
         """Taken out: the first of what was sent and had no effect, else of what waits."""
         sent = next(iter(self._sent.items()), None)
         if sent is not None and sent[1][0] <= boot_s:

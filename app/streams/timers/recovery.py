@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from app.domain.model.contact import Contact, Message
-from app.streams.timers.checkpoints import Base, PartitionCheckpoints, base_of
+from app.streams.timers.checkpoints import CheckpointBase, PartitionCheckpoints, base_of
 from app.streams.timers.timers import Now, PartitionTimers
 
 Row = TypeVar("Row", Contact, Message)
@@ -33,7 +33,7 @@ class TimerRecovery:
         self._note = note
         self._timers, self._checkpoints, self._see, self._see_contact = timers, checkpoints, see, see_contact
         self._contacts, self._messages = iter(contacts), iter(messages)
-        self._bases: list[tuple[Base, str]] = []
+        self._bases: list[tuple[CheckpointBase, str]] = []
         self.fresh: set[str] = set()
 
     def some(self, count: int, now: Now) -> bool:
