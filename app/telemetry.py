@@ -111,7 +111,6 @@ class _Stderr:
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """See `write`."""
         with suppress(OSError):
             sys.stderr.flush()
 

@@ -117,7 +117,7 @@ class MetricsReader:
         self._first = {p: self._ends[p] if found.get(p) is None else found[p].offset for p in places}
 
     async def run(self) -> None:
-        """Fold, then commit."""
+        """Fold every batch of records into the counters, then commit its offsets."""
         while True:
             batches = await self._consumer.getmany(timeout_ms=1000)
             for records in batches.values():

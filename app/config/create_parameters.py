@@ -39,7 +39,7 @@ InvalidAfter = dict[str, Annotated[int, Meta(ge=0, le=20)]]
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module. An empty text or None: not set. `message_intent` is by category."""
+    """An empty text or None: not set. `message_intent` is by category."""
 
     content_retention: Literal["", "retain", "discard"] = ""
     address_retention: Literal["", "retain", "obfuscate"] = ""

@@ -30,7 +30,7 @@ class Secret(str):
         return "***"
 
     def reveal(self) -> str:
-        """The secret itself."""
+        """The secret in clear."""
         return "".join(self)
 
 
@@ -98,7 +98,7 @@ def port(text: str) -> int:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Parts between commas."""
+    """The non-empty parts between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
@@ -148,7 +148,7 @@ def choice(*words: Word) -> Callable[[str], Word]:
 
 
 def servers(text: str) -> str:
-    """host:port[,host:port]."""
+    """Brokers as host:port between commas. Raises ValueError."""
     for part in text.split(","):
         host, colon, number = part.strip().rpartition(":")
         if not (host and colon and number.isdecimal() and 0 < int(number) < 65536):

@@ -84,7 +84,7 @@ BELOW: Mapping[str, type[msgspec.Struct]] = {
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module. `resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
+    """`resend_after_s`: seconds in doubt until a further attempt, which may come twice; a category that
     is not named is only reported, marketing always. `allow`: whom a sandbox may text, canonical addresses. `lookup`: by
     category, ask for the line type before the first text to a number, or before an MMS. `shared_requests`: whether a
     record on the shared request topic may name it."""

@@ -29,7 +29,7 @@ URLS = ("status_callback_url", "inbound_url", "fallback_url")
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module. `validity_s`: Twilio's range."""
+    """A Messaging Service as the tenants file declares it. `validity_s`: Twilio's range."""
 
     sid: str = ""
     friendly_name: str = ""

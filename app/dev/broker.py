@@ -49,7 +49,7 @@ class BrokerError(HeliographError):
 
 
 class DevBroker:
-    """See the module. `directory` holds the properties, the log of the process, its pid and the data. `more`: further
+    """`directory` holds the properties, the log of the process, its pid and the data. `more`: further
     properties, which win over ours of the same name; {port} and {controller} stand for the ports."""
 
     def __init__(self, port: int, directory: Path, cache: Path | None = None, more: str = "") -> None:

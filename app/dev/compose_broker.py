@@ -79,7 +79,6 @@ class SelectedBroker:
         self.why = ""
 
     def start(self) -> str:
-        """See `Broker`."""
         try:
             return self._container.start()
         except BrokerError as fault:
@@ -87,11 +86,9 @@ class SelectedBroker:
             return self._jars.start()
 
     def stop(self) -> bool:
-        """See `Broker`."""
         return self._chosen.stop()
 
     def wipe(self) -> None:
-        """See `Broker`."""
         self._chosen.wipe()
 
 

@@ -53,7 +53,7 @@ class ClusterPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DevCluster:
-    """See the module. Raises BrokerError, ProcessError."""
+    """Starts and stops every process of a cluster. Raises BrokerError, ProcessError."""
 
     def __init__(self, plan: ClusterPlan, env: Mapping[str, str]) -> None:
         self.plan = plan
@@ -139,7 +139,7 @@ class DevCluster:
         }
 
     def dead(self) -> list[ChildProcess]:
-        """Parts that ended."""
+        """The processes that ended by themselves."""
         return [part for part in self.parts.values() if part.dead() is not None]
 
     def revive(self) -> list[str]:

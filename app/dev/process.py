@@ -96,11 +96,11 @@ class ChildProcess:
         return None if self.process is None else self.process.poll()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """SIGTERM; `stop` waits."""
+        """Send SIGTERM without waiting; `stop` waits."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
 
@@ -114,7 +114,7 @@ class ChildProcess:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """End the process by SIGKILL."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

@@ -54,7 +54,7 @@ class Journal:
         yield from tuple(self._open.items())
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of the journal."""
         self._file.close()
 
 

@@ -76,7 +76,7 @@ class BatchPart:
 
 
 class PartitionBatches:
-    """See the module. Stands where aiokafka keeps a `PartitionRecords`, and takes its place there.
+    """Stands where aiokafka keeps a `PartitionRecords`, and takes its place there.
 
     `refetches` is asked whether a batch that came damaged is to be fetched again, by the offset to fetch.
     """

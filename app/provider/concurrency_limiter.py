@@ -15,7 +15,7 @@ log = telemetry.logger(__name__)
 
 
 class ConcurrencyLimiter:
-    """See the module. `line` is where one tenant waits; `begin` and `answered` tell what came of requests."""
+    """`line` is where one tenant waits; `begin` and `answered` tell what came of requests."""
 
     def __init__(self, most: int) -> None:
         self._allowed, self.inside = ConcurrencyLimit(most), 0
@@ -31,7 +31,7 @@ class ConcurrencyLimiter:
         return TenantQueue(self, tenant)
 
     def begin(self) -> int:
-        """A request leaves."""
+        """Count a request that leaves; returns the number that `answered` wants."""
         return self._allowed.begin()
 
     def answered(self, begun: int, status: int, headers: Mapping[str, str]) -> None:

@@ -95,7 +95,7 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
 
 
 class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is untyped
-    """See the module. `limit`: connections at once; `gate`: of the account. Build it inside the running loop."""
+    """`limit`: connections at once; `gate`: of the account. Build it inside the running loop."""
 
     def __init__(
         self,
@@ -137,5 +137,5 @@ class PooledHttpClient(AsyncHttpClient):  # type: ignore[misc] # the SDK is unty
             return Response(answer.status, (await _body(answer)).decode("utf-8", "replace"), answer.headers)
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Close the connections of the pool."""
         await self._session.close()

@@ -36,7 +36,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CreateAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Twilio took it."""
+    """Twilio accepted the text and gave it a SID."""
 
     sid: str
     progress: DeliveryStatus

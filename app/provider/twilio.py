@@ -70,7 +70,7 @@ class TwilioProvider:
         self._messages = client.messages
 
     async def create(self, call: CreateRequest, last_check: LastCheck) -> Result:
-        """See `Provider`. Never raises for what the network or Twilio does; what else it raises is a fault of ours."""
+        """Never raises for what the network or Twilio does; what else it raises is a fault of ours."""
         flight = Flight(last_check)
         current_flight.set(flight)
         try:
@@ -89,15 +89,15 @@ class TwilioProvider:
         return _taken(message, flight.status)
 
     async def page(self, query: Query, after: str = "") -> MessagePage | PageUnavailable:
-        """See `MessageList`."""
+        """One page of Twilio's message list."""
         return await ask_page(self._http, self._account_sid, query, after)
 
     async def cancel(self, sid: str) -> CancelResult | CreateUnknown:
-        """See `app.provider.cancel`."""
+        """Cancel a text that Twilio holds until its time."""
         return await cancel_text(self._http, self._account_sid, sid)
 
     async def line_type(self, number: str) -> LineType | None:
-        """See `Provider`."""
+        """The line type of a number by Twilio's Lookup, None if it cannot tell."""
         return await ask_line_type(self._lookups, number)
 
     def log_in(self, credentials: tuple[str, str]) -> None:
@@ -106,7 +106,7 @@ class TwilioProvider:
             http.log_in(credentials)
 
     async def close(self) -> None:
-        """Close the pools."""
+        """Close the connections of both pools."""
         for http in (self._http, self._lookups):
             await http.close()
 

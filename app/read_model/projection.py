@@ -200,5 +200,5 @@ class Projection:
             self._forgot_s = clock.boot_s()
 
     async def stop(self) -> None:
-        """Stop the consumer."""
+        """Stop the consumer of the projection."""
         await self._consumer.stop()

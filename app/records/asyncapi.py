@@ -67,7 +67,7 @@ SCHEMAS = {
 
 
 def asyncapi() -> dict[str, Any]:
-    """The document."""
+    """The whole AsyncAPI document as an object."""
     topics = declared()
     return {
         "asyncapi": "3.0.0",

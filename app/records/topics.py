@@ -40,7 +40,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of `topics.yaml`."""
+    """The content of `topics.yaml`: topics and groups."""
 
     topics: tuple[Topic, ...]
     groups: tuple[Group, ...]

@@ -21,7 +21,7 @@ MISSING = CreateRejection(20001, "A required parameter is missing")
 
 
 def answered(status: int, content: Any) -> Response:
-    """JSON."""
+    """A JSON response with this status."""
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 

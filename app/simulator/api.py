@@ -26,12 +26,12 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def answered(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON."""
+    """A JSON response with this status."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
 class MessagesApi:
-    """Handlers of /2010-04-01/Accounts/{account}/Messages."""
+    """The handlers of /2010-04-01/Accounts/{account}/Messages."""
 
     def __init__(self, state: SimulatorState, lives: MessageLifecycles) -> None:
         self._state, self._lives = state, lives
@@ -77,7 +77,7 @@ class MessagesApi:
         return Response(orjson.dumps(refusal.problem()), refusal.status, headers, "application/problem+json")
 
     async def create(self, request: Request) -> Response:
-        """POST Messages.json."""
+        """Create a text: POST Messages.json."""
         counts = self._state.counts
         counts["calls"] += 1
         unknown = self._unknown(request)
@@ -144,7 +144,7 @@ class MessagesApi:
         )
 
     async def fetch(self, request: Request) -> Response:
-        """GET Messages/{sid}.json."""
+        """Fetch one text: GET Messages/{sid}.json."""
         found = self._found(request)
         return self.refused(found) if isinstance(found, CreateRejection) else self._shown(found)
 

@@ -18,7 +18,7 @@ MIX = {"delivered": 0.90, "undelivered": 0.05, "failed": 0.02, "silent": 0.03}
 
 
 def _must_be_numbers(name: str, numbers: Iterable[str]) -> None:
-    """Raises ValueError."""
+    """Check that all are numbers. Raises ValueError."""
     if wrong := [number for number in numbers if not _NUMBER.match(number)]:
         raise ValueError(f"{name}: {wrong[0]} is no number")
 
@@ -110,7 +110,7 @@ class SimulatorConfig(ChangeableConfig, frozen=True, kw_only=True):
     keep: int = 1_000_000
 
     def __post_init__(self) -> None:
-        """Raises ValueError."""
+        """Check the values. Raises ValueError."""
         super().__post_init__()
         _must_be_numbers("sender", self.senders)
         if not ACCOUNT.match(self.account_sid):

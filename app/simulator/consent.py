@@ -54,5 +54,5 @@ class OptOutRegistry:
         return kind
 
     def clear(self) -> None:
-        """Nobody said STOP."""
+        """Forget every STOP of the simulated account."""
         self._stopped.clear()

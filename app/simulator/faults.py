@@ -88,7 +88,7 @@ class RecipientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     times: Count = 0
 
     def __post_init__(self) -> None:
-        """Raises ValueError."""
+        """Check the values. Raises ValueError."""
         for end in filter(None, (self.end, self.media_end)):
             read_end(end)
         if self.line:

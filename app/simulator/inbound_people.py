@@ -48,7 +48,7 @@ class InboundAnswer(msgspec.Struct, kw_only=True):
 
 
 class InboundSenders:
-    """See the module."""
+    """Simulated people who text in."""
 
     def __init__(self, state: SimulatorState, webhooks: WebhookSender) -> None:
         self._state, self._webhooks = state, webhooks

@@ -31,7 +31,7 @@ class MessageLife(msgspec.Struct):
 
 
 class MessageLifecycles:
-    """See the module. `arrived` is told of each text that a person has received."""
+    """`arrived` is told of each text that a person has received."""
 
     def __init__(self, state: SimulatorState, webhooks: WebhookSender, arrived: Callable[[StoredText], None]) -> None:
         self._state, self._webhooks, self._arrived = state, webhooks, arrived

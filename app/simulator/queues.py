@@ -26,5 +26,5 @@ class SenderQueues:
         return leaves
 
     def clear(self) -> None:
-        """Everything has left."""
+        """Empty the queues of all senders."""
         self._free.clear()

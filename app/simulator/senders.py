@@ -32,7 +32,7 @@ class Sender(NamedTuple):
 
 
 class Senders:
-    """See the module."""
+    """Decides which simulated number may send a text."""
 
     def __init__(self, holdings: SimulatedAccount) -> None:
         self._holdings = holdings

@@ -35,7 +35,7 @@ SWITCHES = {
 
 
 class Services:
-    """Handlers of /v1/Services."""
+    """The handlers of the routes /v1/Services."""
 
     def __init__(self, account: str, holdings: SimulatedAccount, guard: AccountAccess) -> None:
         self._account, self._holdings, self._guard = account, holdings, guard

@@ -75,7 +75,7 @@ def rfc2822(second: int) -> str:
 
 
 def iso(second: float) -> str:
-    """2026-11-24T10:00:00Z."""
+    """A time as 2026-11-24T10:00:00Z; `second`: since the epoch."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 

@@ -116,7 +116,7 @@ class Worker:
         return [*intakes, self.contacts, self._lanes, metrics, bulk]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """See `Runtime.run`."""
+        """Run until `stop` is set; see `Runtime.run` for what is raised."""
         await self.runtime.run(stop)
         self._journal.close()
 

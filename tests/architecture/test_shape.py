@@ -183,3 +183,14 @@ def test_no_tracked_text_holds_a_real_number_or_a_machines_path(name):
     numbers = re.findall(r"\+1[2-9]\d{9}\b", text)
     assert [n for n in numbers if n[5:10] != "55501" and not n.startswith("+1500555000")] == []
     assert not re.search(r"/(root|home)/\w", text)
+
+
+def test_a_docstring_says_more_than_its_name():
+    documented = (*FUNCTIONS, ast.ClassDef, ast.Module)
+    said = [
+        (path.name, ast.get_docstring(node) or "")
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, documented)
+    ]
+    assert [(name, text) for name, text in said if text and (len(text.split()) < 4 or text.startswith("See "))] == []

@@ -1,4 +1,4 @@
-"""`heliograph config show|check`."""
+"""`heliograph config`: show, check and document settings and tenants."""
 
 import os
 import sys

@@ -51,7 +51,7 @@ class InboundView(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.group("inbound")
 def command() -> None:
-    """Show inbound texts."""
+    """Show texts that people sent to you."""
 
 
 @command.command("show")

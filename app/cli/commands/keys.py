@@ -142,7 +142,7 @@ def _change(settings: Settings, change: Callable[[Entries], Entries]) -> tuple[A
 
 
 def _shown(entry: ApiKey) -> dict[str, Any]:
-    """Without the hash."""
+    """The key as it is printed: without its hash."""
     state = entry.refusal(clock.now_ms()).rpartition(" ")[2] or "live"
     fields = ("key_id", "tenant", "name", "created_at", "expires_at", "revoked_at")
     times = {name: getattr(entry, name) or None for name in fields}

@@ -100,7 +100,7 @@ class Supervisor:
 
 
 def supervise(command: list[str], backoff: Backoff | None = None) -> int:
-    """See `Supervisor`."""
+    """Run `command` under a `Supervisor`; returns the exit code of the parent."""
 
     async def main() -> int:
         return await Supervisor(command, backoff or Backoff()).run()

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def as_object(finding: "Finding") -> dict[str, Any]:
-    """For JSON."""
+    """The finding as an object of `--json`."""
     told = {"name": finding.name.value, "tenant": finding.tenant, "where": finding.where}
     return {**told, "problem": finding.problem, "todo": finding.todo}
 
 
 def place(finding: "Finding") -> str:
-    """Tenant and field."""
+    """Where the finding is: tenant and field."""
     return f"tenant {finding.tenant}: {finding.where}" if finding.tenant else finding.where
 
 

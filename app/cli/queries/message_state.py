@@ -39,7 +39,7 @@ async def taken_messages(topics: Topics, client: dict[str, Any], wanted: Collect
 
 
 def lane_of(message: Message) -> tuple[str, str]:
-    """Tenant and lane."""
+    """The tenant and the lane of the message."""
     return message.tenant, message.policy.lane if message.policy else ""
 
 

@@ -30,7 +30,7 @@ ADVICE = {
 
 
 def say_watching(most_s: float) -> None:
-    """On stderr."""
+    """Say on stderr for how many seconds at most the workers are watched."""
     say(f"..  watching whether workers make progress, for {most_s:.0f} s at most", err=True)
 
 

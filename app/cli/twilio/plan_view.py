@@ -43,7 +43,7 @@ class PlanView:
 
 
 def tell(told: Sequence[PlanView], *, reveal: bool, as_json: bool) -> None:
-    """All of it."""
+    """Print the plans of all tenants."""
     if as_json:
         changes = [_object(one.tenant.name, change, reveal) for one in told for change in one.changes]
         sids = {f"tenants.{one.tenant.name}.services.{name}.sid": sid for one in told for name, sid in one.sids.items()}

@@ -39,7 +39,7 @@ class Classification(NamedTuple):
 
 
 def read_intent(body: str, opt_out_type: str = "", own_stop_words: tuple[str, ...] = ()) -> Classification:
-    """See the module. `own_stop_words`: the tenant's own (ARRET, ALTO ...), written in any way."""
+    """`own_stop_words`: the tenant's own (ARRET, ALTO ...), written in any way."""
     ours = _read(without_signature(body), own_stop_words)
     if (known := _TYPES.get(opt_out_type.strip().upper())) is not None:
         # Twilio's word, not the person's: what else they wrote stays sealed.

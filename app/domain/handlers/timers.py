@@ -14,7 +14,7 @@ from app.domain.rules.suppression import suppression_of
 
 
 def due(case: DecisionContext, record: TimerDue) -> None:
-    """See the module."""
+    """Decide on a timer that came due; void unless the row still says the same."""
     if record.kind is DueKind.CHECKPOINT:
         if record.based == case.contact.based_offset:
             case.effect(CheckpointRequest())

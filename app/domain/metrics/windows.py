@@ -72,7 +72,7 @@ class Series:
         return b"%b|%d" % (self.name, start_ms)
 
     def window(self, start_ms: int) -> Window:
-        """With nothing counted."""
+        """A window that begins at `start_ms`, with nothing counted."""
         buckets = [0] * (len(self.bounds) + 1) if self.bounds else []
         return Window(metric=self.metric, labels=self.labels, start_ms=start_ms, buckets=buckets)
 

@@ -34,14 +34,14 @@ class DecisionContext:
         self.touched: dict[str, None] = {}
 
     def record(self, event: Event) -> None:
-        """Decide an event."""
+        """Record a decided event and apply it to the rows."""
         self.events.append(event)
         if key := getattr(event, "key", ""):
             self.touched[key] = None
         self.contact, self.rows = evolve(self.contact, self.rows, event, self.place)
 
     def effect(self, effect: Effect) -> None:
-        """Decide an effect."""
+        """Record an effect for others than the row."""
         self.effects.append(effect)
 
     def find(self, message_id: str) -> Message | None:
@@ -71,7 +71,7 @@ class DecisionContext:
             self.turn(message.id, message.asked, message.policy.lane, taken=False)
 
     def turn(self, message_id: str, attempt: int, lane: str, *, taken: bool) -> None:
-        """Answer the lane."""
+        """Tell the lane that a permit was used, or is returned."""
         self.effect(PermitSettlement(message_id=message_id, attempt=attempt, lane=lane, taken=taken))
 
     def conclude(self, message: Message, word: OutcomeWord, reason: Reason, field: str = "", rule: str = "") -> None:

@@ -57,7 +57,7 @@ class Connections:
         return Connection(self, **given)
 
     def begin(self, connection: "Connection") -> None:
-        """It is there."""
+        """A connection was made: its head is due."""
         self.open.add(connection)
         if self._timer is None:
             self._timer = connection.loop.call_later(self._pause_s, self._look, connection.loop)
@@ -81,7 +81,6 @@ class Flow(FlowControl):
         self._waits = waits
 
     def resume_reading(self) -> None:
-        """See the class."""
         if not self._waits():
             super().resume_reading()
 
@@ -143,7 +142,6 @@ class Connection(HttpToolsProtocol):
         self.unread_s = self.loop.time() + self._bounds.body_s
 
     def resume_writing(self) -> None:
-        """They are."""
         super().resume_writing()
         self.unread_s = math.inf
 

@@ -25,7 +25,7 @@ def problem(status: int, title: str, field: str = "", rule: str = "") -> Answer:
 
 
 def twiml(text: str) -> Answer:
-    """One reply."""
+    """A TwiML answer with one reply."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     body = f'<?xml version="1.0" encoding="UTF-8"?><Response><Message>{escaped}</Message></Response>'
     return 200, body.encode(), b"text/xml"

@@ -25,7 +25,7 @@ class ProblemError(HeliographError):
         self.headers = {**headers, **({"WWW-Authenticate": "Bearer"} if status == 401 else {})}
 
     def response(self) -> Response:
-        """application/problem+json."""
+        """The response in the form of RFC 9457 (application/problem+json)."""
         status, body, kind = self.answer
         return Response(body, status, self.headers, kind.decode())
 

@@ -39,7 +39,7 @@ class VerifiedWebhook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookRecords:
-    """Writes the records."""
+    """Makes the record of a verified webhook."""
 
     def __init__(self, sealer: Sealer, topics: Topics, key: bytes, pk: str) -> None:
         self._sealer, self._topics, self._pk = sealer, topics, pk

@@ -69,22 +69,22 @@ async def create_service(line: SdkClient, fields: Mapping[str, Field]) -> str:
 
 
 async def update_service(line: SdkClient, sid: str, fields: Mapping[str, Field]) -> None:
-    """Raises UnansweredCallError."""
+    """Change fields of a Messaging Service. Raises UnansweredCallError."""
     await asked(line.sdk.messaging.v1.services(sid).update_async(**fields))
 
 
 async def attach(line: SdkClient, service_sid: str, number_sid: str) -> None:
-    """Raises UnansweredCallError."""
+    """Add a number to a Messaging Service. Raises UnansweredCallError."""
     await asked(line.sdk.messaging.v1.services(service_sid).phone_numbers.create_async(number_sid))
 
 
 async def detach(line: SdkClient, service_sid: str, number_sid: str) -> None:
-    """Raises UnansweredCallError."""
+    """Remove a number from a Messaging Service. Raises UnansweredCallError."""
     await asked(line.sdk.messaging.v1.services(service_sid).phone_numbers(number_sid).delete_async())
 
 
 async def update_number(line: SdkClient, sid: str, fields: Mapping[str, Field]) -> None:
-    """Raises UnansweredCallError."""
+    """Change fields of a phone number. Raises UnansweredCallError."""
     await asked(line.sdk.incoming_phone_numbers(sid).update_async(**fields))
 
 

@@ -98,7 +98,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     verifications: tuple[AccountVerification, ...] = ()
 
     def service(self, sid: str) -> AccountService | None:
-        """By SID."""
+        """The Messaging Service with this SID."""
         return next((service for service in self.services if service.sid == sid), None)
 
     def named(self, friendly_name: str) -> list[AccountService]:

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Name(StrEnum):
-    """The closed list."""
+    """The closed list of findings, by name."""
 
     TWILIO_UNREACHABLE = "twilio_unreachable"
     TWILIO_REFUSES = "twilio_refuses"
@@ -95,7 +95,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def todo(self) -> str:
-        """What to do."""
+        """What an operator does about it."""
         return TODO[self.name]
 
 

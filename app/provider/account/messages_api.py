@@ -48,7 +48,7 @@ class TwilioMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def fetch(line: SdkClient, sid: str) -> TwilioMessage:
-    """Raises UnansweredCallError."""
+    """One text as Twilio keeps it. Raises UnansweredCallError."""
     return _text(await asked(line.sdk.messages(sid).fetch_async()))
 
 

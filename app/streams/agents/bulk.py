@@ -70,7 +70,6 @@ class BulkAgent:
         self.dead_letter = expansion.context.dead_letter
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:
-        """None: no table."""
         return ()
 
     def fold(self, record: Input, scope: FoldScope) -> Iterator[float]:
@@ -106,13 +105,13 @@ class BulkAgent:
         """No row to freeze: the dead letter is all there is to keep."""
 
     def tick(self, partition: int, scope: FoldScope) -> None:
-        """Nothing waits here."""
+        """Nothing is held back between cycles."""
 
     def settled(self, partition: int, changed: Mapping[str, Mapping[bytes, Any | None]]) -> None:
-        """No effects."""
+        """This agent has no effects."""
 
     def assigned(self, partition: int, rows: Mapping[str, Any]) -> None:
-        """No rows."""
+        """This agent has no rows."""
 
     def revoked(self, partition: int) -> None:
         """Nothing to let go."""

@@ -25,7 +25,6 @@ class SealedCallerFields:
         self._sealer, self._faults = sealer, faults
 
     def __call__(self, sealed: str, tenant: str, message_id: str) -> CallerFields | None:
-        """See `CallerFieldsReader`."""
         try:
             return open_caller_fields(self._sealer, sealed, tenant, message_id)
         except UnsealError as error:

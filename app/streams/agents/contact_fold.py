@@ -64,7 +64,7 @@ class DeadLetterSink(Protocol):
 
 
 class ContactFold:
-    """See the module. `pk`: fingerprint of the pseudonym key; a record written under another one is refused."""
+    """`pk`: fingerprint of the pseudonym key; a record written under another one is refused."""
 
     name = CONTACTS
 
@@ -74,7 +74,6 @@ class ContactFold:
         self._guard = RowGuard()
 
     def dead_letter(self, record: Input, field: str, rule: str) -> Output:
-        """See `DeadLetterSink`."""
         return self._dead_letter(record, field, rule)
 
     def row_keys(self, record: Input) -> Sequence[tuple[str, bytes]]:

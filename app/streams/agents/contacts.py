@@ -32,7 +32,7 @@ from app.streams.timers.timers import PartitionTimers
 
 
 class ContactsAgent(ContactFold):
-    """See the module. `appended_after`: see `AppendTimes`, of a partition and offset of this agent's topic."""
+    """`appended_after`: see `AppendTimes`, of a partition and offset of this agent's topic."""
 
     rest_s = 0.0
     background = False

@@ -30,7 +30,7 @@ Put = Callable[[Sequence[Output]], Awaitable[Mapping[tuple[str, int], int]]]
 
 
 class DueTimers:
-    """See the module. `put` produces records and returns the last offset by topic and partition; `want_look` and
+    """`put` produces records and returns the last offset by topic and partition; `want_look` and
     `want_recall` are given tenant, partition and message; `folded_to` the first offset of a partition not folded."""
 
     def __init__(

@@ -42,7 +42,7 @@ FAULT_MS = 60_000
 
 
 class LanesAgent:
-    """See the module. `wake` asks the engine for a cycle of one partition; `looked`: by tenant, ms since the epoch;
+    """`wake` asks the engine for a cycle of one partition; `looked`: by tenant, ms since the epoch;
     `room`: how many more turns of a tenant would find a call in time, as far as this worker's own calls tell."""
 
     name = "lanes"

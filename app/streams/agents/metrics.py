@@ -45,7 +45,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class MetricsAgent:
-    """See the module."""
+    """Agent `metrics`: the only writer of `notify.metrics`."""
 
     name = "metrics"
     rest_s = REST_S

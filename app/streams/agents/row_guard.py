@@ -59,6 +59,6 @@ class RowGuard:
 
 
 def _limit(record: ContactInput, folded: Folded) -> int:
-    """See `domain.limits`: what ends a message or changes consent must not be refused for what others filled."""
+    """The limit of the row in bytes: what ends a message or changes consent is never refused for what others filled."""
     must_pass = isinstance(record, TimerDue) or any(isinstance(event, _MUST_PASS) for event in folded.events)
     return ROW_BYTES if must_pass else GROWTH_BYTES

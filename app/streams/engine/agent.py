@@ -134,7 +134,7 @@ class FoldStep(Protocol):
 
 
 class Agent(FoldStep, Protocol):
-    """See the module. One agent may read one topic only (its tables follow that topic's partitions).
+    """One agent may read one topic only (its tables follow that topic's partitions).
 
     `rest_s`: seconds a partition is not fetched after each small fetch, so that the next folds more at once; 0 for
     whatever somebody waits for.

@@ -34,7 +34,7 @@ _log = structlog.get_logger("app.streams.engine")
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
-    """See the module."""
+    """The consumer that Faust is given in place of its own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -60,7 +60,7 @@ class Partition:
         self._task.add_done_callback(_ended)
 
     def submit(self, piece: Slice) -> None:
-        """Queue a slice."""
+        """Add a slice to the backlog of the partition."""
         self._backlog.add(piece)
         self._work.set()
 

@@ -22,7 +22,7 @@ _log = structlog.get_logger("app.streams.engine")
 
 
 class DataDir:
-    """See the module. Ends the process (exit 78) if another one holds the directory."""
+    """Ends the process (exit 78) if another one holds the directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -95,7 +95,7 @@ class Engine:
         return None if runner is None else runner.row(table, key)
 
     def appended_after(self, topic: str, partition: int, offset: int) -> float | None:
-        """See `AppendTimes.appended_after`."""
+        """Boot time in seconds after which the record became readable; None if that is not known."""
         return self.append_times.appended_after(topic, partition, offset)
 
     def folded_to(self, topic: str, partition: int) -> int:
@@ -108,7 +108,7 @@ class Engine:
         return (topic, partition) in self._partitions
 
     def health(self) -> EngineHealth:
-        """See `Health`."""
+        """The state of the engine as health and metrics show it."""
         return EngineHealth(
             assigned=len(self._partitions),
             recovering=bool(self.app is None or self.app.rebalancing or self.app.in_recovery),
@@ -165,7 +165,7 @@ class Engine:
         return self._progress
 
     def progressed(self) -> None:
-        """Something durable happened."""
+        """Tell the watchdog that something became durable."""
         self._progress += 1
         self._moved_s = clock.boot_s()
 

@@ -54,7 +54,7 @@ class Failpoint:
 
 
 def _pass(point: str) -> None:
-    """Not armed."""
+    """Does nothing: no failpoint is armed."""
 
 
 _armed = os.environ.get("HELIOGRAPH_DIE_AT", "")

@@ -83,7 +83,7 @@ def followed_ms(offset: int, at_ms: int, end: int | None, began_ms: int) -> int:
 
 
 class Freshness:
-    """See the module. `read_ms`: by changelog partition, the broker's time when the reading of what the store lacks
+    """`read_ms`: by changelog partition, the broker's time when the reading of what the store lacks
     began: what is read from there on is as the log was then, or later."""
 
     def __init__(self, producer: LeasedProducer) -> None:

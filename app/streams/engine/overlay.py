@@ -13,9 +13,7 @@ Encoded = tuple[bytes, bytes | None]
 class StoredRow(Protocol):
     """Rows as they are stored, encoded: the engine's own, or a replay's."""
 
-    def get(self, key: bytes) -> bytes | None:
-        """One row."""
-        ...
+    def get(self, key: bytes) -> bytes | None: ...
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
         """Rows in the order of `keys`."""
@@ -56,7 +54,6 @@ class Overlay:
                     seen[key] = None if value is None else decode(value)
 
     def get(self, table: str, key: bytes) -> Any | None:
-        """See `Scope`."""
         seen = self._seen[table]
         row = seen.get(key, _MISSING)
         if row is _MISSING:
@@ -66,11 +63,9 @@ class Overlay:
         return row
 
     def put(self, table: str, key: bytes, row: Any) -> None:
-        """See `Scope`."""
         self._set(table, key, row)
 
     def drop(self, table: str, key: bytes) -> None:
-        """See `Scope`."""
         self._set(table, key, None)
 
     def _set(self, table: str, key: bytes, row: Any) -> None:
@@ -79,12 +74,10 @@ class Overlay:
         seen[key] = changed[key] = row
 
     def emit(self, output: Output) -> None:
-        """See `Scope`."""
         self.outputs.append(output)
         self.bytes += len(output.value or b"")
 
     def end_cycle(self) -> None:
-        """See `Scope`."""
         self.ends = True
 
     def take_outputs(self) -> list[Output]:

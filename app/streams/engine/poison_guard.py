@@ -45,7 +45,7 @@ _Kept = list[tuple[str, int, list[Suspect]]]
 
 
 class PoisonGuard:
-    """See the module. `directory`: the data directory, where counts survive a restart."""
+    """`directory`: the data directory, where counts survive a restart."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "suspects.json"

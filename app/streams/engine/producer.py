@@ -83,7 +83,7 @@ class LeasedProducer:
         return producer
 
     async def stop(self) -> None:
-        """Flush and close."""
+        """Flush what is pending and close both producers."""
         for producer in (self._producer, self._rows):
             if producer is not None:
                 await producer.stop()

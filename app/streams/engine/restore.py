@@ -28,7 +28,7 @@ class Restore:
         self.back: set[bytes] = set()
 
     def remembered(self) -> int:
-        """How many watermarks."""
+        """How many watermarks are remembered."""
         return len(self._stands)
 
     def forget(self) -> None:

@@ -12,7 +12,7 @@ Changed = Sequence[tuple[bytes, bytes | None]]
 
 
 class RowWriter:
-    """See the module. `rows`: by table, in the order in which they must be durable."""
+    """`rows`: by table, in the order in which they must be durable."""
 
     def __init__(self, number: int, rows: Mapping[str, Rows], producer: LeasedProducer, unsafe: frozenset[str]) -> None:
         self._number, self._rows, self._producer, self._unsafe = number, rows, producer, unsafe
@@ -32,7 +32,7 @@ class RowWriter:
             self.written(table, (key for key, _ in changed))
 
     async def _put(self, rows: Rows, changed: Changed) -> AppendResult:
-        """On the changelog."""
+        """Write the rows to the changelog."""
         try:
             appended = await self._producer.changelog(rows.changelog, self._number, changed)
         except RecordRefusedError as refused:

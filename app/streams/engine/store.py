@@ -50,7 +50,7 @@ class Rows:
         return self._table.data._db_for_partition(self.partition)
 
     def get(self, key: bytes) -> bytes | None:
-        """One row, encoded."""
+        """The encoded row with this key, None if there is none."""
         with self._ending("read"):
             value: bytes | None = self._db.get(key)
         return value
@@ -62,7 +62,7 @@ class Rows:
         return values
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every row."""
+        """Every row with its key."""
         for key, value in self._db.items():
             if not key.startswith(_OWN):
                 yield key, value

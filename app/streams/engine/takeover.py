@@ -23,7 +23,7 @@ _log = structlog.get_logger("app.streams.engine")
 
 
 class Takeover:
-    """See the module. `consumer`: the engine's, whose private names are used here too."""
+    """`consumer`: the engine's, whose private names are used here too."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer, self._engine = consumer, consumer.app.engine

@@ -63,7 +63,7 @@ class Pulse:
         self._loop = threading.get_ident()
 
     def beat(self) -> None:
-        """The loop turned."""
+        """Note that the event loop still turns."""
         self._beaten.set()
 
     def end(self) -> None:
@@ -79,7 +79,7 @@ class Pulse:
                 die(f"no progress for {self._limit_s:g} s: the event loop is blocked")
 
     def blocked(self) -> bool:
-        """Called each LOOK_S."""
+        """True if the loop is blocked; called every LOOK_S."""
         seen, self._seen = self._seen, self._progress()
         moved = self._seen != seen
         self._silent = 0 if moved or self._beaten.is_set() else self._silent + 1

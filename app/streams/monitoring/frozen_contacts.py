@@ -32,5 +32,5 @@ class FrozenContacts:
         self._thawed.pop(partition, None)
 
     def count(self) -> int:
-        """Over all partitions."""
+        """Frozen contacts over all partitions."""
         return sum(len(known) for known in self._frozen.values())

@@ -58,7 +58,6 @@ class FaultCollector(Collector):
         self._faults = faults
 
     def collect(self) -> Iterator[Metric]:
-        """By tenant."""
         faulted = CounterMetricFamily(
             "heliograph_worker_call_faults", "calls that met a fault of ours", labels=["tenant"]
         )
@@ -74,7 +73,6 @@ class GateCollector(Collector):
         self._lines = lines
 
     def collect(self) -> Iterator[Metric]:
-        """By tenant."""
         limit = GaugeMetricFamily("heliograph_worker_calls_limit", "requests to Twilio at once, now", labels=["tenant"])
         inside = GaugeMetricFamily("heliograph_worker_calls_open", "requests to Twilio under way", labels=["tenant"])
         for tenant, line in self._lines.items():

@@ -31,7 +31,7 @@ STOP_LATER_MS = 999
 
 
 class InboundReconciliation:
-    """See the module. `shared`: other tenants have the same account, so texts are told apart by what they came to."""
+    """`shared`: other tenants have the same account, so texts are told apart by what they came to."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class Canceler(Protocol):
 
 
 class ScheduledCancels:
-    """See the module. `want` is told what came due."""
+    """`want` is told what came due."""
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ class StatusCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusChecks:
-    """See the module. `want` is told what came due; `round` asks and writes. `rows`: of a partition and a contact, the
+    """`want` is told what came due; `round` asks and writes. `rows`: of a partition and a contact, the
     messages in its row, and those of the given ids that have rows of their own."""
 
     def __init__(

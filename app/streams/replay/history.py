@@ -24,7 +24,7 @@ class HistoryStep(NamedTuple):
 
 
 class History(ContactFold):
-    """See the module. `pk`: fingerprint of the log's pseudonym key; `skipped`: offsets of inputs that the log says
+    """`pk`: fingerprint of the log's pseudonym key; `skipped`: offsets of inputs that the log says
     were set aside."""
 
     def __init__(self, topics: Topics, pk: str, skipped: Collection[int]) -> None:
@@ -78,11 +78,9 @@ class _Memory:
         self._spec, self._rows = spec, dict[bytes, bytes]()
 
     def get(self, key: bytes) -> bytes | None:
-        """See `StoredRow`."""
         return self._rows.get(key)
 
     def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
-        """See `StoredRow`."""
         return [self._rows.get(key) for key in keys]
 
     def keep(self, changed: Sequence[tuple[bytes, bytes | None]]) -> None:

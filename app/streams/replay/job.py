@@ -52,7 +52,7 @@ class PartitionReplay(msgspec.Struct, kw_only=True):
 
 
 class ReplayJob:
-    """See the module. `tell` hears how far it is: topic and partition, records read, records to read."""
+    """`tell` hears how far it is: topic and partition, records read, records to read."""
 
     def __init__(self, logs: PartitionReader, wanted: ReplaySelection, tell: Tell) -> None:
         self._logs, self._wanted, self._tell = logs, wanted, tell
@@ -60,7 +60,7 @@ class ReplayJob:
         self._changelogs = {t: topics.all[f"<app>-{t}-changelog"].name for t in (CONTACTS, MESSAGES)}
 
     async def run(self, partitions: list[int]) -> AsyncIterator[PartitionReplay]:
-        """Partition after partition."""
+        """Replay one partition after the other."""
         for number in partitions:
             async with _shelves() as (rows, live):
                 yield await self._partition(number, rows, live)

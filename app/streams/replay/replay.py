@@ -37,13 +37,13 @@ class ReplayObserver(Protocol):
 
 
 class NoObserver:
-    """Nobody looks on."""
+    """An observer that does nothing."""
 
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
-        """See `Watch`."""
+        """Nothing is done with a changed row."""
 
     def unsure(self, key: bytes) -> None:
-        """See `Watch`."""
+        """Nothing is done with a row that cannot be trusted."""
 
 
 class Replay:
@@ -183,7 +183,6 @@ class _PartialLogRows:
         self.offset = 0
 
     def get(self, key: bytes) -> bytes | None:
-        """One row."""
         value = self._replayed.get(key)
         if value is not None or self._live is None or not (live := self._live.get(key)):
             return value

@@ -23,7 +23,6 @@ class RowStore:
         self._db: Any = rocksdict.Rdict(str(path), options)
 
     def get(self, key: bytes) -> bytes | None:
-        """One value."""
         value: bytes | None = self._db.get(key)
         return value
 
@@ -40,7 +39,7 @@ class RowStore:
             self._db.put(key, value, self._unsafe)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every pair."""
+        """Every key with its value."""
         yield from self._db.items()
 
     def close(self) -> None:

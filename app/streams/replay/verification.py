@@ -61,7 +61,6 @@ class RowVerification:
         return len(self._wrong)
 
     def changed(self, table: str, key: bytes, row: Any | None, offset: int) -> None:
-        """See `replay.Watch`."""
         live = self._live[table].get(key)
         if live is None:
             self._without_row(table, key, row, offset)
@@ -77,7 +76,7 @@ class RowVerification:
             self._differs(table, key, dropped if row is None else stale)
 
     def unsure(self, key: bytes) -> None:
-        """See `replay.Watch`. What was found of its row before counts no more."""
+        """The row cannot be trusted yet. What was found of its row before counts no more."""
         self._unsure.add(key)
         for table in self._live:
             if self._wrong.pop((table, key), None) is not None:

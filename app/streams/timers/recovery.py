@@ -16,7 +16,7 @@ Row = TypeVar("Row", Contact, Message)
 
 
 class TimerRecovery:
-    """See the module. `see` is told every message in a contact's row, `see_contact` every such row with its id;
+    """`see` is told every message in a contact's row, `see_contact` every such row with its id;
     `fresh`: ids of messages and contacts that changed since the partition is ours; `note` is told the key of a row that
     cannot be armed, and why: it has no timers, and all others have theirs."""
 
