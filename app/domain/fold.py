@@ -72,8 +72,9 @@ def fold(contact: Contact | None, rows: Messages, record: Input, place: LogPosit
     `rows`: of table `messages`, by message key, those that the record names and the contact's row does not hold.
 
     A worker may die after it wrote message rows and before it wrote the contact's. Such a message row shows this input
-    already: nothing is decided on it again, but what the input says of the contact is (`repeats`). That is exact only
-    if no later input has changed the message row, so an input that changes both ends its cycle (`ends_cycle`): all that
+    already: nothing is decided on it again, but what the input says of the contact is (`duplicate_inputs`). That is
+    exact only if no later input has changed the message row, so an input that changes both ends its cycle
+    (`ends_cycle`): all that
     it changed is durable before another input is folded. A message row is dropped behind the contact's row, which then
     says that inputs of the message are folded. `ops/decisions/0015` goes through every place to die.
     """

@@ -21,7 +21,7 @@ from app.domain.model.identity import key_fingerprint
 from app.ingress.durable.producer import ProducerConnection
 from app.ingress.durable.spool import Spool
 from app.ingress.durable.writer import LogWriter
-from app.ingress.http.connection_close import ConnectionClose
+from app.ingress.http.connection_close import CloseReason
 from app.ingress.http.connections import BODY_S, HEAD_S, Connections
 from app.ingress.http.responses import problem
 from app.ingress.v1.access import Access, Endpoint
@@ -118,7 +118,7 @@ class Ingress:
         return "; ".join(filter(None, parts))
 
     def routes(self) -> list[Route]:
-        """Of the public port, webhooks apart (see `hooks.read_path`)."""
+        """Of the public port, webhooks apart (see `routes.read_path`)."""
         by_path: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.messages.endpoints:
             by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -205,7 +205,7 @@ class IngressCollector(Collector):
         cut = CounterMetricFamily(
             "heliograph_ingress_cut", "connections ended for what came, or did not come, on them", labels=["why"]
         )
-        for why in ConnectionClose:
+        for why in CloseReason:
             cut.add_metric([why], self._ingress.connections.cut[why])
         yield cut
         log = self._ingress.log

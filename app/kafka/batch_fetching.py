@@ -27,7 +27,7 @@ HELD_BYTES = 64 << 20
 FETCHES = 4
 
 
-class ReadPosition(NamedTuple):
+class ReadMode(NamedTuple):
     """How a partition is read. `records`: maximum in a turn; `consecutive`: a gap in the offsets means lost records."""
 
     form: Form
@@ -91,7 +91,7 @@ class BatchFetching:
     `reading_of` says how each partition is read.
     """
 
-    def __init__(self, fetcher: Any, reading_of: Callable[[TopicPartition], ReadPosition]) -> None:
+    def __init__(self, fetcher: Any, reading_of: Callable[[TopicPartition], ReadMode]) -> None:
         self._fetcher, self._reading_of = fetcher, reading_of
         self._client = fetcher._client = _Client(fetcher._client)
         self._process, fetcher._proc_fetch_request = fetcher._proc_fetch_request, self._proc_fetch_request
@@ -208,7 +208,7 @@ def read_in_turns(consumer: Any, records: int = 1000) -> None:
 
     `records`: maximum number of one partition in a turn.
     """
-    fetching = BatchFetching(consumer._fetcher, lambda _: ReadPosition(fetched_records, records, consecutive=False))
+    fetching = BatchFetching(consumer._fetcher, lambda _: ReadMode(fetched_records, records, consecutive=False))
 
     async def lists(*args: Any, **options: Any) -> dict[TopicPartition, list[FetchedRecord]]:
         return {tp: taken.records for tp, taken in (await fetching.taken(*args, **options)).items() if taken.records}

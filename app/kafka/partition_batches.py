@@ -52,7 +52,7 @@ class Form(Protocol):
     """What records are made into. `unreadable`: why they are not as they were produced, or ""."""
 
     def __call__(self, tp: TopicPartition, records: Sequence[Any], unreadable: str) -> Sequence[Any]:
-        """One item for each record; they have the attributes of `Record`."""
+        """One item for each record; they have the attributes of `ParsedRecord`."""
         ...
 
 

@@ -16,7 +16,7 @@ from app import clock, telemetry
 from app.kafka.batch_fetching import read_in_turns
 from app.read_model.bounds import find_violation
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
-from app.read_model.store import REFUSED_DATA, Change, Store, StoredOffset
+from app.read_model.store import REFUSED_DATA, Change, Store, StoredPartition
 from app.records.codec import InvalidFieldError, decode
 from app.records.numbers import NotifyNumberChanged
 from app.records.outcomes import NotifyOutcome
@@ -47,7 +47,7 @@ class Projection:
     ) -> None:
         self.topics, self._key, self._keep_ms = topics, pseudonym_key, keep_ms
         self.store = store
-        self._next: dict[StoredOffset, int] = {}
+        self._next: dict[StoredPartition, int] = {}
         self._noted_s = self._forgot_s = 0.0
         self._alive_ms = clock.now_ms()
         self.unreadable = self.projected = self.lag = 0
@@ -81,7 +81,7 @@ class Projection:
         self._next = await asyncio.to_thread(self.store.next_offsets)
         begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
         for place in places:
-            wanted = self._next.get(StoredOffset(place.topic, place.partition), begins[place])
+            wanted = self._next.get(StoredPartition(place.topic, place.partition), begins[place])
             if not begins[place] <= wanted <= ends[place]:
                 log.warning("read_model.gap", topic=place.topic, partition=place.partition, wanted=wanted)
             self._consumer.seek(place, wanted if begins[place] <= wanted <= ends[place] else begins[place])
@@ -118,17 +118,17 @@ class Projection:
 
     async def _project(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
         for where, records in fetched.items():
-            place = StoredOffset(where.topic, where.partition)
+            place = StoredPartition(where.topic, where.partition)
             for start in range(0, len(records), BATCH):
                 await self._write(place, records[start : start + BATCH])
 
-    async def _write(self, place: StoredOffset, records: Sequence[Any]) -> None:
+    async def _write(self, place: StoredPartition, records: Sequence[Any]) -> None:
         await self._apply(place, [(record, self._change(record)) for record in records])
         self.projected += len(records)
         first = records[0].timestamp
         self.oldest_ms = min(self.oldest_ms or first, first)
 
-    async def _apply(self, place: StoredOffset, changes: Sequence[tuple[Any, RowChange | None]]) -> None:
+    async def _apply(self, place: StoredPartition, changes: Sequence[tuple[Any, RowChange | None]]) -> None:
         """Apply changes in one transaction; if the database rejects a value, each alone, without the rejected one."""
         after = changes[-1][0].offset + 1
         rows = [change for _, change in changes if change is not None]

@@ -35,7 +35,7 @@ UNREADABLE_STATE = (msgspec.MsgspecError, TypeError)
 MOST_IDS = 500
 
 
-class StoredOffset(NamedTuple):
+class StoredPartition(NamedTuple):
     """A partition of a topic."""
 
     topic: str
@@ -60,14 +60,14 @@ class Store:
         """The same database's rows of another generation."""
         return Store(self._engine, generation)
 
-    def next_offsets(self) -> dict[StoredOffset, int]:
+    def next_offsets(self) -> dict[StoredPartition, int]:
         """The offset of the next record to project, by partition; nothing where none was projected yet."""
         query = sa.select(offsets).where(offsets.c.generation == self.generation)
         with self._engine.connect() as connection:
-            return {StoredOffset(row.topic, row.partition): row.next_offset for row in connection.execute(query)}
+            return {StoredPartition(row.topic, row.partition): row.next_offset for row in connection.execute(query)}
 
     def apply(
-        self, place: StoredOffset, before: int | None, after: int, changes: Sequence[tuple[str, str, Change]]
+        self, place: StoredPartition, before: int | None, after: int, changes: Sequence[tuple[str, str, Change]]
     ) -> None:
         """One batch: `changes` are message id, tenant and what becomes of the row, in the order of the log.
 
@@ -90,7 +90,7 @@ class Store:
             if changed:
                 connection.execute(self._upsert, [self.row_of(state) for state in changed.values()])
 
-    def _move(self, connection: sa.Connection, place: StoredOffset, before: int | None, after: int) -> None:
+    def _move(self, connection: sa.Connection, place: StoredPartition, before: int | None, after: int) -> None:
         named = {"generation": self.generation, "topic": place.topic, "partition": place.partition}
         if before is None:
             try:

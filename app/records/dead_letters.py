@@ -73,7 +73,7 @@ class NotifyDeadletterOpened(
 DeadletterRecord = NotifyDeadletter | NotifyDeadletterHandled | NotifyDeadletterOpened
 
 
-class LostPayload(NamedTuple):
+class LostRecord(NamedTuple):
     """The record a letter is about. `place`: partition-offset, or an id of the door's; `at_ms`: its log time; `part`:
     the value is the beginning of the record's own, or a batch that could not be read."""
 
@@ -86,7 +86,7 @@ class LostPayload(NamedTuple):
     part: bool = False
 
 
-def dead_letter(sealer: Sealer, lost: LostPayload, field: str, rule: str) -> tuple[bytes, Headers]:
+def dead_letter(sealer: Sealer, lost: LostRecord, field: str, rule: str) -> tuple[bytes, Headers]:
     """Value and headers of the dead letter of a record. Never raises, and always fits `notify.deadletters`: what is too
     long is kept as a prefix, and the letter says so (`cut`)."""
     source, at = f"{lost.topic}-{lost.place}", clock.iso(lost.at_ms)

@@ -13,7 +13,7 @@ from app.records.seal import Content, Sealer
 TWILIO_ANSWERS = {KEYWORD, OPT_OUT_TYPE}
 
 
-class ArrivalMeta(msgspec.Struct, frozen=True, kw_only=True):
+class ArrivedText(msgspec.Struct, frozen=True, kw_only=True):
     """A text that came in. `person`, `to`: addresses as Twilio gives them; `at_ms`: when it was received;
     `token`: of Twilio's event; `raw`: the webhook as it came, encoded."""
 
@@ -41,7 +41,7 @@ class InboundTextBuilder:
         self._sealer, self._key, self._pk = sealer, key, key_fingerprint(key)
 
     def input(
-        self, record_id: str, tenant: str, came: ArrivalMeta, reading: Classification, *, ours: bool
+        self, record_id: str, tenant: str, came: ArrivedText, reading: Classification, *, ours: bool
     ) -> tuple[str, TextArrived]:
         """Contact id and input. `ours`: we answer the keyword ourselves."""
         address, known = read_address(came.person), reading.intent is not Intent.NONE

@@ -24,8 +24,9 @@ With the SDK: `client.api.base_url = "http://127.0.0.1:4010"`. A text lives queu
 undelivered, failed or silent (no report after sent), by script, seed and number: the same numbers in the same order end
 the same in every run. Callbacks are signed with the auth token and retried as the URL's fragment (#rc=5&rp=all) says.
 
-`control` is the app; `api`, `rules`, `listing`, `text` its REST side, `lookup`, `linetypes` its Lookup; `lives`,
-`queues`, `person` what becomes of a text; `people`, `consent` those who text in; `webhooks`, `posting`, `signing` what
-is called back; `faults`, `scripts`, `chance` what goes wrong; `account`, `guard`, `holdings`, `numbers`, `services`
-what it holds besides texts, `senders` what may send by that; `config`, `state` what it knows.
+`control` is the app; `api`, `rules`, `message_pages`, `text` are its REST side, `lookup` and `line_types` its Lookup;
+`message_life`, `queues`, `recipient` decide what becomes of a text; `inbound_people`, `consent` play those who text in;
+`webhooks`, `webhook_client`, `signature` call back; `faults`, `scripts`, `seeded_chance` decide what goes wrong;
+`account`, `account_access`, `account_data`, `numbers`, `services` hold what it has besides texts, `senders` says who
+may send by that; `config` and `state` are its memory.
 """

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.simulator import rules
-from app.simulator.listing import PageError, page
 from app.simulator.message_life import MessageLifecycles
+from app.simulator.message_pages import PageError, page
 from app.simulator.rules import MAX_VALIDITY_S, CreateForm, CreateRejection, refusal, send_at, sender_of
 from app.simulator.state import SimulatorState, new_sid
 from app.simulator.text import StoredText, resource

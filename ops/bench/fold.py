@@ -155,7 +155,7 @@ class Folding(DevCluster):
         self._program = program
 
     def add_worker(self, number: int) -> ChildProcess:
-        """See `Stand`."""
+        """Start a worker of this program in place of the product's own."""
         folder, log = self.plan.directory / "worker", self.plan.directory / "logs" / "worker.log"
         env = {**self.env, "HELIOGRAPH_DATA_DIR": str(folder), "HELIOGRAPH_INTERNAL_PORT": "0"}
         part = ChildProcess(f"worker-{number}", ["worker"] if self._program[0] == "-m" else [], env, log, self._program)

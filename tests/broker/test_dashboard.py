@@ -19,7 +19,7 @@ from app.domain.lanes.circuit_breaker import CircuitBreaker
 from app.domain.lanes.lane import Lane
 from app.domain.metrics.windows import BOUNDS, METRICS
 from app.domain.model.vocabulary import Proof
-from app.ingress.http.connection_close import ConnectionClose
+from app.ingress.http.connection_close import CloseReason
 from app.ingress.worker_metrics import WorkersCollector
 from app.internal_server import InternalServer, internal_app
 from app.kafka.group_progress import Offsets
@@ -124,7 +124,7 @@ async def troubled(
         assert (await ingress.post("/twilio/status", {"AccountSid": "AC0"}, "guessed")).status_code == 403
     ingress.ingress.webhooks.answered["status", 503] += 1
     ingress.ingress.log._refusals.count += 1
-    ingress.ingress.connections.cut[ConnectionClose.SILENT] += 1
+    ingress.ingress.connections.cut[CloseReason.SILENT] += 1
     faults["default"] += 1
     aside["notify.requests"] += 1
     contained.counts["lister"] += 1

@@ -16,7 +16,7 @@ from app import clock
 from app.config.settings import Settings
 from app.dev.dev_cluster import DevCluster
 from app.domain.content.surrogates import WARNING
-from app.records.dead_letters import RETRY_OF, LostPayload, dead_letter
+from app.records.dead_letters import RETRY_OF, LostRecord, dead_letter
 from app.records.envelope import Headers
 from app.records.seal import Sealer
 from tests.support.cluster import event, prefix, produce, read, records, standing
@@ -98,7 +98,7 @@ def test_nothing_is_produced_unless_every_letter_is_fit_and_somebody_said_yes(st
     assert missing.returncode == 1 and "0-999999: is no letter" in missing.stderr
     assert run(stand, "retry", letter).returncode == 1
     assert run(stand, "retry", "+12125550100").returncode == 2
-    doors = by_hand(stand, {"form": {}}, LostPayload("ingress", "0" * 32, None, b"{}", clock.now_ms()))
+    doors = by_hand(stand, {"form": {}}, LostRecord("ingress", "0" * 32, None, b"{}", clock.now_ms()))
     assert "came from no topic of ours" in run(stand, "retry", doors, "--yes").stderr
     assert len(records(stand, "notify.requests")) == before
 
@@ -130,11 +130,11 @@ def test_what_other_serializers_write_is_texted_and_what_was_replaced_is_said(st
 def test_what_cannot_be_produced_again_is_said_and_the_longest_letter_is_taken(stand):
     topic = prefix(stand) + "notify.requests"
     odd = by_hand(
-        stand, {}, LostPayload(topic, "4-8001", None, b"{}", clock.now_ms(), [("\udcff\udcfe", b"1"), ("x", b"2")])
+        stand, {}, LostRecord(topic, "4-8001", None, b"{}", clock.now_ms(), [("\udcff\udcfe", b"1"), ("x", b"2")])
     )
     done = run(stand, "retry", odd, "--yes")
     assert done.returncode == 0 and f"{odd}: header \\xff\\xfe is left out" in done.stderr
-    long = by_hand(stand, {}, LostPayload(topic, "4-8002", b"k", os.urandom(5_000_000), clock.now_ms(), [("x", b"2")]))
+    long = by_hand(stand, {}, LostRecord(topic, "4-8002", b"k", os.urandom(5_000_000), clock.now_ms(), [("x", b"2")]))
     assert "(5000000 bytes, cut)" in run(stand, "list").stdout
     refused = run(stand, "retry", long, "--yes")
     assert refused.returncode == 1 and "its record (5000000 bytes of value) was too long for a letter" in refused.stderr
@@ -145,10 +145,10 @@ def at(stand: DevCluster, partition: int) -> list[dict[str, Any]]:
     return [row for row in listed(stand) if row["source"].startswith(f"{prefix(stand)}notify.requests-{partition}-")]
 
 
-def by_hand(stand: DevCluster, value: dict[str, Any], lost: LostPayload | None = None) -> str:
+def by_hand(stand: DevCluster, value: dict[str, Any], lost: LostRecord | None = None) -> str:
     """A letter about a record that is good by now, as an earlier build or setting may have refused it."""
     topic, raw = prefix(stand) + "notify.requests", json.dumps(value).encode()
-    lost = lost or LostPayload(topic, "2-7777", b"a key", raw, clock.now_ms(), [("x", b"1")])
+    lost = lost or LostRecord(topic, "2-7777", b"a key", raw, clock.now_ms(), [("x", b"1")])
     source = f"{lost.topic}-{lost.place}"
     sealer = Sealer(Settings.read(stand.env).seal_keys)
     plain(stand, "notify.deadletters", source.encode(), dead_letter(sealer, lost, "body", "was refused then")[0], [], 2)

@@ -18,7 +18,7 @@ from app.dev.process import ChildProcess
 from app.kafka.batch_watch import SET_ASIDE
 from app.kafka.group_progress import GroupSnapshot
 from app.kafka.group_reader import GroupReader
-from app.records.dead_letters import FAULT, LostPayload, dead_letter
+from app.records.dead_letters import FAULT, LostRecord, dead_letter
 from app.records.seal import Sealer
 from app.records.topics import Topics
 from tests.support.bridged import Samples
@@ -175,7 +175,7 @@ def test_doctor_names_records_set_aside_and_contacts_that_are_frozen_until_they_
         (f"{place.prefix}contacts", "is missing"),
     ]
     for number, (topic, rule) in enumerate(lost):
-        value, _ = dead_letter(sealer, LostPayload(topic, f"0-{number}", b"k", b"{}", 0), "", rule)
+        value, _ = dead_letter(sealer, LostRecord(topic, f"0-{number}", b"k", b"{}", 0), "", rule)
         place.produce("notify.deadletters", "same partition", value)
 
     topics, client = Topics(place.prefix, place.prefix), {"bootstrap_servers": kafka}

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from app.dev.dev_cluster import DevCluster
 from app.dev.process import ChildProcess
 from app.read_model.state import MessageState, after_outcome, after_update, key_hash
-from app.read_model.store import Store, StoredOffset, state_of
+from app.read_model.store import Store, StoredPartition, state_of
 from app.read_model.tables import database_url, messages, offsets, open_engine, read_models
 from app.records.outcomes import NotifyOutcome
 from app.records.topics import Topics
@@ -49,12 +49,16 @@ class Site:
         }
         self.engine = open_engine(database_url(url, path))
         self.part = ChildProcess("read-model", ["read-model", "run", "--port", "0"], self.env, path / "read-model.log")
-        self._producer, self.sent, self.expected = Producer(config), Counter[StoredOffset](), dict[str, MessageState]()
+        self._producer, self.sent, self.expected = (
+            Producer(config),
+            Counter[StoredPartition](),
+            dict[str, MessageState](),
+        )
 
     def write(self, topic: str, record: NotifyUpdated | NotifyOutcome | bytes, partition: int = 0) -> None:
         raw = record if isinstance(record, bytes) else msgspec.json.encode(record)
         self._producer.produce(topic, raw, partition=partition)
-        self.sent[StoredOffset(topic, partition)] += 1
+        self.sent[StoredPartition(topic, partition)] += 1
 
     def write_lives(self, count: int, first: int) -> None:
         """Messages from opened to outcome, ten records each; a producer that died repeats the last two."""

@@ -16,7 +16,7 @@ from app.domain.model.identity import key_fingerprint
 from app.domain.model.inputs import MessageRequested, TextArrived
 from app.domain.model.vocabulary import Intent
 from app.records.caller_fields import CallerFields, encode_caller_fields
-from app.records.dead_letters import LostPayload, dead_letter
+from app.records.dead_letters import LostRecord, dead_letter
 from app.records.seal import Content, Sealer
 from app.records.webhooks import RawWebhook
 from tests.support.commands import KEYS
@@ -78,7 +78,7 @@ def place(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> TopicEnvironm
         made.produce("contacts", CONTACT, msgspec.json.encode(record))
     made.produce("notify.outcomes", MESSAGE, outcome())
     made.produce("heliograph-contacts-changelog", CONTACT, doubtful())
-    lost = LostPayload("notify.requests", "0-1", HOSTILE.encode(), HOSTILE.encode(), 1, [(HOSTILE, HOSTILE.encode())])
+    lost = LostRecord("notify.requests", "0-1", HOSTILE.encode(), HOSTILE.encode(), 1, [(HOSTILE, HOSTILE.encode())])
     made.produce("notify.deadletters", "a", dead_letter(SEALER, lost, HOSTILE, HOSTILE)[0])
     return made
 

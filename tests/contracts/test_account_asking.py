@@ -6,7 +6,7 @@ import pytest
 
 from app.internal_server import InternalServer
 from app.provider.account.account_reader import read_account, read_held, read_service, read_services
-from app.provider.account.messages_api import MessageChange, listed
+from app.provider.account.messages_api import MessageFilter, listed
 from app.provider.account.sdk_client import SdkClient, UnansweredCallError
 from tests.support.simulated import ACCOUNT, SERVICE, TOKEN, WebhookReceiver
 
@@ -62,6 +62,6 @@ async def test_a_next_page_on_another_server_is_not_asked_for() -> None:
 
 async def test_a_page_of_texts_that_is_none_is_refused_too() -> None:
     async def read(line: SdkClient) -> list[Any]:
-        return [text async for text in listed(line, MessageChange(), None)]
+        return [text async for text in listed(line, MessageFilter(), None)]
 
     assert (await refusal((429, JSON, b'{"code": 20429, "message": "slow", "status": 429}'), read)).code == 20429

@@ -15,7 +15,7 @@ from app.internal_server import InternalServer
 from app.provider.account.account_checks import check, look_at_urls
 from app.provider.account.account_reader import read_account
 from app.provider.account.desired_state import overridden
-from app.provider.account.findings import TODO, Finding, Name, shown
+from app.provider.account.findings import REMEDIES, Finding, Name, shown
 from app.provider.account.sdk_client import SdkClient, UnansweredCallError
 from app.simulator.config import SimulatorConfig
 from app.simulator.control import build
@@ -310,8 +310,10 @@ async def test_two_numbers_of_one_service_tell_once_what_is_wrong_with_it_and_ea
 
 
 def test_the_advice_on_an_application_is_not_to_apply_what_a_plan_refuses() -> None:
-    assert "heliograph twilio apply" in TODO[Name.URL_MISMATCH]
-    assert "apply" not in TODO[Name.URL_APPLICATION] and "off the number at Twilio" in TODO[Name.URL_APPLICATION]
+    assert "heliograph twilio apply" in REMEDIES[Name.URL_MISMATCH]
+    assert (
+        "apply" not in REMEDIES[Name.URL_APPLICATION] and "off the number at Twilio" in REMEDIES[Name.URL_APPLICATION]
+    )
 
 
 async def test_every_lane_that_leads_to_no_service_is_told() -> None:
@@ -386,7 +388,7 @@ async def test_p8_what_twilio_said_in_words_is_in_no_finding() -> None:
 
 
 def test_every_name_has_something_to_do() -> None:
-    assert set(TODO) == set(Name) and all(TODO.values())
+    assert set(REMEDIES) == set(Name) and all(REMEDIES.values())
 
 
 def test_overrides_are_added_once_and_a_password_in_a_url_is_hidden() -> None:

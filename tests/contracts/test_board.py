@@ -68,14 +68,14 @@ def test_bounds_asked_for_are_bounds_that_exist(expr):
 @pytest.mark.parametrize("expr", EXPRESSIONS)
 def test_values_of_closed_labels_that_are_asked_for_exist(expr):
     from app.domain.model.vocabulary import ErrorClass, OutcomeWord
-    from app.ingress.http.connection_close import ConnectionClose
+    from app.ingress.http.connection_close import CloseReason
     from app.ingress.webhooks.diagnosis import Misconfiguration
     from app.ingress.webhooks.rejections import RejectionReason
 
     closed = {
         "outcome": set(OutcomeWord),
         "error_class": set(ErrorClass),
-        "why": {*RejectionReason, *ConnectionClose},
+        "why": {*RejectionReason, *CloseReason},
         "mistake": set(Misconfiguration),
     }
     for selector in selectors(promql.parse(filled(expr))):

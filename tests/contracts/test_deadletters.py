@@ -14,7 +14,7 @@ from app.records.codec import MAX_FIELD, MAX_RULE
 from app.records.dead_letter_content import KEPT_HEADERS, LETTER_BYTES, OpenedContent, WholePart
 from app.records.dead_letters import (
     RETRY_OF,
-    LostPayload,
+    LostRecord,
     NotifyDeadletter,
     again,
     dead_letter,
@@ -41,7 +41,7 @@ headers = st.lists(st.tuples(names, longs), max_size=3) | st.builds(
 )
 
 
-def letter(lost: LostPayload) -> NotifyDeadletter:
+def letter(lost: LostRecord) -> NotifyDeadletter:
     """As it is read back, from a record that `notify.deadletters` takes."""
     value, made = dead_letter(SEALER, lost, "to", "is required")
     batch = BatchBuilder(1, 0)
@@ -66,7 +66,7 @@ def framed(header: tuple[str, bytes | None]) -> bytes:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @cases(longs, longs, headers)
 def test_a_letter_fits_and_gives_back_its_record_or_says_exactly_what_was_cut(key, value, given):
-    kept = letter(LostPayload("notify.requests", "3-17", key, value, 1, given))
+    kept = letter(LostRecord("notify.requests", "3-17", key, value, 1, given))
     opened = open_letter(SEALER, kept)
     assert kept.bytes == len(value or b"") and kept.cut == bool(opened.cut)
     assert opened.headers == given[: len(opened.headers)]
@@ -91,14 +91,14 @@ def test_a_record_as_long_as_its_topic_takes_is_kept_whole():
         (None, b"", [("h", b"v" * 2_097_000)]),
     ]:
         assert open_letter(
-            SEALER, letter(LostPayload("notify.requests", "3-17", key, value, 1, given))
+            SEALER, letter(LostRecord("notify.requests", "3-17", key, value, 1, given))
         ) == OpenedContent(key, value, given)
 
 
 @settings(max_examples=30, deadline=None)
 @cases(st.binary(max_size=50), st.integers(0, 3000), st.sampled_from([0, 100, 1_500_000]))
 def test_headers_however_many_keep_neither_key_nor_value_from_a_letter_and_hardly_lengthen_it(key, count, size):
-    kept = letter(LostPayload("notify.requests", "3-17", key, bytes(size), 1, [("", b"")] * count))
+    kept = letter(LostRecord("notify.requests", "3-17", key, bytes(size), 1, [("", b"")] * count))
     opened = open_letter(SEALER, kept)
     assert (opened.key, opened.value, len(opened.headers)) == (key, bytes(size), min(count, KEPT_HEADERS))
     assert kept.cut == (count > KEPT_HEADERS) == ("headers" in opened.cut)
@@ -113,7 +113,7 @@ def test_headers_however_many_keep_neither_key_nor_value_from_a_letter_and_hardl
     st.text(st.characters(categories=None)),
 )
 def test_no_field_rule_time_or_name_keeps_a_letter_from_being_written(field, rule, at_ms, name):
-    value, _ = dead_letter(SEALER, LostPayload("t", "0-0", None, None, at_ms, [(name, None)]), field, rule * 9)
+    value, _ = dead_letter(SEALER, LostRecord("t", "0-0", None, None, at_ms, [(name, None)]), field, rule * 9)
     kept = msgspec.json.decode(value, type=NotifyDeadletter)
     assert len(kept.field) <= MAX_FIELD and len(kept.rule) <= MAX_RULE
 
@@ -121,7 +121,7 @@ def test_no_field_rule_time_or_name_keeps_a_letter_from_being_written(field, rul
 def test_p8_the_hash_of_what_was_cut_stands_in_the_seal_alone():
     value = b"+12125550100" * 400_000
     raw, _ = dead_letter(
-        SEALER, LostPayload("notify.requests", "3-17", None, value, 1), "value", "is longer than 900000 bytes"
+        SEALER, LostRecord("notify.requests", "3-17", None, value, 1), "value", "is longer than 900000 bytes"
     )
     assert b'"cut":true' in raw and hashlib.sha256(value).hexdigest().encode() not in raw
 
@@ -141,7 +141,7 @@ def test_any_name_of_a_header_can_be_shown(name):
 
 
 def test_p8_nothing_of_the_record_can_be_read_in_its_letter():
-    lost = LostPayload(
+    lost = LostRecord(
         "notify.requests", "3-17", b"+12125550100", b'{"body":"secret text"}', 1, [("x-to", b"+12125550100")]
     )
     raw, _ = dead_letter(SEALER, lost, "to", "is required")
@@ -149,7 +149,7 @@ def test_p8_nothing_of_the_record_can_be_read_in_its_letter():
 
 
 def test_a_letter_opens_only_with_its_key_and_as_itself():
-    kept = letter(LostPayload("notify.requests", "3-17", b"k", b"v", 1))
+    kept = letter(LostRecord("notify.requests", "3-17", b"k", b"v", 1))
     with pytest.raises(UnsealError):
         open_letter(Sealer({"k1": b"9" * 32}), kept)
     with pytest.raises(UnsealError):
@@ -157,7 +157,7 @@ def test_a_letter_opens_only_with_its_key_and_as_itself():
 
 
 def test_a_letter_of_an_earlier_build_opens_without_key_and_headers():
-    old = msgspec.structs.replace(letter(LostPayload("notify.requests", "3-17", b"k", b"v", 1)), envelope="")
+    old = msgspec.structs.replace(letter(LostRecord("notify.requests", "3-17", b"k", b"v", 1)), envelope="")
     assert open_letter(SEALER, old) == OpenedContent(None, b"v", [])
 
 

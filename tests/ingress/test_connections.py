@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app.ingress.http.connection_close import ConnectionClose
+from app.ingress.http.connection_close import CloseReason
 from app.ingress.http.connections import MOST_BYTES
 from app.provider.webhook_forms import MAX_QUERY_BYTES
 from app.provider.webhooks import signature
@@ -207,4 +207,4 @@ async def test_many_slow_heads_leave_room_for_others_and_are_counted_by_reason(t
         assert {status(heard) for heard in await asyncio.gather(*(line.heard for line in slow))} == {408}
         page = (await made.http.get(f"{made.internal}/metrics")).text
     assert 'heliograph_ingress_cut_total{why="head_too_slow"} 300.0' in page
-    assert all(f'heliograph_ingress_cut_total{{why="{why}"}}' in page for why in ConnectionClose)
+    assert all(f'heliograph_ingress_cut_total{{why="{why}"}}' in page for why in CloseReason)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from app.domain.content.phone import read_address
-from app.ingress.webhooks.diagnosis import MOST_TENANTS, Misconfiguration, ReceivedWebhook, explain
+from app.ingress.webhooks.diagnosis import MOST_TENANTS, Misconfiguration, RefusedWebhook, explain
 from app.ingress.webhooks.rejections import LONGEST_EXPLAINED, Rate
 from app.ingress.webhooks.routes import Kind, WebhookRoutes, read_path
 from app.provider.webhooks import signature
@@ -37,7 +37,7 @@ HOOKS = WebhookRoutes(
 
 def seen(
     url: str, secret: str = "token-of-acme", form: Any = FORM, digest: str = "sha1", **given: Any
-) -> ReceivedWebhook:
+) -> RefusedWebhook:
     """What came to acme's status webhook, signed over `url` and `form`."""
     fields = {
         "kind": Kind.STATUS,
@@ -49,13 +49,13 @@ def seen(
         "digest": "sha1",
         "hook": HOOKS.find("acme", Kind.STATUS, {}),
     }
-    return ReceivedWebhook(**{**fields, **given})
+    return RefusedWebhook(**{**fields, **given})
 
 
 SIGNED, HASH = f"{CONFIGURED}?{QUERY}", "ab" * 32
 
 
-def seen_json(claimed: str, body_sha256: str, secret: str = "token-of-acme", path: str = "") -> ReceivedWebhook:
+def seen_json(claimed: str, body_sha256: str, secret: str = "token-of-acme", path: str = "") -> RefusedWebhook:
     """The same as JSON, whose hash the signed URL claims; `path`: another one than is configured."""
     query = QUERY + (f"&bodySHA256={claimed}" if claimed else "")
     base = f"{PUBLIC}{path}" if path or secret == "token-of-beta" else CONFIGURED

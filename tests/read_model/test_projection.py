@@ -12,13 +12,13 @@ from structlog.testing import capture_logs
 from app.read_model import projection as module
 from app.read_model.bounds import find_violation
 from app.read_model.projection import Projection
-from app.read_model.store import Store, StoredOffset
+from app.read_model.store import Store, StoredPartition
 from app.read_model.tables import messages
 from app.records.outcomes import NotifyOutcome, Recipient
 from app.records.updates import NotifyUpdated
 from tests.support.projected import KEY, outcome, update
 
-OUTCOMES = StoredOffset("notify.outcomes", 0)
+OUTCOMES = StoredPartition("notify.outcomes", 0)
 LONG = "x" * 300
 
 

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from app.read_model.state import AttemptState, MessageState
-from app.read_model.store import OtherWriterError, Store, StoredOffset
+from app.read_model.store import OtherWriterError, Store, StoredPartition
 from app.read_model.tables import SchemaError, open_engine, prepare_tables, read_models
 
-UPDATES = StoredOffset("notify.updates", 0)
+UPDATES = StoredPartition("notify.updates", 0)
 ONE, TWO = "a" * 20 + "-" + "1" * 20, "a" * 20 + "-" + "2" * 20
 
 
@@ -117,7 +117,7 @@ def test_writers_of_two_topics_do_not_overwrite_each_others_columns_of_a_row(eng
 
     applied = [
         threading.Thread(target=Store(engine, 1).apply, args=(place, None, 1, [(ONE, "acme", change)]))
-        for place, change in ((UPDATES, held), (StoredOffset("notify.outcomes", 0), ended))
+        for place, change in ((UPDATES, held), (StoredPartition("notify.outcomes", 0), ended))
     ]
     applied[0].start()
     assert inside.wait(20)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twilio.base.exceptions import TwilioRestException
 
 from app.simulator.config import SimulatorConfig
-from app.simulator.listing import page
+from app.simulator.message_pages import page
 from app.simulator.queues import SenderQueues
 from app.simulator.rules import CreateForm, refusal
 from app.simulator.state import SimulatorState

@@ -11,7 +11,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from app.kafka.batch_fetching import FETCHES, HELD_BYTES, TURN_BYTES, BatchFetching, ReadPosition, fetched_records
+from app.kafka.batch_fetching import FETCHES, HELD_BYTES, TURN_BYTES, BatchFetching, ReadMode, fetched_records
 from app.kafka.partition_batches import BatchPart
 from app.kafka.record_format import HEADER_BYTES, MAX_HEADERS
 from tests.support.batches import ProducedBatch, batch
@@ -66,7 +66,7 @@ class Fetcher:
 def run(story: Callable[[Fetcher, BatchFetching], Any], records: int = 10) -> None:
     async def life() -> None:
         fetcher = Fetcher()
-        await story(fetcher, BatchFetching(fetcher, lambda _: ReadPosition(fetched_records, records, consecutive=True)))
+        await story(fetcher, BatchFetching(fetcher, lambda _: ReadMode(fetched_records, records, consecutive=True)))
 
     asyncio.run(life())
 

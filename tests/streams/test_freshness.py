@@ -13,7 +13,7 @@ from app import clock
 from app.streams.engine import freshness
 from app.streams.engine.freshness import ASKED, Freshness, StoreFacts, followed_ms, why_in_full
 from app.streams.engine.producer import AppendResult
-from app.streams.engine.store import FollowedRows, followed_of, is_new, offset_of, wipe, write_rows
+from app.streams.engine.store import ChangelogProgress, followed_of, is_new, offset_of, wipe, write_rows
 
 PLACE, DAY_MS, NOW_MS = ("changelog", 3), 86_400_000, 1_800_000_000_000
 FACTS = StoreFacts({"changelog": "id1"}, {"changelog": DAY_MS})
@@ -40,7 +40,7 @@ def db(tmp_path: Path) -> Iterator[Any]:
 
 
 def filled(db: Any, age_ms: int, log_id: str = "id1", offset: int = 7) -> Any:
-    write_rows(db, [(b"a", b"row"), (b"\xfe" * 20, b"row")], offset, FollowedRows(NOW_MS - age_ms, log_id))
+    write_rows(db, [(b"a", b"row"), (b"\xfe" * 20, b"row")], offset, ChangelogProgress(NOW_MS - age_ms, log_id))
     return db
 
 
@@ -95,14 +95,14 @@ def test_wiping_leaves_nothing_and_what_is_written_after_it_stays(db: Any) -> No
     wipe(filled(db, 0))
     assert followed_of(db) is None and offset_of(db) == -1 and dict(db.items()) == {}
     filled(db, 5, offset=2)
-    assert (followed_of(db), offset_of(db), db.get(b"a")) == (FollowedRows(NOW_MS - 5, "id1"), 2, b"row")
+    assert (followed_of(db), offset_of(db), db.get(b"a")) == (ChangelogProgress(NOW_MS - 5, "id1"), 2, b"row")
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**13), st.integers(1, 10**12))
 def test_no_store_is_read_on_that_followed_for_the_last_time_before_tombstones_could_have_gone(now, at, kept):
     if now - at >= kept:
-        assert why_in_full(FollowedRows(at, "id1"), now, kept)
-    if why_in_full(FollowedRows(at, "id1"), now, kept):
+        assert why_in_full(ChangelogProgress(at, "id1"), now, kept)
+    if why_in_full(ChangelogProgress(at, "id1"), now, kept):
         assert now - at >= kept * 0.9
 
 
@@ -110,7 +110,7 @@ def test_a_restore_that_was_cut_short_followed_until_its_last_record_and_not_unt
     """A tombstone that it did not reach may be hardly younger than that record, and be compacted away soon."""
     old_ms = NOW_MS - DAY_MS
     assert followed_ms(6, old_ms, 9, NOW_MS) == followed_ms(6, old_ms, None, NOW_MS) == old_ms
-    assert why_in_full(FollowedRows(old_ms, "id1"), NOW_MS, DAY_MS) != ""
+    assert why_in_full(ChangelogProgress(old_ms, "id1"), NOW_MS, DAY_MS) != ""
 
 
 def test_a_whole_restore_followed_until_its_reading_began() -> None:

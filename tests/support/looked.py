@@ -22,7 +22,7 @@ from app.records.seal import Content, Sealer
 from app.records.topics import Topics
 from app.streams.engine.agent import Output
 from app.streams.monitoring.contained_faults import ContainedFaults
-from app.streams.reconcile.inbox import InboundReconciliation
+from app.streams.reconcile.inbound_reconciliation import InboundReconciliation
 from app.streams.reconcile.pager import Pager
 from app.streams.reconcile.status import StatusChecks
 from tests.support.given import ContactLog, doubtful, requested, taken, turn

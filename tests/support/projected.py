@@ -8,7 +8,7 @@ from app.clock import iso
 from app.domain.content.digests import payload_fingerprint
 from app.domain.model.identity import contact_id, message_id
 from app.read_model.state import AttemptState, MessageState, key_hash
-from app.read_model.store import Store, StoredOffset
+from app.read_model.store import Store, StoredPartition
 from app.read_model.tables import prepare_tables
 from app.records.envelope import Cause
 from app.records.outcomes import NotifyOutcome, Recipient
@@ -91,6 +91,6 @@ def put(engine: sa.Engine, *states: MessageState, caught_up: bool = True) -> Non
     prepare_tables(engine)
     store = Store(engine, 1)
     changes = [(one.message_id, one.tenant, lambda _, one=one: one) for one in states]
-    store.apply(StoredOffset("notify.updates", 0), None, len(states), changes)
+    store.apply(StoredPartition("notify.updates", 0), None, len(states), changes)
     if caught_up:
         store.caught_up(clock.now_ms())

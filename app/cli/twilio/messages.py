@@ -22,7 +22,7 @@ from app.config import parsers
 from app.config.tenants import Tenant
 
 if TYPE_CHECKING:
-    from app.provider.account.messages_api import MessageChange, TwilioMessage
+    from app.provider.account.messages_api import MessageFilter, TwilioMessage
     from app.provider.account.sdk_client import SdkClient
 
 SID = sids(["SM", "MM"])
@@ -95,15 +95,15 @@ def list_texts(
       heliograph twilio messages list --since 1h
       heliograph twilio messages list --to +14155550123 --all --json | jq -r .status
     """
-    from app.provider.account.messages_api import MessageChange
+    from app.provider.account.messages_api import MessageFilter
 
-    wish, account = MessageChange(to=to, sender=sender, since=_time(since), until=_time(until)), one(tenant)
+    wish, account = MessageFilter(to=to, sender=sender, since=_time(since), until=_time(until)), one(tenant)
     if reveal:
         _recorded(account, "", by)
     asking(account, _list, wish, None if everything else limit, reveal, as_json)
 
 
-async def _list(line: "SdkClient", wish: "MessageChange", limit: int | None, reveal: bool, as_json: bool) -> None:
+async def _list(line: "SdkClient", wish: "MessageFilter", limit: int | None, reveal: bool, as_json: bool) -> None:
     from app.provider.account.messages_api import listed
 
     async for text in listed(line, wish, limit):

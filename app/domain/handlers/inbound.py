@@ -18,7 +18,7 @@ from app.domain.rules.attempt_evaluation import suppress
 from app.domain.rules.decision_context import DecisionContext, key_of
 
 
-class InboundFacts(Protocol):
+class AttemptFacts(Protocol):
     """What an answer, a report or a text on Twilio's list says of an attempt."""
 
     @property
@@ -47,7 +47,7 @@ def texted(case: DecisionContext, record: TextArrived) -> None:
     case.record(TextReceived(sid=record.sid, intent=record.intent))
 
 
-def learn(case: DecisionContext, held: tuple[Message, Attempt], told: InboundFacts, received_ms: int, sid: str) -> None:
+def learn(case: DecisionContext, held: tuple[Message, Attempt], told: AttemptFacts, received_ms: int, sid: str) -> None:
     """`held`: message and attempt as they stand after what is told. A failure of what was delivered says nothing."""
     message, attempt = held
     digest = digest_of(message, plain=attempt.plain)
@@ -74,7 +74,7 @@ def _reached(case: DecisionContext, by: str, told_by: str = "") -> None:
         case.record(FailuresForgotten())
 
 
-def _failed(case: DecisionContext, failure: Failure, told: InboundFacts, own: str) -> None:
+def _failed(case: DecisionContext, failure: Failure, told: AttemptFacts, own: str) -> None:
     """Messages count, not attempts: the retries of one are the same trouble."""
     assert told.error is not None, "a failure has a class"
     known = [f for f in case.contact.number.failures if failure.at_ms - f.at_ms <= FAILURES_KEPT_MS]

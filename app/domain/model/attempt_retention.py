@@ -8,7 +8,7 @@ numbers go on growing; the message counts them, and its outcome says how many th
 from app.domain.model.contact import Attempt, Message
 from app.domain.model.vocabulary import CreateResult, DeliveryStatus, ErrorClass
 
-# More than the backoff of abandoned claims and of refusals counts (`timing.backoff_ms` stands still after seven).
+# More than the backoff of abandoned claims and of refusals counts (`schedule.backoff_ms` stands still after seven).
 KEPT_ATTEMPTS = 20
 # Classes of refusals that wait and are tried again for as long as the message lives. Fraud blocks and media that cannot
 # be delivered are not among them: another attempt is allowed once after such a refusal, so the row must remember it.

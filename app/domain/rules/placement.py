@@ -6,7 +6,7 @@ that allows a further attempt makes the message active again.
 
 What leaves the contact's row is forgotten there but for the SIDs of its attempts (`DepartedAttempt`): Twilio's list
 bears no
-id of ours, and a text whose attempt is known must not be taken for that of an attempt in doubt (see `listing`).
+id of ours, and a text whose attempt is known must not be taken for that of an attempt in doubt (see `reconciliation`).
 """
 
 from collections.abc import Iterator, Mapping

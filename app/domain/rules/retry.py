@@ -2,7 +2,7 @@
 
 A report of a failure is final: what it names was not delivered. The classes here allow another attempt; every failure
 that an attempt has met must allow it, so that no order of reports decides. Waits of ours have jitter
-(`timing.with_jitter`); those that Twilio names (Retry-After, a block, a time of day) have none.
+(`schedule.with_jitter`); those that Twilio names (Retry-After, a block, a time of day) have none.
 """
 
 from app.domain.model.attempt_retention import is_full

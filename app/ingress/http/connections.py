@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.ingress.http.connection_close import ANSWERS, ConnectionClose
+from app.ingress.http.connection_close import ANSWERS, CloseReason
 from app.ingress.http.request_head import HeaderLeniency, head_fault
 from app.ingress.http.responses import Answer
 
@@ -48,7 +48,7 @@ class Connections:
     def __init__(self, body_s: float, head_s: float = HEAD_S, most_bytes: int = MOST_BYTES) -> None:
         self.body_s, self.head_s, self.most_bytes = body_s * LONGER, head_s, most_bytes
         self.linger_s = min(LINGER_S, head_s)
-        self.cut: Counter[ConnectionClose] = Counter()
+        self.cut: Counter[CloseReason] = Counter()
         self.open: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -157,13 +157,13 @@ class Connection(HttpToolsProtocol):
         self._room -= len(data)
         self._silent = False
         if self._stage == HEAD and not self._leniency.allows(data):
-            self._end(ConnectionClose.HEADER_CHARACTERS)
+            self._end(CloseReason.HEADER_CHARACTERS)
             return
         super().data_received(data)
         if self._stage in (WHOLE, OVER):
             return
         if self._room < 0:
-            self._end(ConnectionClose.HEAD_TOO_LONG if self._stage == HEAD else ConnectionClose.FRAMING_TOO_LONG)
+            self._end(CloseReason.HEAD_TOO_LONG if self._stage == HEAD else CloseReason.FRAMING_TOO_LONG)
         elif self._stage != self._timed:
             self._timed = self._stage
             self.due_s = self.loop.time() + (self._bounds.head_s if self._stage == HEAD else self._bounds.body_s)
@@ -174,7 +174,7 @@ class Connection(HttpToolsProtocol):
             return
         if self.parser.should_upgrade():
             # What follows would not be read as a body.
-            self._end(ConnectionClose.UPGRADE)
+            self._end(CloseReason.UPGRADE)
             return
         self._leniency.end()
         if (fault := head_fault(self.headers, self.parser.get_http_version())) is not None:
@@ -193,7 +193,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._unwanted += len(body)
             if self._unwanted > MOST_UNWANTED:
-                self._shut(ConnectionClose.BODY_UNWANTED)
+                self._shut(CloseReason.BODY_UNWANTED)
 
     def on_message_complete(self) -> None:
         """Nothing is expected: the answer has its own limits, and after it uvicorn's for an idle connection."""
@@ -207,7 +207,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """In our form, not as plain text."""
-        self._end(ConnectionClose.NO_HTTP)
+        self._end(CloseReason.NO_HTTP)
 
     def _unsupported_upgrade_warning(self) -> None:
         """It was answered: nothing that an operator reads."""
@@ -217,14 +217,14 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing() or self._stage == OVER:
             self.transport.abort()
         elif self.unread_s < self.due_s:
-            self._over(ConnectionClose.ANSWERS_UNREAD)
+            self._over(CloseReason.ANSWERS_UNREAD)
             self.transport.abort()
         elif self._stage == BODY:
-            self._end(ConnectionClose.BODY_TOO_SLOW)
+            self._end(CloseReason.BODY_TOO_SLOW)
         else:
-            self._end(ConnectionClose.SILENT if self._silent else ConnectionClose.HEAD_TOO_SLOW)
+            self._end(CloseReason.SILENT if self._silent else CloseReason.HEAD_TOO_SLOW)
 
-    def _end(self, why: ConnectionClose) -> None:
+    def _end(self, why: CloseReason) -> None:
         answer = ANSWERS.get(why) if self._interrupted() else None
         self._over(why)
         if answer is None:
@@ -235,14 +235,14 @@ class Connection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def _shut(self, why: ConnectionClose) -> None:
+    def _shut(self, why: CloseReason) -> None:
         """Its answer was given, and can be read while the rest is held up where it comes from."""
         self._over(why)
         self.flow.pause_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def _over(self, why: ConnectionClose) -> None:
+    def _over(self, why: CloseReason) -> None:
         self._bounds.cut[why] += 1
         self._stage, self.due_s = OVER, self.loop.time() + self._bounds.linger_s
         self._forget()

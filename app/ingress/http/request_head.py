@@ -8,7 +8,7 @@ front may have read it the other way (RFC 9112, section 11.2).
 import re
 from typing import Any
 
-from app.ingress.http.connection_close import ConnectionClose
+from app.ingress.http.connection_close import CloseReason
 
 Headers = list[tuple[bytes, bytes]]
 # Read here by the first or by the last that stands there, or by a proxy in front.
@@ -64,7 +64,7 @@ class HeaderLeniency:
         self._parser.set_dangerous_leniencies(lenient_headers=lenient)
 
 
-def head_fault(headers: Headers, http_version: str) -> ConnectionClose | None:
+def head_fault(headers: Headers, http_version: str) -> CloseReason | None:
     """The rule that a head breaks, None if it breaks none.
 
     Args:
@@ -74,14 +74,14 @@ def head_fault(headers: Headers, http_version: str) -> ConnectionClose | None:
     if _has_control(b"".join([value for _, value in headers])):
         odd = {name for name, value in headers if _has_control(value)}
         if odd & READ:
-            return ConnectionClose.HEADER_CHARACTERS
+            return CloseReason.HEADER_CHARACTERS
         headers[:] = [header for header in headers if header[0] not in odd]
     named = dict(headers)
     if len(named) != len(headers) and _repeats(headers):
-        return ConnectionClose.HEADER_REPEATED
+        return CloseReason.HEADER_REPEATED
     coding = named.get(b"transfer-encoding")
     if coding is not None and (coding.strip().lower() != b"chunked" or http_version != "1.1"):
-        return ConnectionClose.TRANSFER_CODING
+        return CloseReason.TRANSFER_CODING
     return None
 
 

@@ -60,7 +60,7 @@ HINTS: Mapping[Misconfiguration, str] = {
 }
 
 
-class ReceivedWebhook(msgspec.Struct, frozen=True, kw_only=True):
+class RefusedWebhook(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook that was refused. `path`, `query`: raw, as they came; `headers`: those of a proxy, by lower-case name;
     `form`: empty for JSON, whose URL alone is signed, and has the `body_sha256`; `digest`: "" if the header names none
     that we know; `hook`: whose it would be."""
@@ -90,7 +90,7 @@ class SignatureDiagnosis(NamedTuple):
 Option = tuple[str, Misconfiguration | None]
 
 
-def explain(seen: ReceivedWebhook, hooks: Iterable[WebhookRoute]) -> SignatureDiagnosis:
+def explain(seen: RefusedWebhook, hooks: Iterable[WebhookRoute]) -> SignatureDiagnosis:
     """Find the smallest set of causes under which a secret that we hold signed the webhook. At most a few thousand
     HMACs."""
     others = list(islice((hook for hook in hooks if hook is not seen.hook), MOST_TENANTS))
@@ -98,7 +98,7 @@ def explain(seen: ReceivedWebhook, hooks: Iterable[WebhookRoute]) -> SignatureDi
     return found or SignatureDiagnosis((Misconfiguration.UNKNOWN,), (HINTS[Misconfiguration.UNKNOWN],))
 
 
-def _own(seen: ReceivedWebhook, hook: WebhookRoute) -> SignatureDiagnosis | None:
+def _own(seen: RefusedWebhook, hook: WebhookRoute) -> SignatureDiagnosis | None:
     """Mistakes within the tenant it would be of."""
     live, urls = hook.keys.live(""), list(_urls(seen, hook))
     tries = [(live, urls, form, seen.digest, why) for form, why in ((seen.form, ()), *_forms(seen.form)) if seen.digest]
@@ -112,13 +112,13 @@ def _own(seen: ReceivedWebhook, hook: WebhookRoute) -> SignatureDiagnosis | None
     return None
 
 
-def _of_body(seen: ReceivedWebhook, url: str) -> tuple[Misconfiguration, ...]:
+def _of_body(seen: RefusedWebhook, url: str) -> tuple[Misconfiguration, ...]:
     """That of JSON is not signed, but its hash in the URL."""
     same = not seen.body_sha256 or body_hash(url.partition("?")[2]) == seen.body_sha256
     return () if same else (Misconfiguration.BODY,)
 
 
-def _of_another(seen: ReceivedWebhook, others: Iterable[WebhookRoute]) -> SignatureDiagnosis | None:
+def _of_another(seen: RefusedWebhook, others: Iterable[WebhookRoute]) -> SignatureDiagnosis | None:
     for hook in others:
         for configured in hook.urls[seen.kind][:1]:
             for url in (configured, *(seen.hook.urls[seen.kind] if seen.hook else ())):
@@ -135,7 +135,7 @@ def _explained(mistakes: tuple[Misconfiguration, ...], url: str, hook: WebhookRo
     return SignatureDiagnosis(mistakes, tuple(HINTS[mistake].format(**told) for mistake in mistakes), hook.tenant.name)
 
 
-def _urls(seen: ReceivedWebhook, hook: WebhookRoute) -> Iterator[tuple[str, tuple[Misconfiguration, ...]]]:
+def _urls(seen: RefusedWebhook, hook: WebhookRoute) -> Iterator[tuple[str, tuple[Misconfiguration, ...]]]:
     """The configured URL, then those that are one mistake away, then two."""
     if not hook.urls[seen.kind]:
         return
@@ -180,7 +180,7 @@ def _ports(headers: Mapping[str, str]) -> Iterator[str]:
     return (f":{port}" if port else "" for port in [*named, ""])
 
 
-def _paths(own: str, seen: ReceivedWebhook, hook: WebhookRoute) -> list[Option]:
+def _paths(own: str, seen: RefusedWebhook, hook: WebhookRoute) -> list[Option]:
     named = seen.headers.get("x-forwarded-prefix", "").rstrip("/")
     ours = {urlsplit(url).path.partition("/twilio/")[0] for urls in hook.urls.values() for url in urls[:1]}
     bases = dict.fromkeys((own, seen.path))

@@ -15,7 +15,7 @@ from app.errors import HeliographError
 from app.ingress.durable.record import LogRecord
 from app.ingress.durable.writer import LogUnavailableError, LogWriter
 from app.ingress.http.responses import EMPTY_TWIML, NO_CONTENT, Answer, problem, send_answer, twiml
-from app.ingress.webhooks.diagnosis import ReceivedWebhook
+from app.ingress.webhooks.diagnosis import RefusedWebhook
 from app.ingress.webhooks.records import VerifiedWebhook, WebhookRecords
 from app.ingress.webhooks.rejections import RejectionReason, Rejections
 from app.ingress.webhooks.routes import Kind, WebhookRoute, WebhookRoutes, read_path
@@ -142,7 +142,7 @@ class WebhookEndpoint:
         body, headers = asked.body.encode("latin-1"), dict(scope["headers"])
         account = next((value for name, value in form if name == "AccountSid"), "")
         self.rejections.add(kind, why, body, account, hook.tenant.name if hook else "")
-        seen = ReceivedWebhook(
+        seen = RefusedWebhook(
             kind=kind,
             path=scope.get("raw_path", scope["path"].encode()).decode("latin-1"),
             query=asked.query,

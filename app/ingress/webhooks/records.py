@@ -14,8 +14,8 @@ from app.ingress.durable.record import LogRecord
 from app.ingress.webhooks.routes import Kind
 from app.provider.callbacks import Fields, InboundText, UnmatchedReport, read_report, read_text
 from app.provider.webhook_forms import read_query
-from app.records.dead_letters import LostPayload, dead_letter
-from app.records.inbound_text import ArrivalMeta, InboundTextBuilder
+from app.records.dead_letters import LostRecord, dead_letter
+from app.records.inbound_text import ArrivedText, InboundTextBuilder
 from app.records.requests import MESSAGE_ID
 from app.records.seal import Sealer
 from app.records.topics import Topics
@@ -90,7 +90,7 @@ class WebhookRecords:
     def _texted(
         self, came: VerifiedWebhook, text: InboundText, reading: Classification, ours: bool
     ) -> tuple[str, TextArrived]:
-        seen = ArrivalMeta(
+        seen = ArrivedText(
             sid=text.sid,
             person=text.sender,
             to=text.to,
@@ -113,7 +113,7 @@ class WebhookRecords:
         """Signed, and we cannot place it: kept as a dead letter."""
         raw = _encode({"tenant": came.tenant.name, "query": came.query, "form": came.fields})
         place = clock.new_id()
-        lost = LostPayload("ingress", place, None, raw, clock.now_ms())
+        lost = LostRecord("ingress", place, None, raw, clock.now_ms())
         value, made = dead_letter(self._sealer, lost, why.field, why.rule)
         return LogRecord(self._topics.deadletters, f"ingress-{place}".encode(), value, made)
 

@@ -16,9 +16,9 @@ import msgspec
 from app import clock, telemetry
 from app.ingress.durable.record import LogRecord
 from app.ingress.durable.writer import LogUnavailableError, LogWriter
-from app.ingress.webhooks.diagnosis import Misconfiguration, ReceivedWebhook, SignatureDiagnosis, explain
+from app.ingress.webhooks.diagnosis import Misconfiguration, RefusedWebhook, SignatureDiagnosis, explain
 from app.ingress.webhooks.routes import WebhookRoutes
-from app.records.dead_letters import LostPayload, dead_letter
+from app.records.dead_letters import LostRecord, dead_letter
 from app.records.seal import Sealer
 from app.records.topics import Topics
 
@@ -90,7 +90,7 @@ class Rejections:
         )
         self._lines.left_out = 0
 
-    def explain(self, seen: ReceivedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
+    def explain(self, seen: RefusedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
         """Start a diagnosis in the background, unless the rate limit is reached or the body is too long."""
         if len(body) <= LONGEST_EXPLAINED and self._explanations.allows():
             task = asyncio.get_running_loop().create_task(self._explain(seen, body, hooks))
@@ -102,7 +102,7 @@ class Rejections:
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    async def _explain(self, seen: ReceivedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
+    async def _explain(self, seen: RefusedWebhook, body: bytes, hooks: WebhookRoutes) -> None:
         found = await asyncio.to_thread(explain, seen, tuple(hooks.all))
         self.mistakes.update(mistake.value for mistake in found.mistakes)
         asked = seen.hook.tenant.name if seen.hook else ""
@@ -113,7 +113,7 @@ class Rejections:
         if not UNVERIFIED & set(found.mistakes):
             await self._keep(seen, body, found)
 
-    async def _keep(self, seen: ReceivedWebhook, body: bytes, found: SignatureDiagnosis) -> None:
+    async def _keep(self, seen: RefusedWebhook, body: bytes, found: SignatureDiagnosis) -> None:
         """Keep a webhook that Twilio sent as a sealed dead letter. It changes no state, since it was not verified."""
         raw, place = (
             _encode({"tenant": found.tenant, "query": seen.query, "body": body.decode("latin-1")}),
@@ -121,7 +121,7 @@ class Rejections:
         )
         rule = f"was refused: {', '.join(mistake.value for mistake in found.mistakes)}"
         value, made = dead_letter(
-            self._sealer, LostPayload("ingress", place, None, raw, clock.now_ms()), "signature", rule
+            self._sealer, LostRecord("ingress", place, None, raw, clock.now_ms()), "signature", rule
         )
         try:
             await self._log.put(LogRecord(self._topics.deadletters, f"ingress-{place}".encode(), value, made))

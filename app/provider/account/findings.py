@@ -46,7 +46,7 @@ class Name(StrEnum):
     PROBE_LOST = "probe_lost"
 
 
-TODO: Mapping[Name, str] = MappingProxyType(
+REMEDIES: Mapping[Name, str] = MappingProxyType(
     {
         Name.TWILIO_UNREACHABLE: "look at network, proxy and TLS on the way to Twilio, and at api_base_url",
         Name.TWILIO_REFUSES: "heliograph errors CODE tells what the code means",
@@ -96,7 +96,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def todo(self) -> str:
         """What an operator does about it."""
-        return TODO[self.name]
+        return REMEDIES[self.name]
 
 
 def shown(url: str) -> str:

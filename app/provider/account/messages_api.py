@@ -13,7 +13,7 @@ from app.provider.account.sdk_client import SdkClient, asked
 MAX_PAGE = 1000
 
 
-class MessageChange(msgspec.Struct, frozen=True, kw_only=True):
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which texts: by recipient, sender, when they were sent; "" and None: any."""
 
     to: str = ""
@@ -52,7 +52,7 @@ async def fetch(line: SdkClient, sid: str) -> TwilioMessage:
     return _text(await asked(line.sdk.messages(sid).fetch_async()))
 
 
-async def listed(line: SdkClient, wish: MessageChange, limit: int | None) -> AsyncIterator[TwilioMessage]:
+async def listed(line: SdkClient, wish: MessageFilter, limit: int | None) -> AsyncIterator[TwilioMessage]:
     """The newest first, a page at a time, at most `limit`. Raises UnansweredCallError."""
     given = {"to": wish.to, "from_": wish.sender, "date_sent_after": wish.since, "date_sent_before": wish.until}
     size = min(limit or MAX_PAGE, MAX_PAGE)

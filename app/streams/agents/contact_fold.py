@@ -33,14 +33,14 @@ MAX_INPUT_BYTES = 900_000
 _input = msgspec.json.Decoder(ContactInput)
 
 
-class ContactRows(msgspec.Struct):
+class RowHead(msgspec.Struct):
     """What is read of an encoded row without the rest. `based_offset`: see `Contact`."""
 
     watermark: int = -1
     based_offset: int = -1
 
 
-stand_of = msgspec.json.Decoder(ContactRows).decode
+stand_of = msgspec.json.Decoder(RowHead).decode
 
 
 def _watermark(row: bytes) -> int:

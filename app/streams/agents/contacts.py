@@ -1,6 +1,6 @@
 """Agent `contacts`: folds the log of each contact into its row; the only writer of tables `contacts` and `messages`.
 
-No rule lives here: `contactfold` turns inputs into rows and records; once the rows are durable, this agent starts the
+No rule lives here: `contact_fold` turns inputs into rows and records; once the rows are durable, this agent starts the
 calls of fresh claims and arms the timers from the rows as they stand. What the rows of a new partition say is due is
 learnt beside the folding (`arm_some`).
 """

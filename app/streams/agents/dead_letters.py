@@ -1,6 +1,6 @@
 """Dead letters of the worker: the record that could not be folded, sealed, with field and rule."""
 
-from app.records.dead_letters import LostPayload, dead_letter
+from app.records.dead_letters import LostRecord, dead_letter
 from app.records.seal import Sealer
 from app.streams.engine.agent import Input, Output
 
@@ -14,7 +14,7 @@ class DeadLetters:
     def __call__(self, record: Input, field: str, rule: str) -> Output:
         """The record for `notify.deadletters`, in the partition of the input's number."""
         place = f"{record.partition}-{record.offset}"
-        lost = LostPayload(
+        lost = LostRecord(
             record.topic, place, record.key, record.value, record.at_ms, list(record.headers), bool(record.unreadable)
         )
         value, made = dead_letter(self._sealer, lost, field, rule)

@@ -5,8 +5,8 @@ the lanes that are stopped, and how far each tenant's inbound texts were looked 
 empty, so a restart never sends above the rate. The clock drives grants through `Engine.wake`.
 
 Lanes go by the boot clock: a step of the wall clock must neither silence them nor let them send above the rate. Boot
-clocks differ by machine and boot, so no record or row holds such a time: rows hold wall time (see `circuits`), and what
-is compared with a time of the contact's log is the time of this topic's log.
+clocks differ by machine and boot, so no record or row holds such a time: rows hold wall time (see `stopped_lanes`), and
+what is compared with a time of the contact's log is the time of this topic's log.
 """
 
 import asyncio

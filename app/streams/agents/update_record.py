@@ -13,10 +13,14 @@ from app.domain.model.vocabulary import STATUS_WORDS, CreateResult, DeliveryStat
 from app.records.envelope import Cause
 from app.records.updates import NotifyUpdated
 
-# Events that have a record of their own, or that only the row shows.
-_OTHER_RECORD = e.ConsentChanged | NumberChanged | e.TextReceived | e.InputRefused | e.AttemptProgressed
-_NO_RECORD = (
-    TextFiltered
+# Events that have a record of their own (or, progress, a faster way to their update), or that only the row shows.
+_WITHOUT_UPDATE = (
+    e.ConsentChanged
+    | NumberChanged
+    | e.TextReceived
+    | e.InputRefused
+    | e.AttemptProgressed
+    | TextFiltered
     | e.LineTypeRecorded
     | NumberFailed
     | FailuresForgotten
@@ -37,6 +41,11 @@ def update_record(
     tenant: str,
     answered: Mapping[str, object],
 ) -> NotifyUpdated:
+    """The update of one event.
+
+    `message`: as it stands after the input, None if there is none; `at_ms`: log time of the input, ms since the epoch;
+    `answered`: fields that answer the request (see `request_answers`). Raises AssertionError for an event without one.
+    """
     policy = message.policy if message else None
     words = _progressed(event) if type(event) is e.AttemptProgressed else dict(_words(message, event))
     return NotifyUpdated(
@@ -72,7 +81,7 @@ def _progressed(event: e.AttemptProgressed) -> dict[str, object]:
 
 def _words(message: Message | None, event: e.Event) -> Iterator[tuple[str, object]]:
     """What is peculiar to the event: its word, the state it led to, its reason."""
-    if isinstance(event, _OTHER_RECORD | _NO_RECORD):
+    if isinstance(event, _WITHOUT_UPDATE):
         raise AssertionError("has no update")
     match event:
         case e.MessageOpened(message=opened):

@@ -99,7 +99,7 @@ class FoldScope(Protocol):
         ...
 
 
-class FoldStep(Protocol):
+class FoldingAgent(Protocol):
     """The part of an agent that rows follow from: the same in a cycle and in a replay."""
 
     name: str
@@ -133,7 +133,7 @@ class FoldStep(Protocol):
         ...
 
 
-class Agent(FoldStep, Protocol):
+class Agent(FoldingAgent, Protocol):
     """One agent may read one topic only (its tables follow that topic's partitions).
 
     `rest_s`: seconds a partition is not fetched after each small fetch, so that the next folds more at once; 0 for

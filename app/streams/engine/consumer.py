@@ -21,7 +21,7 @@ from app.streams.engine.offset_tracker import OffsetTracker
 from app.streams.engine.positions import Commit, read_metadata
 from app.streams.engine.process_exit import die
 from app.streams.engine.restore import Restore, Restores
-from app.streams.engine.store import FollowedRows, is_new, write_rows
+from app.streams.engine.store import ChangelogProgress, is_new, write_rows
 from app.streams.engine.takeover import Takeover
 
 # Slices fetched and not folded yet, over all partitions, and what their records count (see `Taken.size`): bounds
@@ -110,7 +110,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is Any here
             self.takeover.freshness.read_ms.get((tp.topic, tp.partition), 0),
         )
         at_ms = followed_ms(last.offset, last.timestamp, end, began_ms)
-        followed = FollowedRows(at_ms, self.takeover.facts.ids.get(tp.topic, ""))
+        followed = ChangelogProgress(at_ms, self.takeover.facts.ids.get(tp.topic, ""))
         write_rows(db, restore.rows(records).items(), last.offset, followed)
         self.restores.bound()
         self._restored[tp.topic, tp.partition] = last.offset

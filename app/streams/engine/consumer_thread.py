@@ -10,7 +10,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
-from app.kafka.batch_fetching import BatchFetching, ReadPosition
+from app.kafka.batch_fetching import BatchFetching, ReadMode
 from app.streams.engine.agent import Input
 from app.streams.engine.append_times import observe_fetches
 from app.streams.engine.fetch_throttle import FetchThrottle
@@ -65,13 +65,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         self.app.engine.lease.attach(self._consumer._coordinator)
         self._add_metadata(self._consumer)
 
-    def _reading_of(self, tp: Any) -> ReadPosition:
+    def _reading_of(self, tp: Any) -> ReadMode:
         """Inputs of agents in slices, without holes; rows of changelogs, which are compacted, in larger pieces."""
         if self.app.topics.acks_enabled_for(tp.topic):
             alone = self.app.engine.background(tp.topic) or self.app.engine.guard.watches(tp.topic, tp.partition)
             most = 1 if alone else self.app.engine.slice_records
-            return ReadPosition(inputs_of, most, consecutive=True, watch=self.app.engine.batch_guard)
-        return ReadPosition(rows_of, CHANGELOG_RECORDS, consecutive=False)
+            return ReadMode(inputs_of, most, consecutive=True, watch=self.app.engine.batch_guard)
+        return ReadMode(rows_of, CHANGELOG_RECORDS, consecutive=False)
 
     def _add_metadata(self, consumer: Any) -> None:
         """Each commit says of which topic it is, and what is suspect of its partition (see `PoisonGuard`)."""

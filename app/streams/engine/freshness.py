@@ -19,7 +19,7 @@ from aiokafka.errors import IncompatibleBrokerVersion
 from app.kafka.topic_facts import tombstones_kept_ms, topic_ids
 from app.streams.engine.process_exit import CONFIG, die
 from app.streams.engine.producer import LeasedProducer
-from app.streams.engine.store import FollowedRows, followed_of, offset_of, wipe
+from app.streams.engine.store import ChangelogProgress, followed_of, offset_of, wipe
 
 # Of the time that tombstones are kept: what a restore may take, and brokers' clocks may differ.
 MARGIN = 0.1
@@ -52,7 +52,7 @@ async def facts_of(client: dict[str, Any], topics: Iterable[str], compacted: Ite
         await admin.close()
 
 
-def why_in_full(followed: FollowedRows | None, now_ms: int, kept_ms: int | None) -> str:
+def why_in_full(followed: ChangelogProgress | None, now_ms: int, kept_ms: int | None) -> str:
     """Why a store that is behind must be restored in full; empty if reading on is enough.
 
     Args:
@@ -113,7 +113,7 @@ class Freshness:
         return (await self._producer.changelog(changelog, partition, [(ASKED, None)])).at_ms
 
 
-def refuse_foreign_store(place: Place, followed: FollowedRows | None, log_id: str) -> None:
+def refuse_foreign_store(place: Place, followed: ChangelogProgress | None, log_id: str) -> None:
     """Ends the process if the store followed another changelog of that name, which is gone."""
     if followed is not None and followed.log_id and log_id and followed.log_id != log_id:
         where = f"{place[0]}-{place[1]}"

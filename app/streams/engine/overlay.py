@@ -10,7 +10,7 @@ _MISSING = object()
 Encoded = tuple[bytes, bytes | None]
 
 
-class StoredRow(Protocol):
+class StoredRows(Protocol):
     """Rows as they are stored, encoded: the engine's own, or a replay's."""
 
     def get(self, key: bytes) -> bytes | None: ...
@@ -27,7 +27,7 @@ class Overlay:
     behind the record that was folded last.
     """
 
-    def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, StoredRow]) -> None:
+    def __init__(self, specs: Sequence[TableSpec[Any]], rows: Mapping[str, StoredRows]) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._rows = rows
         self._seen: dict[str, dict[bytes, Any]] = {name: {} for name in self._specs}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import structlog
 
 from app.errors import HeliographError
-from app.streams.engine.agent import FoldStep, Input, UnreadableRecordError
+from app.streams.engine.agent import FoldingAgent, Input, UnreadableRecordError
 from app.streams.engine.overlay import Overlay
 from app.telemetry import frames_of
 
@@ -22,8 +22,8 @@ class SetAsideError(HeliographError):
     """Stands for the fault of a record that is not folded."""
 
 
-def fold_record(agent: FoldStep, record: Input, overlay: Overlay) -> Steps | None:
-    """Fold one record. Returns the steps that are left of a fold that is done in steps (see `FoldStep.fold`), to be
+def fold_record(agent: FoldingAgent, record: Input, overlay: Overlay) -> Steps | None:
+    """Fold one record. Returns the steps that are left of a fold that is done in steps (see `FoldingAgent.fold`), to be
     taken by `next_step`. `overlay.latest` then tells the rows that the record changed."""
     overlay.begin()
     try:
@@ -37,7 +37,7 @@ def fold_record(agent: FoldStep, record: Input, overlay: Overlay) -> Steps | Non
     return None
 
 
-def next_step(agent: FoldStep, record: Input, overlay: Overlay, steps: Steps) -> float | None:
+def next_step(agent: FoldingAgent, record: Input, overlay: Overlay, steps: Steps) -> float | None:
     """Take one step: the seconds to wait before the next, None after the last."""
     try:
         return next(steps)
@@ -50,14 +50,14 @@ def next_step(agent: FoldStep, record: Input, overlay: Overlay, steps: Steps) ->
     return None
 
 
-def fold_whole(agent: FoldStep, record: Input, overlay: Overlay) -> None:
+def fold_whole(agent: FoldingAgent, record: Input, overlay: Overlay) -> None:
     """Fold one record with all its steps at once, as a replay does; nothing is waited for."""
     steps = fold_record(agent, record, overlay)
     while steps is not None and next_step(agent, record, overlay, steps) is not None:
         continue
 
 
-def set_aside(agent: FoldStep, record: Input, overlay: Overlay, rule: str) -> None:
+def set_aside(agent: FoldingAgent, record: Input, overlay: Overlay, rule: str) -> None:
     """Do without a record: its dead letter, a frozen contact, and word of it on the log. `rule`: why."""
     where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     _log.error("record.set_aside", agent=agent.name, rule=rule, **where)
@@ -67,12 +67,12 @@ def set_aside(agent: FoldStep, record: Input, overlay: Overlay, rule: str) -> No
     agent.frozen(record, overlay, SetAsideError(rule))
 
 
-def _refuse(agent: FoldStep, record: Input, overlay: Overlay, refused: UnreadableRecordError) -> None:
+def _refuse(agent: FoldingAgent, record: Input, overlay: Overlay, refused: UnreadableRecordError) -> None:
     overlay.undo()
     overlay.emit(agent.dead_letter(record, refused.field, refused.rule))
 
 
-def _freeze(agent: FoldStep, record: Input, overlay: Overlay, error: Exception) -> None:
+def _freeze(agent: FoldingAgent, record: Input, overlay: Overlay, error: Exception) -> None:
     where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     _log.error("input.froze", agent=agent.name, error=type(error).__name__, frames=frames_of(error), **where)
     overlay.undo()

@@ -28,7 +28,7 @@ _OFFSET, _FOLLOWED = _OWN + b"offset__", _OWN + b"followed__"
 _END = b"\xff" * 16
 
 
-class FollowedRows(NamedTuple):
+class ChangelogProgress(NamedTuple):
     """Up to when a store followed its changelog: `at_ms` by the broker's clock, ms since the epoch; `log_id`: the
     changelog's topic id, "" if the broker has none."""
 
@@ -38,7 +38,7 @@ class FollowedRows(NamedTuple):
 
 class Rows:
     """Rows of one table in one partition. `table` is a `faust.Table` on rocksdb://; `restored_to` tells how far the
-    changelog is in the store: the next record on it must be ours (`next_offset`). `log_id`: see `FollowedRows`."""
+    changelog is in the store: the next record on it must be ours (`next_offset`). `log_id`: see `ChangelogProgress`."""
 
     def __init__(self, table: Any, partition: int, restored_to: Callable[[str, int], int], log_id: str = "") -> None:
         self.changelog: str = table.changelog_topic.get_topic_name()
@@ -70,7 +70,7 @@ class Rows:
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, at_ms: int) -> None:
         """Rows (None deletes), and offset and log time (ms) of their last changelog record, atomically."""
         with self._ending("write"):
-            write_rows(self._db, rows, changelog_offset, FollowedRows(at_ms, self._log_id))
+            write_rows(self._db, rows, changelog_offset, ChangelogProgress(at_ms, self._log_id))
 
     @contextmanager
     def _ending(self, did: str) -> Iterator[None]:
@@ -93,11 +93,11 @@ def offset_of(db: Any) -> int:
     return -1 if stored is None else int(stored)
 
 
-def followed_of(db: Any) -> FollowedRows | None:
+def followed_of(db: Any) -> ChangelogProgress | None:
     """What `write_rows` noted; None for a store of an older build, or a new one."""
     stored = db.get(_FOLLOWED)
     at_ms, _, log_id = (stored or b"").decode().partition(" ")
-    return None if stored is None else FollowedRows(int(at_ms), log_id)
+    return None if stored is None else ChangelogProgress(int(at_ms), log_id)
 
 
 def wipe(db: Any) -> None:
@@ -108,7 +108,7 @@ def wipe(db: Any) -> None:
 
 
 def write_rows(
-    db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, followed: FollowedRows
+    db: Any, rows: Iterable[tuple[bytes, bytes | None]], changelog_offset: int, followed: ChangelogProgress
 ) -> None:
     """One WriteBatch: rows, how far the changelog is applied, and up to when it was followed."""
     batch = rocksdict.WriteBatch(raw_mode=True)

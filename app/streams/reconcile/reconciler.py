@@ -19,7 +19,7 @@ from app.streams.agents.contact_fold import CONTACTS, MESSAGES
 from app.streams.engine.engine import Engine
 from app.streams.engine.producer import partition_of
 from app.streams.monitoring.contained_faults import ContainedFaults, TolerantSender
-from app.streams.reconcile.inbox import InboundReconciliation
+from app.streams.reconcile.inbound_reconciliation import InboundReconciliation
 from app.streams.reconcile.pager import Pager
 from app.streams.reconcile.status import StatusChecks
 

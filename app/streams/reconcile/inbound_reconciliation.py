@@ -14,7 +14,7 @@ from app.config.tenants import Tenant
 from app.domain.content.keywords import read_intent
 from app.domain.model.vocabulary import Intent, Provenance
 from app.provider.message_list import ListedMessage, Query
-from app.records.inbound_text import ArrivalMeta, InboundTextBuilder
+from app.records.inbound_text import ArrivedText, InboundTextBuilder
 from app.records.lanes import InboundPolled
 from app.records.topics import Topics
 from app.streams.engine.agent import Output
@@ -97,7 +97,7 @@ class InboundReconciliation:
 
     def _output(self, text: ListedMessage) -> Output:
         reading = read_intent(text.body, "", self._tenant.stop_words)
-        came = ArrivalMeta(
+        came = ArrivedText(
             sid=text.sid,
             person=text.sender,
             to=text.to,
